@@ -1,0 +1,168 @@
+"""The description both executors run: plain data, printable and JSON-serialisable."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Loss", "Metric", "Node", "Optimizer", "Parameter", "Program", "Regularizer", "Training", "Value"]
+
+Shape = tuple[int | None, ...]
+
+OPTIMIZER_SLOTS = {"sgd": 1, "rmsprop": 3, "adam": 2, "adamw": 2}
+
+
+@dataclass(frozen=True)
+class Value:
+    """One array of the graph: `shape` has None for sizes known only at run time (batch, time)."""
+
+    name: str
+    shape: Shape
+    dtype: str = "float"  # "float": the executor's dtype; "int": int32
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One weight: a window of `size` elements at `offset` in the flat parameter vector."""
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+    trainable: bool = True
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation. Slots are positional; -1 marks an absent optional slot."""
+
+    op: str
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    parameters: tuple[int, ...] = ()
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Program:
+    """Topologically ordered nodes over values and parameters.
+
+    `lengths` is the id of the implicit value that carries the lengths of a batch, or -1.
+    Its value is absent at run time when the caller gives no lengths.
+    """
+
+    values: tuple[Value, ...]
+    parameters: tuple[Parameter, ...]
+    nodes: tuple[Node, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    lengths: int = -1
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Program:
+        data = json.loads(text)
+        return cls(
+            values=tuple(Value(v["name"], tuple(v["shape"]), v["dtype"]) for v in data["values"]),
+            parameters=tuple(
+                Parameter(p["name"], tuple(p["shape"]), p["offset"], p["trainable"]) for p in data["parameters"]
+            ),
+            nodes=tuple(
+                Node(
+                    n["op"],
+                    n["name"],
+                    tuple(n["inputs"]),
+                    tuple(n["outputs"]),
+                    tuple(n["parameters"]),
+                    n["attributes"],
+                )
+                for n in data["nodes"]
+            ),
+            inputs=tuple(data["inputs"]),
+            outputs=tuple(data["outputs"]),
+            lengths=data["lengths"],
+        )
+
+    def __str__(self) -> str:
+        def show(ids: tuple[int, ...]) -> str:
+            return ", ".join("_" if i < 0 else f"%{i}" for i in ids)
+
+        lines = [f"inputs {show(self.inputs)}"]
+        for node in self.nodes:
+            shapes = ", ".join(str(self.values[i].shape) for i in node.outputs if i >= 0)
+            weights = ", ".join(f"{self.parameters[p].name}{self.parameters[p].shape}" for p in node.parameters)
+            attributes = ", ".join(f"{k}={v!r}" for k, v in node.attributes.items())
+            lines.append(f"{show(node.outputs)} {shapes} = {node.op}({show(node.inputs)}) {{{attributes}}} [{weights}]")
+        lines.append(f"outputs {show(self.outputs)}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One loss on output number `output` of the Program."""
+
+    kind: str
+    output: int = 0
+    weight: float = 1.0
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric on output number `output`; `weighted` metrics use the sample weights."""
+
+    kind: str
+    output: int = 0
+    weighted: bool = False
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    def state_size(self) -> int:
+        return 4 * len(self.attributes["thresholds"]) if self.kind == "confusion" else 2
+
+
+@dataclass(frozen=True)
+class Regularizer:
+    """Penalty l1·Σ|w| + l2·Σw² on one parameter."""
+
+    parameter: int
+    l1: float = 0.0
+    l2: float = 0.0
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Update rule; the learning rate is passed per step."""
+
+    kind: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    def slot_count(self) -> int:
+        return OPTIMIZER_SLOTS[self.kind]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training step minimises, measures and how it updates."""
+
+    losses: tuple[Loss, ...]
+    metrics: tuple[Metric, ...] = ()
+    regularizers: tuple[Regularizer, ...] = ()
+    optimizer: Optimizer | None = None
+
+    def state_size(self) -> int:
+        pairs = 1 + (len(self.losses) if len(self.losses) > 1 else 0)
+        return 2 * pairs + sum(metric.state_size() for metric in self.metrics)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
