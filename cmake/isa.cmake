@@ -1,0 +1,41 @@
+# One object library per instruction set level: the same kernel sources, other flags.
+# Each object file exports one table, named after its level, and nothing else.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+  set(RNNCORE_ISA_LEVELS "portable;avx2;avx512" CACHE STRING "Instruction set levels to build")
+else()
+  set(RNNCORE_ISA_LEVELS "portable" CACHE STRING "Instruction set levels to build")
+endif()
+
+# Vector width in bytes, number of vector registers, compiler flags.
+set(RNNCORE_ISA_portable 16 16)
+set(RNNCORE_ISA_avx2 32 16 -mavx2 -mfma)
+set(RNNCORE_ISA_avx512 64 32 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512)
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+  set(RNNCORE_ISA_portable 16 32)
+endif()
+
+file(GLOB RNNCORE_KERNEL_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cpp/core/isa/*.cpp)
+
+function(rnncore_add_isa level)
+  list(POP_FRONT RNNCORE_ISA_${level} bytes registers)
+  set(target rnncore_kernels_${level})
+  add_library(${target} OBJECT ${RNNCORE_KERNEL_SOURCES})
+  rnncore_compile_options(${target})
+  target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/cpp)
+  target_compile_definitions(
+    ${target} PRIVATE RNNCORE_ISA=${level} RNNCORE_VECTOR_BYTES=${bytes} RNNCORE_VECTOR_REGISTERS=${registers})
+  # Contraction to FMA is wanted; the rest of -ffast-math is not. Link-time optimisation could move code
+  # of one level into another.
+  target_compile_options(
+    ${target} PRIVATE ${RNNCORE_ISA_${level}} -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
+                      -fno-exceptions -fno-rtti -fno-lto -Wno-psabi -Wno-unused-function)
+endfunction()
+
+function(rnncore_add_isa_levels engine)
+  foreach(level IN LISTS RNNCORE_ISA_LEVELS)
+    rnncore_add_isa(${level})
+    target_sources(${engine} PUBLIC $<TARGET_OBJECTS:rnncore_kernels_${level}>)
+    string(APPEND declared " RNNCORE_LEVEL(${level})")
+  endforeach()
+  target_compile_definitions(${engine} PUBLIC "RNNCORE_LEVELS=${declared}")
+endfunction()

@@ -1,0 +1,168 @@
+// Matrix products: one register tile, and a general product C (+)= A·B on top of it.
+//
+// Every element of C is one chain of multiply-adds in the order of k, whatever the tile, the block
+// or the thread, so results do not depend on them.
+#pragma once
+
+#include "core/simd.h"
+
+namespace rnncore {
+namespace {
+
+// Rows of a tile, and vectors side by side in one pass over k: accumulators stay in registers.
+constexpr int kTileRows = 6;
+constexpr int kTileVectors = RNNCORE_VECTOR_REGISTERS >= 32 ? 4 : 2;
+
+// acc[r][v] += Σ_k a[r·a_row + k·a_k] · b[k·b_k + v·W]
+template <class T, int Rows, int Vectors>
+RNNCORE_INLINE void tile_accumulate(int64_t depth, const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_k,
+                                    Vec<T> (&acc)[Rows][Vectors]) {
+  for (int64_t k = 0; k < depth; ++k) {
+    Vec<T> bv[Vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) bv[v] = load(b + v * W<T>);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const Vec<T> ar = broadcast(a[r * a_row]);
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v) acc[r][v] += ar * bv[v];
+    }
+    a += a_k;
+    b += b_k;
+  }
+}
+
+// C[m][n] (+)= Σ_k A[m][k]·B[k][n], element (m, k) of A at a[m·a_row + k·a_k], likewise B and C
+// (columns of C contiguous). With `accumulate` C is added to, otherwise it starts from bias[n] or zero.
+template <class T>
+struct Product {
+  int64_t m, n, k;
+  const T* a;
+  int64_t a_row, a_k;
+  const T* b;
+  int64_t b_k, b_column;
+  T* c;
+  int64_t c_row;
+  const T* bias;  // (n,) or null
+  bool accumulate;
+};
+
+constexpr int64_t kDepthBlock = 256;
+
+// Elements of workspace that `product` needs for each thread.
+template <class T>
+RNNCORE_INLINE int64_t product_workspace() {
+  return kDepthBlock * (kTileVectors * W<T> + kTileRows) + 64;
+}
+
+template <class T, int Rows>
+RNNCORE_INLINE void product_tile(const Product<T>& p, int64_t row, int64_t column, int64_t width, int64_t depth,
+                                 bool first, const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_k) {
+  Vec<T> acc[Rows][kTileVectors];
+  T* c = p.c + row * p.c_row + column;
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kTileVectors; ++v) {
+      const int64_t left = width - v * W<T>;
+      if (left <= 0)
+        acc[r][v] = Vec<T>{};
+      else if (!first || p.accumulate)
+        acc[r][v] = load_partial(c + r * p.c_row + v * W<T>, left);
+      else
+        acc[r][v] = p.bias ? load_partial(p.bias + column + v * W<T>, left) : Vec<T>{};
+    }
+  }
+  tile_accumulate<T, Rows, kTileVectors>(depth, a, a_row, a_k, b, b_k, acc);
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kTileVectors; ++v) {
+      const int64_t left = width - v * W<T>;
+      if (left > 0) store_partial(c + r * p.c_row + v * W<T>, acc[r][v], left);
+    }
+  }
+}
+
+template <class T>
+RNNCORE_INLINE void product_rows(int64_t rows, const Product<T>& p, int64_t row, int64_t column, int64_t width,
+                                 int64_t depth, bool first, const T* a, int64_t a_row, int64_t a_k, const T* b,
+                                 int64_t b_k) {
+  switch (rows) {
+    case 1: return product_tile<T, 1>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+    case 2: return product_tile<T, 2>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+    case 3: return product_tile<T, 3>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+    case 4: return product_tile<T, 4>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+    case 5: return product_tile<T, 5>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+    default: return product_tile<T, 6>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+  }
+}
+
+// Rows of the next tile when `rows` are left: full tiles, the last two balanced.
+RNNCORE_INLINE int64_t tile_rows(int64_t rows) {
+  if (rows >= 2 * kTileRows) return kTileRows;
+  return rows > kTileRows ? (rows + 1) / 2 : rows;
+}
+
+// Copies B[k0.., column..] to panel [depth][kTileVectors·W], zero beyond the last column.
+template <class T>
+static void pack_columns(const Product<T>& p, int64_t k0, int64_t depth, int64_t column, int64_t width, T* panel) {
+  constexpr int64_t full = kTileVectors * W<T>;
+  const T* b = p.b + k0 * p.b_k + column * p.b_column;
+  if (p.b_column == 1 && width == full) {
+    for (int64_t k = 0; k < depth; ++k)
+      for (int v = 0; v < kTileVectors; ++v) store(panel + k * full + v * W<T>, load(b + k * p.b_k + v * W<T>));
+  } else {
+    for (int64_t k = 0; k < depth; ++k)
+      for (int64_t j = 0; j < full; ++j) panel[k * full + j] = j < width ? b[k * p.b_k + j * p.b_column] : T(0);
+  }
+}
+
+// Copies A[row.., k0..] to panel [depth][rows].
+template <class T>
+RNNCORE_INLINE void pack_rows(const Product<T>& p, int64_t k0, int64_t depth, int64_t row, int64_t rows, T* panel) {
+  const T* a = p.a + row * p.a_row + k0 * p.a_k;
+  for (int64_t k = 0; k < depth; ++k)
+    for (int64_t r = 0; r < rows; ++r) panel[k * rows + r] = a[r * p.a_row + k * p.a_k];
+}
+
+// The whole product by a team; `workspace` is this thread's own (product_workspace<T>() elements).
+// No barrier inside: the caller separates it from whatever reads C.
+template <class T>
+static void product(const Product<T>& p, const Team& team, T* workspace) {
+  constexpr int64_t full = kTileVectors * W<T>;
+  const int64_t panels = (p.n + full - 1) / full;
+  // Threads share out whole panels when there are enough of them, rows otherwise.
+  const bool by_column = panels >= 2 * team.threads || p.m < kTileRows * team.threads;
+  const Range columns = by_column ? team_range(panels, team, 1) : Range{0, panels};
+  const Range rows = by_column ? Range{0, p.m} : team_range(p.m, team, kTileRows);
+  if (rows.begin >= rows.end) return;
+  T* panel = workspace;                        // [kDepthBlock][full]
+  T* strip = workspace + kDepthBlock * full;   // [kDepthBlock][kTileRows]
+  for (int64_t j = columns.begin; j < columns.end; ++j) {
+    const int64_t column = j * full;
+    const int64_t width = p.n - column < full ? p.n - column : full;
+    for (int64_t k0 = 0; k0 == 0 || k0 < p.k; k0 += kDepthBlock) {
+      const int64_t depth = p.k - k0 < kDepthBlock ? p.k - k0 : kDepthBlock;
+      // Few rows cannot repay the copy of B.
+      const bool direct = p.b_column == 1 && width == full && rows.end - rows.begin <= 2 * kTileRows;
+      if (!direct) pack_columns(p, k0, depth, column, width, panel);
+      const T* b = direct ? p.b + k0 * p.b_k + column : panel;
+      const int64_t b_k = direct ? p.b_k : full;
+      for (int64_t i = rows.begin; i < rows.end;) {
+        const int64_t count = tile_rows(rows.end - i);
+        const T* a = p.a + i * p.a_row + k0 * p.a_k;
+        int64_t a_row = p.a_row, a_k = p.a_k;
+        if (p.a_k != 1) {
+          pack_rows(p, k0, depth, i, count, strip);
+          a = strip, a_row = 1, a_k = count;
+        }
+        product_rows(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
+        i += count;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace rnncore

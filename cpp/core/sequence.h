@@ -1,0 +1,78 @@
+// The contract of the recurrent kernels: plain structs, no code. All arrays are of one type T.
+//
+// Letters: N rows (batch), T steps, I inputs, H units, G gates. Weights are in Keras's layout:
+// kernel (I, G·H), recurrent_kernel (H, G·H), gates i f c o or z r h.
+//
+// Rows may end early: `offsets` says how. It is null when every row has T steps; otherwise the rows
+// are sorted by length, longest first, and step t holds rows [0, offsets[t+1] - offsets[t]).
+// Arrays over time are then packed: row r of step t is row offsets[t] + r.
+#pragma once
+
+#include <cstdint>
+
+#include "core/team.h"
+
+namespace rnncore {
+
+enum class Cell : int32_t { simple_rnn, lstm, gru, gru_reset_before };
+enum class Activation : int32_t { linear, relu, sigmoid, tanh, hard_sigmoid };
+
+struct SequenceShape {
+  Cell cell;
+  Activation activation;
+  Activation recurrent_activation;  // ignored by simple_rnn
+  int64_t rows, steps, inputs, units;
+  const int64_t* offsets;  // (T+1,) or null
+};
+
+// Element k of row r at step t: data[t·step + r·row + k], or data[(offsets[t] + r)·row + k] when packed.
+template <class T>
+struct SequenceView {
+  T* data;
+  int64_t step, row;
+};
+
+template <class T>
+struct SequenceForward {
+  SequenceShape shape;
+  const T* kernel;
+  const T* recurrent_kernel;
+  const T* bias;                 // (G·H,), (2, 3·H) for gru, or null
+  SequenceView<const T> x;       // (T, N, I)
+  const T* initial_state[2];     // h, c: (N, H) each, or null for zeros
+  SequenceView<T> output;        // h of every step (T, N, H); data is null when only the last state is wanted
+  T* state[2];                   // h, c after each row's last step: (N, H) each, or null
+  T* tape;                       // sequence_tape elements for backward, or null for inference; training needs output
+  T* workspace;                  // sequence_workspace elements
+};
+
+template <class T>
+struct SequenceBackward {
+  SequenceForward<T> forward;        // as it was called; its tape is overwritten
+  SequenceView<const T> doutput;     // (T, N, H), data may be null
+  const T* dstate[2];                // (N, H) each, or null
+  SequenceView<T> dx;                // (T, N, I), data is null when not wanted
+  T* dkernel;                        // (I, G·H), overwritten
+  T* drecurrent_kernel;              // (H, G·H), overwritten
+  T* dbias;                          // like bias, overwritten, or null
+  T* dinitial_state[2];              // (N, H) each, or null
+  T* workspace;                      // sequence_workspace elements
+};
+
+// In elements of T.
+struct SequenceSizes {
+  int64_t tape;
+  int64_t forward_workspace;
+  int64_t backward_workspace;
+};
+
+template <class T>
+struct SequenceKernels {
+  SequenceSizes (*sizes)(const SequenceShape&, bool training, int threads);
+  // Each thread of the team calls these with the same arguments. All results are there when every
+  // thread has returned (a barrier of the caller's).
+  void (*forward)(const SequenceForward<T>&, const Team&);
+  void (*backward)(const SequenceBackward<T>&, const Team&);
+};
+
+}  // namespace rnncore

@@ -1,0 +1,64 @@
+// A team of threads that runs one kernel together, and its barrier.
+#pragma once
+
+#include <cstdint>
+#include <sched.h>
+
+namespace rnncore {
+
+// Zero-initialised; one per team. The two words live on lines of their own.
+struct Barrier {
+  alignas(64) int arrived;
+  alignas(64) int generation;
+};
+
+struct Team {
+  int thread;
+  int threads;
+  Barrier* barrier;
+};
+
+struct Range {
+  int64_t begin;
+  int64_t end;
+};
+
+#define RNNCORE_INLINE static inline __attribute__((always_inline))
+
+// Waits until every thread of the team is here. Spins for some microseconds, then yields, so that
+// more threads than cores still make progress.
+RNNCORE_INLINE void team_barrier(const Team& team) {
+  if (team.threads == 1) return;
+  Barrier& b = *team.barrier;
+  const int generation = __atomic_load_n(&b.generation, __ATOMIC_RELAXED);
+  if (__atomic_add_fetch(&b.arrived, 1, __ATOMIC_ACQ_REL) == team.threads) {
+    __atomic_store_n(&b.arrived, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&b.generation, generation + 1, __ATOMIC_RELEASE);
+    return;
+  }
+  for (int spins = 0; __atomic_load_n(&b.generation, __ATOMIC_ACQUIRE) == generation; ++spins) {
+    if (spins < 4096) {
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#elif defined(__aarch64__)
+      asm volatile("yield");
+#endif
+    } else {
+      sched_yield();
+    }
+  }
+}
+
+// Part number `thread` of [0, n) cut into `threads` near-equal parts at multiples of `grain`.
+RNNCORE_INLINE Range team_range(int64_t n, int thread, int threads, int64_t grain) {
+  const int64_t pieces = (n + grain - 1) / grain;
+  const int64_t begin = pieces * thread / threads * grain;
+  const int64_t end = pieces * (thread + 1) / threads * grain;
+  return {begin < n ? begin : n, end < n ? end : n};
+}
+
+RNNCORE_INLINE Range team_range(int64_t n, const Team& team, int64_t grain) {
+  return team_range(n, team.thread, team.threads, grain);
+}
+
+}  // namespace rnncore

@@ -1,0 +1,36 @@
+// The threads a call may use, and the one parallel region it opens.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "core/team.h"
+
+namespace rnncore {
+
+// The number of threads a call may use: RNNCORE_NUM_THREADS, else OMP_NUM_THREADS, else the processors this
+// process may run on (affinity and cgroup quota counted).
+int num_threads();
+void set_num_threads(int threads);
+bool built_with_openmp();
+
+// In a forked child the OpenMP pool of the parent is gone: run serially from then on.
+void serial_after_fork();
+
+// Runs fn(team) on each thread of a team of at most `threads`; the caller is thread 0. fn must not throw.
+void run_team(int threads, void (*fn)(const Team&, void*), void* context);
+
+template <class F>
+void run_team(int threads, F&& fn) {
+  if (threads <= 1) {
+    fn(Team{0, 1, nullptr});
+    return;
+  }
+  run_team(
+      threads, [](const Team& team, void* context) { (*static_cast<std::remove_reference_t<F>*>(context))(team); }, const_cast<void*>(static_cast<const void*>(&fn)));
+}
+
+// Threads worth using for `flops` floating-point operations in one region.
+int threads_for(double flops);
+
+}  // namespace rnncore
