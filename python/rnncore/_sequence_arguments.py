@@ -1,0 +1,225 @@
+"""What goes into and comes out of one recurrent call: types, checks and conversions of both backends."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "RECURRENT_ACTIVATIONS",
+    "Array",
+    "SequenceArguments",
+    "SequenceGradients",
+    "SequenceResult",
+    "activation_name",
+    "gradient_arguments",
+    "sequence_arguments",
+]
+
+Array = npt.NDArray[Any]
+
+RECURRENT_ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh", "hard_sigmoid")
+
+FLOAT32 = np.dtype(np.float32)
+FLOAT64 = np.dtype(np.float64)
+INT32 = np.dtype(np.int32)
+
+
+class SequenceArguments(NamedTuple):
+    """The checked arguments of a recurrent call; all floating arrays share the dtype of `x`."""
+
+    x: Array  # (N, T, I)
+    kernel: Array  # (I, G·H)
+    recurrent_kernel: Array  # (H, G·H)
+    bias: Array | None  # (G·H,), or (2, G·H) when input and recurrent part have their own
+    initial_state: tuple[Array, ...]  # (N, H) each
+    lengths: Array | None  # (N,) int32
+
+
+class SequenceResult(NamedTuple):
+    """Result of a recurrent forward pass.
+
+    Attributes
+    ----------
+    output : ndarray (N, T, H)
+        Hidden state after each step.
+    state : tuple of ndarray (N, H)
+        State after the last real step of each row: `(h, c)` for an LSTM, `(h,)` otherwise.
+    tape : object or None
+        What `backward` needs; None unless the call was made with `training=True`.
+    """
+
+    output: Array
+    state: tuple[Array, ...]
+    tape: Any
+
+
+class SequenceGradients(NamedTuple):
+    """Gradients of a recurrent call, each shaped like the argument it is named after.
+
+    Attributes
+    ----------
+    x : ndarray (N, T, I)
+    kernel : ndarray (I, G·H)
+    recurrent_kernel : ndarray (H, G·H)
+    bias : ndarray or None
+        None when the call had no bias.
+    initial_state : tuple of ndarray (N, H)
+    """
+
+    x: Array
+    kernel: Array
+    recurrent_kernel: Array
+    bias: Array | None
+    initial_state: tuple[Array, ...]
+
+
+def activation_name(name: str, argument: str) -> str:
+    """Return `name` if a recurrent cell knows that activation; `argument` names it in the error."""
+    if name in RECURRENT_ACTIVATIONS:
+        return name
+    if not isinstance(name, str):
+        raise TypeError(f"{argument}: expected a name out of {RECURRENT_ACTIVATIONS}, got {type(name).__name__}")
+    nearest = difflib.get_close_matches(name, RECURRENT_ACTIVATIONS, 1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    raise ValueError(f"{argument}: expected a name out of {RECURRENT_ACTIVATIONS}, got {name!r}{hint}")
+
+
+def sequence_arguments(
+    x: npt.ArrayLike,
+    kernel: npt.ArrayLike,
+    recurrent_kernel: npt.ArrayLike,
+    bias: npt.ArrayLike | None,
+    initial_state: Any,
+    lengths: npt.ArrayLike | None,
+    *,
+    gates: int,
+    states: int,
+    split_bias: bool = False,
+) -> SequenceArguments:
+    """Check and convert the arguments of a recurrent call.
+
+    Arrays that are right already pass through without a copy, whatever their strides. Integers,
+    booleans and float16 become float32; everything else follows the dtype of `x`.
+
+    Parameters
+    ----------
+    x, kernel, recurrent_kernel, bias, initial_state, lengths
+        As in `rnncore.functional`.
+    gates, states : int
+        Numbers of the cell.
+    split_bias : bool, default False
+        Whether the bias is (2, G·H) instead of (G·H,).
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold real numbers, or `lengths` no integers.
+    ValueError
+        If a shape or a length is wrong.
+    """
+    x = _floating(x, "x")
+    if x.ndim != 3:
+        raise ValueError(f"x: expected 3 axes (batch, time, features), got shape {x.shape}")
+    rows, steps, features = x.shape
+    if steps == 0 or features == 0:
+        raise ValueError(f"x: expected at least one time step and one feature, got shape {x.shape}")
+    dtype = x.dtype
+
+    recurrent_kernel = _floating(recurrent_kernel, "recurrent_kernel", dtype)
+    if recurrent_kernel.ndim != 2 or recurrent_kernel.shape[0] == 0:
+        raise ValueError(
+            f"recurrent_kernel: expected shape (units, {gates}·units) with at least one unit, "
+            f"got {recurrent_kernel.shape}"
+        )
+    units = recurrent_kernel.shape[0]
+    if recurrent_kernel.shape[1] != gates * units:
+        raise ValueError(
+            f"recurrent_kernel: expected shape {(units, gates * units)}, {gates} gate(s) of {units} unit(s), "
+            f"got {recurrent_kernel.shape}"
+        )
+
+    kernel = _floating(kernel, "kernel", dtype)
+    if kernel.shape != (features, gates * units):
+        raise ValueError(
+            f"kernel: expected shape {(features, gates * units)} for {features} feature(s) and {units} unit(s), "
+            f"got {kernel.shape}"
+        )
+    if bias is not None:
+        bias = _floating(bias, "bias", dtype)
+        shape = (2, gates * units) if split_bias else (gates * units,)
+        if bias.shape != shape:
+            raise ValueError(f"bias: expected shape {shape} for {units} unit(s), got {bias.shape}")
+    return SequenceArguments(
+        x,
+        kernel,
+        recurrent_kernel,
+        bias,
+        _states(initial_state, "initial_state", states, (rows, units), dtype),
+        None if lengths is None else _lengths(lengths, rows, steps),
+    )
+
+
+def gradient_arguments(
+    doutput: npt.ArrayLike | None, dstate: Any, *, states: int, shape: tuple[int, int, int], dtype: np.dtype[Any]
+) -> tuple[Array | None, tuple[Array, ...]]:
+    """Check and convert the arguments of `backward` for an output of `shape` (N, T, H).
+
+    An absent `doutput` stays None; absent state gradients become zeros.
+    """
+    if doutput is not None:
+        doutput = _floating(doutput, "doutput", dtype)
+        if doutput.shape != shape:
+            raise ValueError(f"doutput: expected the shape of the output {shape}, got {doutput.shape}")
+    rows, _, units = shape
+    return doutput, _states(dstate, "dstate", states, (rows, units), dtype)
+
+
+def _floating(value: npt.ArrayLike, argument: str, dtype: np.dtype[Any] | None = None) -> Array:
+    """`value` as a native floating array of `dtype`, or of its own precision if None."""
+    try:
+        array: Array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{argument}: expected a rectangular array of numbers, got {error}") from error
+    given = array.dtype
+    if given == dtype or (dtype is None and given in (FLOAT32, FLOAT64)):
+        return array
+    if given.kind not in "fiub":
+        raise TypeError(f"{argument}: expected real numbers, got dtype {given}")
+    if dtype is None:
+        dtype = FLOAT64 if given.kind == "f" and given.itemsize >= 8 else FLOAT32
+    return array.astype(dtype)
+
+
+def _states(value: Any, argument: str, states: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> tuple[Array, ...]:
+    """One array of `shape` (N, H) per state of the cell; zeros where None is given."""
+    if value is None:
+        return tuple(np.zeros(shape, dtype) for _ in range(states))
+    if not isinstance(value, tuple if states == 1 else (tuple, list)):
+        value = (value,)
+    if len(value) != states:
+        raise ValueError(f"{argument}: expected {states} array(s) of shape {shape}, got {len(value)}")
+    arrays = []
+    for number, part in enumerate(value):
+        array = np.zeros(shape, dtype) if part is None else _floating(part, f"{argument}[{number}]", dtype)
+        if array.shape != shape:
+            raise ValueError(f"{argument}[{number}]: expected shape {shape}, got {array.shape}")
+        arrays.append(array)
+    return tuple(arrays)
+
+
+def _lengths(value: npt.ArrayLike, rows: int, steps: int) -> Array:
+    """`value` as (N,) int32 with 0 <= length <= T."""
+    array: Array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"lengths: expected integers, got dtype {array.dtype}")
+    if array.shape != (rows,):
+        raise ValueError(f"lengths: expected shape {(rows,)}, one per row of x, got {array.shape}")
+    if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
+        raise ValueError(f"lengths: expected whole numbers, got {array}")
+    if rows and not 0 <= array.min() <= array.max() <= steps:
+        raise ValueError(f"lengths: expected values from 0 to {steps}, the time steps of x, got {array}")
+    return np.ascontiguousarray(array, INT32)

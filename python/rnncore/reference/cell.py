@@ -1,0 +1,40 @@
+"""What a recurrent cell is: one time step, forward and backward. The time loop is in `sequence.py`."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from .._sequence_arguments import Array
+
+__all__ = ["Cell", "State", "StepGradients", "Weights"]
+
+State = tuple[Array, ...]  # (N, H) each; the first is the hidden state h, which is also the output
+
+
+class Weights(NamedTuple):
+    kernel: Array  # (I, G·H)
+    recurrent_kernel: Array  # (H, G·H)
+    bias: Array  # (G·H,), or (2, G·H): input and recurrent part
+
+
+class StepGradients(NamedTuple):
+    x: Array  # (N, I)
+    state: State  # gradient to the state before the step
+    weights: Weights  # this step's share
+
+
+class Cell(Protocol):
+    """One step of a recurrent network, with gates in blocks of H columns."""
+
+    GATES: ClassVar[int]
+    STATES: ClassVar[int]
+
+    @property
+    def split_bias(self) -> bool:
+        """Whether the bias is (2, G·H)."""
+
+    def forward(self, x: Array, state: State, weights: Weights) -> tuple[State, Any]:
+        """From x (N, I) and the state before: the state after, and what `backward` needs."""
+
+    def backward(self, dstate: State, saved: Any, weights: Weights) -> StepGradients:
+        """Gradient to the state after the step -> gradients to everything the step read."""

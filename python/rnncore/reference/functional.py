@@ -1,0 +1,295 @@
+"""Recurrent layers as functions of NumPy arrays, in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from .._sequence_arguments import (
+    SequenceGradients,
+    SequenceResult,
+    activation_name,
+    gradient_arguments,
+    sequence_arguments,
+)
+from . import sequence
+from .cell import Cell
+from .gru import GRUCell
+from .lstm import LSTMCell
+from .simple_rnn import SimpleRNNCell
+
+__all__ = ["backward", "gru", "lstm", "simple_rnn"]
+
+
+def simple_rnn(
+    x: npt.ArrayLike,
+    kernel: npt.ArrayLike,
+    recurrent_kernel: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    *,
+    initial_state: Any = None,
+    lengths: npt.ArrayLike | None = None,
+    reverse: bool = False,
+    training: bool = False,
+    activation: str = "tanh",
+) -> SequenceResult:
+    """Run a simple recurrent layer, h' = activation(x @ kernel + h @ recurrent_kernel + bias).
+
+    Parameters
+    ----------
+    x : array_like (N, T, I)
+        Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
+        arrays are converted to the dtype of `x`.
+    kernel : array_like (I, H)
+    recurrent_kernel : array_like (H, H)
+    bias : array_like (H,), optional
+    initial_state : array_like (N, H) or tuple of one, optional
+        State before the first step; zeros by default.
+    lengths : array_like of int (N,), optional
+        How many leading steps of each row are real; all by default. Padded steps are not processed:
+        the output repeats the row's final state there.
+    reverse : bool, default False
+        Process each row from its last real step to its first. The output stays aligned with `x`.
+    training : bool, default False
+        Keep a tape for `backward`.
+    activation : {"tanh", "relu", "sigmoid", "linear", "hard_sigmoid"}
+
+    Returns
+    -------
+    SequenceResult
+        `output` (N, T, H), `state` ((N, H),) and `tape`.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If a shape, a length or the activation's name is wrong.
+
+    References
+    ----------
+    J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore.reference import simple_rnn
+    >>> x = np.array([[[1.0], [2.0], [4.0]]])
+    >>> simple_rnn(x, [[1.0]], [[0.5]], activation="linear").output[0, :, 0]
+    array([1.  , 2.5 , 5.25])
+    """
+    cell = SimpleRNNCell(activation_name(activation, "activation"))
+    return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+
+
+def lstm(
+    x: npt.ArrayLike,
+    kernel: npt.ArrayLike,
+    recurrent_kernel: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    *,
+    initial_state: Any = None,
+    lengths: npt.ArrayLike | None = None,
+    reverse: bool = False,
+    training: bool = False,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+) -> SequenceResult:
+    """Run an LSTM layer. Gates are blocks of H columns in the order i, f, c, o.
+
+    Parameters
+    ----------
+    x : array_like (N, T, I)
+        Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
+        arrays are converted to the dtype of `x`.
+    kernel : array_like (I, 4·H)
+    recurrent_kernel : array_like (H, 4·H)
+    bias : array_like (4·H,), optional
+    initial_state : tuple of two array_like (N, H), optional
+        `(h, c)` before the first step; zeros by default.
+    lengths : array_like of int (N,), optional
+        How many leading steps of each row are real; all by default. Padded steps are not processed:
+        the output repeats the row's final state there.
+    reverse : bool, default False
+        Process each row from its last real step to its first. The output stays aligned with `x`.
+    training : bool, default False
+        Keep a tape for `backward`.
+    activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}
+        Of candidate and output, and of the gates; "tanh" and "sigmoid" by default.
+
+    Returns
+    -------
+    SequenceResult
+        `output` (N, T, H), `state` ((N, H), (N, H)) = `(h, c)` and `tape`.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If a shape, a length or an activation's name is wrong.
+
+    References
+    ----------
+    S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997);
+    F. Gers et al., "Learning to forget", Neural Computation 12 (2000).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore.reference import lstm
+    >>> result = lstm(np.ones((2, 5, 3)), np.zeros((3, 16)), np.zeros((4, 16)))
+    >>> result.output.shape, [part.shape for part in result.state]
+    ((2, 5, 4), [(2, 4), (2, 4)])
+    """
+    cell = LSTMCell(
+        activation_name(activation, "activation"), activation_name(recurrent_activation, "recurrent_activation")
+    )
+    return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+
+
+def gru(
+    x: npt.ArrayLike,
+    kernel: npt.ArrayLike,
+    recurrent_kernel: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    *,
+    initial_state: Any = None,
+    lengths: npt.ArrayLike | None = None,
+    reverse: bool = False,
+    training: bool = False,
+    reset_after: bool = True,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+) -> SequenceResult:
+    """Run a GRU layer. Gates are blocks of H columns in the order z, r, h.
+
+    Parameters
+    ----------
+    x : array_like (N, T, I)
+        Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
+        arrays are converted to the dtype of `x`.
+    kernel : array_like (I, 3·H)
+    recurrent_kernel : array_like (H, 3·H)
+    bias : array_like, optional
+        (2, 3·H), input and recurrent part, if `reset_after`; (3·H,) otherwise.
+    initial_state : array_like (N, H) or tuple of one, optional
+        State before the first step; zeros by default.
+    lengths : array_like of int (N,), optional
+        How many leading steps of each row are real; all by default. Padded steps are not processed:
+        the output repeats the row's final state there.
+    reverse : bool, default False
+        Process each row from its last real step to its first. The output stays aligned with `x`.
+    training : bool, default False
+        Keep a tape for `backward`.
+    reset_after : bool, default True
+        Apply the reset gate after the recurrent product, not before it.
+    activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}
+        Of the candidate and of the gates; "tanh" and "sigmoid" by default.
+
+    Returns
+    -------
+    SequenceResult
+        `output` (N, T, H), `state` ((N, H),) and `tape`.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If a shape, a length or an activation's name is wrong.
+
+    References
+    ----------
+    K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP (2014).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore.reference import gru
+    >>> x = np.ones((1, 3, 1))
+    >>> result = gru(x, np.zeros((1, 3)), np.zeros((1, 3)), initial_state=[[8.0]], lengths=[2])
+    >>> result.output[0, :, 0]
+    array([4., 2., 2.])
+    """
+    cell = GRUCell(
+        activation_name(activation, "activation"),
+        activation_name(recurrent_activation, "recurrent_activation"),
+        reset_after,
+    )
+    return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+
+
+def backward(tape: Any, doutput: npt.ArrayLike | None = None, dstate: Any = None) -> SequenceGradients:
+    """Back-propagate through time.
+
+    Parameters
+    ----------
+    tape : object
+        `tape` of a result computed with `training=True`.
+    doutput : array_like (N, T, H), optional
+        Gradient of the loss with respect to `output`; zeros by default.
+    dstate : array_like (N, H) or tuple of them, optional
+        Gradient with respect to the final `state`; zeros by default.
+
+    Returns
+    -------
+    SequenceGradients
+        Gradients with respect to `x`, `kernel`, `recurrent_kernel`, `bias` (None without one) and
+        `initial_state` (a tuple like `state`).
+
+    Raises
+    ------
+    TypeError
+        If `tape` is not a tape, or an array does not hold real numbers.
+    ValueError
+        If a shape is wrong.
+
+    References
+    ----------
+    P. Werbos, "Backpropagation through time: what it does and how to do it", Proc. IEEE 78 (1990).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore.reference import backward, simple_rnn
+    >>> result = simple_rnn(np.ones((1, 3, 1)), [[1.0]], [[0.5]], training=True, activation="linear")
+    >>> backward(result.tape, dstate=[[1.0]]).x[0, :, 0]
+    array([0.25, 0.5 , 1.  ])
+    """
+    if not isinstance(tape, sequence.Tape):
+        raise TypeError(f"tape: expected the tape of a result computed with training=True, got {type(tape).__name__}")
+    rows, steps, _ = tape.arguments.x.shape
+    units = tape.arguments.recurrent_kernel.shape[0]
+    return sequence.backward(
+        tape,
+        *gradient_arguments(
+            doutput, dstate, states=tape.cell.STATES, shape=(rows, steps, units), dtype=tape.arguments.x.dtype
+        ),
+    )
+
+
+def _run(
+    cell: Cell,
+    x: npt.ArrayLike,
+    kernel: npt.ArrayLike,
+    recurrent_kernel: npt.ArrayLike,
+    bias: npt.ArrayLike | None,
+    initial_state: Any,
+    lengths: npt.ArrayLike | None,
+    reverse: bool,
+    training: bool,
+) -> SequenceResult:
+    arguments = sequence_arguments(
+        x,
+        kernel,
+        recurrent_kernel,
+        bias,
+        initial_state,
+        lengths,
+        gates=cell.GATES,
+        states=cell.STATES,
+        split_bias=cell.split_bias,
+    )
+    return sequence.forward(cell, arguments, reverse, training)

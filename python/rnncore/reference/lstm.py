@@ -1,0 +1,70 @@
+"""The LSTM cell. Gates in order: input i, forget f, candidate g, output o."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from .._sequence_arguments import Array
+from .activations import ACTIVATIONS
+from .cell import State, StepGradients, Weights
+
+__all__ = ["LSTMCell"]
+
+
+class Saved(NamedTuple):
+    x: Array  # (N, I)
+    h: Array  # (N, H), as everything below
+    c: Array
+    i: Array
+    f: Array
+    g: Array
+    o: Array
+    p: Array
+
+
+@dataclass(frozen=True)
+class LSTMCell:
+    GATES: ClassVar[int] = 4
+    STATES: ClassVar[int] = 2
+
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+
+    split_bias: ClassVar[bool] = False
+
+    def forward(self, x: Array, state: State, weights: Weights) -> tuple[State, Saved]:
+        phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
+        h, c = state
+        z = x @ weights.kernel + h @ weights.recurrent_kernel + weights.bias
+        zi, zf, zg, zo = np.split(z, 4, axis=1)
+        i = sigma.forward(zi)
+        f = sigma.forward(zf)
+        g = phi.forward(zg)
+        o = sigma.forward(zo)
+        c_new = f * c + i * g
+        p = phi.forward(c_new)
+        h_new = o * p
+        return (h_new, c_new), Saved(x, h, c, i, f, g, o, p)
+
+    def backward(self, dstate: State, saved: Saved, weights: Weights) -> StepGradients:
+        phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
+        x, h, c, i, f, g, o, p = saved
+        dh_new, dc_new = dstate
+        do = dh_new * p  # h_new = o * p
+        dp = dh_new * o
+        dc_new = dc_new + phi.backward(p, dp)  # p = phi(c_new)
+        df, dc = dc_new * c, dc_new * f  # c_new = f * c + i * g
+        di, dg = dc_new * g, dc_new * i
+        dzi = sigma.backward(i, di)
+        dzf = sigma.backward(f, df)
+        dzg = phi.backward(g, dg)
+        dzo = sigma.backward(o, do)
+        dz = np.concatenate([dzi, dzf, dzg, dzo], axis=1)
+        return StepGradients(  # z = x @ kernel + h @ recurrent_kernel + bias
+            x=dz @ weights.kernel.T,
+            state=(dz @ weights.recurrent_kernel.T, dc),
+            weights=Weights(x.T @ dz, h.T @ dz, dz.sum(axis=0)),
+        )

@@ -1,0 +1,82 @@
+"""Metrics: what a batch adds to the float64 state of a metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .._sequence_arguments import Array
+from ..program import Metric
+from .losses import LOSSES
+
+__all__ = ["METRICS", "state_increment"]
+
+
+def binary_accuracy(target: Array, output: Array, threshold: float = 0.5) -> Array:
+    value: Array = np.mean(target == (output > threshold), axis=-1)
+    return value
+
+
+def sparse_categorical_accuracy(target: Array, output: Array) -> Array:
+    value: Array = target == output.argmax(axis=-1)
+    return value
+
+
+def categorical_accuracy(target: Array, output: Array) -> Array:
+    return sparse_categorical_accuracy(target.argmax(axis=-1), output)
+
+
+def sparse_top_k_categorical_accuracy(target: Array, output: Array, k: int = 5) -> Array:
+    """Whether fewer than k classes score higher than the right one: ties count in its favour."""
+    right = np.take_along_axis(output, target[..., None].astype(np.intp), axis=-1)
+    value: Array = (output > right).sum(axis=-1) < k
+    return value
+
+
+def top_k_categorical_accuracy(target: Array, output: Array, k: int = 5) -> Array:
+    return sparse_top_k_categorical_accuracy(target.argmax(axis=-1), output, k)
+
+
+METRICS: dict[str, Callable[..., Array]] = {  # each gives a value (N, ...) per position, averaged
+    "binary_accuracy": binary_accuracy,
+    "categorical_accuracy": categorical_accuracy,
+    "sparse_categorical_accuracy": sparse_categorical_accuracy,
+    "top_k_categorical_accuracy": top_k_categorical_accuracy,
+    "sparse_top_k_categorical_accuracy": sparse_top_k_categorical_accuracy,
+}
+
+
+def state_increment(metric: Metric, target: Array, output: Array, weight: Array | None) -> Array:
+    """The state (metric.state_size(),) that this batch adds. `weight` is (N,), (N, ...) or None."""
+    if metric.kind == "confusion":
+        return _confusion(target, output, weight, metric.attributes["thresholds"])
+    if metric.kind in LOSSES:
+        value = LOSSES[metric.kind](target, output, **metric.attributes)[0]
+    else:
+        value = METRICS[metric.kind](target, output, **metric.attributes)
+    weight = _broadcast(weight, value.shape)
+    return np.array([np.sum(weight * value), np.sum(weight)])
+
+
+def _confusion(target: Array, output: Array, weight: Array | None, thresholds: list[float]) -> Array:
+    """True and false positives, false and true negatives at each threshold, (4, K) flattened."""
+    weight = _broadcast(weight, output.shape)
+    positive = target > 0.5
+    counts = np.empty((4, len(thresholds)))
+    for k, threshold in enumerate(thresholds):
+        predicted = output > threshold
+        counts[:, k] = [
+            np.sum(weight * (predicted & positive)),
+            np.sum(weight * (predicted & ~positive)),
+            np.sum(weight * (~predicted & positive)),
+            np.sum(weight * (~predicted & ~positive)),
+        ]
+    return counts.reshape(-1)
+
+
+def _broadcast(weight: Array | None, shape: tuple[int, ...]) -> Array:
+    """Weights (N, ...) in float64, spread over the axes they lack."""
+    if weight is None:
+        return np.ones(shape)
+    return np.broadcast_to(weight.astype(np.float64).reshape(weight.shape + (1,) * (len(shape) - weight.ndim)), shape)

@@ -1,0 +1,37 @@
+"""What an op of a Program is: a forward and a backward function on lists of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .._sequence_arguments import Array
+from . import random
+
+__all__ = ["Arrays", "Op", "Run"]
+
+Arrays = list[Any]  # positional slots of a node: arrays, or None where a slot is absent or a gradient zero
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a node may know of the run beside its inputs."""
+
+    training: bool
+    seed: int
+    step: int
+    node: int  # its index in the Program
+
+    def uniform(self, size: int, seed: int) -> Array:
+        """Random numbers (size,) in [0, 1) that belong to this node and step."""
+        return random.uniform(size, self.seed + seed, self.step, self.node)
+
+
+class Op(Protocol):
+    def forward(
+        self, inputs: Arrays, weights: list[Array], attributes: dict[str, Any], run: Run
+    ) -> tuple[list[Array], Any]:
+        """Return the outputs and what `backward` needs."""
+
+    def backward(self, doutputs: Arrays, saved: Any) -> tuple[Arrays, list[Array]]:
+        """Return the gradients to the inputs and to the weights. At least one of `doutputs` is not None."""

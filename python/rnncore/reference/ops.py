@@ -1,0 +1,23 @@
+"""The registry of ops. A new op is one file and one row here."""
+
+from __future__ import annotations
+
+from . import activation, dense, dropout, embedding, flatten
+from .gru import GRUCell
+from .lstm import LSTMCell
+from .op import Op
+from .recurrent import Recurrent
+from .simple_rnn import SimpleRNNCell
+
+__all__ = ["OPS"]
+
+OPS: dict[str, Op] = {
+    "dense": dense,
+    "simple_rnn": Recurrent(SimpleRNNCell),
+    "lstm": Recurrent(LSTMCell),
+    "gru": Recurrent(GRUCell),
+    "embedding": embedding,
+    "activation": activation,
+    "dropout": dropout,
+    "flatten": flatten,
+}
