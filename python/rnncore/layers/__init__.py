@@ -1,0 +1,66 @@
+"""Layers: each describes one step of a computation and owns its weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnncore import _validation as check
+from rnncore.layers.activation import Activation
+from rnncore.layers.base import Layer
+from rnncore.layers.dense import Dense
+from rnncore.layers.dropout import Dropout
+from rnncore.layers.embedding import Embedding
+from rnncore.layers.flatten import Flatten
+from rnncore.layers.gru import GRU
+from rnncore.layers.input import Input, InputLayer
+from rnncore.layers.lstm import LSTM
+from rnncore.layers.simple_rnn import SimpleRNN
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "Activation",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "SimpleRNN",
+    "deserialize",
+    "serialize",
+]
+
+_TABLE: dict[str, type[Layer]] = {
+    cls.__name__: cls for cls in (Activation, Dense, Dropout, Embedding, Flatten, GRU, InputLayer, LSTM, SimpleRNN)
+}
+
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """Describe a layer, without its weights, as `{"class_name": ..., "config": ...}`.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.serialize(layers.Flatten(name="flat"))
+    {'class_name': 'Flatten', 'config': {'name': 'flat', 'trainable': True}}
+    """
+    return {"class_name": type(layer).__name__, "config": layer.get_config()}
+
+
+def deserialize(config: dict[str, Any]) -> Layer:
+    """Make a layer, without weights, from what `serialize` gave.
+
+    Raises
+    ------
+    ValueError
+        For an unknown class; the message offers the nearest names.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.deserialize(layers.serialize(layers.Dense(3, name="head")))
+    <Dense 'head', not built>
+    """
+    return check.lookup("layer", config.get("class_name", ""), _TABLE).from_config(config.get("config", {}))

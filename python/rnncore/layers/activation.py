@@ -1,0 +1,47 @@
+"""An activation function as a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnncore import activations
+from rnncore.layers.base import Layer
+
+__all__ = ["Activation"]
+
+
+class Activation(Layer):
+    """Apply an activation function; softmax goes over the last axis.
+
+    Parameters
+    ----------
+    activation : str or function of `rnncore.activations`
+        linear, relu, sigmoid, tanh, hard_sigmoid or softmax.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an unknown activation; the message offers the nearest names.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.Activation("relu")(layers.Input((5, 3))).shape
+    (None, 5, 3)
+    """
+
+    op = "activation"
+
+    def __init__(self, activation: str | activations.Function, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.activation = activations.serialize(activation)
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {"function": self.activation}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {**super().get_config(), "activation": self.activation}

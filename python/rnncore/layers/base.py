@@ -1,0 +1,377 @@
+"""What all layers share: names, weights, building, configs and calls on symbolic values."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy.typing as npt
+
+from rnncore import _validation as check
+from rnncore import initializers, regularizers, utils
+from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
+from rnncore.parameters import Array, ParameterStore, Weight
+from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from rnncore.layers.builder import ProgramBuilder
+
+__all__ = ["Layer", "WeightView"]
+
+
+class WeightView:
+    """An attribute of a layer that reads and overwrites one of its weights in place."""
+
+    def __set_name__(self, owner: type[Layer], name: str) -> None:
+        self._name = name
+
+    def __get__(self, layer: Layer, owner: type[Layer]) -> Array:
+        return self._find(layer).value
+
+    def __set__(self, layer: Layer, value: npt.ArrayLike) -> None:
+        self._find(layer).assign(value)
+
+    def _find(self, layer: Layer) -> Weight:
+        if not layer.built:
+            raise AttributeError(f"{layer.name!r} has no {self._name} before it is built")
+        for weight in layer.weights:
+            if weight.name == self._name:
+                return weight
+        raise AttributeError(f"{layer.name!r} has no {self._name}")
+
+
+class Layer:
+    """Base of all layers: describes a computation and owns its weights.
+
+    A subclass with one input and one output sets `op` and defines `attributes`, `output_shape_of`
+    and `make_weights`; one with more defines `emit` itself.
+
+    Parameters
+    ----------
+    name : str, optional
+        By default the class name in snake case, with a number from the second on.
+    trainable : bool, default True
+        Whether training changes the weights.
+    **arguments
+        `input_shape`, `batch_input_shape`, or `input_dim`: the shape of the input, where the layer
+        is the first of a model. `activity_regularizer` and `dtype` are refused.
+
+    Attributes
+    ----------
+    weights : list of Weight
+        In Keras's order. Empty before the layer is built.
+    built : bool
+    batch_input_shape : tuple of int or None, or None
+        The shape given to the constructor, batch first.
+    input_shape : tuple of int or None, or None
+        The shape the layer was built for, batch first.
+
+    Raises
+    ------
+    TypeError
+        For an unknown argument; the message offers the nearest ones.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layer = layers.Dense(2, name="head")
+    >>> layer.build((None, 3))
+    >>> layer.weights
+    [<Weight head/kernel (3, 2) float32>, <Weight head/bias (2,) float32>]
+    """
+
+    op: ClassVar[str]  # of the one node that `emit` appends
+    input_dtype: ClassVar[str] = "float"
+    output_dtype: str = "float"
+    keeps_time: bool = True  # axis 1 of the first output is axis 1 of the input
+
+    def __init__(self, *, name: str | None = None, trainable: bool = True, **arguments: Any) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be a string, got {type(name).__name__} {name!r}")
+        self.batch_input_shape = self._declared_shape(arguments)
+        self.name = utils.auto_name(utils.snake_case(type(self).__name__)) if name is None else name
+        self.trainable = check.boolean("trainable", trainable)
+        self.weights: list[Weight] = []
+        self.built = False
+        self.input_shape: Shape | None = None
+        self._calls = 0
+        self._last_call: tuple[tuple[SymbolicValue, ...], tuple[SymbolicValue, ...]] | None = None
+
+    def _declared_shape(self, arguments: dict[str, Any]) -> Shape | None:
+        """Take the input shape out of a constructor's further arguments; there must be no others."""
+        owner = type(self).__name__
+        check.unsupported(owner, activity_regularizer=arguments.pop("activity_regularizer", None))
+        batch_shape = arguments.pop("batch_input_shape", None)
+        shape = arguments.pop("input_shape", None)
+        size = arguments.pop("input_dim", None)
+        batch_size = arguments.pop("batch_size", None)
+        if "dtype" in arguments:
+            raise ValueError(
+                f"{owner}: dtype is a property of the whole model; give dtype_policy to compile(), got dtype"
+                f"={arguments['dtype']!r}"
+            )
+        for argument in arguments:
+            known = [*inspect.signature(type(self)).parameters, "input_shape", "batch_input_shape", "name", "trainable"]
+            raise TypeError(f"{owner} got an unknown argument {argument!r}; {check.nearest(argument, known)}")
+        if batch_shape is not None:
+            return check.shape("batch_input_shape", batch_shape)
+        if size is not None:
+            shape = (size,)
+        if shape is None:
+            return None
+        sizes = check.shape("input_shape", (shape,) if isinstance(shape, int) else shape)
+        return (None if batch_size is None else check.positive_int("batch_size", batch_size), *sizes)
+
+    # Shapes and weights
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError unless the layer takes an input of this shape."""
+
+    def make_weights(self, input_shape: Shape) -> list[Weight]:
+        """The new weights for an input of this shape."""
+        return []
+
+    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+        """The shape of each output."""
+        return (input_shape,)
+
+    def compute_output_shape(self, input_shape: Shape) -> Any:
+        """Shape of the output, batch first, or a list of shapes if there are several outputs.
+
+        Parameters
+        ----------
+        input_shape : tuple of int or None
+            Shape of the first input, batch first.
+
+        Examples
+        --------
+        >>> from rnncore import layers
+        >>> layers.LSTM(4, return_sequences=True).compute_output_shape((None, 7, 3))
+        (None, 7, 4)
+        """
+        shape = check.shape("input_shape", input_shape)
+        self.check_input(shape)
+        shapes = self.output_shapes(shape)
+        return shapes[0] if len(shapes) == 1 else list(shapes)
+
+    def weight(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        initializer: initializers.Initializer,
+        regularizer: regularizers.Regularizer | None,
+    ) -> Weight:
+        """A new weight of this layer."""
+        return Weight(f"{self.name}/{name}", initializer(shape), regularizer)
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights for an input of this shape, batch first; once.
+
+        Raises
+        ------
+        ValueError
+            If the layer cannot take such an input, or was built for another one.
+
+        Examples
+        --------
+        >>> from rnncore import layers
+        >>> layer = layers.GRU(2)
+        >>> layer.build((None, None, 3))
+        >>> layer.kernel.shape
+        (3, 6)
+        """
+        shape = check.shape("input_shape", input_shape)
+        self.check_input(shape)
+        if not self.built:
+            self.weights = self.make_weights(shape)
+            ParameterStore.join(self.weights)
+            self.input_shape = shape
+            self.built = True
+
+    def features(self, shape: Shape) -> int:
+        """The size of the last axis, which must be known and, once built, what the kernel takes."""
+        if shape[-1] is None:
+            raise ValueError(f"{self.name!r} needs an input whose last axis is known, got shape {shape}")
+        if self.built and self.weights and shape[-1] != self.weights[0].shape[0]:
+            raise ValueError(
+                f"{self.name!r} was built for inputs with {self.weights[0].shape[0]} features (last axis), "
+                f"got shape {shape}"
+            )
+        return shape[-1]
+
+    def count_params(self) -> int:
+        """Number of weight elements.
+
+        Raises
+        ------
+        ValueError
+            If the layer is not built.
+
+        Examples
+        --------
+        >>> from rnncore import layers
+        >>> layer = layers.LSTM(4)
+        >>> layer.build((None, None, 3))
+        >>> layer.count_params()
+        128
+        """
+        if not self.built:
+            raise ValueError(f"{self.name!r} has no weights to count before it is built")
+        return sum(weight.size for weight in self.weights)
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes."""
+        return self.weights if self.trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Weight]:
+        """The weights that training leaves alone."""
+        return [] if self.trainable else self.weights
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the weights, in Keras's order.
+
+        Examples
+        --------
+        >>> from rnncore import layers
+        >>> layer = layers.Dense(1, kernel_initializer="ones")
+        >>> layer.build((None, 2))
+        >>> layer.get_weights()
+        [array([[1.],
+               [1.]], dtype=float32), array([0.], dtype=float32)]
+        """
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights: list[npt.ArrayLike]) -> None:
+        """Overwrite the weights; nothing changes unless all fit.
+
+        Parameters
+        ----------
+        weights : list of array_like
+            As `get_weights` gives them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the layer is not built, or the number, shape or kind of arrays is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rnncore import layers
+        >>> layer = layers.Dense(1)
+        >>> layer.build((None, 2))
+        >>> layer.set_weights([np.zeros((2, 1)), np.ones(1)])
+        >>> layer.bias
+        array([1.], dtype=float32)
+        """
+        if not self.built:
+            raise ValueError(f"{self.name!r} takes no weights before it is built")
+        arrays = list(weights)
+        if len(arrays) != len(self.weights):
+            raise ValueError(f"weights of {self.name!r} must be {len(self.weights)} arrays, got {len(arrays)}")
+        checked = [weight.checked(array) for weight, array in zip(self.weights, arrays, strict=True)]
+        for weight, array in zip(self.weights, checked, strict=True):
+            weight.assign(array)
+
+    # Calls
+
+    def __call__(self, inputs: Any) -> Any:
+        """Describe this layer applied to symbolic values: one value, or a list if there are several."""
+        values = symbolic_values(f"inputs of {self.name!r}", inputs)
+        self.check_values(values)
+        self.build(values[0].shape)
+        call = Call(self, self._calls, values)
+        self._calls += 1
+        shapes = self.output_shapes(values[0].shape)
+        outputs = tuple(SymbolicValue(shape, call, index) for index, shape in enumerate(shapes))
+        self._last_call = (values, outputs)
+        return outputs[0] if len(outputs) == 1 else list(outputs)
+
+    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+        """Raise unless the layer takes these inputs: by default one, of its `input_dtype`."""
+        if len(values) != 1:
+            raise ValueError(f"{self.name!r} takes one input, got {len(values)}")
+        if values[0].dtype != self.input_dtype:
+            raise TypeError(f"{self.name!r} takes {self.input_dtype} values, got {values[0]}")
+
+    @property
+    def input(self) -> Any:
+        """What the layer was last called on: a symbolic value, or a list of them."""
+        return self._last(0)
+
+    @property
+    def output(self) -> Any:
+        """What the last call gave: a symbolic value, or a list of them."""
+        return self._last(1)
+
+    def _last(self, side: int) -> Any:
+        if self._last_call is None:
+            raise AttributeError(f"{self.name!r} has not been called on a symbolic value yet")
+        values = self._last_call[side]
+        return values[0] if len(values) == 1 else list(values)
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the output for the input the layer was built for, or a list of shapes."""
+        if self.input_shape is None:
+            raise AttributeError(f"{self.name!r} has no output shape before it is built")
+        return self.compute_output_shape(self.input_shape)
+
+    # Description
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {}
+
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], lengths: int) -> tuple[int, ...]:
+        """Append the layer's nodes; return the value of each output.
+
+        Parameters
+        ----------
+        builder : ProgramBuilder
+        inputs : tuple of int
+            Values the layer reads.
+        lengths : int
+            The value that holds the lengths of the input's time axis, or -1.
+        """
+        (shape,) = self.output_shapes(builder.shape(inputs[0]))
+        output = builder.value(self.name, shape, self.output_dtype)
+        builder.node(self.op, self.name, inputs, (output,), self.emit_weights(builder), self.attributes())
+        return (output,)
+
+    def emit_weights(self, builder: ProgramBuilder) -> tuple[int, ...]:
+        """Append the layer's parameters."""
+        return tuple(builder.parameter(weight, self.trainable) for weight in self.weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data.
+
+        Examples
+        --------
+        >>> from rnncore import layers
+        >>> layers.Flatten(name="flat").get_config()
+        {'name': 'flat', 'trainable': True}
+        """
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        if self.batch_input_shape is not None:
+            config["batch_input_shape"] = list(self.batch_input_shape)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Make a layer, without weights, from what `get_config` gave.
+
+        Examples
+        --------
+        >>> from rnncore import layers
+        >>> layers.Dense.from_config(layers.Dense(3).get_config()).units
+        3
+        """
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"

@@ -1,0 +1,140 @@
+"""From a graph of layer calls to a Program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rnncore.layers.base import Layer
+from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values, walk
+from rnncore.parameters import ParameterStore, Weight
+from rnncore.program import Node, Parameter, Program, Shape, Value
+
+__all__ = ["ProgramBuilder", "build_program", "layers_of"]
+
+
+class ProgramBuilder:
+    """Collects what layers append: values, parameters and nodes are named by their index."""
+
+    def __init__(self) -> None:
+        self._values: list[Value] = []
+        self._parameters: list[Parameter] = []
+        self._nodes: list[Node] = []
+        self._known: dict[Weight, int] = {}
+
+    def value(self, name: str, shape: Shape, dtype: str = "float") -> int:
+        """Add a value; the batch axis is free whatever its symbolic size."""
+        self._values.append(Value(name, (None, *shape[1:]), dtype))
+        return len(self._values) - 1
+
+    def shape(self, value: int) -> Shape:
+        """The shape of a value."""
+        return self._values[value].shape
+
+    def parameter(self, weight: Weight, trainable: bool = True) -> int:
+        """Add a weight, once however often it is used."""
+        if weight not in self._known:
+            self._known[weight] = len(self._parameters)
+            self._parameters.append(Parameter(weight.path, weight.shape, weight.offset, trainable))
+        return self._known[weight]
+
+    def node(
+        self,
+        op: str,
+        name: str,
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+        parameters: tuple[int, ...] = (),
+        attributes: dict[str, Any] | None = None,
+    ) -> None:
+        """Add an operation that reads values made before it."""
+        self._nodes.append(Node(op, name, inputs, outputs, parameters, attributes or {}))
+
+    def finish(self, inputs: Sequence[int], outputs: Sequence[int], lengths: int = -1) -> Program:
+        """Make the Program: outputs nobody reads become -1, the values that remain are numbered anew."""
+        read = {value for node in self._nodes for value in node.inputs} | set(outputs) | set(inputs)
+        kept = [value for value in range(len(self._values)) if value in read]
+        number = {-1: -1, **{value: k for k, value in enumerate(kept)}}
+
+        def renumber(values: Sequence[int]) -> tuple[int, ...]:
+            return tuple(number.get(value, -1) for value in values)
+
+        nodes = tuple(
+            Node(node.op, node.name, renumber(node.inputs), renumber(node.outputs), node.parameters, node.attributes)
+            for node in self._nodes
+        )
+        return Program(
+            values=tuple(self._values[value] for value in kept),
+            parameters=tuple(self._parameters),
+            nodes=nodes,
+            inputs=renumber(inputs),
+            outputs=renumber(outputs),
+            lengths=number.get(lengths, -1),
+        )
+
+
+def layers_of(calls: Sequence[Call]) -> list[Layer]:
+    """The layers of some calls, each once; ValueError if two have one name."""
+    layers = list(dict.fromkeys(call.layer for call in calls))
+    names = [layer.name for layer in layers]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"layer names must be unique in a model, got {', '.join(map(repr, twice))} more than once")
+    return layers
+
+
+def build_program(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue]) -> tuple[Program, ParameterStore]:
+    """Describe the computation of `outputs` from `inputs` as a Program over one store of weights.
+
+    Weights that live in one store stay there; otherwise the stores are joined. A layer called
+    several times appears as several nodes with one set of parameters.
+
+    The lengths of a batch belong to the time axis (axis 1) of the first input. They reach a recurrent
+    layer whose input still has that axis; when there is none, `Program.lengths` is -1.
+
+    Parameters
+    ----------
+    inputs, outputs : sequences of SymbolicValue
+
+    Returns
+    -------
+    Program, ParameterStore
+
+    Raises
+    ------
+    ValueError
+        If an output depends on an `Input` that is not among `inputs`, or two layers have one name.
+
+    Examples
+    --------
+    >>> from rnncore.layers import Dense, Input
+    >>> from rnncore.layers.builder import build_program
+    >>> x = Input((3,))
+    >>> program, store = build_program([x], [Dense(2, name="dense")(x)])
+    >>> print(program)
+    inputs %0
+    %1 (None, 2) = dense(%0) {activation='linear'} [dense/kernel(3, 2), dense/bias(2,)]
+    outputs %1
+    >>> store.size
+    8
+    """
+    inputs, outputs = symbolic_values("inputs", inputs), symbolic_values("outputs", outputs)
+    calls = walk(inputs, outputs)
+    layers = layers_of(calls)
+    store = ParameterStore.join([weight for layer in layers for weight in layer.weights])
+
+    builder = ProgramBuilder()
+    number = {value: builder.value(value.name, value.shape, value.dtype) for value in inputs}
+    given = tuple(number[value] for value in inputs)
+    lengths = builder.value("lengths", (None,), "int")
+    timed = {given[0]}  # values whose axis 1 is the time axis of the first input
+    made: dict[Call, tuple[int, ...]] = {}
+
+    for call in calls:
+        read = tuple(number[value] if value in number else made[value.call][value.index] for value in call.inputs)
+        made[call] = call.layer.emit(builder, read, lengths if read and read[0] in timed else -1)
+        if read[0] in timed and call.layer.keeps_time:
+            timed.add(made[call][0])
+
+    results = tuple(number[value] if value in number else made[value.call][value.index] for value in outputs)
+    return builder.finish(given, results, lengths), store

@@ -1,0 +1,116 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnncore import _validation as check
+from rnncore import activations, initializers, regularizers
+from rnncore.layers.base import Layer, WeightView
+from rnncore.parameters import Weight
+from rnncore.program import Shape
+
+__all__ = ["Dense"]
+
+
+class Dense(Layer):
+    """activation(x · kernel + bias) over the last axis: (N, ..., I) to (N, ..., units).
+
+    Parameters
+    ----------
+    units : int
+    activation : str or function of `rnncore.activations`, optional
+        linear (the default), relu, sigmoid, tanh, hard_sigmoid or softmax.
+    use_bias : bool, default True
+    kernel_initializer, bias_initializer : str or Initializer
+        Default glorot_uniform and zeros.
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+    activity_regularizer, kernel_constraint, bias_constraint
+        Not supported yet: a ValueError unless None.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Attributes
+    ----------
+    kernel : ndarray, shape (I, units)
+    bias : ndarray, shape (units,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument; unknown names come with the nearest valid ones.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.Dense(2, activation="softmax")(layers.Input((5, 3))).shape
+    (None, 5, 2)
+    """
+
+    op = "dense"
+    kernel = WeightView()
+    bias = WeightView()
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | activations.Function | None = None,
+        use_bias: bool = True,
+        kernel_initializer: initializers.Identifier = "glorot_uniform",
+        bias_initializer: initializers.Identifier = "zeros",
+        kernel_regularizer: regularizers.Identifier = None,
+        bias_regularizer: regularizers.Identifier = None,
+        activity_regularizer: None = None,
+        kernel_constraint: None = None,
+        bias_constraint: None = None,
+        **arguments: Any,
+    ) -> None:
+        check.unsupported(
+            "Dense",
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+        )
+        super().__init__(**arguments)
+        self.units = check.positive_int("units", units)
+        self.activation = activations.serialize(activation)
+        self.use_bias = check.boolean("use_bias", use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError unless the shape is (N, ..., I) with a known I."""
+        if len(shape) < 2:
+            raise ValueError(f"{self.name!r} needs an input of shape (N, ..., features), got {shape}")
+        self.features(shape)
+
+    def make_weights(self, input_shape: Shape) -> list[Weight]:
+        """Kernel (I, units) and bias (units,)."""
+        shape = (self.features(input_shape), self.units)
+        weights = [self.weight("kernel", shape, self.kernel_initializer, self.kernel_regularizer)]
+        if self.use_bias:
+            weights.append(self.weight("bias", (self.units,), self.bias_initializer, self.bias_regularizer))
+        return weights
+
+    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+        """The input's shape with `units` features."""
+        return ((*input_shape[:-1], self.units),)
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {"activation": self.activation}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": self.activation,
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+        }

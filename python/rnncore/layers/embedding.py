@@ -1,0 +1,110 @@
+"""The table of vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from rnncore import _validation as check
+from rnncore import initializers, regularizers
+from rnncore.layers.base import Layer, WeightView
+from rnncore.layers.input import InputLayer
+from rnncore.layers.symbolic import SymbolicValue
+from rnncore.parameters import Weight
+from rnncore.program import Shape
+
+__all__ = ["Embedding"]
+
+
+class Embedding(Layer):
+    """One trainable vector for each id: integers (N, ...) to (N, ..., output_dim).
+
+    Parameters
+    ----------
+    input_dim : int
+        V, the number of ids, which go from 0 to V - 1.
+    output_dim : int
+        D, the size of a vector.
+    embeddings_initializer : str or Initializer, default "uniform"
+    embeddings_regularizer : str or Regularizer, optional
+    embeddings_constraint, mask_zero
+        Not supported yet: a ValueError unless off.
+    weights : array_like, shape (V, D), optional
+        First values, instead of the initializer's; may come in a list of one.
+    **arguments
+        `name`, `trainable`, `input_shape`, `input_length` (the same as `input_shape=(input_length,)`):
+        see `Layer`.
+
+    Attributes
+    ----------
+    embeddings : ndarray, shape (V, D)
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument; unknown names come with the nearest valid ones.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.Embedding(1000, 8)(layers.Input((None,), dtype="int32")).shape
+    (None, None, 8)
+    """
+
+    op = "embedding"
+    input_dtype = "int"
+    embeddings = WeightView()
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: initializers.Identifier = "uniform",
+        embeddings_regularizer: regularizers.Identifier = None,
+        embeddings_constraint: None = None,
+        mask_zero: bool = False,
+        weights: npt.ArrayLike | list[npt.ArrayLike] | None = None,
+        **arguments: Any,
+    ) -> None:
+        check.unsupported("Embedding", embeddings_constraint=embeddings_constraint, mask_zero=mask_zero)
+        if "input_length" in arguments:
+            arguments["input_shape"] = (arguments.pop("input_length"),)
+        super().__init__(**arguments)
+        self.input_dim = check.positive_int("input_dim", input_dim)
+        self.output_dim = check.positive_int("output_dim", output_dim)
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self._first_values = None
+        if weights is not None:
+            table = weights[0] if isinstance(weights, list) and len(weights) == 1 else weights
+            self._first_values = check.real_array("weights", table, (self.input_dim, self.output_dim))
+
+    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+        """Raise unless this is one integer value; an input of no stated dtype becomes one."""
+        layer = values[0].layer
+        if isinstance(layer, InputLayer) and layer.dtype is None:
+            layer.output_dtype = "int"
+        super().check_values(values)
+
+    def make_weights(self, input_shape: Shape) -> list[Weight]:
+        """Embeddings (V, D)."""
+        shape = (self.input_dim, self.output_dim)
+        table = self.weight("embeddings", shape, self.embeddings_initializer, self.embeddings_regularizer)
+        if self._first_values is not None:
+            table.assign(self._first_values)
+        return [table]
+
+    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+        """The input's shape with one more axis."""
+        return ((*input_shape, self.output_dim),)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {
+            **super().get_config(),
+            "input_dim": self.input_dim,
+            "output_dim": self.output_dim,
+            "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
+            "embeddings_regularizer": regularizers.serialize(self.embeddings_regularizer),
+        }

@@ -1,0 +1,149 @@
+"""The gated recurrent unit layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnncore import _validation as check
+from rnncore import activations, initializers, regularizers
+from rnncore.layers.recurrent import Recurrent, elementwise
+
+__all__ = ["GRU"]
+
+
+class GRU(Recurrent):
+    """Gated recurrent unit (Cho et al. 2014). The gates are stored in the order update, reset, candidate.
+
+    Parameters
+    ----------
+    units : int
+        H, the size of the state.
+    activation : str or function of `rnncore.activations`, default "tanh"
+        Of the candidate: linear, relu, sigmoid, tanh or hard_sigmoid.
+    recurrent_activation : str or function of `rnncore.activations`, default "sigmoid"
+        Of the two gates; same choice.
+    use_bias : bool, default True
+    kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
+        Default glorot_uniform, orthogonal and zeros, over the fused matrices.
+    kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
+    return_sequences : bool, default False
+        Whether the output is h of every step (N, T, H) rather than of the last (N, H).
+    return_state : bool, default False
+        Whether the last state (N, H) is returned beside the output.
+    go_backwards : bool, default False
+        Read the sequence from its end; a returned sequence stays in the order of processing.
+    unroll : bool, default False
+        Kept for compatibility: the numbers are the same.
+    reset_after : bool, default True
+        Whether the reset gate acts after the recurrent product rather than on the state before it.
+    seed : int, optional
+        Kept for compatibility.
+    use_cudnn : {"auto", False}
+        Kept for compatibility; True is refused.
+    activity_regularizer, *_constraint, dropout, recurrent_dropout, stateful
+        Not supported yet: a ValueError unless off.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Attributes
+    ----------
+    kernel : ndarray, shape (I, 3·H)
+    recurrent_kernel : ndarray, shape (H, 3·H)
+    bias : ndarray, shape (2, 3·H) with `reset_after` (input and recurrent part), else (3·H,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument; unknown names come with the nearest valid ones.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layer = layers.GRU(4)
+    >>> layer(layers.Input((None, 3))).shape
+    (None, 4)
+    >>> layer.bias.shape
+    (2, 12)
+    """
+
+    op = "gru"
+    gates = 3
+    states = ("h",)
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | activations.Function | None = "tanh",
+        recurrent_activation: str | activations.Function | None = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: initializers.Identifier = "glorot_uniform",
+        recurrent_initializer: initializers.Identifier = "orthogonal",
+        bias_initializer: initializers.Identifier = "zeros",
+        kernel_regularizer: regularizers.Identifier = None,
+        recurrent_regularizer: regularizers.Identifier = None,
+        bias_regularizer: regularizers.Identifier = None,
+        activity_regularizer: None = None,
+        kernel_constraint: None = None,
+        recurrent_constraint: None = None,
+        bias_constraint: None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        reset_after: bool = True,
+        use_cudnn: str | bool = "auto",
+        **arguments: Any,
+    ) -> None:
+        super().__init__(
+            units=units,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            unroll=unroll,
+            seed=seed,
+            unsupported={
+                "activity_regularizer": activity_regularizer,
+                "kernel_constraint": kernel_constraint,
+                "recurrent_constraint": recurrent_constraint,
+                "bias_constraint": bias_constraint,
+                "dropout": dropout,
+                "recurrent_dropout": recurrent_dropout,
+                "stateful": stateful,
+                "use_cudnn": use_cudnn != "auto" and use_cudnn,
+            },
+            arguments=arguments,
+        )
+        self.recurrent_activation = elementwise("recurrent_activation", recurrent_activation)
+        self.reset_after = check.boolean("reset_after", reset_after)
+
+    def bias_shape(self) -> tuple[int, ...]:
+        """Shape of the bias."""
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {
+            **super().attributes(),
+            "recurrent_activation": self.recurrent_activation,
+            "reset_after": self.reset_after,
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {
+            **super().get_config(),
+            "recurrent_activation": self.recurrent_activation,
+            "reset_after": self.reset_after,
+        }

@@ -1,0 +1,151 @@
+"""The long short-term memory layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnncore import _validation as check
+from rnncore import activations, initializers, regularizers
+from rnncore.layers.recurrent import Recurrent, elementwise
+from rnncore.parameters import Weight
+from rnncore.program import Shape
+
+__all__ = ["LSTM"]
+
+
+class LSTM(Recurrent):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000).
+
+    The gates are stored in the order input, forget, cell, output.
+
+    Parameters
+    ----------
+    units : int
+        H, the size of both states.
+    activation : str or function of `rnncore.activations`, default "tanh"
+        Of the cell input and the output: linear, relu, sigmoid, tanh or hard_sigmoid.
+    recurrent_activation : str or function of `rnncore.activations`, default "sigmoid"
+        Of the three gates; same choice.
+    use_bias : bool, default True
+    kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
+        Default glorot_uniform, orthogonal and zeros, over the fused matrices.
+    unit_forget_bias : bool, default True
+        Start the forget gate's bias at one.
+    kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
+    return_sequences : bool, default False
+        Whether the output is h of every step (N, T, H) rather than of the last (N, H).
+    return_state : bool, default False
+        Whether the last states h and c, (N, H) each, are returned beside the output.
+    go_backwards : bool, default False
+        Read the sequence from its end; a returned sequence stays in the order of processing.
+    unroll : bool, default False
+        Kept for compatibility: the numbers are the same.
+    seed : int, optional
+        Kept for compatibility.
+    use_cudnn : {"auto", False}
+        Kept for compatibility; True is refused.
+    activity_regularizer, *_constraint, dropout, recurrent_dropout, stateful
+        Not supported yet: a ValueError unless off.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Attributes
+    ----------
+    kernel : ndarray, shape (I, 4·H)
+    recurrent_kernel : ndarray, shape (H, 4·H)
+    bias : ndarray, shape (4·H,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument; unknown names come with the nearest valid ones.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> x = layers.Input((None, 3))
+    >>> output, h, c = layers.LSTM(4, return_sequences=True, return_state=True)(x)
+    >>> output.shape, h.shape
+    ((None, None, 4), (None, 4))
+    """
+
+    op = "lstm"
+    gates = 4
+    states = ("h", "c")
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | activations.Function | None = "tanh",
+        recurrent_activation: str | activations.Function | None = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: initializers.Identifier = "glorot_uniform",
+        recurrent_initializer: initializers.Identifier = "orthogonal",
+        bias_initializer: initializers.Identifier = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: regularizers.Identifier = None,
+        recurrent_regularizer: regularizers.Identifier = None,
+        bias_regularizer: regularizers.Identifier = None,
+        activity_regularizer: None = None,
+        kernel_constraint: None = None,
+        recurrent_constraint: None = None,
+        bias_constraint: None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        use_cudnn: str | bool = "auto",
+        **arguments: Any,
+    ) -> None:
+        super().__init__(
+            units=units,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            unroll=unroll,
+            seed=seed,
+            unsupported={
+                "activity_regularizer": activity_regularizer,
+                "kernel_constraint": kernel_constraint,
+                "recurrent_constraint": recurrent_constraint,
+                "bias_constraint": bias_constraint,
+                "dropout": dropout,
+                "recurrent_dropout": recurrent_dropout,
+                "stateful": stateful,
+                "use_cudnn": use_cudnn != "auto" and use_cudnn,
+            },
+            arguments=arguments,
+        )
+        self.recurrent_activation = elementwise("recurrent_activation", recurrent_activation)
+        self.unit_forget_bias = check.boolean("unit_forget_bias", unit_forget_bias)
+
+    def make_weights(self, input_shape: Shape) -> list[Weight]:
+        """Kernel (I, 4·H), recurrent kernel (H, 4·H) and bias (4·H,)."""
+        weights = super().make_weights(input_shape)
+        if self.use_bias and self.unit_forget_bias:
+            weights[-1].value[self.units : 2 * self.units] = 1.0
+        return weights
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {**super().attributes(), "recurrent_activation": self.recurrent_activation}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {
+            **super().get_config(),
+            "recurrent_activation": self.recurrent_activation,
+            "unit_forget_bias": self.unit_forget_bias,
+        }

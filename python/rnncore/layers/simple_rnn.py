@@ -1,0 +1,116 @@
+"""The simple recurrent layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnncore import activations, initializers, regularizers
+from rnncore.layers.recurrent import Recurrent
+
+__all__ = ["SimpleRNN"]
+
+
+class SimpleRNN(Recurrent):
+    """Simple (Elman) recurrence: h_t = activation(x_t · kernel + h_{t-1} · recurrent_kernel + bias).
+
+    Parameters
+    ----------
+    units : int
+        H, the size of the state.
+    activation : str or function of `rnncore.activations`, default "tanh"
+        linear, relu, sigmoid, tanh or hard_sigmoid.
+    use_bias : bool, default True
+    kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
+        Default glorot_uniform, orthogonal and zeros.
+    kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
+    return_sequences : bool, default False
+        Whether the output is h of every step (N, T, H) rather than of the last (N, H).
+    return_state : bool, default False
+        Whether the last state (N, H) is returned beside the output.
+    go_backwards : bool, default False
+        Read the sequence from its end; a returned sequence stays in the order of processing.
+    unroll : bool, default False
+        Kept for compatibility: the numbers are the same.
+    seed : int, optional
+        Kept for compatibility.
+    activity_regularizer, *_constraint, dropout, recurrent_dropout, stateful
+        Not supported yet: a ValueError unless off.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Attributes
+    ----------
+    kernel : ndarray, shape (I, H)
+    recurrent_kernel : ndarray, shape (H, H)
+    bias : ndarray, shape (H,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument; unknown names come with the nearest valid ones.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layer = layers.SimpleRNN(10, input_shape=(1, 1))
+    >>> layer(layers.Input((1, 1))).shape
+    (None, 10)
+    >>> layer.count_params()
+    120
+    """
+
+    op = "simple_rnn"
+    gates = 1
+    states = ("h",)
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | activations.Function | None = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: initializers.Identifier = "glorot_uniform",
+        recurrent_initializer: initializers.Identifier = "orthogonal",
+        bias_initializer: initializers.Identifier = "zeros",
+        kernel_regularizer: regularizers.Identifier = None,
+        recurrent_regularizer: regularizers.Identifier = None,
+        bias_regularizer: regularizers.Identifier = None,
+        activity_regularizer: None = None,
+        kernel_constraint: None = None,
+        recurrent_constraint: None = None,
+        bias_constraint: None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        seed: int | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(
+            units=units,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            unroll=unroll,
+            seed=seed,
+            unsupported={
+                "activity_regularizer": activity_regularizer,
+                "kernel_constraint": kernel_constraint,
+                "recurrent_constraint": recurrent_constraint,
+                "bias_constraint": bias_constraint,
+                "dropout": dropout,
+                "recurrent_dropout": recurrent_dropout,
+                "stateful": stateful,
+            },
+            arguments=arguments,
+        )

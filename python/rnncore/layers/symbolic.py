@@ -1,0 +1,115 @@
+"""Symbolic values: what a layer is called on and gives back while a model is described."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from rnncore.layers.base import Layer
+
+__all__ = ["Call", "SymbolicValue", "symbolic_values", "walk"]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a layer: the edge of a model's graph.
+
+    Attributes
+    ----------
+    layer : Layer
+    index : int
+        How many times the layer had been called before.
+    inputs : tuple of SymbolicValue
+    """
+
+    layer: Layer
+    index: int
+    inputs: tuple[SymbolicValue, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SymbolicValue:
+    """A value that a model will compute: `Input` makes the first, calling a layer the next.
+
+    Attributes
+    ----------
+    shape : tuple of int or None
+        The batch comes first; None marks sizes known only at run time.
+    call : Call
+        The call of a layer that makes this value.
+    index : int
+        Which output of the call it is.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> x = layers.Input((None, 3), name="x")
+    >>> layers.LSTM(4, name="cell")(x)
+    <SymbolicValue (None, 4) float of 'cell'>
+    """
+
+    shape: Shape
+    call: Call
+    index: int
+
+    @property
+    def dtype(self) -> str:
+        """`"float"`, the precision of the model, or `"int"`."""
+        return self.layer.output_dtype
+
+    @property
+    def layer(self) -> Layer:
+        """The layer that makes this value."""
+        return self.call.layer
+
+    @property
+    def name(self) -> str:
+        """The name of the layer that makes this value."""
+        return self.layer.name
+
+    def __repr__(self) -> str:
+        return f"<SymbolicValue {self.shape} {self.dtype} of {self.name!r}>"
+
+
+def symbolic_values(argument: str, values: Any) -> tuple[SymbolicValue, ...]:
+    """One symbolic value or a sequence of them, as a tuple; TypeError for anything else."""
+    items = values if isinstance(values, Sequence) and not isinstance(values, str) else (values,)
+    for item in items:
+        if not isinstance(item, SymbolicValue):
+            raise TypeError(
+                f"{argument} must be a symbolic value made by Input() or by calling a layer, got {type(item).__name__}"
+            )
+    if not items:
+        raise ValueError(f"{argument} must hold at least one symbolic value")
+    return tuple(items)
+
+
+def walk(inputs: Iterable[SymbolicValue], outputs: Iterable[SymbolicValue]) -> list[Call]:
+    """The calls that lead from `inputs` to `outputs`, each after the calls it reads.
+
+    Calls further from the outputs come first, as in Keras, so that layers and weights are numbered
+    alike. The calls that made `inputs` are not part of the result.
+    """
+    given = set(inputs)
+    # Depth first; a call is met (numbered) on the way down and finished once all it reads is finished.
+    met: dict[Call, int] = {}
+    finished: list[Call] = []
+    stack = [(value.call, False) for value in reversed(list(outputs)) if value not in given]
+    while stack:
+        call, is_done = stack.pop()
+        if is_done:
+            finished.append(call)
+        elif call not in met:
+            met[call] = len(met)
+            stack.append((call, True))
+            stack.extend((value.call, False) for value in reversed(call.inputs) if value not in given)
+    depth = dict.fromkeys(finished, 0)
+    for call in reversed(finished):
+        for value in call.inputs:
+            if value not in given:
+                depth[value.call] = max(depth[value.call], depth[call] + 1)
+    return sorted(finished, key=lambda call: (-depth[call], met[call]))

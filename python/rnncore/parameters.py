@@ -1,0 +1,179 @@
+"""Weights and the flat vectors they live in."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore import _validation as check
+from rnncore import regularizers
+from rnncore.program import Program, Regularizer
+
+Array = npt.NDArray[Any]
+
+
+class Weight:
+    """One array of a layer: a window of `size` elements at `offset` of its store's vector.
+
+    The window moves when stores are joined; `value` is always the live view.
+    """
+
+    store: ParameterStore
+    offset: int
+
+    def __init__(self, path: str, value: Array, regularizer: regularizers.Regularizer | None = None) -> None:
+        self.path = path
+        self.shape: tuple[int, ...] = value.shape
+        self.regularizer = regularizer
+        ParameterStore(value.ravel(), [(self, 0)])
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def window(self) -> slice:
+        return slice(self.offset, self.offset + self.size)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.store.vector.dtype
+
+    @property
+    def value(self) -> Array:
+        """The live view, of the weight's shape."""
+        return self.store.vector[self.window].reshape(self.shape)
+
+    @property
+    def gradient(self) -> Array:
+        """The view of the weight's gradient, which the last backward pass filled."""
+        return self.store.gradients[self.window].reshape(self.shape)
+
+    def checked(self, value: npt.ArrayLike) -> Array:
+        """`value` as an array that `assign` takes; TypeError or ValueError otherwise."""
+        return check.real_array(self.path, value, self.shape)
+
+    def assign(self, value: npt.ArrayLike) -> None:
+        """Overwrite the weight in place."""
+        self.value[...] = self.checked(value)
+
+    def numpy(self) -> Array:
+        """A copy of the weight."""
+        return np.array(self.value)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        return np.array(self.value, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"<Weight {self.path} {self.shape} {self.dtype}>"
+
+
+class ParameterStore:
+    """One contiguous vector of weights and one of their gradients.
+
+    A store never changes its layout. Joining stores or changing the dtype makes a new store, moves
+    the weights there and leaves the old one a `successor`; so a Program and its executor stay valid
+    exactly as long as `store.current is store`. A store may be larger than one Program: it then
+    holds weights of other models too.
+
+    Attributes
+    ----------
+    vector, gradients : ndarray, shape (P,)
+        float32 or float64, C-contiguous.
+    successor : ParameterStore or None
+        Where the weights went.
+    """
+
+    def __init__(self, vector: Array, layout: Iterable[tuple[Weight, int]]) -> None:
+        self.vector = vector
+        self.gradients = np.zeros_like(vector)
+        self.successor: ParameterStore | None = None
+        # Weak, so that a joined store forgets the layers nobody holds any more.
+        self._layout: list[tuple[weakref.ref[Weight], int]] = []
+        for weight, offset in layout:
+            weight.store, weight.offset = self, offset
+            self._layout.append((weakref.ref(weight), offset))
+
+    @classmethod
+    def join(cls, weights: Sequence[Weight]) -> ParameterStore:
+        """The one store of `weights`: theirs if they share it, else a new one made of all theirs."""
+        stores = list(dict.fromkeys(weight.store for weight in weights))
+        if len(stores) == 1:
+            return stores[0]
+        moving = [weight for store in stores for weight in store.weights]
+        vector = np.concatenate([np.empty(0, np.float32), *(weight.value.ravel() for weight in moving)])
+        offsets = np.cumsum([0, *(weight.size for weight in moving)]).tolist()
+        joined = cls(vector, zip(moving, offsets[:-1], strict=True))
+        for store in stores:
+            store.successor = joined
+        return joined
+
+    def astype(self, dtype: npt.DTypeLike) -> ParameterStore:
+        """Itself if it has the dtype already, else a successor with the same layout in that dtype."""
+        if self.vector.dtype == np.dtype(dtype):
+            return self
+        offsets = [(weight, weight.offset) for weight in self.weights]
+        self.successor = ParameterStore(self.vector.astype(dtype), offsets)
+        return self.successor
+
+    @property
+    def current(self) -> ParameterStore:
+        """Where the weights are now: this store, or the last of its successors."""
+        store = self
+        while store.successor is not None:
+            store = store.successor
+        return store
+
+    @property
+    def size(self) -> int:
+        return self.vector.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.vector.dtype
+
+    @property
+    def weights(self) -> list[Weight]:
+        """The weights laid out here that somebody still holds."""
+        return [weight for reference, _ in self._layout if (weight := reference()) is not None]
+
+    def transfer(self, slots: Array) -> Array:
+        """Move slots (S, P) laid out like this store, e.g. an optimizer's, to the layout of `current`.
+
+        Slots of weights that were not in this store are zero.
+        """
+        current = self.current
+        moved = np.zeros((*slots.shape[:-1], current.size), current.dtype)
+        for reference, offset in self._layout:
+            weight = reference()
+            if weight is not None:
+                moved[..., weight.window] = slots[..., offset : offset + weight.size]
+        return moved
+
+    def regularizers(self, program: Program) -> tuple[Regularizer, ...]:
+        """The penalties of a Program's trainable parameters."""
+        at = {weight.offset: weight.regularizer for weight in self.weights if weight.size}
+        found = []
+        for index, parameter in enumerate(program.parameters):
+            penalty = at.get(parameter.offset) if parameter.trainable else None
+            if penalty is not None:
+                found.append(Regularizer(index, penalty.l1, penalty.l2))
+        return tuple(found)
+
+    def __getstate__(self) -> dict[str, Any]:
+        layout = [(reference(), offset) for reference, offset in self._layout]
+        kept = [(weight, offset) for weight, offset in layout if weight is not None]
+        return {**self.__dict__, "_layout": kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._layout = [(weakref.ref(weight), offset) for weight, offset in state["_layout"]]

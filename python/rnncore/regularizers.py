@@ -1,0 +1,165 @@
+"""Penalties on weights, added to the loss: l1·Σ|w| + l2·Σw²."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore import _validation as check
+
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
+
+
+class Regularizer:
+    """Base of the penalties: `l1` and `l2` are the factors of Σ|w| and Σw².
+
+    Examples
+    --------
+    >>> from rnncore import regularizers
+    >>> float(regularizers.L1L2(l1=0.5, l2=0.25)([1.0, -2.0]))
+    2.75
+    """
+
+    _arguments: tuple[str, ...] = ()
+
+    def __init__(self, l1: float, l2: float) -> None:
+        self.l1 = check.number("l1", l1, low=0.0)
+        self.l2 = check.number("l2", l2, low=0.0)
+
+    def __call__(self, x: npt.ArrayLike) -> float:
+        """The penalty of the weights `x`, an array of any shape."""
+        w = check.real_array("x", x)
+        return float(self.l1 * np.abs(w).sum() + self.l2 * np.square(w).sum())
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {name: getattr(self, name) for name in self._arguments}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in self.get_config().items())})"
+
+
+class L1(Regularizer):
+    """The penalty l1·Σ|w|.
+
+    Parameters
+    ----------
+    l1 : float, default 0.01
+
+    Examples
+    --------
+    >>> from rnncore import layers, regularizers
+    >>> layers.Dense(3, kernel_regularizer=regularizers.L1(0.1)).kernel_regularizer
+    L1(l1=0.1)
+    """
+
+    _arguments = ("l1",)
+
+    def __init__(self, l1: float = 0.01) -> None:
+        super().__init__(l1, 0.0)
+
+
+class L2(Regularizer):
+    """The penalty l2·Σw².
+
+    Parameters
+    ----------
+    l2 : float, default 0.01
+
+    Examples
+    --------
+    >>> from rnncore import regularizers
+    >>> regularizers.get("l2")
+    L2(l2=0.01)
+    """
+
+    _arguments = ("l2",)
+
+    def __init__(self, l2: float = 0.01) -> None:
+        super().__init__(0.0, l2)
+
+
+class L1L2(Regularizer):
+    """The penalty l1·Σ|w| + l2·Σw².
+
+    Parameters
+    ----------
+    l1, l2 : float, default 0.0
+
+    Examples
+    --------
+    >>> from rnncore import regularizers
+    >>> regularizers.L1L2(l1=1e-3, l2=1e-4)
+    L1L2(l1=0.001, l2=0.0001)
+    """
+
+    _arguments = ("l1", "l2")
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        super().__init__(l1, l2)
+
+
+l1, l2, l1_l2 = L1, L2, L1L2
+
+# All that names a regularizer.
+Identifier = str | dict[str, Any] | type[Regularizer] | Regularizer | None
+
+_TABLE: dict[str, Callable[..., Regularizer]] = {
+    **{cls.__name__: cls for cls in (L1, L2, L1L2)},
+    "l1": L1,
+    "l2": L2,
+    "l1_l2": L1L2,
+    "l1l2": L1L2,
+}
+
+
+def serialize(regularizer: Regularizer | None) -> dict[str, Any] | None:
+    """Describe a regularizer as `{"class_name": ..., "config": ...}`; None stays None.
+
+    Examples
+    --------
+    >>> from rnncore import regularizers
+    >>> regularizers.serialize(regularizers.L2(0.5))
+    {'class_name': 'L2', 'config': {'l2': 0.5}}
+    """
+    if regularizer is None:
+        return None
+    return {"class_name": type(regularizer).__name__, "config": regularizer.get_config()}
+
+
+def deserialize(config: dict[str, Any]) -> Regularizer:
+    """Make a regularizer from what `serialize` gave.
+
+    Examples
+    --------
+    >>> from rnncore import regularizers
+    >>> regularizers.deserialize({"class_name": "L1", "config": {"l1": 0.5}})
+    L1(l1=0.5)
+    """
+    return check.lookup("regularizer", config.get("class_name", ""), _TABLE)(**config.get("config", {}))
+
+
+def get(identifier: Identifier) -> Regularizer | None:
+    """Find a regularizer by name, description or class; None stays None.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message offers the nearest ones.
+
+    Examples
+    --------
+    >>> from rnncore import regularizers
+    >>> regularizers.get("l1_l2")
+    L1L2(l1=0.0, l2=0.0)
+    """
+    if identifier is None or isinstance(identifier, Regularizer):
+        return identifier
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    if isinstance(identifier, type) and issubclass(identifier, Regularizer):
+        return check.lookup("regularizer", identifier.__name__, _TABLE)()
+    return check.lookup("regularizer", identifier, _TABLE)()

@@ -1,0 +1,188 @@
+"""Seeds, names and small helpers for data, as Keras users know them."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore import _validation as check
+
+__all__ = ["clear_session", "pad_sequences", "set_random_seed", "to_categorical"]
+
+_seeds = np.random.default_rng()
+_names: Counter[str] = Counter()
+
+
+def set_random_seed(seed: int) -> None:
+    """Make everything random that follows repeatable: initial weights, shuffling, dropout.
+
+    Python's `random` and NumPy's global generator are seeded too.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2**32 - 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `seed` is not an integer in that range.
+
+    Examples
+    --------
+    >>> from rnncore import initializers, utils
+    >>> utils.set_random_seed(7)
+    >>> a = initializers.GlorotUniform()((2, 3))
+    >>> utils.set_random_seed(7)
+    >>> b = initializers.GlorotUniform()((2, 3))
+    >>> bool((a == b).all())
+    True
+    """
+    global _seeds
+    seed = check.integer("seed", seed, low=0)
+    if seed >= 2**32:
+        raise ValueError(f"seed must be below 2**32, got {seed}")
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (users' own data often comes from it)
+    _seeds = np.random.default_rng(seed)
+
+
+def next_seed() -> int:
+    """Draw the seed of one random thing from the sequence that `set_random_seed` starts."""
+    return int(_seeds.integers(2**32))
+
+
+def snake_case(name: str) -> str:
+    """`SimpleRNN` becomes `simple_rnn`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def auto_name(prefix: str) -> str:
+    """A name no other object got: `lstm`, then `lstm_1`, `lstm_2`, ..."""
+    count = _names[prefix]
+    _names[prefix] += 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def clear_session() -> None:
+    """Let automatic names start again at `lstm`, `dense`, ...
+
+    Examples
+    --------
+    >>> from rnncore import layers, utils
+    >>> utils.clear_session()
+    >>> layers.Dense(2).name, layers.Dense(2).name
+    ('dense', 'dense_1')
+    >>> utils.clear_session()
+    >>> layers.Dense(2).name
+    'dense'
+    """
+    _names.clear()
+
+
+def to_categorical(x: npt.ArrayLike, num_classes: int | None = None) -> npt.NDArray[np.float32]:
+    """Turn class ids into one-hot rows.
+
+    Parameters
+    ----------
+    x : array_like of int, shape (...) or (..., 1)
+        Class ids from 0 on; a last axis of size 1 is dropped.
+    num_classes : int, optional
+        Number of classes; by default the largest id plus one.
+
+    Returns
+    -------
+    ndarray of float32, shape (..., num_classes)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` does not hold whole numbers, or an id is negative or not below `num_classes`.
+
+    Examples
+    --------
+    >>> from rnncore.utils import to_categorical
+    >>> to_categorical([0, 2, 1])
+    array([[1., 0., 0.],
+           [0., 0., 1.],
+           [0., 1., 0.]], dtype=float32)
+    """
+    labels = check.real_array("x", x)
+    if not np.array_equal(labels, np.floor(labels)):
+        raise ValueError("x must hold whole numbers")
+    labels = labels.astype(np.int64)
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    if num_classes is None:
+        if not labels.size:
+            raise ValueError("num_classes must be given when x is empty")
+        num_classes = int(labels.max()) + 1
+    classes = check.integer("num_classes", num_classes)
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(f"x must hold ids in [0, {classes}), got {labels.min()} to {labels.max()}")
+    return np.asarray(labels[..., None] == np.arange(classes), dtype=np.float32)
+
+
+def pad_sequences(
+    sequences: Iterable[Sequence[Any] | npt.NDArray[Any]],
+    maxlen: int | None = None,
+    dtype: npt.DTypeLike = "int32",
+    padding: str = "pre",
+    truncating: str = "pre",
+    value: float = 0.0,
+) -> npt.NDArray[Any]:
+    """Bring sequences of different lengths to one length.
+
+    Parameters
+    ----------
+    sequences : iterable of N sequences, each of shape (T_n,) or (T_n, ...)
+    maxlen : int, optional
+        The common length T; by default that of the longest sequence.
+    dtype : dtype, default "int32"
+    padding, truncating : {"pre", "post"}, default "pre"
+        Where short sequences are filled and long ones are cut. With `padding="post"` the original
+        lengths can be given to `fit(..., lengths=...)`.
+    value : float, default 0.0
+        What fills.
+
+    Returns
+    -------
+    ndarray, shape (N, T) or (N, T, ...)
+
+    Raises
+    ------
+    ValueError
+        If an option is unknown or the sequences' steps differ in shape.
+
+    Examples
+    --------
+    >>> from rnncore.utils import pad_sequences
+    >>> pad_sequences([[1, 2, 3], [4]], padding="post")
+    array([[1, 2, 3],
+           [4, 0, 0]], dtype=int32)
+    """
+    sides = {"pre": "pre", "post": "post"}
+    check.lookup("padding", padding, sides)
+    check.lookup("truncating", truncating, sides)
+    rows = [np.asarray(sequence) for sequence in sequences]
+    for n, row in enumerate(rows):
+        if row.ndim == 0:
+            raise ValueError(f"sequences[{n}] must be a sequence, got the single value {row}")
+    steps = max(map(len, rows), default=0) if maxlen is None else check.positive_int("maxlen", maxlen)
+    inner = next((row.shape[1:] for row in rows if len(row)), ())
+    padded = np.full((len(rows), steps, *inner), value, dtype)
+    for n, row in enumerate(rows):
+        if not len(row):
+            continue
+        if row.shape[1:] != inner:
+            raise ValueError(f"sequences[{n}] must have steps of shape {inner}, got {row.shape[1:]}")
+        kept = row[-steps:] if truncating == "pre" else row[:steps]
+        where = slice(steps - len(kept), None) if padding == "pre" else slice(len(kept))
+        padded[n, where] = kept
+    return padded
