@@ -123,7 +123,7 @@ def windows(series: Array, length: int) -> Array:
 
 
 def autoregression(series: Array, training: npt.NDArray[np.bool_], order: int) -> Array:
-    """Least-squares AR(`order`) with a constant: its one-step forecasts, shape (len(series),); NaN before they begin."""
+    """One-step forecasts of an AR(`order`) fitted by least squares: shape (len(series),), NaN before they begin."""
     past = windows(series, order)
     design = np.column_stack([past, np.ones(len(past))])
     known = training[order:]

@@ -1,0 +1,90 @@
+"""Development tasks: ``nox -l`` lists them, ``nox -s lint`` runs one."""
+
+from __future__ import annotations
+
+import subprocess
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "typing", "tests"]
+nox.options.default_venv_backend = "uv|virtualenv"
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def group(name: str) -> list[str]:
+    """The requirements of a dependency group."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+@nox.session(python=["3.10", "3.11", "3.12", "3.13"])
+def tests(session: nox.Session) -> None:
+    """Run the tests against an installed package."""
+    session.install(".[test]")
+    session.run("python", "-m", "rnncore", "info")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """Run the tests with the oldest NumPy that is supported."""
+    session.install(".[test]", "numpy==1.26.*")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the style of Python and C++."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    sources = subprocess.run(["git", "ls-files", "*.h", "*.cpp"], capture_output=True, text=True, check=True)
+    session.run("clang-format", "--dry-run", "-Werror", *sources.stdout.split())
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check the types, and the stub of the compiled module against the module."""
+    session.install(".", *group("typing"))
+    session.run("mypy")
+    session.chdir(session.create_tmp())
+    session.run("stubtest", "rnncore._core")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run every example of the documentation and of the docstrings."""
+    session.install(".[test]")
+    session.run("pytest", "tests/test_doctests.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Time the kernels beside other packages."""
+    session.install(".", *group("bench"))
+    session.run("pytest", "benchmarks", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("preset", ["asan", "tsan"])
+def sanitizers(session: nox.Session, preset: str) -> None:
+    """Run the tests of the compiled core under a sanitizer."""
+    sanitize = {"asan": "address;undefined", "tsan": "thread"}[preset]
+    library = subprocess.run(["g++", f"-print-file-name=lib{preset}.so"], capture_output=True, text=True, check=True)
+    session.install(
+        ".[test]",
+        f"--config-settings=cmake.define.RNNCORE_SANITIZE={sanitize}",
+        "--config-settings=cmake.build-type=RelWithDebInfo",
+    )
+    session.run(
+        "pytest",
+        "tests/test_executor.py",
+        *session.posargs,
+        env={
+            "LD_PRELOAD": library.stdout.strip(),
+            "ASAN_OPTIONS": "detect_leaks=0",
+            # The OpenMP runtime is not instrumented: its own synchronisation would be reported.
+            "TSAN_OPTIONS": "ignore_noninstrumented_modules=1",
+        },
+    )
