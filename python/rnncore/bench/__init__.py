@@ -1,0 +1,30 @@
+"""Time rnncore beside PyTorch and JAX, where they are installed: `python -m rnncore bench`."""
+
+from __future__ import annotations
+
+from .cases import CELLS, SHAPES, Answer, Case, Shape
+from .command import load, main, measure
+from .peers import PEERS, Peer, Prepared, time_major
+from .table import Timing, geometric_mean, markdown, tables
+from .timing import interleave, matrix_product_peak
+
+__all__ = [
+    "CELLS",
+    "PEERS",
+    "SHAPES",
+    "Answer",
+    "Case",
+    "Peer",
+    "Prepared",
+    "Shape",
+    "Timing",
+    "geometric_mean",
+    "interleave",
+    "load",
+    "main",
+    "markdown",
+    "matrix_product_peak",
+    "measure",
+    "tables",
+    "time_major",
+]

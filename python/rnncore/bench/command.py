@@ -1,0 +1,120 @@
+"""The command: choose cases and peers, check every answer, time, print."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from .cases import CELLS, SHAPES, Case, Shape
+from .peers import PEERS, Peer
+from .table import Timing, tables
+from .timing import interleave, matrix_product_peak
+
+__all__ = ["load", "main", "measure"]
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    program: str = "python -m rnncore bench",
+    peers: Mapping[str, type[Peer]] = PEERS,
+    shapes: Sequence[str] = ("tiny", "small", "medium", "large"),
+    peak: Callable[[], float] = matrix_product_peak,
+    peak_name: str = "NumPy matrix product",
+) -> int:
+    """Print GFLOP/s of rnncore and of its peers, side by side.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The command line after the program's name; that of the process by default.
+    program : str
+        Its name in the usage line.
+    peers : mapping of str to type
+        The engines that can be chosen; those that are not installed are left out, with a line that says so.
+    shapes : sequence of str
+        Shapes measured by default.
+    peak : callable
+        Returns the GFLOP/s that the machine reaches at this moment; printed before and after.
+    peak_name : str
+
+    Returns
+    -------
+    int
+        0; a wrong answer of a peer is an AssertionError.
+
+    Examples
+    --------
+    >>> from rnncore.bench import main
+    >>> main(["--shapes", "7,5", "--peers", "rnncore"])
+    Traceback (most recent call last):
+    ...
+    SystemExit: 2
+    """
+    parser = argparse.ArgumentParser(program, description="Time rnncore beside the engines that are installed.")
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--shapes", nargs="+", default=list(shapes), help=f"of {', '.join(SHAPES)}, or N,T,I,H")
+    parser.add_argument("--modes", nargs="+", choices=("training", "forward"), default=["training", "forward"])
+    parser.add_argument("--peers", nargs="+", choices=peers, default=list(peers))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.1, help="length of a peer's turn in a round")
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--json", type=Path, help="write every round to this file, too")
+    options = parser.parse_args(arguments)
+    try:
+        chosen = [Shape.parse(text) for text in options.shapes]
+    except ValueError as error:
+        parser.error(str(error))
+
+    engines = load({name: peers[name] for name in options.peers}, options.threads)
+    cases = [Case(c, shape, mode == "training") for mode in options.modes for c in options.cells for shape in chosen]
+    print(f"{platform.processor() or platform.machine()}, {options.threads} threads, GFLOP/s: median (best) round")
+    before = peak()
+    timings = [timing for case in cases for timing in measure(case, engines, options.rounds, options.seconds)]
+    print(f"{peak_name}: {before:.0f} GFLOP/s before, {peak():.0f} after\n")
+    print(tables(timings))
+    if options.json:
+        options.json.write_text(json.dumps([_record(timing) for timing in timings], indent=1) + "\n")
+    return 0
+
+
+def load(peers: Mapping[str, type[Peer]], threads: int) -> list[Peer]:
+    """Start the engines that are installed, all on the same number of threads."""
+    if hasattr(os, "sched_setaffinity"):  # for engines that use every processor they see
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    engines = []
+    for name, peer in peers.items():
+        try:
+            engines.append(peer(threads))
+        except ImportError as error:
+            print(f"{name}: left out ({error})")
+    return engines
+
+
+def measure(case: Case, engines: Sequence[Peer], rounds: int, seconds: float) -> list[Timing]:
+    """Check the answer of every engine, then time them in turn."""
+    calls = {}
+    for engine in engines:
+        prepared = engine.prepare(case)
+        if prepared is not None:
+            case.check(engine.name, prepared.answer(prepared.call()))
+            calls[engine.name] = prepared.call
+    times = interleave(calls, rounds=rounds, seconds=seconds)
+    gc.collect()
+    return [Timing(case, name, values) for name, values in times.items()]
+
+
+def _record(timing: Timing) -> dict[str, object]:
+    return {
+        "cell": timing.case.cell,
+        "shape": list(timing.case.shape),
+        "mode": "training" if timing.case.training else "forward",
+        "peer": timing.peer,
+        "gflops": timing.median,
+        "seconds": timing.seconds,
+    }
