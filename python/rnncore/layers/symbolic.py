@@ -107,9 +107,15 @@ def walk(inputs: Iterable[SymbolicValue], outputs: Iterable[SymbolicValue]) -> l
             met[call] = len(met)
             stack.append((call, True))
             stack.extend((value.call, False) for value in reversed(call.inputs) if value not in given)
+    # Depth: the longest way to an output. All earlier calls of a layer are as deep as its later ones.
     depth = dict.fromkeys(finished, 0)
+    layer_depth: dict[Layer, int] = {}
     for call in reversed(finished):
+        depth[call] = layer_depth[call.layer] = max(depth[call], layer_depth.get(call.layer, 0))
         for value in call.inputs:
             if value not in given:
                 depth[value.call] = max(depth[value.call], depth[call] + 1)
-    return sorted(finished, key=lambda call: (-depth[call], met[call]))
+    order: dict[Layer, int] = {}
+    for call in met:
+        order.setdefault(call.layer, len(order))
+    return sorted(finished, key=lambda call: (-depth[call], order[call.layer]))

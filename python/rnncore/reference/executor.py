@@ -62,9 +62,10 @@ class Executor:
     def __init__(self, program: Program, parameters: Array, gradients: Array) -> None:
         if parameters.dtype not in (np.float32, np.float64):
             raise TypeError(f"parameters: expected dtype float32 or float64, got {parameters.dtype}")
-        size = sum(parameter.size for parameter in program.parameters)
-        _check(parameters, "parameters", (size,), parameters.dtype)
-        _check(gradients, "gradients", (size,), parameters.dtype)
+        needed = max((parameter.offset + parameter.size for parameter in program.parameters), default=0)
+        if parameters.ndim != 1 or parameters.size < needed:
+            raise ValueError(f"parameters: expected shape (P,) with P at least {needed}, got {parameters.shape}")
+        _check(gradients, "gradients", parameters.shape, parameters.dtype)
         for node in program.nodes:
             if node.op not in OPS:
                 raise ValueError(f"program: unknown op {node.op!r} in node {node.name!r}; known: {sorted(OPS)}")
@@ -76,7 +77,7 @@ class Executor:
             [np.arange(0), *(np.arange(p.offset, p.offset + p.size) for p in self._trainable)]
         )
         self._training: Training | None = None
-        self._slots = np.zeros((0, size), parameters.dtype)
+        self._slots = np.zeros((0, parameters.size), parameters.dtype)
         self._tape: list[tuple[Node, Any]] | None = None
 
     def forward(
