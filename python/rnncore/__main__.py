@@ -1,4 +1,4 @@
-"""The command line: ``python -m rnncore info`` and ``python -m rnncore demo``."""
+"""The command line: ``python -m rnncore info | demo | bench``."""
 
 from __future__ import annotations
 
@@ -16,17 +16,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument("--seed", type=int, default=0, help="seed of the initial weights and the shuffling (default 0)")
     demo.add_argument("--output", type=Path, default=Path(), help="folder for the model and the picture (default .)")
     demo.add_argument("--quiet", action="store_true", help="no progress bar")
-    options = parser.parse_args(arguments)
+    commands.add_parser("bench", help="time the kernels beside other packages (bench --help says more)", add_help=False)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "bench":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
 
     # Imported late, so that --help answers at once.
     if options.command == "info":
         from rnncore.runtime import show_config
 
         show_config()
-    else:
+    elif options.command == "demo":
         from rnncore.demo import run
 
         run(options.output, seed=options.seed, verbose=0 if options.quiet else 1)
+    else:
+        from rnncore.bench.command import main as bench
+
+        return bench(rest)
     return 0
 
 
