@@ -13,10 +13,16 @@ namespace {
 constexpr int kTileRows = 6;
 constexpr int kTileVectors = RNNCORE_VECTOR_REGISTERS >= 32 ? 4 : 2;
 
-// acc[r][v] += Σ_k a[r·a_row + k·a_k] · b[k·b_k + v·W]
+// sum[r][v] += Σ_k a[r·a_row + k·a_k] · b[k·b_k + v·W]
 template <class T, int Rows, int Vectors>
 RNNCORE_INLINE void tile_accumulate(int64_t depth, const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_k,
-                                    Vec<T> (&acc)[Rows][Vectors]) {
+                                    Vec<T> (&sum)[Rows][Vectors]) {
+  // Copied, so that the accumulators live in registers whatever the caller does with its array.
+  Vec<T> acc[Rows][Vectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) acc[r][v] = sum[r][v];
   for (int64_t k = 0; k < depth; ++k) {
     Vec<T> bv[Vectors];
 #pragma GCC unroll 8
@@ -30,6 +36,10 @@ RNNCORE_INLINE void tile_accumulate(int64_t depth, const T* a, int64_t a_row, in
     a += a_k;
     b += b_k;
   }
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) sum[r][v] = acc[r][v];
 }
 
 // C[m][n] (+)= Σ_k A[m][k]·B[k][n], element (m, k) of A at a[m·a_row + k·a_k], likewise B and C
@@ -60,9 +70,9 @@ RNNCORE_INLINE void product_tile(const Product<T>& p, int64_t row, int64_t colum
                                  bool first, const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_k) {
   Vec<T> acc[Rows][kTileVectors];
   T* c = p.c + row * p.c_row + column;
-#pragma GCC unroll 8
+#pragma GCC unroll 1
   for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 8
+#pragma GCC unroll 1
     for (int v = 0; v < kTileVectors; ++v) {
       const int64_t left = width - v * W<T>;
       if (left <= 0)
@@ -74,9 +84,9 @@ RNNCORE_INLINE void product_tile(const Product<T>& p, int64_t row, int64_t colum
     }
   }
   tile_accumulate<T, Rows, kTileVectors>(depth, a, a_row, a_k, b, b_k, acc);
-#pragma GCC unroll 8
+#pragma GCC unroll 1
   for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 8
+#pragma GCC unroll 1
     for (int v = 0; v < kTileVectors; ++v) {
       const int64_t left = width - v * W<T>;
       if (left > 0) store_partial(c + r * p.c_row + v * W<T>, acc[r][v], left);

@@ -4,6 +4,10 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "core/team.h"
 
@@ -50,6 +54,31 @@ RNNCORE_INLINE void store(T* p, Vec<T> v) {
 }
 
 // The first n lanes; the others are zero. n may be anything from 0 up.
+#if RNNCORE_VECTOR_BYTES == 64
+RNNCORE_INLINE __m512 load_partial(const float* p, int64_t n) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1u), p);
+}
+RNNCORE_INLINE __m512d load_partial(const double* p, int64_t n) {
+  return _mm512_maskz_loadu_pd(static_cast<__mmask8>(n >= 8 ? 0xffu : (1u << n) - 1u), p);
+}
+RNNCORE_INLINE void store_partial(float* p, __m512 v, int64_t n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1u), v);
+}
+RNNCORE_INLINE void store_partial(double* p, __m512d v, int64_t n) {
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>(n >= 8 ? 0xffu : (1u << n) - 1u), v);
+}
+#elif defined(__AVX2__) && RNNCORE_VECTOR_BYTES == 32
+RNNCORE_INLINE __m256i lanes_below_32(int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n < 8 ? n : 8)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+RNNCORE_INLINE __m256i lanes_below_64(int64_t n) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+RNNCORE_INLINE __m256 load_partial(const float* p, int64_t n) { return _mm256_maskload_ps(p, lanes_below_32(n)); }
+RNNCORE_INLINE __m256d load_partial(const double* p, int64_t n) { return _mm256_maskload_pd(p, lanes_below_64(n)); }
+RNNCORE_INLINE void store_partial(float* p, __m256 v, int64_t n) { _mm256_maskstore_ps(p, lanes_below_32(n), v); }
+RNNCORE_INLINE void store_partial(double* p, __m256d v, int64_t n) { _mm256_maskstore_pd(p, lanes_below_64(n), v); }
+#else
 template <class T>
 RNNCORE_INLINE Vec<T> load_partial(const T* p, int64_t n) {
   if (n >= W<T>) return load(p);
@@ -59,10 +88,11 @@ RNNCORE_INLINE Vec<T> load_partial(const T* p, int64_t n) {
 }
 
 template <class T>
-RNNCORE_INLINE void store_partial(T* p, Vec<T> v, int64_t n) {
+RNNCORE_INLINE void store_partial(T* p, std::type_identity_t<Vec<T>> v, int64_t n) {
   if (n >= W<T>) return store(p, v);
   for (int64_t i = 0; i < n; ++i) p[i] = v[i];
 }
+#endif
 
 template <class V>
 RNNCORE_INLINE V min(V a, V b) {

@@ -23,11 +23,11 @@ struct Range {
   int64_t end;
 };
 
-#define RNNCORE_INLINE static inline __attribute__((always_inline))
+#define RNNCORE_INLINE inline __attribute__((always_inline))
 
 // Waits until every thread of the team is here. Spins for some microseconds, then yields, so that
 // more threads than cores still make progress.
-RNNCORE_INLINE void team_barrier(const Team& team) {
+static RNNCORE_INLINE void team_barrier(const Team& team) {
   if (team.threads == 1) return;
   Barrier& b = *team.barrier;
   const int generation = __atomic_load_n(&b.generation, __ATOMIC_RELAXED);
@@ -50,14 +50,14 @@ RNNCORE_INLINE void team_barrier(const Team& team) {
 }
 
 // Part number `thread` of [0, n) cut into `threads` near-equal parts at multiples of `grain`.
-RNNCORE_INLINE Range team_range(int64_t n, int thread, int threads, int64_t grain) {
+static RNNCORE_INLINE Range team_range(int64_t n, int thread, int threads, int64_t grain) {
   const int64_t pieces = (n + grain - 1) / grain;
   const int64_t begin = pieces * thread / threads * grain;
   const int64_t end = pieces * (thread + 1) / threads * grain;
   return {begin < n ? begin : n, end < n ? end : n};
 }
 
-RNNCORE_INLINE Range team_range(int64_t n, const Team& team, int64_t grain) {
+static RNNCORE_INLINE Range team_range(int64_t n, const Team& team, int64_t grain) {
   return team_range(n, team.thread, team.threads, grain);
 }
 

@@ -1,0 +1,53 @@
+// i, f, o = r(W·x + b + U·h'),  g = a(W·x + b + U·h')
+// c = f·c' + i·g,  h = o·a(c)     (Hochreiter and Schmidhuber 1997; Gers et al. 2000)
+#pragma once
+
+#include "core/cells/activations.h"
+
+namespace rnncore {
+namespace {
+
+struct Lstm {
+  static constexpr int gates = 4;
+  static constexpr int slots = 4;  // i, f, g, o
+  static constexpr int input_slot = 0, recurrent_slot = 0;
+  static constexpr bool has_memory = true;
+  static constexpr bool keeps_slots = true;
+  static constexpr bool carries_dh = false;
+
+  static constexpr int input_gate(int slot) { return slot; }
+  static constexpr int recurrent_gate(int slot) { return slot; }
+};
+
+template <class T, class A, class R>
+struct LstmCell {
+  using V = Vec<T>;
+  using Form = Lstm;
+  A a;
+  R r;
+
+  static RNNCORE_INLINE V forward(const LstmCell& cell, V (&s)[Form::slots], V /*h_before*/, V& c) {
+    s[0] = R::template apply<T>(cell.r, s[0]);
+    s[1] = R::template apply<T>(cell.r, s[1]);
+    s[2] = A::template apply<T>(cell.a, s[2]);
+    s[3] = R::template apply<T>(cell.r, s[3]);
+    c = s[1] * c + s[0] * s[2];
+    return s[3] * A::template apply<T>(cell.a, c);
+  }
+
+  static RNNCORE_INLINE void backward(const LstmCell& cell, V (&s)[Form::slots], V /*h*/, V /*h_before*/, V c, V c_before, V dh, V& dc,
+                               V& /*dh_carry*/) {
+    const V i = s[0], f = s[1], g = s[2], o = s[3];
+    const V y = A::template apply<T>(cell.a, c);
+    const V do_ = dh * y;                                               // h = o·a(c)
+    dc += dh * o * A::template slope<T>(cell.a, y);              // h = o·a(c)
+    s[0] = dc * g * R::template slope<T>(cell.r, i);             // c = f·c' + i·g
+    s[1] = dc * c_before * R::template slope<T>(cell.r, f);      // c = f·c' + i·g
+    s[2] = dc * i * A::template slope<T>(cell.a, g);             // c = f·c' + i·g
+    s[3] = do_ * R::template slope<T>(cell.r, o);
+    dc = dc * f;                                                        // c = f·c' + i·g
+  }
+};
+
+}  // namespace
+}  // namespace rnncore

@@ -1,0 +1,236 @@
+// Back-propagation through time for any cell (Werbos 1990).
+//
+// Going back in time, each step adds the product of the later step's slot gradients with the transposed recurrent
+// weights to dh, runs the cell backward on registers, and overwrites the slots with their gradients.
+// Everything that is not recurrent (dx and the weight gradients) follows as long products.
+#pragma once
+
+#include "core/sequence_forward.h"
+#include "core/sequence_gradients.h"
+
+namespace rnncore {
+namespace {
+
+template <class L>
+struct BackwardPlan {
+  using T = typename L::Type;
+  using Form = typename L::Form;
+
+  const SequenceBackward<T>& call;
+  const SequenceShape& shape;
+  ForwardPlan<L> forward;
+  Split split;
+  int64_t unit_vectors;  // vectors of units, padding included
+  T* dslots;             // [Σ rows][blocks][width]: the tape's slots, overwritten
+  T* dmemory;            // dc [N][padded H]
+  T* dcarry;             // part of dh that passes the products by [N][padded H]
+  TransposedPanels<L> recurrent;
+  TransposedPanels<L> input;
+  T* gradient_scratch;   // of this thread
+  int64_t workspace_used;
+
+  BackwardPlan(const SequenceBackward<T>& b, const Team& team)
+      : call(b), shape(b.forward.shape), forward(b.forward, team.threads) {
+    const int64_t H = shape.units, I = shape.inputs, N = shape.rows;
+    split = choose_split(shape, team.threads, L::padded(H) / W<T>);
+    unit_vectors = L::padded(H) / W<T>;
+    Workspace<T> w{b.workspace};
+    const int64_t total = step_offset(shape, shape.steps);
+    dslots = Form::keeps_slots ? b.forward.tape : w.take(w, total * forward.tape_row);
+    dmemory = w.take(w, Form::has_memory ? N * L::padded(H) : 0);
+    dcarry = w.take(w, Form::carries_dh ? N * L::padded(H) : 0);
+    recurrent = {w.take(w, TransposedPanels<L>::size(H, H)), H, H, Form::recurrent_slot};
+    input = {w.take(w, b.dx.data || !b.workspace ? TransposedPanels<L>::size(I, H) : 0), I, H, Form::input_slot};
+    const int64_t scratch = gradient_scratch_size<L>(shape);
+    gradient_scratch = w.take(w, scratch * team.threads);
+    if (gradient_scratch) gradient_scratch += scratch * team.thread;
+    workspace_used = w.used;
+  }
+
+  T* dslots_row(int64_t t, int64_t r) const { return dslots + (step_offset(shape, t) + r) * forward.tape_row; }
+};
+
+// One step back for `Rows` rows and `Vectors` vectors of units. `later`: step t + 1 has these rows.
+template <class L, class CellT, int Rows, int Vectors>
+static void backward_tile(const BackwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row, int64_t row_step,
+                          int64_t vector, bool later) {
+  using T = typename L::Type;
+  using Form = typename L::Form;
+  const SequenceShape& s = p.shape;
+  const SequenceForward<T>& f = p.call.forward;
+  const int64_t H = s.units, padded = L::padded(H);
+  Vec<T> dh[Rows][Vectors];
+
+#pragma GCC unroll 1
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 1
+    for (int v = 0; v < Vectors; ++v) {
+      const int64_t n = row + r * row_step, unit = (vector + v) * W<T>;
+      dh[r][v] = Vec<T>{};
+      if (p.call.doutput.data) dh[r][v] = load_partial(view_row(p.call.doutput, s, t, n) + unit, H - unit);
+      if (later) {
+        if (Form::carries_dh) dh[r][v] += load(p.dcarry + n * padded + unit);
+      } else if (p.call.dstate[0]) {
+        dh[r][v] += load_partial(p.call.dstate[0] + n * H + unit, H - unit);
+      }
+    }
+  if (later)
+    p.recurrent.template accumulate<Rows, Vectors>(p.dslots_row(t + 1, row), row_step * p.forward.tape_row, vector, dh);
+
+#pragma GCC unroll 1
+  for (int r = 0; r < Rows; ++r) {
+    const int64_t n = row + r * row_step;
+#pragma GCC unroll 1
+    for (int v = 0; v < Vectors; ++v) {
+      const int64_t unit = (vector + v) * W<T>;
+      if (unit >= H) {
+        // Padding: the products read these as zeros.
+        T* out = p.dslots_row(t, n) + (vector + v) * Form::slots * W<T>;
+        for (int i = 0; i < Form::slots; ++i) store(out + i * W<T>, Vec<T>{});
+        continue;
+      }
+      T* saved = p.dslots_row(t, n) + (vector + v) * Form::slots * W<T>;
+      Vec<T> slot[Form::slots];
+      if (Form::keeps_slots)
+#pragma GCC unroll 8
+        for (int i = 0; i < Form::slots; ++i) slot[i] = load(saved + i * W<T>);
+      Vec<T> h{}, h_before{}, c{}, c_before{}, dc{}, carry{};
+      if (!Form::keeps_slots) h = load_partial(view_row(f.output, s, t, n) + unit, H - unit);
+      if (Form::carries_dh) {
+        if (t > 0)
+          h_before = load_partial(view_row(f.output, s, t - 1, n) + unit, H - unit);
+        else if (f.initial_state[0])
+          h_before = load_partial(f.initial_state[0] + n * H + unit, H - unit);
+      }
+      if (Form::has_memory) {
+        c = load(p.forward.memory_row(t, n) + unit);
+        if (t > 0)
+          c_before = load(p.forward.memory_row(t - 1, n) + unit);
+        else if (f.initial_state[1])
+          c_before = load_partial(f.initial_state[1] + n * H + unit, H - unit);
+        if (later)
+          dc = load(p.dmemory + n * padded + unit);
+        else if (p.call.dstate[1])
+          dc = load_partial(p.call.dstate[1] + n * H + unit, H - unit);
+      }
+      CellT::backward(cell, slot, h, h_before, c, c_before, dh[r][v], dc, carry);
+#pragma GCC unroll 8
+      for (int i = 0; i < Form::slots; ++i) store(saved + i * W<T>, slot[i]);
+      if (Form::has_memory) store(p.dmemory + n * padded + unit, dc);
+      if (Form::carries_dh) store(p.dcarry + n * padded + unit, carry);
+    }
+  }
+}
+
+// dh and dc of the initial state, after the first step.
+template <class L, int Rows, int Vectors>
+static void initial_tile(const BackwardPlan<L>& p, int64_t row, int64_t row_step, int64_t vector) {
+  using T = typename L::Type;
+  using Form = typename L::Form;
+  const int64_t H = p.shape.units, padded = L::padded(H);
+  Vec<T> dh[Rows][Vectors];
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v)
+      dh[r][v] = Form::carries_dh ? load(p.dcarry + (row + r * row_step) * padded + (vector + v) * W<T>) : Vec<T>{};
+  p.recurrent.template accumulate<Rows, Vectors>(p.dslots_row(0, row), row_step * p.forward.tape_row, vector, dh);
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) {
+      const int64_t n = row + r * row_step, unit = (vector + v) * W<T>;
+      if (unit >= H) continue;
+      if (p.call.dinitial_state[0]) store_partial(p.call.dinitial_state[0] + n * H + unit, dh[r][v], H - unit);
+      if (Form::has_memory && p.call.dinitial_state[1])
+        store_partial(p.call.dinitial_state[1] + n * H + unit, load(p.dmemory + n * padded + unit), H - unit);
+    }
+}
+
+template <class L, class CellT, int Vectors>
+static __attribute__((noinline)) void backward_rows(const BackwardPlan<L>& p, const CellT& cell, int64_t t,
+                                                    const RowShare& share, int64_t from, int64_t to, int64_t vector,
+                                                    bool later) {
+  for (int64_t i = from; i < to;) {
+    const int64_t rows = tile_rows(to - i);
+    const int64_t row = share.first + i * share.step;
+#define RNNCORE_TILE(R) \
+  case R: backward_tile<L, CellT, R, Vectors>(p, cell, t, row, share.step, vector, later); break;
+    switch (rows) {
+      RNNCORE_TILE(1)
+      RNNCORE_TILE(2)
+      RNNCORE_TILE(3)
+      RNNCORE_TILE(4)
+      RNNCORE_TILE(5)
+      RNNCORE_TILE(6)
+    }
+#undef RNNCORE_TILE
+    i += rows;
+  }
+}
+
+// Rows [from, to) of a share at step t, for vectors [begin, end) of units.
+template <class L, class CellT>
+static void backward_step(const BackwardPlan<L>& p, const CellT& cell, int64_t t, const RowShare& share, int64_t from,
+                          int64_t to, Range vectors, bool later) {
+  if (from == to) return;
+  for_panels(vectors, [&](int64_t vector, auto count) {
+    backward_rows<L, CellT, decltype(count)::value>(p, cell, t, share, from, to, vector, later);
+  });
+}
+
+// dh and dc of the initial states, after the first step. Once a call, so row by row.
+template <class L>
+static void initial_states(const BackwardPlan<L>& p, const RowShare& share, Range vectors) {
+  const int64_t count = RowShare::below(share, active_rows(p.shape, 0));
+  for_panels(vectors, [&](int64_t vector, auto width) {
+    for (int64_t i = 0; i < count; ++i)
+      initial_tile<L, 1, decltype(width)::value>(p, share.first + i * share.step, share.step, vector);
+  });
+}
+
+// Rows without a step hand the gradient of their state on.
+template <class L>
+static void pass_states_through(const BackwardPlan<L>& p, const RowShare& share) {
+  const int64_t H = p.shape.units;
+  for (int64_t i = RowShare::below(share, active_rows(p.shape, 0)); i < share.count; ++i) {
+    const int64_t r = share.first + i * share.step;
+    for (int k = 0; k < (L::Form::has_memory ? 2 : 1); ++k) {
+      if (!p.call.dinitial_state[k]) continue;
+      for (int64_t u = 0; u < H; ++u)
+        p.call.dinitial_state[k][r * H + u] = p.call.dstate[k] ? p.call.dstate[k][r * H + u] : 0;
+    }
+  }
+}
+
+template <class L, class CellT>
+static void sequence_backward(const SequenceBackward<typename L::Type>& call, const CellT& cell, const Team& team) {
+  using T = typename L::Type;
+  const BackwardPlan<L> p(call, team);
+  const SequenceShape& s = p.shape;
+  const bool by_units = p.split == Split::units;
+  const Range all{0, p.unit_vectors};
+  const Range mine = team_range(p.unit_vectors, team, 1);
+  if (by_units) {
+    p.recurrent.pack(call.forward.recurrent_kernel, mine);
+  } else {
+    p.recurrent.pack(call.forward.recurrent_kernel, all, team);
+    team_barrier(team);
+  }
+
+  const RowShare share = row_share<T>(s, team, p.split);
+  const Range vectors = by_units ? mine : all;
+  if (!by_units || team.thread == 0) pass_states_through(p, share);
+  for (int64_t t = s.steps - 1; t >= 0; --t) {
+    const int64_t later = RowShare::below(share, active_rows(s, t + 1));
+    const int64_t count = RowShare::below(share, active_rows(s, t));
+    backward_step(p, cell, t, share, 0, later, vectors, true);
+    backward_step(p, cell, t, share, later, count, vectors, false);
+    if (by_units) team_barrier(team);
+  }
+  if (call.dinitial_state[0] || call.dinitial_state[1])
+    initial_states(p, share, vectors);
+  if (call.dx.data) p.input.pack(call.forward.kernel, {0, p.input.column_vectors()}, team);
+  team_barrier(team);
+  if (call.dx.data) input_gradient(p, team);
+  weight_gradients(p, team);
+}
+
+}  // namespace
+}  // namespace rnncore

@@ -1,0 +1,308 @@
+// The forward pass of any cell over time.
+//
+// Weights are packed once. Then each step adds both products to the bias in registers, runs the cell and stores
+// h, c and, for training, the slots. With few rows the input product is made for several steps at
+// a time, since its rows can then fill a tile.
+#pragma once
+
+#include "core/sequence_layout.h"
+
+namespace rnncore {
+namespace {
+
+// Steps whose input products are made together, and the rows up to which that pays.
+constexpr int64_t kChunkSteps = 16;
+constexpr int64_t kChunkRows = 4;
+
+template <class L>
+struct ForwardPlan {
+  using T = typename L::Type;
+  using Form = typename L::Form;
+
+  const SequenceForward<T>& call;
+  const SequenceShape& shape;
+  int64_t blocks;
+  Split split;
+  bool chunked;        // the input product is made ahead of the steps
+  int64_t tape_row;    // numbers of a tape row: blocks · width
+  T* input_panels;     // [blocks][passes][I][·]
+  T* recurrent_panels; // [blocks][passes][H][·]
+  T* bias;             // [blocks][width]
+  T* slots;            // tape [Σ rows][blocks][width], or the chunk's pre-activations, or null
+  T* memory;           // c: tape [Σ rows][padded H], or [N][padded H] without tape
+  T* hidden;           // [2][N][H] when the caller keeps no output
+  int64_t workspace_used;
+
+  ForwardPlan(const SequenceForward<T>& f, int threads) : call(f), shape(f.shape) {
+    const int64_t I = shape.inputs, H = shape.units, N = shape.rows;
+    blocks = L::blocks(H);
+    split = choose_split(shape, threads, blocks);
+    chunked = (split == Split::units || threads == 1) && N <= kChunkRows && shape.steps > 1;
+    tape_row = blocks * L::width;
+    Workspace<T> w{f.workspace};
+    input_panels = w.take(w, blocks * I * L::part_vectors * W<T>);
+    recurrent_panels = w.take(w, blocks * H * L::part_vectors * W<T>);
+    bias = w.take(w, tape_row);
+    const int64_t total = step_offset(shape, shape.steps);
+    slots = nullptr;
+    memory = nullptr;
+    if (Form::keeps_slots && f.tape)
+      slots = f.tape;
+    else if (chunked)
+      slots = w.take(w, kChunkSteps * N * tape_row);
+    if (Form::has_memory) memory = f.tape ? f.tape + total * tape_row : w.take(w, N * L::padded(H));
+    hidden = w.take(w, f.output.data ? 0 : 2 * N * H);
+    workspace_used = w.used;
+  }
+
+  static RNNCORE_INLINE int64_t tape_size(const SequenceShape& s) {
+    const int64_t total = step_offset(s, s.steps);
+    return (Form::keeps_slots ? total * L::blocks(s.units) * L::width : 0) +
+           (Form::has_memory ? total * L::padded(s.units) : 0);
+  }
+
+  bool tape_keeps_slots() const { return Form::keeps_slots && call.tape; }
+
+  // Numbers at (row (t, r), block) of the slots.
+  T* slots_at(int64_t t, int64_t r, int64_t block) const {
+    const int64_t row = tape_keeps_slots() ? step_offset(shape, t) + r
+                                           : step_offset(shape, t) - step_offset(shape, t - t % kChunkSteps) + r;
+    return slots + row * tape_row + block * L::width;
+  }
+
+  T* memory_row(int64_t t, int64_t r) const {
+    return memory + ((call.tape ? step_offset(shape, t) : 0) + r) * L::padded(shape.units);
+  }
+
+  // h of row r after step t, and the distance to the next row.
+  T* hidden_row(int64_t t, int64_t r) const {
+    if (call.output.data) return view_row(call.output, shape, t, r);
+    return hidden + ((t % 2) * shape.rows + r) * shape.units;
+  }
+  int64_t hidden_stride() const { return call.output.data ? call.output.row : shape.units; }
+};
+
+// Packs columns `gate·H + unit` of one weight matrix (depth, G·H) for one block.
+template <class L, class GateOf>
+static void pack_part(const typename L::Type* weights, int64_t depth, int64_t H, int64_t block, GateOf gate_of,
+                      int first_slot, typename L::Type* panel) {
+  using T = typename L::Type;
+  for (int first = 0; first < L::part_vectors; first += kTileVectors) {
+    const int n = L::part_vectors - first < kTileVectors ? L::part_vectors - first : kTileVectors;
+    for (int i = 0; i < n; ++i) {
+      const int slot = first_slot + (first + i) % L::Form::gates;
+      const int64_t unit = block * L::units + (first + i) / L::Form::gates * W<T>;
+      const T* source = weights + gate_of(slot) * H + unit;
+      T* out = panel + (first * depth + i) * W<T>;
+      for (int64_t k = 0; k < depth; ++k)
+        store(out + k * n * W<T>, load_partial(source + k * L::Form::gates * H, H - unit));
+    }
+  }
+}
+
+template <class L>
+static void pack_forward(const ForwardPlan<L>& p, int64_t block) {
+  using T = typename L::Type;
+  using Form = typename L::Form;
+  const int64_t I = p.shape.inputs, H = p.shape.units;
+  constexpr int64_t panel = L::part_vectors * W<T>;
+  pack_part<L>(p.call.kernel, I, H, block, Form::input_gate, Form::input_slot, p.input_panels + block * I * panel);
+  pack_part<L>(p.call.recurrent_kernel, H, H, block, Form::recurrent_gate, Form::recurrent_slot,
+               p.recurrent_panels + block * H * panel);
+  // A slot that both products add to gets both biases. Only gru has a second one.
+  for (int v = 0; v < L::vectors; ++v) {
+    const int slot = v % Form::slots;
+    const int64_t unit = block * L::units + v / Form::slots * W<T>;
+    Vec<T> b{};
+    if (p.call.bias) {
+      if (slot < Form::input_slot + Form::gates)
+        b += load_partial(p.call.bias + Form::input_gate(slot) * H + unit, H - unit);
+      if (Form::slots != Form::gates && slot >= Form::recurrent_slot)
+        b += load_partial(p.call.bias + (Form::gates + Form::recurrent_gate(slot)) * H + unit, H - unit);
+    }
+    store(p.bias + block * L::width + v * W<T>, b);
+  }
+}
+
+// Input products plus bias of `Rows` rows that lie `x_row` and `slots_row` apart.
+template <class L, int Rows>
+static void project_tile(const ForwardPlan<L>& p, int64_t block, const typename L::Type* x, int64_t x_row,
+                         typename L::Type* slots, int64_t slots_row) {
+  using T = typename L::Type;
+  Vec<T> pre[Rows][L::vectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(p.bias + block * L::width + v * W<T>);
+  accumulate_part<L, L::Form::input_slot, 0, Rows>(
+      p.shape.inputs, x, x_row, p.input_panels + block * p.shape.inputs * L::part_vectors * W<T>, pre);
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < L::vectors; ++v) store(slots + r * slots_row + v * W<T>, pre[r][v]);
+}
+
+template <class L>
+static __attribute__((noinline)) void project_rows(const ForwardPlan<L>& p, int64_t block, int64_t count, const typename L::Type* x,
+                         int64_t x_row, typename L::Type* slots, int64_t slots_row) {
+  for (int64_t i = 0; i < count;) {
+    const int64_t rows = tile_rows(count - i);
+    const auto* xi = x + i * x_row;
+    auto* si = slots + i * slots_row;
+    switch (rows) {
+      case 1: project_tile<L, 1>(p, block, xi, x_row, si, slots_row); break;
+      case 2: project_tile<L, 2>(p, block, xi, x_row, si, slots_row); break;
+      case 3: project_tile<L, 3>(p, block, xi, x_row, si, slots_row); break;
+      case 4: project_tile<L, 4>(p, block, xi, x_row, si, slots_row); break;
+      case 5: project_tile<L, 5>(p, block, xi, x_row, si, slots_row); break;
+      default: project_tile<L, 6>(p, block, xi, x_row, si, slots_row); break;
+    }
+    i += rows;
+  }
+}
+
+// Input products of the steps [t0, t0 + kChunkSteps).
+template <class L>
+static void project_chunk(const ForwardPlan<L>& p, int64_t t0, Range blocks) {
+  const SequenceShape& s = p.shape;
+  const int64_t t1 = t0 + kChunkSteps < s.steps ? t0 + kChunkSteps : s.steps;
+  const auto& x = p.call.x;
+  for (int64_t block = blocks.begin; block < blocks.end; ++block) {
+    if (s.offsets || x.step == s.rows * x.row) {
+      project_rows(p, block, step_offset(s, t1) - step_offset(s, t0), view_row(x, s, t0, 0), x.row,
+                   p.slots_at(t0, 0, block), p.tape_row);
+    } else {
+      for (int64_t r = 0; r < s.rows; ++r)
+        project_rows(p, block, t1 - t0, view_row(x, s, t0, r), x.step, p.slots_at(t0, r, block), s.rows * p.tape_row);
+    }
+  }
+}
+
+// One step of `Rows` rows (row, row + row_step, ...) for one block of units.
+template <class L, class CellT, int Rows>
+static void forward_tile(const ForwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row, int64_t row_step, int64_t block) {
+  using T = typename L::Type;
+  using Form = typename L::Form;
+  const SequenceShape& s = p.shape;
+  const int64_t I = s.inputs, H = s.units;
+  constexpr int64_t panel = L::part_vectors * W<T>;
+  Vec<T> pre[Rows][L::vectors];
+
+  if (p.chunked) {
+    const T* ahead = p.slots_at(t, row, block);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(ahead + r * row_step * p.tape_row + v * W<T>);
+  } else {
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(p.bias + block * L::width + v * W<T>);
+    accumulate_part<L, Form::input_slot, 0, Rows>(I, view_row(p.call.x, s, t, row), row_step * p.call.x.row,
+                                                  p.input_panels + block * I * panel, pre);
+  }
+
+  const T* h_before = t > 0 ? p.hidden_row(t - 1, row)
+                            : (p.call.initial_state[0] ? p.call.initial_state[0] + row * H : nullptr);
+  const int64_t h_before_row = row_step * (t > 0 ? p.hidden_stride() : H);
+  if (h_before)
+    accumulate_part<L, Form::recurrent_slot, 0, Rows>(H, h_before, h_before_row,
+                                                      p.recurrent_panels + block * H * panel, pre);
+
+  // Not unrolled: the pointwise code is long, and its iterations overlap anyway.
+#pragma GCC unroll 1
+  for (int r = 0; r < Rows; ++r) {
+    const int64_t n = row + r * row_step;
+#pragma GCC unroll 1
+    for (int u = 0; u < L::U; ++u) {
+      const int64_t unit = block * L::units + u * W<T>;
+      if (unit >= H) break;
+      Vec<T> slot[Form::slots];
+#pragma GCC unroll 8
+      for (int i = 0; i < Form::slots; ++i) slot[i] = pre[r][u * Form::slots + i];
+      Vec<T> h{}, c{};
+      if (Form::carries_dh && h_before) h = load_partial(h_before + r * h_before_row + unit, H - unit);
+      if (Form::has_memory) {
+        if (t > 0)
+          c = load(p.memory_row(p.call.tape ? t - 1 : t, n) + unit);
+        else if (p.call.initial_state[1])
+          c = load_partial(p.call.initial_state[1] + n * H + unit, H - unit);
+      }
+      h = CellT::forward(cell, slot, h, c);
+      if (Form::has_memory) store(p.memory_row(t, n) + unit, c);
+      store_partial(p.hidden_row(t, n) + unit, h, H - unit);
+      if (p.tape_keeps_slots()) {
+        T* out = p.slots_at(t, n, block) + u * Form::slots * W<T>;
+#pragma GCC unroll 8
+        for (int i = 0; i < Form::slots; ++i) store(out + i * W<T>, slot[i]);
+      }
+    }
+  }
+}
+
+template <class L, class CellT>
+static __attribute__((noinline)) void forward_rows(const ForwardPlan<L>& p, const CellT& cell, int64_t t,
+                                                   const RowShare& share, int64_t count, int64_t block) {
+  for (int64_t i = 0; i < count;) {
+    const int64_t rows = tile_rows(count - i);
+    const int64_t row = share.first + i * share.step;
+    switch (rows) {
+      case 1: forward_tile<L, CellT, 1>(p, cell, t, row, share.step, block); break;
+      case 2: forward_tile<L, CellT, 2>(p, cell, t, row, share.step, block); break;
+      case 3: forward_tile<L, CellT, 3>(p, cell, t, row, share.step, block); break;
+      case 4: forward_tile<L, CellT, 4>(p, cell, t, row, share.step, block); break;
+      case 5: forward_tile<L, CellT, 5>(p, cell, t, row, share.step, block); break;
+      default: forward_tile<L, CellT, 6>(p, cell, t, row, share.step, block); break;
+    }
+    i += rows;
+  }
+}
+
+// Copies units [begin, end) of the states of rows that end with step t (t = -1: rows without a step).
+template <class L>
+static void keep_last_states(const ForwardPlan<L>& p, int64_t t, const RowShare& share, Range units) {
+  using T = typename L::Type;
+  const SequenceShape& s = p.shape;
+  const int64_t H = s.units;
+  const int64_t from = RowShare::below(share, active_rows(s, t + 1));
+  const int64_t to = t < 0 ? share.count : RowShare::below(share, active_rows(s, t));
+  for (int64_t i = from; i < to; ++i) {
+    const int64_t r = share.first + i * share.step;
+    for (int k = 0; k < (L::Form::has_memory ? 2 : 1); ++k) {
+      if (!p.call.state[k]) continue;
+      const T* initial = p.call.initial_state[k];
+      const T* last = t >= 0 ? (k == 0 ? p.hidden_row(t, r) : p.memory_row(t, r)) : (initial ? initial + r * H : nullptr);
+      for (int64_t u = units.begin; u < units.end; ++u) p.call.state[k][r * H + u] = last ? last[u] : T(0);
+    }
+  }
+}
+
+template <class L, class CellT>
+static void sequence_forward(const SequenceForward<typename L::Type>& call, const CellT& cell, const Team& team) {
+  const ForwardPlan<L> p(call, team.threads);
+  const SequenceShape& s = p.shape;
+  const Range all{0, p.blocks};
+  const Range mine = team_range(p.blocks, team, 1);
+  for (int64_t block = mine.begin; block < mine.end; ++block) pack_forward(p, block);
+  const bool by_units = p.split == Split::units;
+  if (!by_units) team_barrier(team);
+
+  const RowShare share = row_share<typename L::Type>(s, team, p.split);
+  const Range blocks = by_units ? mine : all;
+  const int64_t H = s.units;
+  const Range units{blocks.begin * L::units < H ? blocks.begin * L::units : H,
+                    blocks.end * L::units < H ? blocks.end * L::units : H};
+  keep_last_states(p, -1, share, units);
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const int64_t count = RowShare::below(share, active_rows(s, t));
+    if (count == 0 && !by_units) break;
+    if (p.chunked && t % kChunkSteps == 0) project_chunk(p, t, blocks);
+    for (int64_t block = blocks.begin; block < blocks.end; ++block) forward_rows(p, cell, t, share, count, block);
+    keep_last_states(p, t, share, units);
+    if (by_units) team_barrier(team);
+  }
+}
+
+}  // namespace
+}  // namespace rnncore

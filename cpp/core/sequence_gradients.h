@@ -1,0 +1,313 @@
+// The long products of the backward pass: dx = dS·Wᵀ, dW = xᵀ·dS, dU = h'ᵀ·dS, db = Σ dS, where dS are the
+// slot gradients of all rows and steps.
+#pragma once
+
+#include "core/sequence_layout.h"
+
+namespace rnncore {
+namespace {
+
+// Rows of the reduction that are packed at a time, and blocks whose packed gradients stay in cache.
+constexpr int64_t kReductionRows = 256;
+constexpr int64_t kReductionBlocks = 8;
+
+template <int N>
+struct Count {
+  static constexpr int value = N;
+};
+
+// Cuts [begin, end) into panels of 4, 2 or 1 vectors (registers permitting) and calls
+// body(first, Count<vectors>).
+template <class Body>
+RNNCORE_INLINE void for_panels(Range vectors, Body body) {
+  int64_t v = vectors.begin;
+  if constexpr (kTileVectors >= 4)
+    for (; v + 4 <= vectors.end; v += 4) body(v, Count<4>{});
+  for (; v + 2 <= vectors.end; v += 2) body(v, Count<2>{});
+  if (v < vectors.end) body(v, Count<1>{});
+}
+
+// Transposed weights for products with slot gradients: panel [block][slot vector][W][columns], columns being
+// the rows of the weight matrix (inputs or units of the step before).
+template <class L>
+struct TransposedPanels {
+  using T = typename L::Type;
+  T* data;
+  int64_t columns, H;
+  int first_slot;
+
+  int64_t column_vectors() const { return (columns + W<T> - 1) / W<T>; }
+  int64_t depth() const { return L::blocks(H) * L::part_vectors * W<T>; }
+  static int64_t size(int64_t columns, int64_t H) {
+    const int64_t padded = (columns + L::units - 1) / L::units * L::units;
+    return padded * L::blocks(H) * L::part_vectors * W<T>;
+  }
+
+  // Packs the panels of `vectors`; a panel's place depends on its first vector only.
+  void pack(const T* weights, Range vectors) const {
+    for_panels(vectors, [&](int64_t first, auto count) { pack_panel<decltype(count)::value>(weights, first); });
+  }
+  void pack(const T* weights, Range vectors, const Team& team) const {
+    int64_t number = 0;
+    for_panels(vectors, [&](int64_t first, auto count) {
+      if (number++ % team.threads == team.thread) pack_panel<decltype(count)::value>(weights, first);
+    });
+  }
+
+  template <int Vectors>
+  void pack_panel(const T* weights, int64_t first) const {
+    T* panel = data + first * W<T> * depth();
+    constexpr int64_t width = Vectors * W<T>;
+    const int64_t row_size = L::Form::gates * H;
+    for (int64_t j = 0; j < width; ++j) {
+      const int64_t column = first * W<T> + j;
+      const T* row = column < columns ? weights + column * row_size : nullptr;
+      T* out = panel + j;
+      for (int64_t block = 0; block < L::blocks(H); ++block)
+        for (int i = 0; i < L::part_vectors; ++i) {
+          const int slot = first_slot + i % L::Form::gates;
+          const int gate = first_slot == L::Form::input_slot && L::Form::input_slot != L::Form::recurrent_slot
+                               ? L::Form::input_gate(slot)
+                               : L::Form::recurrent_gate(slot);
+          const int64_t unit = block * L::units + i / L::Form::gates * W<T>;
+          for (int64_t l = 0; l < W<T>; ++l, out += width)
+            *out = row && unit + l < H ? row[gate * H + unit + l] : T(0);
+        }
+    }
+  }
+
+  // acc[r][v] += slot gradients of row r times the panel that starts at `first`.
+  template <int Rows, int Vectors, class V>
+  RNNCORE_INLINE void accumulate(const T* dslots, int64_t row_stride, int64_t first, V (&acc)[Rows][Vectors]) const {
+    const T* panel = data + first * W<T> * depth();
+    constexpr int64_t width = Vectors * W<T>;
+    if constexpr (L::Form::gates == L::Form::slots) {
+      tile_accumulate<T, Rows, Vectors>(depth(), dslots, row_stride, 1, panel, width, acc);
+    } else {
+      constexpr int64_t part = L::part_vectors * W<T>;
+      for (int64_t block = 0; block < L::blocks(H); ++block)
+        tile_accumulate<T, Rows, Vectors>(part, dslots + block * L::width + first_slot * W<T>, row_stride, 1,
+                                          panel + block * part * width, width, acc);
+    }
+  }
+};
+
+template <class L, int Rows, int Vectors, class Plan>
+static void input_gradient_tile(const Plan& p, const typename L::Type* dslots, int64_t dslots_row,
+                                typename L::Type* dx, int64_t dx_row, int64_t first) {
+  using T = typename L::Type;
+  Vec<T> acc[Rows][Vectors] = {};
+  p.input.template accumulate<Rows, Vectors>(dslots, dslots_row, first, acc);
+#pragma GCC unroll 1
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 1
+    for (int v = 0; v < Vectors; ++v) {
+      const int64_t column = (first + v) * W<T>;
+      store_partial(dx + r * dx_row + column, acc[r][v], p.shape.inputs - column);
+    }
+}
+
+// dx of `count` rows at equal distances.
+template <class L, template <class> class Plan>
+static __attribute__((noinline)) void input_gradient_rows(const Plan<L>& p, int64_t count, const typename L::Type* dslots, int64_t dslots_row,
+                                typename L::Type* dx, int64_t dx_row) {
+  // A band of rows that stays in cache meets every panel.
+  constexpr int64_t kBand = 8 * kTileRows;
+  for (int64_t band = 0; band < count; band += kBand) {
+    const int64_t end = band + kBand < count ? band + kBand : count;
+    for_panels({0, p.input.column_vectors()}, [&](int64_t first, auto vectors) {
+      constexpr int V = decltype(vectors)::value;
+      for (int64_t i = band; i < end;) {
+        const int64_t rows = tile_rows(end - i);
+        const auto* ds = dslots + i * dslots_row;
+        auto* out = dx + i * dx_row;
+        switch (rows) {
+          case 1: input_gradient_tile<L, 1, V>(p, ds, dslots_row, out, dx_row, first); break;
+          case 2: input_gradient_tile<L, 2, V>(p, ds, dslots_row, out, dx_row, first); break;
+          case 3: input_gradient_tile<L, 3, V>(p, ds, dslots_row, out, dx_row, first); break;
+          case 4: input_gradient_tile<L, 4, V>(p, ds, dslots_row, out, dx_row, first); break;
+          case 5: input_gradient_tile<L, 5, V>(p, ds, dslots_row, out, dx_row, first); break;
+          default: input_gradient_tile<L, 6, V>(p, ds, dslots_row, out, dx_row, first); break;
+        }
+        i += rows;
+      }
+    });
+  }
+}
+
+// Rows are shared out; where they are not evenly spaced, row by row over time or step by step.
+template <class L, template <class> class Plan>
+static void input_gradient(const Plan<L>& p, const Team& team) {
+  const SequenceShape& s = p.shape;
+  const auto& dx = p.call.dx;
+  const int64_t tape_row = p.forward.tape_row;
+  const int64_t total = step_offset(s, s.steps);
+  if (s.offsets || dx.step == s.rows * dx.row) {
+    const Range r = team_range(total, team, kTileRows);
+    input_gradient_rows(p, r.end - r.begin, p.dslots + r.begin * tape_row, tape_row, dx.data + r.begin * dx.row,
+                        dx.row);
+  } else if (s.rows >= s.steps) {
+    for (int64_t t = 0; t < s.steps; ++t) {
+      const Range r = team_range(s.rows, team, 1);
+      input_gradient_rows(p, r.end - r.begin, p.dslots_row(t, r.begin), tape_row, view_row(dx, s, t, r.begin), dx.row);
+    }
+  } else {
+    const Range steps = team_range(s.steps, team, 1);
+    for (int64_t r = 0; r < s.rows; ++r)
+      input_gradient_rows(p, steps.end - steps.begin, p.dslots_row(steps.begin, r), s.rows * tape_row,
+                          view_row(dx, s, steps.begin, r), dx.step);
+  }
+}
+
+// Per thread: packed slot gradients [kReductionBlocks][kReductionRows][width], a packed strip
+// [kReductionRows][kTileRows] and sources of the rows (x, h').
+template <class L>
+static int64_t gradient_scratch_size(const SequenceShape& s) {
+  using T = typename L::Type;
+  const int64_t blocks = L::blocks(s.units) < kReductionBlocks ? L::blocks(s.units) : kReductionBlocks;
+  const int64_t pointers = 2 * kReductionRows * static_cast<int64_t>(sizeof(void*) / sizeof(T));
+  return kReductionRows * (blocks * L::width + kTileRows) + pointers + 64;
+}
+
+// dW tile: rows [row, row + Rows) of one weight gradient, the part's columns of one block.
+template <class L, int Rows>
+static void weight_tile(const SequenceShape& s, int64_t depth, const typename L::Type* strip,
+                        const typename L::Type* panel, int first_slot, bool input_part, int64_t block, int64_t row,
+                        bool first_chunk, typename L::Type* dw) {
+  using T = typename L::Type;
+  using Form = typename L::Form;
+  const int64_t H = s.units;
+  for (int first = 0; first < L::part_vectors; first += kTileVectors) {
+    constexpr int n = L::part_vectors < kTileVectors ? L::part_vectors : kTileVectors;
+    Vec<T> acc[Rows][n];
+    T* target[n];
+    int64_t left[n];
+#pragma GCC unroll 1
+    for (int i = 0; i < n; ++i) {
+      const int part = first + i < L::part_vectors ? first + i : L::part_vectors - 1;
+      const int slot = first_slot + part % Form::gates;
+      const int gate = input_part ? Form::input_gate(slot) : Form::recurrent_gate(slot);
+      const int64_t unit = block * L::units + part / Form::gates * W<T>;
+      target[i] = dw + row * Form::gates * H + gate * H + unit;
+      left[i] = unit < H && first + i < L::part_vectors ? H - unit : 0;
+    }
+#pragma GCC unroll 1
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 1
+      for (int i = 0; i < n; ++i)
+        acc[r][i] = first_chunk || left[i] <= 0 ? Vec<T>{} : load_partial(target[i] + r * Form::gates * H, left[i]);
+    const int64_t offset = L::part_vector(first, first_slot) * W<T>;
+    tile_accumulate<T, Rows, n>(depth, strip, 1, Rows, panel + offset, L::width, acc);
+#pragma GCC unroll 1
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 1
+      for (int i = 0; i < n; ++i)
+        if (left[i] > 0) store_partial(target[i] + r * Form::gates * H, acc[r][i], left[i]);
+  }
+}
+
+// Sums of the packed slot gradients over rows, added to the bias gradients of one block.
+template <class L>
+static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::Type* panel, int64_t block,
+                      bool first_chunk, typename L::Type* dbias) {
+  using T = typename L::Type;
+  using Form = typename L::Form;
+  const int64_t H = s.units;
+  const bool two = Form::slots != Form::gates;
+  for (int v = 0; v < L::vectors; ++v) {
+    const int slot = v % Form::slots;
+    const int64_t unit = block * L::units + v / Form::slots * W<T>;
+    if (unit >= H) continue;
+    T* targets[2] = {slot < Form::input_slot + Form::gates ? dbias + Form::input_gate(slot) * H + unit : nullptr,
+                     two && slot >= Form::recurrent_slot
+                         ? dbias + (Form::gates + Form::recurrent_gate(slot)) * H + unit
+                         : nullptr};
+    const T* from = targets[0] ? targets[0] : targets[1];
+    Vec<T> sum = first_chunk ? Vec<T>{} : load_partial(from, H - unit);
+    for (int64_t k = 0; k < depth; ++k) sum += load(panel + k * L::width + v * W<T>);
+    for (T* target : targets)
+      if (target) store_partial(target, sum, H - unit);
+  }
+}
+
+// Tiles of (block, strip of weight rows) are shared out; each is one chain over all rows and steps.
+template <class L, template <class> class Plan>
+static void weight_gradients(const Plan<L>& p, const Team& team) {
+  using T = typename L::Type;
+  using Form = typename L::Form;
+  const SequenceShape& s = p.shape;
+  const auto& f = p.call.forward;
+  const int64_t I = s.inputs, H = s.units, tape_row = p.forward.tape_row;
+  const int64_t strips_x = (I + kTileRows - 1) / kTileRows, strips_h = (H + kTileRows - 1) / kTileRows;
+  const int64_t strips = strips_x + strips_h, blocks = L::blocks(H);
+  const int64_t total = step_offset(s, s.steps);
+  const Range tiles = team_range(blocks * strips, team, 1);
+  const int64_t group = blocks < kReductionBlocks ? blocks : kReductionBlocks;
+  T* panels = p.gradient_scratch;
+  T* strip = panels + group * kReductionRows * L::width;
+  const T** x_rows = reinterpret_cast<const T**>(strip + kReductionRows * kTileRows);
+  const T** h_rows = x_rows + kReductionRows;
+
+  for (int64_t tile = tiles.begin; tile < tiles.end;) {
+    const int64_t block0 = tile / strips;
+    int64_t block1 = (tiles.end + strips - 1) / strips;
+    if (block1 > block0 + group) block1 = block0 + group;
+    const int64_t tile_end = block1 * strips < tiles.end ? block1 * strips : tiles.end;
+    int64_t t = 0, r = 0;
+    for (int64_t m0 = 0; m0 == 0 || m0 < total; m0 += kReductionRows) {
+      const int64_t depth = total - m0 < kReductionRows ? total - m0 : kReductionRows;
+      const bool first = m0 == 0;
+      for (int64_t k = 0; k < depth; ++k) {
+        while (r >= active_rows(s, t)) ++t, r = 0;
+        x_rows[k] = view_row(f.x, s, t, r);
+        h_rows[k] = t > 0 ? view_row(f.output, s, t - 1, r)
+                          : (f.initial_state[0] ? f.initial_state[0] + r * H : nullptr);
+        ++r;
+      }
+      for (int64_t b = block0; b < block1; ++b) {
+        T* panel = panels + (b - block0) * kReductionRows * L::width;
+        const T* source = p.dslots + m0 * tape_row + b * L::width;
+        for (int64_t k = 0; k < depth; ++k)
+#pragma GCC unroll 8
+          for (int v = 0; v < L::vectors; ++v)
+            store(panel + k * L::width + v * W<T>, load(source + k * tape_row + v * W<T>));
+        if (p.call.dbias && b * strips >= tile && b * strips < tile_end)
+          bias_sums<L>(s, depth, panel, b, first, p.call.dbias);
+      }
+      for (int64_t j = 0; j < strips; ++j) {
+        const bool input_part = j < strips_x;
+        const int64_t row = (input_part ? j : j - strips_x) * kTileRows;
+        const int64_t limit = input_part ? I : H;
+        const int64_t rows = limit - row < kTileRows ? limit - row : kTileRows;
+        bool packed = false;
+        for (int64_t b = block0; b < block1; ++b) {
+          if (b * strips + j < tile || b * strips + j >= tile_end) continue;
+          if (!packed) {
+            const T* const* sources = input_part ? x_rows : h_rows;
+            for (int64_t k = 0; k < depth; ++k)
+              for (int64_t i = 0; i < rows; ++i) strip[k * rows + i] = sources[k] ? sources[k][row + i] : T(0);
+            packed = true;
+          }
+          const T* panel = panels + (b - block0) * kReductionRows * L::width;
+          const int slot = input_part ? Form::input_slot : Form::recurrent_slot;
+          T* dw = input_part ? p.call.dkernel : p.call.drecurrent_kernel;
+#define RNNCORE_TILE(R) \
+  case R: weight_tile<L, R>(s, depth, strip, panel, slot, input_part, b, row, first, dw); break;
+          switch (rows) {
+            RNNCORE_TILE(1)
+            RNNCORE_TILE(2)
+            RNNCORE_TILE(3)
+            RNNCORE_TILE(4)
+            RNNCORE_TILE(5)
+            RNNCORE_TILE(6)
+          }
+#undef RNNCORE_TILE
+        }
+      }
+    }
+    tile = tile_end;
+  }
+}
+
+}  // namespace
+}  // namespace rnncore

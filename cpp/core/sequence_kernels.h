@@ -1,0 +1,73 @@
+// Fills the table of recurrent kernels for one type: picks the cell, its activations and its layout.
+#pragma once
+
+#include "core/cells/gru.h"
+#include "core/cells/lstm.h"
+#include "core/cells/simple_rnn.h"
+#include "core/sequence_backward.h"
+
+namespace rnncore {
+namespace {
+
+// Calls body.operator()<Layout>(cell) with the types that serve the shape. The usual activations are fixed
+// at compile time.
+template <class T, class Body>
+RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
+  using Tanh = Fixed<Activation::tanh>;
+  using Sigmoid = Fixed<Activation::sigmoid>;
+  const Chosen a{s.activation}, r{s.recurrent_activation};
+  const bool usual = s.activation == Activation::tanh && s.recurrent_activation == Activation::sigmoid;
+  if (s.cell == Cell::lstm) {
+    using L = Layout<T, Lstm, 1>;
+    usual ? body.template operator()<L>(LstmCell<T, Tanh, Sigmoid>{})
+          : body.template operator()<L>(LstmCell<T, Chosen, Chosen>{a, r});
+  } else if (s.cell == Cell::gru) {
+    using L = Layout<T, Gru, 1>;
+    usual ? body.template operator()<L>(GruCell<T, Tanh, Sigmoid>{})
+          : body.template operator()<L>(GruCell<T, Chosen, Chosen>{a, r});
+  } else {
+    const auto with_layout = [&]<class L>() {
+      s.activation == Activation::tanh ? body.template operator()<L>(SimpleRnnCell<T, Tanh>{})
+                                       : body.template operator()<L>(SimpleRnnCell<T, Chosen>{a});
+    };
+    // One gate a unit: several unit vectors fill a tile.
+    if (s.units <= W<T>)
+      with_layout.template operator()<Layout<T, SimpleRnn, 1>>();
+    else if (s.units <= 2 * W<T>)
+      with_layout.template operator()<Layout<T, SimpleRnn, 2>>();
+    else
+      with_layout.template operator()<Layout<T, SimpleRnn, 4>>();
+  }
+}
+
+template <class T>
+static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, int threads) {
+  SequenceSizes sizes{};
+  with_cell<T>(shape, [&]<class L>(const auto&) {
+    SequenceBackward<T> call{};
+    call.forward.shape = shape;
+    // Null pointers stand for arrays to be; only the tape's and the output's presence matters here.
+    T present{};
+    if (training) call.forward.tape = call.forward.output.data = &present;
+    sizes.tape = training ? ForwardPlan<L>::tape_size(shape) : 0;
+    sizes.forward_workspace = ForwardPlan<L>(call.forward, threads).workspace_used;
+    if (training) sizes.backward_workspace = BackwardPlan<L>(call, Team{0, threads, nullptr}).workspace_used;
+  });
+  return sizes;
+}
+
+template <class T>
+static void run_forward(const SequenceForward<T>& call, const Team& team) {
+  with_cell<T>(call.shape, [&]<class L>(const auto& cell) { sequence_forward<L>(call, cell, team); });
+}
+
+template <class T>
+static void run_backward(const SequenceBackward<T>& call, const Team& team) {
+  with_cell<T>(call.forward.shape, [&]<class L>(const auto& cell) { sequence_backward<L>(call, cell, team); });
+}
+
+template <class T>
+constexpr SequenceKernels<T> sequence_table{sequence_sizes<T>, run_forward<T>, run_backward<T>};
+
+}  // namespace
+}  // namespace rnncore

@@ -1,0 +1,118 @@
+// How the recurrent kernels lay weights and saved values out.
+//
+// Units go in blocks of U vectors. A block's pre-activations stand side by side,
+// [unit vector][slot][W], so one tile of the product holds every gate of its units and the cell's pointwise
+// math runs on registers. The tape keeps that layout: row (t, n), block, then `width` numbers.
+#pragma once
+
+#include "core/gemm.h"
+#include "core/sequence.h"
+
+namespace rnncore {
+namespace {
+
+template <class T, class CellForm, int UnitVectors>
+struct Layout {
+  using Type = T;
+  using Form = CellForm;
+  static constexpr int U = UnitVectors;
+  static constexpr int vectors = Form::slots * U;
+  static constexpr int64_t units = U * W<T>;        // units of a block
+  static constexpr int64_t width = vectors * W<T>;  // numbers of a block
+  static constexpr int part_vectors = Form::gates * U;
+
+  static RNNCORE_INLINE int64_t blocks(int64_t H) { return (H + units - 1) / units; }
+  static RNNCORE_INLINE int64_t padded(int64_t H) { return blocks(H) * units; }
+
+  // Vector of the block that number i of a product's vectors adds to.
+  static constexpr int part_vector(int i, int first_slot) {
+    return i / Form::gates * Form::slots + first_slot + i % Form::gates;
+  }
+};
+
+// A thread's share of the rows: first, first + step, ...
+struct RowShare {
+  int64_t first, step, count;
+
+  // How many of them are below `limit`.
+  static RNNCORE_INLINE int64_t below(const RowShare& s, int64_t limit) {
+    if (limit <= s.first) return 0;
+    const int64_t n = (limit - s.first + s.step - 1) / s.step;
+    return n < s.count ? n : s.count;
+  }
+};
+
+RNNCORE_INLINE int64_t active_rows(const SequenceShape& s, int64_t t) {
+  if (t >= s.steps) return 0;
+  return s.offsets ? s.offsets[t + 1] - s.offsets[t] : s.rows;
+}
+
+// Rows of the tape before step t.
+RNNCORE_INLINE int64_t step_offset(const SequenceShape& s, int64_t t) {
+  return s.offsets ? s.offsets[t] : t * s.rows;
+}
+
+template <class T>
+RNNCORE_INLINE T* view_row(const SequenceView<T>& v, const SequenceShape& s, int64_t t, int64_t r) {
+  return s.offsets ? v.data + (s.offsets[t] + r) * v.row : v.data + t * v.step + r * v.row;
+}
+
+// How a call is divided among the threads. Results never depend on it.
+enum class Split { rows, units };
+
+RNNCORE_INLINE Split choose_split(const SequenceShape& s, int threads, int64_t blocks) {
+  // With a dozen rows or more to itself a thread runs its rows without any barrier; with fewer the
+  // products are too thin, and threads share each step's units instead.
+  constexpr int64_t kRowsPerThread = 12;
+  if (threads == 1 || s.rows >= kRowsPerThread * threads || blocks < threads) return Split::rows;
+  return Split::units;
+}
+
+template <class T>
+RNNCORE_INLINE RowShare row_share(const SequenceShape& s, const Team& team, Split split) {
+  if (split == Split::units) return {0, 1, s.rows};
+  // Rows of falling length are dealt out like cards, so that every thread gets long and short ones.
+  if (s.offsets) return {team.thread, team.threads, (s.rows - team.thread + team.threads - 1) / team.threads};
+  const Range range = team_range(s.rows, team, 1);
+  return {range.begin, 1, range.end - range.begin};
+}
+
+// Hands out parts of a workspace on cache line boundaries; with a null base it only adds sizes up.
+template <class T>
+struct Workspace {
+  T* base;
+  int64_t used = 0;
+
+  static RNNCORE_INLINE T* take(Workspace& w, int64_t count) {
+    constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+    T* p = w.base ? w.base + w.used : nullptr;
+    w.used += (count + line - 1) / line * line;
+    return p;
+  }
+};
+
+// pre[r][·] += Σ_k a[r·a_row + k]·panel, panel [pass][k][vectors of the pass][W]; a pass is as wide as
+// the registers allow.
+template <class L, int FirstSlot, int Pass, int Rows, class V>
+RNNCORE_INLINE void accumulate_part(int64_t depth, const typename L::Type* a, int64_t a_row,
+                                    const typename L::Type* panel, V (&pre)[Rows][L::vectors]) {
+  using T = typename L::Type;
+  constexpr int first = Pass * kTileVectors;
+  if constexpr (first < L::part_vectors) {
+    constexpr int n = L::part_vectors - first < kTileVectors ? L::part_vectors - first : kTileVectors;
+    V acc[Rows][n];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+      for (int i = 0; i < n; ++i) acc[r][i] = pre[r][L::part_vector(first + i, FirstSlot)];
+    tile_accumulate<T, Rows, n>(depth, a, a_row, 1, panel + first * depth * W<T>, n * W<T>, acc);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+      for (int i = 0; i < n; ++i) pre[r][L::part_vector(first + i, FirstSlot)] = acc[r][i];
+    accumulate_part<L, FirstSlot, Pass + 1, Rows>(depth, a, a_row, panel, pre);
+  }
+}
+
+}  // namespace
+}  // namespace rnncore
