@@ -1,0 +1,71 @@
+"""The compiled core: build facts, threads, recurrent functions and the executor of a Program."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .program import Program, Training
+
+def build_info() -> dict[str, Any]: ...
+def isa_levels() -> list[str]: ...
+def isa() -> str: ...
+def get_num_threads() -> int: ...
+def set_num_threads(threads: int) -> None: ...
+def serial_after_fork() -> None: ...
+
+class Executor:
+    def __init__(self, program: Program, parameters: npt.NDArray[Any], gradients: npt.NDArray[Any]) -> None: ...
+    def forward(
+        self,
+        inputs: Sequence[npt.NDArray[Any]],
+        lengths: npt.NDArray[np.int32] | None = None,
+        *,
+        training: bool = False,
+        seed: int = 0,
+        step: int = 0,
+    ) -> list[npt.NDArray[Any]]: ...
+    def backward(self, output_gradients: Sequence[npt.NDArray[Any] | None]) -> list[npt.NDArray[Any] | None]: ...
+    def configure(self, training: Training, slots: npt.NDArray[Any]) -> None: ...
+    def apply_gradients(self, learning_rate: float, step: int) -> None: ...
+    def train(
+        self,
+        inputs: Sequence[npt.NDArray[Any]],
+        targets: Sequence[npt.NDArray[Any]],
+        order: npt.NDArray[np.int64],
+        *,
+        batch_size: int,
+        learning_rate: npt.NDArray[np.float64],
+        step: int,
+        seed: int,
+        state: npt.NDArray[np.float64],
+        sample_weight: Sequence[npt.NDArray[Any] | None] | None = None,
+        lengths: npt.NDArray[np.int32] | None = None,
+        on_batch: Callable[[int], bool] | None = None,
+        every_batch: bool = False,
+    ) -> int: ...
+    def test(
+        self,
+        inputs: Sequence[npt.NDArray[Any]],
+        targets: Sequence[npt.NDArray[Any]],
+        order: npt.NDArray[np.int64],
+        *,
+        batch_size: int,
+        state: npt.NDArray[np.float64],
+        sample_weight: Sequence[npt.NDArray[Any] | None] | None = None,
+        lengths: npt.NDArray[np.int32] | None = None,
+        on_batch: Callable[[int], bool] | None = None,
+        every_batch: bool = False,
+    ) -> int: ...
+    def predict(
+        self,
+        inputs: Sequence[npt.NDArray[Any]],
+        order: npt.NDArray[np.int64],
+        *,
+        batch_size: int,
+        outputs: Sequence[npt.NDArray[Any]],
+        lengths: npt.NDArray[np.int32] | None = None,
+        on_batch: Callable[[int], bool] | None = None,
+        every_batch: bool = False,
+    ) -> int: ...
