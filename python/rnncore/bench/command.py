@@ -73,7 +73,10 @@ def main(
 
     engines = load({name: peers[name] for name in options.peers}, options.threads)
     cases = [Case(c, shape, mode == "training") for mode in options.modes for c in options.cells for shape in chosen]
-    print(f"{platform.processor() or platform.machine()}, {options.threads} threads, GFLOP/s: median (best) round")
+    print(
+        f"{platform.processor() or platform.machine()}, {options.threads} threads, GFLOP/s: median (best) round",
+        flush=True,
+    )
     before = peak()
     timings = [timing for case in cases for timing in measure(case, engines, options.rounds, options.seconds)]
     print(f"{peak_name}: {before:.0f} GFLOP/s before, {peak():.0f} after\n")

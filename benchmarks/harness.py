@@ -1,0 +1,42 @@
+"""What every benchmark shares: native code compiled on demand, and the machine's peak."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BUILD = HERE / "build"
+
+
+def compile_library(source: Path, *flags: str) -> ctypes.CDLL:
+    """Compile a C++ file to a shared library, once for each text and set of flags.
+
+    Raises
+    ------
+    ImportError
+        Without a compiler, or when the file does not compile.
+    """
+    command = ["g++", "-std=c++20", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", str(source), *flags]
+    key = hashlib.sha256(source.read_bytes() + "\0".join(command).encode()).hexdigest()[:16]
+    library = BUILD / f"{source.stem}-{key}.so"
+    if not library.exists():
+        if shutil.which("g++") is None:
+            raise ImportError("g++ is not installed")
+        BUILD.mkdir(exist_ok=True)
+        unfinished = library.with_suffix(".tmp")
+        result = subprocess.run([*command, "-o", str(unfinished)], capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise ImportError(f"{source.name} does not compile: {result.stderr.strip()}")
+        unfinished.rename(library)
+    return ctypes.CDLL(str(library))
+
+
+def fma_peak(threads: int = 2, milliseconds: int = 50) -> float:
+    """GFLOP/s of float32 fused multiply-adds on registers, all threads at once: the roof of the machine, now."""
+    library = compile_library(HERE / "peak.cpp")
+    library.fma_peak.restype = ctypes.c_double
+    return float(library.fma_peak(ctypes.c_int(threads), ctypes.c_int(milliseconds)))
