@@ -17,14 +17,15 @@ FINITE_DIFFERENCES = 1e-7  # what `numerical_gradient` reaches in float64
 def assert_close(actual: Array, expected: Array, relative: float | None = None) -> None:
     """Assert that the largest error is below `relative` times the largest magnitude expected.
 
-    `relative` is by default the tolerance of the dtype of `actual`. A zero array is compared absolutely.
+    `relative` is by default the tolerance of the less precise of the two dtypes. A zero array is compared
+    absolutely.
     """
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape
     if expected.size == 0:
         return
     if relative is None:
-        relative = RELATIVE[actual.dtype]
+        relative = max(RELATIVE[actual.dtype], RELATIVE[expected.dtype])
     scale = np.abs(expected).max() or 1.0
     error = np.abs(actual.astype(np.float64) - expected).max() / scale
     assert error <= relative, f"relative error {error:.2e} exceeds {relative:.0e}"

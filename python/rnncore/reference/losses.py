@@ -46,7 +46,7 @@ def binary_crossentropy(
         return np.mean(value, axis=-1), (sigmoid(output) - target) / features
     p, inside = _clip(output)
     value = -(target * np.log(p) + (1 - target) * np.log(1 - p))
-    gradient = inside * ((1 - target) / (1 - p) - target / p)
+    gradient = np.where(inside, (1 - target) / (1 - p) - target / p, 0)
     return np.mean(value, axis=-1), gradient / features
 
 
@@ -61,7 +61,7 @@ def categorical_crossentropy(
     q = output / total
     p, inside = _clip(q)
     value = -np.sum(target * np.log(p), axis=-1)
-    dq = -inside * target / p
+    dq = np.where(inside, -target / p, 0)
     return value, (dq - np.sum(dq * q, axis=-1, keepdims=True)) / total  # q = output / total
 
 
