@@ -15,7 +15,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 def group(name: str) -> list[str]:
     """The requirements of a dependency group."""
-    return nox.project.dependency_groups(PYPROJECT, name)
+    return list(nox.project.dependency_groups(PYPROJECT, name))
 
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13"])

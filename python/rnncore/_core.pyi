@@ -15,6 +15,25 @@ def get_num_threads() -> int: ...
 def set_num_threads(threads: int) -> None: ...
 def serial_after_fork() -> None: ...
 
+class Tape:
+    def backward(self, doutput: Any, dh: Any, dc: Any) -> tuple[Any, ...] | None: ...
+
+def sequence(
+    cell: int,
+    activation: int,
+    recurrent_activation: int,
+    x: Any,
+    kernel: Any,
+    recurrent_kernel: Any,
+    bias: Any,
+    h: Any,
+    c: Any,
+    lengths: Any,
+    reverse: bool,
+    training: bool,
+    isa: str | None = None,
+) -> tuple[Any, ...] | None: ...
+
 class Executor:
     def __init__(self, program: Program, parameters: npt.NDArray[Any], gradients: npt.NDArray[Any]) -> None: ...
     def forward(
