@@ -35,7 +35,7 @@ class Recurrent:
             kernel,
             recurrent_kernel,
             bias[0] if bias else None,
-            initial_state,
+            tuple(initial_state),  # a list of one would be read as a state itself
             lengths,
             gates=cell.GATES,
             states=cell.STATES,
