@@ -60,7 +60,7 @@ def next_seed() -> int:
 
 def snake_case(name: str) -> str:
     """`SimpleRNN` becomes `simple_rnn`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", name).lower()
 
 
 def auto_name(prefix: str) -> str:
