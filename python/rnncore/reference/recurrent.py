@@ -52,7 +52,7 @@ class Recurrent:
             doutput = np.flip(doutput, axis=1)  # output = flip(result.output)
         states, dtype = tape.cell.STATES, tape.arguments.x.dtype
         gradients = sequence.backward(
-            tape, *gradient_arguments(doutput, dstate, states=states, shape=shape, dtype=dtype)
+            tape, *gradient_arguments(doutput, tuple(dstate), states=states, shape=shape, dtype=dtype)
         )
         dweights = [gradients.kernel, gradients.recurrent_kernel]
         if gradients.bias is not None:

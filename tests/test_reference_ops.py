@@ -1,0 +1,184 @@
+"""Every op of the reference executor against finite differences, and what each op promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tolerance import FINITE_DIFFERENCES, Array, assert_close, numerical_gradient
+
+from rnncore.program import Node, Parameter, Program, Value
+from rnncore.reference import Executor, lstm
+from rnncore.reference.activations import ACTIVATIONS
+
+SEED, STEP = 11, 4
+
+
+def one_node(
+    op: str,
+    inputs: list[tuple[str, tuple[int | None, ...], str]],
+    outputs: int,
+    parameters: list[tuple[int, ...]],
+    attributes: dict[str, Any],
+) -> Program:
+    """A program of a single node; an input named "lengths" becomes the lengths, "absent" an empty slot."""
+    values, slots = [], []
+    for name, shape, dtype in inputs:
+        slots.append(-1 if name == "absent" else len(values))
+        if name != "absent":
+            values.append(Value(name, shape, dtype))
+    names = [value.name for value in values]
+    lengths = names.index("lengths") if "lengths" in names else -1
+    given = tuple(number for number in range(len(values)) if number != lengths)
+    results = tuple(range(len(values), len(values) + outputs))
+    values += [Value(f"y{number}", (None,)) for number in results]
+    windows, offset = [], 0
+    for number, shape in enumerate(parameters):
+        windows.append(Parameter(f"w{number}", shape, offset))
+        offset += windows[-1].size
+    node = Node(op, op, tuple(slots), results, tuple(range(len(windows))), attributes)
+    return Program(tuple(values), tuple(windows), (node,), given, results, lengths)
+
+
+def check_gradients(program: Program, inputs: list[Array], lengths: Array | None = None, seed: int = 0) -> None:
+    rng = np.random.default_rng(seed)
+    size = sum(parameter.size for parameter in program.parameters)
+    parameters, gradients = rng.normal(scale=0.6, size=size), np.full(size, np.nan)
+    executor = Executor(program, parameters, gradients)
+
+    def outputs() -> list[Array]:
+        return executor.forward(inputs, lengths, training=True, seed=SEED, step=STEP)
+
+    douts = [rng.normal(size=output.shape) for output in outputs()]
+    dinputs = executor.backward(douts)
+
+    def loss() -> float:
+        return sum(float(np.sum(output * d)) for output, d in zip(outputs(), douts, strict=True))
+
+    assert_close(gradients, numerical_gradient(loss, parameters), FINITE_DIFFERENCES)
+    for array, gradient in zip(inputs, dinputs, strict=True):
+        if array.dtype == np.int32:
+            assert gradient is None
+        else:
+            assert gradient is not None
+            assert_close(gradient, numerical_gradient(loss, array), FINITE_DIFFERENCES)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 3)], ids=["matrix", "sequence"])
+def test_dense(activation: str, bias: bool, shape: tuple[int, ...]) -> None:
+    program = one_node(
+        "dense",
+        [("x", (None,) * (len(shape) - 1) + (3,), "float")],
+        1,
+        [(3, 5), (5,)] if bias else [(3, 5)],
+        {"activation": activation},
+    )
+    check_gradients(program, [np.random.default_rng(1).normal(size=shape)])
+
+
+@pytest.mark.parametrize("function", ACTIVATIONS)
+def test_activation(function: str) -> None:
+    program = one_node("activation", [("x", (None, None, 4), "float")], 1, [], {"function": function})
+    check_gradients(program, [np.random.default_rng(2).normal(scale=2, size=(2, 3, 4))])
+
+
+def test_embedding() -> None:
+    program = one_node("embedding", [("ids", (None, None), "int")], 1, [(5, 3)], {})
+    check_gradients(program, [np.array([[1, 4, 1], [0, 0, 1]], np.int32)])
+
+
+@pytest.mark.parametrize("ids", [[[5]], [[-1]]])
+def test_embedding_refuses_unknown_ids(ids: list[list[int]]) -> None:
+    program = one_node("embedding", [("ids", (None, None), "int")], 1, [(5, 3)], {})
+    with pytest.raises(ValueError, match="embedding: expected ids from 0 to 4"):
+        Executor(program, np.ones(15), np.ones(15)).forward([np.array(ids, np.int32)])
+
+
+def test_flatten() -> None:
+    program = one_node("flatten", [("x", (None, None, 4), "float")], 1, [], {})
+    x = np.random.default_rng(3).normal(size=(2, 3, 4))
+    check_gradients(program, [x])
+    (y,) = Executor(program, np.ones(0), np.ones(0)).forward([x])
+    np.testing.assert_array_equal(y, x.reshape(2, 12))
+
+
+def test_dropout() -> None:
+    program = one_node("dropout", [("x", (None, None, 4), "float")], 1, [], {"rate": 0.3, "seed": 5})
+    check_gradients(program, [np.random.default_rng(4).normal(size=(2, 3, 4))])
+    executor = Executor(program, np.ones(0), np.ones(0))
+    x = np.ones((50, 60, 4))
+    (y,) = executor.forward([x], training=True, seed=SEED, step=STEP)
+    assert set(np.unique(y)) == {0.0, 1 / 0.7}
+    assert abs(np.mean(y == 0) - 0.3) < 0.01
+    for seed, step, same in [(SEED, STEP, True), (SEED + 1, STEP, False), (SEED, STEP + 1, False)]:
+        assert np.array_equal(executor.forward([x], training=True, seed=seed, step=step)[0], y) is same
+    np.testing.assert_array_equal(executor.forward([x])[0], x)
+
+
+def test_dropout_adds_its_seed_to_that_of_the_run() -> None:
+    x = np.ones((30, 4))
+    inputs = [("x", (None, 4), "float")]
+    results = []
+    for node_seed, run_seed in [(5, 1), (None, 6), (0, 6)]:
+        program = one_node("dropout", inputs, 1, [], {"rate": 0.5, "seed": node_seed})
+        results.append(Executor(program, np.ones(0), np.ones(0)).forward([x], training=True, seed=run_seed)[0])
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+RECURRENT = [
+    ("simple_rnn", [(3, 2), (2, 2), (2,)], 1, {"activation": "tanh"}),
+    ("lstm", [(3, 8), (2, 8), (8,)], 2, {"activation": "tanh", "recurrent_activation": "sigmoid"}),
+    (
+        "gru",
+        [(3, 6), (2, 6), (2, 6)],
+        1,
+        {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True},
+    ),
+    ("gru", [(3, 6), (2, 6), (6,)], 1, {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": False}),
+]
+
+
+def recurrent(
+    op: str, parameters: list[tuple[int, ...]], states: int, attributes: dict[str, Any], given_state: bool
+) -> Program:
+    state = [(f"state{k}" if given_state else "absent", (None, 2), "float") for k in range(states)]
+    return one_node(
+        op, [("x", (None, None, 3), "float"), ("lengths", (None,), "int"), *state], 1 + states, parameters, attributes
+    )
+
+
+@pytest.mark.parametrize(("op", "parameters", "states", "attributes"), RECURRENT)
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("lengths", [None, [2, 4, 0]], ids=["full", "lengths"])
+@pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
+def test_recurrent(
+    op: str,
+    parameters: list[tuple[int, ...]],
+    states: int,
+    attributes: dict[str, Any],
+    go_backwards: bool,
+    lengths: list[int] | None,
+    bias: bool,
+) -> None:
+    rng = np.random.default_rng(5)
+    attributes = {**attributes, "go_backwards": go_backwards}
+    program = recurrent(op, parameters if bias else parameters[:2], states, attributes, given_state=bias)
+    inputs = [rng.normal(size=(3, 4, 3)), *(rng.normal(size=(3, 2)) for _ in range(states if bias else 0))]
+    check_gradients(program, inputs, None if lengths is None else np.array(lengths, np.int32))
+
+
+def test_go_backwards_gives_the_sequence_in_reversed_time() -> None:
+    rng = np.random.default_rng(6)
+    op, shapes, states, attributes = RECURRENT[1]
+    program = recurrent(op, shapes, states, {**attributes, "go_backwards": True}, given_state=False)
+    parameters, x, lengths = rng.normal(size=48), rng.normal(size=(3, 4, 3)), np.array([2, 4, 0], np.int32)
+    sequence, h, c = Executor(program, parameters, np.zeros(48)).forward([x], lengths)
+    kernel, recurrent_kernel, bias = parameters[:24].reshape(3, 8), parameters[24:40].reshape(2, 8), parameters[40:]
+    expected = lstm(x, kernel, recurrent_kernel, bias, lengths=lengths, reverse=True)
+    np.testing.assert_array_equal(sequence, expected.output[:, ::-1])
+    np.testing.assert_array_equal(h, expected.state[0])
+    np.testing.assert_array_equal(c, expected.state[1])
