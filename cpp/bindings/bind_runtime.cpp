@@ -58,11 +58,12 @@ void bind_runtime(py::module_& m) {
   m.def("get_num_threads", &num_threads, "Threads a call may use.");
   m.def(
       "set_num_threads",
-      [](int threads) {
+      [](int threads, bool always) {
         if (threads < 1) throw py::value_error("threads must be at least 1, got " + std::to_string(threads));
-        set_num_threads(threads);
+        set_num_threads(threads, always);
       },
-      py::arg("threads"), "Sets the number of threads a call may use.");
+      py::arg("threads"), py::arg("always") = false,
+      "Sets the number of threads a call may use; with `always` even calls too small to gain use them.");
   m.def("serial_after_fork", &serial_after_fork, "Makes a forked child run on one thread.");
 }
 

@@ -24,6 +24,7 @@ constexpr double kFlopsPerThread = 400e3;
 
 std::atomic<int> chosen{0};
 std::atomic<bool> serial{false};
+std::atomic<bool> whatever_the_work{false};
 
 int environment(const char* name) {
   const char* text = std::getenv(name);
@@ -68,7 +69,10 @@ int num_threads() {
   return n;
 }
 
-void set_num_threads(int threads) { chosen = threads; }
+void set_num_threads(int threads, bool always) {
+  chosen = threads;
+  whatever_the_work = always;
+}
 
 void serial_after_fork() { serial = true; }
 
@@ -83,7 +87,7 @@ bool built_with_openmp() {
 int threads_for(double flops) {
   const double worth = flops / kFlopsPerThread;
   const int limit = num_threads();
-  return worth >= limit ? limit : std::max(1, static_cast<int>(worth));
+  return worth >= limit || whatever_the_work ? limit : std::max(1, static_cast<int>(worth));
 }
 
 void run_team(int threads, void (*fn)(const Team&, void*), void* context) {

@@ -9,9 +9,9 @@
 namespace rnncore {
 
 // The number of threads a call may use: RNNCORE_NUM_THREADS, else OMP_NUM_THREADS, else the processors this
-// process may run on (affinity and cgroup quota counted).
+// process may run on (affinity and cgroup quota counted). With `always` even small calls use all of them.
 int num_threads();
-void set_num_threads(int threads);
+void set_num_threads(int threads, bool always = false);
 bool built_with_openmp();
 
 // In a forked child the OpenMP pool of the parent is gone: run serially from then on.

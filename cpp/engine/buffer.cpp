@@ -1,0 +1,87 @@
+#include "engine/buffer.h"
+
+#include <cstdlib>
+#include <mutex>
+#include <new>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace rnncore {
+namespace {
+
+// Freed blocks wait here for the next request of their size class.
+class Pool {
+ public:
+  void* take(size_t size) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (int i = count_ - 1; i >= 0; --i)
+      if (blocks_[i].size == size) {
+        void* data = blocks_[i].data;
+        held_ -= size;
+        for (int k = i + 1; k < count_; ++k) blocks_[k - 1] = blocks_[k];
+        --count_;
+        return data;
+      }
+    return nullptr;
+  }
+
+  // Keeps the block and gives up the oldest ones beyond the limits.
+  void give(void* data, size_t size) {
+    if (size > kMostBytes) return std::free(data);
+    std::lock_guard<std::mutex> lock(mutex_);
+    while (count_ == kMostBlocks || held_ + size > kMostBytes) {
+      std::free(blocks_[0].data);
+      held_ -= blocks_[0].size;
+      for (int k = 1; k < count_; ++k) blocks_[k - 1] = blocks_[k];
+      --count_;
+    }
+    blocks_[count_++] = {data, size};
+    held_ += size;
+  }
+
+ private:
+  static constexpr int kMostBlocks = 64;
+  static constexpr size_t kMostBytes = size_t{512} << 20;
+  struct Block {
+    void* data;
+    size_t size;
+  };
+  std::mutex mutex_;
+  Block blocks_[kMostBlocks];
+  int count_ = 0;
+  size_t held_ = 0;
+};
+
+Pool& pool() {
+  static Pool* instance = new Pool;  // outlives arrays that Python frees at exit
+  return *instance;
+}
+
+constexpr size_t kHugePage = size_t{2} << 20;
+
+// Size classes: multiples of 64 bytes, of a huge page when large.
+size_t rounded(size_t size) {
+  const size_t unit = size >= kHugePage ? kHugePage : 64;
+  return (size + unit - 1) / unit * unit;
+}
+
+}  // namespace
+
+Buffer::Buffer(size_t size) : size_(rounded(size)) {
+  if (size_ == 0) return;
+  data_ = pool().take(size_);
+  if (data_) return;
+  data_ = std::aligned_alloc(size_ >= kHugePage ? kHugePage : 64, size_);
+  if (!data_) throw std::bad_alloc();
+#if defined(__linux__)
+  if (size_ >= kHugePage) madvise(data_, size_, MADV_HUGEPAGE);
+#endif
+}
+
+Buffer::~Buffer() {
+  if (data_) pool().give(data_, size_);
+}
+
+}  // namespace rnncore

@@ -1,0 +1,35 @@
+// Aligned memory that is used again: training calls of one shape allocate the same sizes over and over, and
+// fresh pages cost more than the arithmetic of a small call.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+namespace rnncore {
+
+// Owns `size` bytes on a 64-byte boundary (large ones on a huge page), not initialised.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(size_t size);
+  Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Buffer& operator=(Buffer&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~Buffer();
+
+  void* data() const { return data_; }
+  size_t size() const { return size_; }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+
+ private:
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace rnncore

@@ -1,0 +1,197 @@
+#include "engine/sequence_call.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "engine/threads.h"
+
+namespace rnncore {
+namespace {
+
+int64_t gate_count(Cell cell) { return cell == Cell::lstm ? 4 : cell == Cell::simple_rnn ? 1 : 3; }
+
+template <class T>
+Buffer elements(int64_t count) {
+  return Buffer(static_cast<size_t>(count) * sizeof(T));
+}
+
+template <class T>
+void copy_row(T* to, const T* from, int64_t count) {
+  if (from)
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
+  else
+    std::memset(to, 0, static_cast<size_t>(count) * sizeof(T));
+}
+
+}  // namespace
+
+template <class T>
+SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, const Kernels& kernels)
+    : inputs_(inputs), training_(training), kernels_(sequence_kernels<T>(kernels)) {
+  const auto& in = inputs_;
+  call_.shape = {in.cell, in.activation, in.recurrent_activation, in.rows, in.steps, in.inputs, in.units, nullptr};
+  if (in.lengths) sort_rows();
+  const int64_t total = in.lengths ? ragged_.offsets.back() : in.rows * in.steps;
+  threads_ = threads_for(2.0 * static_cast<double>(total) * static_cast<double>(gate_count(in.cell)) *
+                         static_cast<double>(in.units) * static_cast<double>(in.inputs + in.units));
+  sizes_ = kernels_.sizes(call_.shape, training, threads_);
+  call_.kernel = in.kernel;
+  call_.recurrent_kernel = in.recurrent_kernel;
+  call_.bias = in.bias;
+  const int64_t H = in.units, N = in.rows;
+  output_buffer_ = elements<T>(N * in.steps * H);
+  T* output = output_buffer_.template as<T>();
+  if (in.lengths) {
+    output_ = {output, in.steps * H, H};
+    ragged_.x = elements<T>(total * in.inputs);
+    ragged_.hidden = elements<T>(total * H);
+    ragged_.states = elements<T>(4 * N * H);
+    call_.x = {ragged_.x.template as<T>(), 0, in.inputs};
+    call_.output = {ragged_.hidden.template as<T>(), 0, H};
+    for (int k = 0; k < 2; ++k)
+      call_.initial_state[k] = in.initial_state[k] ? ragged_.states.template as<T>() + k * N * H : nullptr;
+  } else {
+    // Time-major inside: a step's rows lie together. A reversed call runs its steps from the other end.
+    const int64_t last = in.steps - 1;
+    output_ = {in.reverse ? output + last * N * H : output, H, in.reverse ? -N * H : N * H};
+    call_.output = {output, N * H, H};
+    call_.x = {in.reverse ? in.x.data + last * in.x.step : in.x.data, in.reverse ? -in.x.step : in.x.step, in.x.row};
+    call_.initial_state[0] = in.initial_state[0];
+    call_.initial_state[1] = in.initial_state[1];
+  }
+  if (training) {
+    // simple_rnn saves nothing, but the kernels tell training by the tape's presence.
+    tape_ = elements<T>(std::max<int64_t>(sizes_.tape, 1));
+    call_.tape = tape_.template as<T>();
+  }
+}
+
+template <class T>
+void SequenceCall<T>::sort_rows() {
+  auto& rows = ragged_.rows;
+  rows.resize(static_cast<size_t>(inputs_.rows));
+  std::iota(rows.begin(), rows.end(), int64_t{0});
+  std::stable_sort(rows.begin(), rows.end(), [&](int64_t a, int64_t b) { return length(a) > length(b); });
+  auto& offsets = ragged_.offsets;
+  offsets.assign(static_cast<size_t>(inputs_.steps) + 1, 0);
+  for (int64_t row : rows)
+    for (int64_t t = 0; t < length(row); ++t) ++offsets[static_cast<size_t>(t) + 1];
+  std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
+  call_.shape.offsets = offsets.data();
+}
+
+// The time step that a row's processing step s reads.
+template <class T>
+int64_t SequenceCall<T>::time(int64_t row, int64_t s) const {
+  return inputs_.reverse ? length(row) - 1 - s : s;
+}
+
+template <class T>
+void SequenceCall<T>::forward(T* const state[2]) {
+  const int64_t H = inputs_.units, I = inputs_.inputs, N = inputs_.rows;
+  Buffer workspace = elements<T>(sizes_.forward_workspace);
+  call_.workspace = workspace.template as<T>();
+  T* sorted = ragged_.states.template as<T>();
+  const int states = has_memory() ? 2 : 1;
+  for (int k = 0; k < states; ++k) call_.state[k] = inputs_.lengths ? sorted + (2 + k) * N * H : state[k];
+
+  run_team(threads_, [&](const Team& team) {
+    if (!inputs_.lengths) return kernels_.forward(call_, team);
+    const int64_t* offsets = ragged_.offsets.data();
+    T* x = ragged_.x.template as<T>();
+    const T* hidden = ragged_.hidden.template as<T>();
+    const Range mine = team_range(N, team, 1);
+    for (int64_t r = mine.begin; r < mine.end; ++r) {
+      const int64_t n = ragged_.rows[static_cast<size_t>(r)];
+      for (int64_t s = 0; s < length(n); ++s)
+        copy_row(x + (offsets[s] + r) * I, inputs_.x.data + n * inputs_.x.row + time(n, s) * inputs_.x.step, I);
+      for (int k = 0; k < states; ++k)
+        if (inputs_.initial_state[k]) copy_row(sorted + (k * N + r) * H, inputs_.initial_state[k] + n * H, H);
+    }
+    team_barrier(team);
+    kernels_.forward(call_, team);
+    team_barrier(team);
+    for (int64_t r = mine.begin; r < mine.end; ++r) {
+      const int64_t n = ragged_.rows[static_cast<size_t>(r)];
+      T* out = output_.data + n * output_.row;
+      for (int64_t s = 0; s < length(n); ++s) copy_row(out + time(n, s) * output_.step, hidden + (offsets[s] + r) * H, H);
+      for (int64_t t = length(n); t < inputs_.steps; ++t) copy_row(out + t * output_.step, sorted + (2 * N + r) * H, H);
+      for (int k = 0; k < states; ++k) copy_row(state[k] + n * H, sorted + ((2 + k) * N + r) * H, H);
+    }
+  });
+}
+
+template <class T>
+void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate[2], BatchView<T> dx, T* dkernel,
+                               T* drecurrent_kernel, T* dbias, T* const dinitial_state[2]) {
+  const int64_t H = inputs_.units, I = inputs_.inputs, N = inputs_.rows, last = inputs_.steps - 1;
+  const int states = has_memory() ? 2 : 1;
+  const bool ragged = inputs_.lengths;
+  Buffer workspace = elements<T>(sizes_.backward_workspace);
+  Buffer packed_doutput, packed_dx, packed_states;
+
+  SequenceBackward<T> call{};
+  call.forward = call_;
+  call.workspace = workspace.template as<T>();
+  call.dkernel = dkernel;
+  call.drecurrent_kernel = drecurrent_kernel;
+  call.dbias = dbias;
+  T* sorted = nullptr;  // dstate h, c then dinitial_state h, c: [4][N][H]
+  if (ragged) {
+    packed_doutput = elements<T>(ragged_.offsets.back() * H);
+    packed_dx = elements<T>(ragged_.offsets.back() * I);
+    packed_states = elements<T>(4 * N * H);
+    sorted = packed_states.template as<T>();
+    call.doutput = {packed_doutput.template as<T>(), 0, H};
+    call.dx = {packed_dx.template as<T>(), 0, I};
+    for (int k = 0; k < states; ++k) {
+      call.dstate[k] = sorted + k * N * H;
+      call.dinitial_state[k] = sorted + (2 + k) * N * H;
+    }
+  } else {
+    const bool back = inputs_.reverse;
+    if (doutput.data)
+      call.doutput = {back ? doutput.data + last * doutput.step : doutput.data, back ? -doutput.step : doutput.step,
+                      doutput.row};
+    call.dx = {back ? dx.data + last * dx.step : dx.data, back ? -dx.step : dx.step, dx.row};
+    for (int k = 0; k < states; ++k) {
+      call.dstate[k] = dstate[k];
+      call.dinitial_state[k] = dinitial_state[k];
+    }
+  }
+
+  run_team(threads_, [&](const Team& team) {
+    if (!ragged) return kernels_.backward(call, team);
+    const int64_t* offsets = ragged_.offsets.data();
+    const Range mine = team_range(N, team, 1);
+    T* dy = packed_doutput.template as<T>();
+    for (int64_t r = mine.begin; r < mine.end; ++r) {
+      const int64_t n = ragged_.rows[static_cast<size_t>(r)];
+      for (int k = 0; k < states; ++k) copy_row(sorted + (k * N + r) * H, dstate[k] ? dstate[k] + n * H : nullptr, H);
+      const T* from = doutput.data ? doutput.data + n * doutput.row : nullptr;
+      for (int64_t s = 0; s < length(n); ++s)
+        copy_row(dy + (offsets[s] + r) * H, from ? from + time(n, s) * doutput.step : nullptr, H);
+      // Padded steps repeat the last state, so their gradients belong to it.
+      for (int64_t t = length(n); from && t < inputs_.steps; ++t)
+        for (int64_t k = 0; k < H; ++k) sorted[r * H + k] += from[t * doutput.step + k];
+    }
+    team_barrier(team);
+    kernels_.backward(call, team);
+    team_barrier(team);
+    const T* packed = packed_dx.template as<T>();
+    for (int64_t r = mine.begin; r < mine.end; ++r) {
+      const int64_t n = ragged_.rows[static_cast<size_t>(r)];
+      T* out = dx.data + n * dx.row;
+      for (int64_t s = 0; s < length(n); ++s) copy_row(out + time(n, s) * dx.step, packed + (offsets[s] + r) * I, I);
+      for (int64_t t = length(n); t < inputs_.steps; ++t) copy_row<T>(out + t * dx.step, nullptr, I);
+      for (int k = 0; k < states; ++k)
+        if (dinitial_state[k]) copy_row(dinitial_state[k] + n * H, sorted + ((2 + k) * N + r) * H, H);
+    }
+  });
+}
+
+template class SequenceCall<float>;
+template class SequenceCall<double>;
+
+}  // namespace rnncore

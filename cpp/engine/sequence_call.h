@@ -1,0 +1,74 @@
+// One recurrent call on the caller's batch-first arrays: chooses threads, holds what backward needs, and turns
+// lengths and reversal into the packed, forward-running rows of the kernels.
+#pragma once
+
+#include <vector>
+
+#include "core/kernels.h"
+#include "engine/buffer.h"
+
+namespace rnncore {
+
+// Element (n, t, k) at data[n·row + t·step + k].
+template <class T>
+struct BatchView {
+  T* data;
+  int64_t row, step;
+};
+
+template <class T>
+struct SequenceInputs {
+  Cell cell;
+  Activation activation, recurrent_activation;
+  int64_t rows, steps, inputs, units;
+  BatchView<const T> x;
+  const T* kernel;
+  const T* recurrent_kernel;
+  const T* bias;               // or null
+  const T* initial_state[2];   // (N, H), or null
+  const int32_t* lengths;      // (N,), or null
+  bool reverse;
+};
+
+template <class T>
+class SequenceCall {
+ public:
+  // The arrays must outlive the call object when it is made for training.
+  SequenceCall(const SequenceInputs<T>& inputs, bool training, const Kernels& kernels);
+
+  // Output is (N, T, H) with the strides of output(): time-major inside when no row ends early.
+  BatchView<T> output() const { return output_; }
+  Buffer take_output() { return std::move(output_buffer_); }
+  void forward(T* const state[2]);
+
+  // Once only: the saved values are overwritten. doutput may have null data, dstate and dinitial_state null entries.
+  void backward(BatchView<const T> doutput, const T* const dstate[2], BatchView<T> dx, T* dkernel,
+                T* drecurrent_kernel, T* dbias, T* const dinitial_state[2]);
+
+ private:
+  struct Ragged {
+    std::vector<int64_t> rows;     // place r of the sorted batch is this row
+    std::vector<int64_t> offsets;  // (T + 1,) packed row at which a step begins
+    Buffer x;                      // [Σ lengths][I]
+    Buffer hidden;                 // [Σ lengths][H]
+    Buffer states;                 // initial h, c then last h, c: [4][N][H], sorted
+  };
+
+  void sort_rows();
+  int64_t time(int64_t row, int64_t s) const;
+  int64_t length(int64_t row) const { return inputs_.lengths ? inputs_.lengths[row] : inputs_.steps; }
+  bool has_memory() const { return inputs_.cell == Cell::lstm; }
+
+  SequenceInputs<T> inputs_;
+  bool training_;
+  const SequenceKernels<T>& kernels_;
+  int threads_;
+  SequenceSizes sizes_;
+  SequenceForward<T> call_{};
+  BatchView<T> output_{};
+  Buffer output_buffer_;
+  Buffer tape_;
+  Ragged ragged_;
+};
+
+}  // namespace rnncore

@@ -1,0 +1,341 @@
+"""Recurrent layers as functions of NumPy arrays, on the compiled kernels.
+
+Same names, signatures and semantics as `rnncore.reference`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+from ._sequence_arguments import (
+    Array,
+    SequenceGradients,
+    SequenceResult,
+    activation_name,
+    gradient_arguments,
+    sequence_arguments,
+)
+
+__all__ = ["SequenceGradients", "SequenceResult", "Tape", "backward", "gru", "lstm", "simple_rnn"]
+
+# Numbers of the compiled enumerations.
+_SIMPLE_RNN, _LSTM, _GRU, _GRU_RESET_BEFORE = range(4)
+_ACTIVATIONS = {"linear": 0, "relu": 1, "sigmoid": 2, "tanh": 3, "hard_sigmoid": 4}
+_GATES = (1, 4, 3, 3)
+_STATES = (1, 2, 1, 1)
+
+
+class Tape:
+    """What one training call saved for its backward pass; good for one `backward`."""
+
+    __slots__ = ("_core", "_dtype", "_shape", "_states")
+
+    def __init__(self, core: _core.Tape, shape: tuple[int, int, int], dtype: np.dtype[Any], states: int) -> None:
+        self._core = core
+        self._shape = shape  # of the output (N, T, H)
+        self._dtype = dtype
+        self._states = states
+
+
+def simple_rnn(
+    x: npt.ArrayLike,
+    kernel: npt.ArrayLike,
+    recurrent_kernel: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    *,
+    initial_state: Any = None,
+    lengths: npt.ArrayLike | None = None,
+    reverse: bool = False,
+    training: bool = False,
+    activation: str = "tanh",
+) -> SequenceResult:
+    """Run a simple recurrent layer, h' = activation(x @ kernel + h @ recurrent_kernel + bias).
+
+    Parameters
+    ----------
+    x : array_like (N, T, I)
+        Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
+        arrays are converted to the dtype of `x`. Used in place, without a copy, when its last axis
+        is contiguous; it must then not change before `backward`.
+    kernel : array_like (I, H)
+    recurrent_kernel : array_like (H, H)
+    bias : array_like (H,), optional
+    initial_state : array_like (N, H) or tuple of one, optional
+        State before the first step; zeros by default.
+    lengths : array_like of int (N,), optional
+        How many leading steps of each row are real; all by default. Padded steps cost nothing and
+        are not processed: the output repeats the row's final state there.
+    reverse : bool, default False
+        Process each row from its last real step to its first. The output stays aligned with `x`.
+    training : bool, default False
+        Keep a tape for `backward`.
+    activation : {"tanh", "relu", "sigmoid", "linear", "hard_sigmoid"}
+
+    Returns
+    -------
+    SequenceResult
+        `output` (N, T, H), `state` ((N, H),) and `tape`. The output may be a strided view.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If a shape, a length or the activation's name is wrong.
+
+    References
+    ----------
+    J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore.functional import simple_rnn
+    >>> x = np.array([[[1.0], [2.0], [4.0]]])
+    >>> simple_rnn(x, [[1.0]], [[0.5]], activation="linear").output[0, :, 0]
+    array([1.  , 2.5 , 5.25])
+    """
+    code = _activation(activation, "activation")
+    return _run(_SIMPLE_RNN, code, 0, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+
+
+def lstm(
+    x: npt.ArrayLike,
+    kernel: npt.ArrayLike,
+    recurrent_kernel: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    *,
+    initial_state: Any = None,
+    lengths: npt.ArrayLike | None = None,
+    reverse: bool = False,
+    training: bool = False,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+) -> SequenceResult:
+    """Run an LSTM layer. Gates are blocks of H columns in the order i, f, c, o.
+
+    Parameters
+    ----------
+    x : array_like (N, T, I)
+        Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
+        arrays are converted to the dtype of `x`. Used in place, without a copy, when its last axis
+        is contiguous; it must then not change before `backward`.
+    kernel : array_like (I, 4·H)
+    recurrent_kernel : array_like (H, 4·H)
+    bias : array_like (4·H,), optional
+    initial_state : tuple of two array_like (N, H), optional
+        `(h, c)` before the first step; zeros by default.
+    lengths : array_like of int (N,), optional
+        How many leading steps of each row are real; all by default. Padded steps cost nothing and
+        are not processed: the output repeats the row's final state there.
+    reverse : bool, default False
+        Process each row from its last real step to its first. The output stays aligned with `x`.
+    training : bool, default False
+        Keep a tape for `backward`.
+    activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}
+        Of candidate and output, and of the gates; "tanh" and "sigmoid" by default.
+
+    Returns
+    -------
+    SequenceResult
+        `output` (N, T, H), `state` ((N, H), (N, H)) = `(h, c)` and `tape`. The output may be a strided view.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If a shape, a length or an activation's name is wrong.
+
+    References
+    ----------
+    S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997);
+    F. Gers et al., "Learning to forget", Neural Computation 12 (2000).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore.functional import lstm
+    >>> result = lstm(np.ones((2, 3, 1)), np.ones((1, 8)), np.zeros((2, 8)))
+    >>> h, c = result.state
+    >>> result.output.shape, float(round(c[0, 0], 4))
+    ((2, 3, 2), 1.2677)
+    """
+    code, gate_code = _activation(activation, "activation"), _activation(recurrent_activation, "recurrent_activation")
+    return _run(_LSTM, code, gate_code, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+
+
+def gru(
+    x: npt.ArrayLike,
+    kernel: npt.ArrayLike,
+    recurrent_kernel: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    *,
+    initial_state: Any = None,
+    lengths: npt.ArrayLike | None = None,
+    reverse: bool = False,
+    training: bool = False,
+    reset_after: bool = True,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+) -> SequenceResult:
+    """Run a GRU layer. Gates are blocks of H columns in the order z, r, h.
+
+    Parameters
+    ----------
+    x : array_like (N, T, I)
+        Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
+        arrays are converted to the dtype of `x`. Used in place, without a copy, when its last axis
+        is contiguous; it must then not change before `backward`.
+    kernel : array_like (I, 3·H)
+    recurrent_kernel : array_like (H, 3·H)
+    bias : array_like (2, 3·H) of input and recurrent part, or (3·H,) with `reset_after=False`, optional
+    initial_state : array_like (N, H) or tuple of one, optional
+        State before the first step; zeros by default.
+    lengths : array_like of int (N,), optional
+        How many leading steps of each row are real; all by default. Padded steps cost nothing and
+        are not processed: the output repeats the row's final state there.
+    reverse : bool, default False
+        Process each row from its last real step to its first. The output stays aligned with `x`.
+    training : bool, default False
+        Keep a tape for `backward`.
+    reset_after : bool, default True
+        Apply the reset gate after the recurrent product, as PyTorch does, or before it.
+    activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}
+        Of the candidate, and of the gates; "tanh" and "sigmoid" by default.
+
+    Returns
+    -------
+    SequenceResult
+        `output` (N, T, H), `state` ((N, H),) and `tape`. The output may be a strided view.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If a shape, a length or an activation's name is wrong.
+
+    References
+    ----------
+    K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP (2014).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore.functional import gru
+    >>> x = np.ones((1, 2, 1))
+    >>> gru(x, [[0.0, 0.0, 1.0]], [[0.0, 0.0, 0.0]], activation="linear").output[0, :, 0]
+    array([0.5 , 0.75])
+    """
+    cell = _GRU if reset_after else _GRU_RESET_BEFORE
+    code, gate_code = _activation(activation, "activation"), _activation(recurrent_activation, "recurrent_activation")
+    return _run(cell, code, gate_code, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+
+
+def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = None) -> SequenceGradients:
+    """Gradients of one training call, by back-propagation through time.
+
+    Parameters
+    ----------
+    tape : Tape
+        From a call with `training=True`. It is used up: a second `backward` needs a second call.
+    doutput : array_like (N, T, H), optional
+        Gradient of the loss with respect to the output; zeros by default.
+    dstate : array_like (N, H) or tuple, optional
+        Gradient with respect to the state, one array (or None) for each; zeros by default.
+
+    Returns
+    -------
+    SequenceGradients
+        Gradients of `x`, `kernel`, `recurrent_kernel`, `bias` (None without a bias) and `initial_state`.
+
+    Raises
+    ------
+    TypeError
+        If `tape` is not a tape, or an array does not hold real numbers.
+    ValueError
+        If a shape is wrong or the tape has been used.
+
+    References
+    ----------
+    P. J. Werbos, "Backpropagation through time", Proceedings of the IEEE 78 (1990).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore.functional import backward, simple_rnn
+    >>> result = simple_rnn(np.ones((1, 2, 1)), [[1.0]], [[0.5]], activation="linear", training=True)
+    >>> backward(result.tape, np.ones((1, 2, 1))).kernel
+    array([[2.5]])
+    """
+    if not isinstance(tape, Tape):
+        raise TypeError(f"tape: expected the tape of a call with training=True, got {type(tape).__name__}")
+    states = tape._states
+    gradients = None
+    if dstate is None:
+        gradients = tape._core.backward(doutput, None, None)
+    if gradients is None:
+        doutput, dstate = gradient_arguments(doutput, dstate, states=states, shape=tape._shape, dtype=tape._dtype)
+        dh, dc = (*map(np.ascontiguousarray, dstate), None)[:2]
+        gradients = tape._core.backward(None if doutput is None else _dense(doutput), dh, dc)
+    assert gradients is not None
+    dx, dkernel, drecurrent_kernel, dbias, dh, dc = gradients
+    return SequenceGradients(dx, dkernel, drecurrent_kernel, dbias, (dh,) if states == 1 else (dh, dc))
+
+
+def _activation(name: str, argument: str) -> int:
+    code = _ACTIVATIONS.get(name) if isinstance(name, str) else None
+    return _ACTIVATIONS[activation_name(name, argument)] if code is None else code
+
+
+def _dense(array: Array) -> Array:
+    """`array` itself when its last axis is contiguous and aligned, else a copy."""
+    size = array.itemsize
+    good = array.flags.aligned and array.strides[2] == size and not any(s % size for s in array.strides)
+    return array if good else np.ascontiguousarray(array)
+
+
+def _run(
+    cell: int,
+    activation: int,
+    recurrent_activation: int,
+    x: Any,
+    kernel: Any,
+    recurrent_kernel: Any,
+    bias: Any,
+    initial_state: Any,
+    lengths: Any,
+    reverse: bool,
+    training: bool,
+) -> SequenceResult:
+    result = None
+    codes = (cell, activation, recurrent_activation)
+    reverse, training = bool(reverse), bool(training)
+    if initial_state is None and lengths is None:
+        # The core takes arrays that are right already, so the usual call is checked only once.
+        result = _core.sequence(*codes, x, kernel, recurrent_kernel, bias, None, None, None, reverse, training)
+    if result is None:
+        arguments = sequence_arguments(
+            x,
+            kernel,
+            recurrent_kernel,
+            bias,
+            initial_state,
+            lengths,
+            gates=_GATES[cell],
+            states=_STATES[cell],
+            split_bias=cell == _GRU,
+        )
+        x = _dense(arguments.x)
+        weights = [None if w is None else np.ascontiguousarray(w) for w in arguments[1:4]]
+        h, c = (*map(np.ascontiguousarray, arguments.initial_state), None)[:2]
+        result = _core.sequence(*codes, x, *weights, h, c, arguments.lengths, reverse, training)
+    assert result is not None
+    output, h, c, core = result
+    state = (h,) if c is None else (h, c)
+    return SequenceResult(output, state, Tape(core, output.shape, output.dtype, len(state)) if training else None)
