@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import os
+import statistics
 import sys
 from pathlib import Path
 
 import numpy as np
 from harness import compile_library
 
-from rnncore.bench import CELLS, Answer, Case, Prepared, time_major
+from rnncore.bench import CELLS, Answer, Case, Prepared, interleave, time_major
 
 SOURCE = Path(__file__).with_suffix(".cpp")
-CODES = {"simple_rnn": 0, "lstm": 1, "gru": 2}
+CELL_CODES = {"simple_rnn": 0, "lstm": 1, "gru": 2}
+MODE_CODES = {"inference": 0, "forward": 1, "step": 2}
 
 
 def load_library() -> ctypes.CDLL:
@@ -32,11 +34,10 @@ def load_library() -> ctypes.CDLL:
 class Layer:
     """One layer in C++; its arrays are views of oneDNN's memory."""
 
-    def __init__(self, library: ctypes.CDLL, case: Case) -> None:
+    def __init__(self, library: ctypes.CDLL, case: Case, mode: str) -> None:
         self.library = library
-        self.sizes = case.shape
         self.handle = ctypes.c_void_p(
-            library.layer_create(CODES[case.cell], *map(ctypes.c_long, case.shape), int(case.training))
+            library.layer_create(CELL_CODES[case.cell], *map(ctypes.c_long, case.shape), MODE_CODES[mode])
         )
         if not self.handle:
             raise RuntimeError(f"oneDNN cannot make {case}")
@@ -62,7 +63,15 @@ class Onednn:
         self.library.omp_set_num_threads(threads)
 
     def prepare(self, case: Case) -> Prepared:
-        layer = Layer(self.library, case)
+        if case.training:
+            return self._prepare(case, "step")
+        # Its inference primitive is not always the faster one: each shape has the better of the two.
+        kinds = {mode: self._prepare(case, mode) for mode in ("inference", "forward")}
+        times = interleave({mode: prepared.call for mode, prepared in kinds.items()}, rounds=3, seconds=0.03)
+        return kinds[min(kinds, key=lambda mode: statistics.median(times[mode]))]
+
+    def _prepare(self, case: Case, mode: str) -> Prepared:
+        layer = Layer(self.library, case, mode)
         rows, steps, inputs, units = case.shape
         width = CELLS[case.cell] * units
         shapes = {

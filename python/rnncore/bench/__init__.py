@@ -6,10 +6,11 @@ from .cases import CELLS, SHAPES, Answer, Case, Shape
 from .command import load, main, measure
 from .peers import PEERS, Peer, Prepared, time_major
 from .table import Timing, geometric_mean, markdown, tables
-from .timing import interleave, matrix_product_peak
+from .timing import PAUSE, interleave, matrix_product_peak
 
 __all__ = [
     "CELLS",
+    "PAUSE",
     "PEERS",
     "SHAPES",
     "Answer",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["interleave", "matrix_product_peak"]
+__all__ = ["PAUSE", "interleave", "matrix_product_peak"]
 
 # Idle threads of a pool spin for some milliseconds before they sleep and would take the next peer's core.
 PAUSE = 0.05
