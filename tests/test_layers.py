@@ -153,6 +153,10 @@ def test_weights_are_live_views() -> None:
     copy[...] = 0
     assert layer.kernel[0, 1] == 7.0
     np.testing.assert_array_equal(np.asarray(layer.weights[1]), [1, 2])
+    np.asarray(layer.weights[1])[0] = 3.0
+    np.array(layer.weights[1])[1] = 4.0
+    np.testing.assert_array_equal(layer.bias, [3, 2])
+    assert np.asarray(layer.weights[1], np.float64).dtype == np.float64
 
 
 def test_set_weights_takes_any_real_array() -> None:

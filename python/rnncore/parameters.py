@@ -71,7 +71,8 @@ class Weight:
         return np.array(self.value)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        return np.array(self.value, dtype=dtype)
+        array = np.asarray(self.value, dtype=dtype)
+        return np.array(array) if copy else array
 
     def __repr__(self) -> str:
         return f"<Weight {self.path} {self.shape} {self.dtype}>"
