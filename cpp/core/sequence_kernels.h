@@ -4,6 +4,7 @@
 #include "core/cells/gru.h"
 #include "core/cells/lstm.h"
 #include "core/cells/simple_rnn.h"
+#include "core/gru_reset_before.h"
 #include "core/sequence_backward.h"
 
 namespace rnncore {
@@ -43,12 +44,19 @@ RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
 template <class T>
 static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, int threads) {
   SequenceSizes sizes{};
+  SequenceBackward<T> call{};
+  call.forward.shape = shape;
+  // Null pointers stand for arrays to be; only the tape's and the output's presence matters here.
+  T present{};
+  if (training) call.forward.tape = call.forward.output.data = &present;
+  if (shape.cell == Cell::gru_reset_before) {
+    const Team team{0, threads, nullptr};
+    sizes.tape = training ? step_offset(shape, shape.steps) * 3 * shape.units : 0;
+    sizes.forward_workspace = ResetBeforePlan<T>(call.forward, team).workspace_used;
+    if (training) sizes.backward_workspace = ResetBeforeBackwardPlan<T>(call, team).workspace_used;
+    return sizes;
+  }
   with_cell<T>(shape, [&]<class L>(const auto&) {
-    SequenceBackward<T> call{};
-    call.forward.shape = shape;
-    // Null pointers stand for arrays to be; only the tape's and the output's presence matters here.
-    T present{};
-    if (training) call.forward.tape = call.forward.output.data = &present;
     sizes.tape = training ? ForwardPlan<L>::tape_size(shape) : 0;
     sizes.forward_workspace = ForwardPlan<L>(call.forward, threads).workspace_used;
     if (training) sizes.backward_workspace = BackwardPlan<L>(call, Team{0, threads, nullptr}).workspace_used;
@@ -58,11 +66,13 @@ static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, i
 
 template <class T>
 static void run_forward(const SequenceForward<T>& call, const Team& team) {
+  if (call.shape.cell == Cell::gru_reset_before) return reset_before_forward(call, team);
   with_cell<T>(call.shape, [&]<class L>(const auto& cell) { sequence_forward<L>(call, cell, team); });
 }
 
 template <class T>
 static void run_backward(const SequenceBackward<T>& call, const Team& team) {
+  if (call.forward.shape.cell == Cell::gru_reset_before) return reset_before_backward(call, team);
   with_cell<T>(call.forward.shape, [&]<class L>(const auto& cell) { sequence_backward<L>(call, cell, team); });
 }
 

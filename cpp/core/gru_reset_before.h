@@ -1,0 +1,242 @@
+// The GRU whose reset gate acts before the recurrent product (Cho et al. 2014, first version):
+//
+//   z, r = s(W·x + b + U·h'),  n = a(W·x + b + U·(r·h')),  h = z·h' + (1 - z)·n
+//
+// A step has two products in a row, so it does not fit the one-product driver. Here each thread runs its rows with
+// general products, on rows [z r n] of 3·H; everything that is not recurrent is one long product.
+#pragma once
+
+#include "core/cells/activations.h"
+#include "core/sequence_layout.h"
+
+namespace rnncore {
+namespace {
+
+template <class T>
+struct ResetBeforePlan {
+  const SequenceForward<T>& call;
+  const SequenceShape& shape;
+  int64_t total, H, H3;
+  T* slots;     // z r n [Σ rows][3·H]: the tape, or workspace
+  T* x;         // [Σ rows][I], packed
+  T* reset;     // r·h' [N][H]
+  T* hidden;    // h [2][N][H] when the caller keeps no output
+  T* scratch;   // of this thread
+  int64_t workspace_used;
+
+  ResetBeforePlan(const SequenceForward<T>& f, const Team& team)
+      : call(f), shape(f.shape), total(step_offset(f.shape, f.shape.steps)), H(f.shape.units), H3(3 * f.shape.units) {
+    Workspace<T> w{f.workspace};
+    slots = f.tape ? f.tape : w.take(w, total * H3);
+    x = w.take(w, total * shape.inputs);
+    reset = w.take(w, shape.rows * H);
+    hidden = w.take(w, f.output.data ? 0 : 2 * shape.rows * H);
+    scratch = w.take(w, product_workspace<T>() * team.threads);
+    if (scratch) scratch += product_workspace<T>() * team.thread;
+    workspace_used = w.used;
+  }
+
+  T* slots_row(int64_t t, int64_t r) const { return slots + (step_offset(shape, t) + r) * H3; }
+
+  T* hidden_row(int64_t t, int64_t r) const {
+    return call.output.data ? view_row(call.output, shape, t, r) : hidden + ((t % 2) * shape.rows + r) * H;
+  }
+
+  // h of row r before step t, or null for zeros; and the distance between rows.
+  const T* before(int64_t t, int64_t r) const {
+    if (t > 0) return hidden_row(t - 1, r);
+    return call.initial_state[0] ? call.initial_state[0] + r * H : nullptr;
+  }
+  int64_t before_stride(int64_t t) const { return t > 0 && call.output.data ? call.output.row : H; }
+};
+
+template <class T>
+static void copy_inputs(const SequenceForward<T>& f, T* x, const Team& team) {
+  const SequenceShape& s = f.shape;
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const Range rows = team_range(active_rows(s, t), team, 1);
+    for (int64_t r = rows.begin; r < rows.end; ++r)
+      __builtin_memcpy(x + (step_offset(s, t) + r) * s.inputs, view_row(f.x, s, t, r),
+                       static_cast<size_t>(s.inputs) * sizeof(T));
+  }
+}
+
+template <class T>
+static void reset_before_forward(const SequenceForward<T>& call, const Team& team) {
+  const ResetBeforePlan<T> p(call, team);
+  const SequenceShape& s = p.shape;
+  const int64_t H = p.H, H3 = p.H3;
+  const Team alone{0, 1, nullptr};
+  copy_inputs(call, p.x, team);
+  team_barrier(team);
+  product<T>({p.total, H3, s.inputs, p.x, s.inputs, 1, call.kernel, H3, 1, p.slots, H3, call.bias, false}, team,
+             p.scratch);
+  team_barrier(team);
+
+  const RowShare share = row_share<T>(s, team, Split::rows);
+  for (int64_t t = -1; t < s.steps; ++t) {
+    const int64_t count = t < 0 ? share.count : RowShare::below(share, active_rows(s, t));
+    const T* h0 = t < 0 ? nullptr : p.before(t, share.first);
+    const int64_t stride = share.step * p.before_stride(t);
+    if (h0)
+      product<T>({count, 2 * H, H, h0, stride, 1, call.recurrent_kernel, H3, 1, p.slots_row(t, share.first),
+                  share.step * H3, nullptr, true},
+                 alone, p.scratch);
+    for (int64_t i = 0; t >= 0 && i < count; ++i) {
+      const int64_t r = share.first + i * share.step;
+      T* z = p.slots_row(t, r);
+      for (int64_t u = 0; u < H; u += W<T>) {
+        const Vec<T> reset = activate_call<T>(s.recurrent_activation, load_partial(z + H + u, H - u));
+        store_partial(z + u, activate_call<T>(s.recurrent_activation, load_partial(z + u, H - u)), H - u);
+        store_partial(z + H + u, reset, H - u);
+        store_partial(p.reset + r * H + u, h0 ? reset * load_partial(h0 + i * stride + u, H - u) : Vec<T>{}, H - u);
+      }
+    }
+    if (h0)
+      product<T>({count, H, H, p.reset + share.first * H, share.step * H, 1, call.recurrent_kernel + 2 * H, H3, 1,
+                  p.slots_row(t, share.first) + 2 * H, share.step * H3, nullptr, true},
+                 alone, p.scratch);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t r = share.first + i * share.step;
+      const bool last = r >= active_rows(s, t + 1);
+      for (int64_t u = 0; u < H; u += W<T>) {
+        const T* initial = call.initial_state[0];
+        Vec<T> h{};
+        if (t < 0) {
+          if (initial) h = load_partial(initial + r * H + u, H - u);
+        } else {
+          T* z = p.slots_row(t, r) + u;
+          const Vec<T> n = activate_call<T>(s.activation, load_partial(z + 2 * H, H - u));
+          store_partial(z + 2 * H, n, H - u);
+          const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
+          h = n + load_partial(z, H - u) * (before - n);
+          store_partial(p.hidden_row(t, r) + u, h, H - u);
+        }
+        if (last && call.state[0]) store_partial(call.state[0] + r * H + u, h, H - u);
+      }
+    }
+  }
+}
+
+template <class T>
+struct ResetBeforeBackwardPlan {
+  ResetBeforePlan<T> forward;
+  T* transposed;   // [recurrent_kernel, kernel] transposed [3·H][H + I]
+  T* dh;           // [N][H]
+  T* dreset;       // d(r·h') [N][H]
+  T* before;       // h' [Σ rows][H]
+  T* reset;        // r·h' [Σ rows][H]
+  T* x;            // [Σ rows][I]
+  T* dx;           // [Σ rows][I]
+  T* scratch;
+  int64_t workspace_used;
+
+  ResetBeforeBackwardPlan(const SequenceBackward<T>& b, const Team& team) : forward(b.forward, team) {
+    const int64_t H = forward.H, I = forward.shape.inputs, N = forward.shape.rows, total = forward.total;
+    Workspace<T> w{b.workspace};
+    transposed = w.take(w, 3 * H * (H + I));
+    dh = w.take(w, N * H);
+    dreset = w.take(w, N * H);
+    before = w.take(w, total * H);
+    reset = w.take(w, total * H);
+    x = w.take(w, total * I);
+    dx = w.take(w, total * I);
+    scratch = w.take(w, product_workspace<T>() * team.threads);
+    if (scratch) scratch += product_workspace<T>() * team.thread;
+    workspace_used = w.used;
+  }
+};
+
+template <class T>
+static void reset_before_backward(const SequenceBackward<T>& call, const Team& team) {
+  const ResetBeforeBackwardPlan<T> p(call, team);
+  const ResetBeforePlan<T>& f = p.forward;
+  const SequenceShape& s = f.shape;
+  const int64_t H = f.H, H3 = f.H3, I = s.inputs;
+  const Team alone{0, 1, nullptr};
+  const Range columns = team_range(H3, team, 1);
+  for (int64_t j = columns.begin; j < columns.end; ++j) {
+    T* row = p.transposed + j * (H + I);
+    for (int64_t k = 0; k < H; ++k) row[k] = call.forward.recurrent_kernel[k * H3 + j];
+    for (int64_t k = 0; k < I; ++k) row[H + k] = call.forward.kernel[k * H3 + j];
+  }
+  copy_inputs(call.forward, p.x, team);
+  team_barrier(team);
+
+  const RowShare share = row_share<T>(s, team, Split::rows);
+  for (int64_t t = s.steps - 1; t >= -1; --t) {
+    const int64_t count = t < 0 ? share.count : RowShare::below(share, active_rows(s, t));
+    const T* h0 = t < 0 ? nullptr : f.before(t, share.first);
+    const int64_t stride = share.step * f.before_stride(t);
+    // dh of this step: what the later step left, or the gradient of the last state.
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t r = share.first + i * share.step;
+      const bool last = r >= active_rows(s, t + 1);
+      T* dh_row = p.dh + r * H;
+      for (int64_t u = 0; u < H; u += W<T>) {
+        Vec<T> dh = !last ? load_partial(dh_row + u, H - u)
+                          : (call.dstate[0] ? load_partial(call.dstate[0] + r * H + u, H - u) : Vec<T>{});
+        if (t < 0) {
+          if (call.dinitial_state[0]) store_partial(call.dinitial_state[0] + r * H + u, dh, H - u);
+          continue;
+        }
+        if (call.doutput.data) dh += load_partial(view_row(call.doutput, s, t, r) + u, H - u);
+        T* slot = f.slots_row(t, r) + u;
+        const Vec<T> z = load_partial(slot, H - u), n = load_partial(slot + 2 * H, H - u);
+        const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
+        store_partial(slot, dh * (before - n) * activation_slope<T>(s.recurrent_activation, z), H - u);
+        store_partial(slot + 2 * H, dh * (T(1) - z) * activation_slope<T>(s.activation, n), H - u);
+        store_partial(dh_row + u, dh * z, H - u);
+      }
+    }
+    if (t < 0) break;
+    // d(r·h') = dn·Uᵀ
+    product<T>({count, H, H, f.slots_row(t, share.first) + 2 * H, share.step * H3, 1, p.transposed + 2 * H * (H + I),
+                H + I, 1, p.dreset + share.first * H, share.step * H, nullptr, false},
+               alone, p.scratch);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t r = share.first + i * share.step, m = step_offset(s, t) + r;
+      for (int64_t u = 0; u < H; u += W<T>) {
+        T* slot = f.slots_row(t, r) + H + u;
+        const Vec<T> reset = load_partial(slot, H - u), dreset = load_partial(p.dreset + r * H + u, H - u);
+        const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
+        store_partial(p.before + m * H + u, before, H - u);
+        store_partial(p.reset + m * H + u, reset * before, H - u);
+        store_partial(slot, dreset * before * activation_slope<T>(s.recurrent_activation, reset), H - u);
+        T* dh = p.dh + r * H + u;
+        store_partial(dh, load_partial(dh, H - u) + dreset * reset, H - u);
+      }
+    }
+    // dh' += [dz dr]·Uᵀ
+    product<T>({count, H, 2 * H, f.slots_row(t, share.first), share.step * H3, 1, p.transposed, H + I, 1,
+                p.dh + share.first * H, share.step * H, nullptr, true},
+               alone, p.scratch);
+  }
+  team_barrier(team);
+
+  const T* ds = f.slots;
+  product<T>({I, H3, f.total, p.x, 1, I, ds, H3, 1, call.dkernel, H3, nullptr, false}, team, p.scratch);
+  product<T>({H, 2 * H, f.total, p.before, 1, H, ds, H3, 1, call.drecurrent_kernel, H3, nullptr, false}, team,
+             p.scratch);
+  product<T>({H, H, f.total, p.reset, 1, H, ds + 2 * H, H3, 1, call.drecurrent_kernel + 2 * H, H3, nullptr, false},
+             team, p.scratch);
+  if (call.dbias) {
+    const Range mine = team_range(H3, team, W<T>);
+    for (int64_t j = mine.begin; j < mine.end; j += W<T>) {
+      Vec<T> sum{};
+      for (int64_t m = 0; m < f.total; ++m) sum += load_partial(ds + m * H3 + j, H3 - j);
+      store_partial(call.dbias + j, sum, H3 - j);
+    }
+  }
+  if (!call.dx.data) return;
+  product<T>({f.total, I, H3, ds, H3, 1, p.transposed + H, H + I, 1, p.dx, I, nullptr, false}, team, p.scratch);
+  team_barrier(team);
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const Range rows = team_range(active_rows(s, t), team, 1);
+    for (int64_t r = rows.begin; r < rows.end; ++r)
+      __builtin_memcpy(view_row(call.dx, s, t, r), p.dx + (step_offset(s, t) + r) * I, static_cast<size_t>(I) * sizeof(T));
+  }
+}
+
+}  // namespace
+}  // namespace rnncore
