@@ -1,0 +1,78 @@
+"""Recurrent networks for NumPy: a C++ engine under a Keras-style interface.
+
+Submodules and names load when first used, so that `import rnncore` itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnncore import (
+        activations,
+        callbacks,
+        functional,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        reference,
+        regularizers,
+        utils,
+    )
+    from rnncore.runtime import get_num_threads, set_num_threads, show_config
+    from rnncore.tutorial import RNNModel, predict, train
+
+    __version__: str
+
+__all__ = [
+    "RNNModel",
+    "__version__",
+    "activations",
+    "callbacks",
+    "functional",
+    "get_num_threads",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "predict",
+    "reference",
+    "regularizers",
+    "set_num_threads",
+    "show_config",
+    "train",
+    "utils",
+]
+
+_SUBMODULES = frozenset(name for name in __all__ if name.islower() and "_" not in name) - {"predict", "train"}
+_HOMES = {
+    "RNNModel": "rnncore.tutorial",
+    "predict": "rnncore.tutorial",
+    "train": "rnncore.tutorial",
+    "get_num_threads": "rnncore.runtime",
+    "set_num_threads": "rnncore.runtime",
+    "show_config": "rnncore.runtime",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"rnncore.{name}")
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name == "__version__":
+        value = importlib.import_module("rnncore._core").build_info()["version"]
+    else:
+        raise AttributeError(f"module 'rnncore' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,21 @@
+"""What happens between the epochs and batches of training."""
+
+from __future__ import annotations
+
+from rnncore.callbacks.base import Callback, CallbackList, History, LambdaCallback
+from rnncore.callbacks.checkpoint import ModelCheckpoint
+from rnncore.callbacks.logging import CSVLogger, LearningRateScheduler, TerminateOnNaN
+from rnncore.callbacks.monitors import EarlyStopping, ReduceLROnPlateau
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]

@@ -1,0 +1,206 @@
+"""The hooks of a training run and the list that calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnncore.models import Model
+
+Logs = dict[str, float]
+
+
+class Callback:
+    """Base of the callbacks: override the hooks you need.
+
+    An epoch runs as one call of the executor; a hook for batches makes it call Python after each of them.
+
+    Attributes
+    ----------
+    model : Model
+        Set before training; `model.stop_training = True` ends it after the batch or epoch.
+    params : dict
+        `verbose`, `epochs` and `steps`.
+
+    Examples
+    --------
+    >>> from rnncore.callbacks import Callback
+    >>> class Best(Callback):
+    ...     best = float("inf")
+    ...
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         self.best = min(self.best, logs["loss"])
+    """
+
+    model: Model
+    params: dict[str, Any]
+
+    def set_model(self, model: Model) -> None:
+        """Called with the model before the first hook."""
+        self.model = model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Called with the run's parameters before the first hook."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch of `fit`."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch of `fit`."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before epoch number `epoch`, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch and its validation; what a callback adds to `logs`, `History` keeps."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a training step."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a training step; `logs` are the running means of the epoch."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before an evaluation or validation."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After an evaluation or validation."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of an evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of an evaluation."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before a prediction."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After a prediction."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of a prediction."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of a prediction."""
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of `on_train_batch_end`."""
+
+
+class CallbackList(Callback):
+    """Passes each hook on to all callbacks, in order."""
+
+    def __init__(self, callbacks: Iterable[Callback], model: Model, params: dict[str, Any]) -> None:
+        self.callbacks = list(callbacks)
+        for callback in self.callbacks:
+            callback.set_params(params)
+            callback.set_model(model)
+
+    def wants_batches(self, mode: str) -> bool:
+        """Whether any callback overrides a batch hook of `mode`: "train", "test" or "predict"."""
+        hooks = [f"on_{mode}_batch_begin", f"on_{mode}_batch_end"]
+        if mode == "train":
+            hooks += ["on_batch_begin", "on_batch_end"]
+        return any(_overrides(callback, hook) for callback in self.callbacks for hook in hooks)
+
+    def begin(self, mode: str) -> None:
+        self._call(f"on_{mode}_begin")
+
+    def end(self, mode: str, logs: Logs) -> None:
+        self._call(f"on_{mode}_end", logs)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._call("on_epoch_begin", epoch, {} if logs is None else logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._call("on_epoch_end", epoch, {} if logs is None else logs)
+
+    def batch_begin(self, mode: str, batch: int) -> None:
+        self._call(f"on_{mode}_batch_begin", batch, {})
+        if mode == "train":
+            self._call("on_batch_begin", batch, {})
+
+    def batch_end(self, mode: str, batch: int, logs: Logs) -> None:
+        self._call(f"on_{mode}_batch_end", batch, logs)
+        if mode == "train":
+            self._call("on_batch_end", batch, logs)
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook)(*arguments)
+
+
+def _overrides(callback: Callback, hook: str) -> bool:
+    method = getattr(callback, hook)
+    return getattr(method, "__func__", method) is not getattr(Callback, hook)
+
+
+class History(Callback):
+    """The logs of each epoch; `fit` returns one.
+
+    Attributes
+    ----------
+    history : dict of lists
+        For each key (`loss`, metrics, `val_loss`, ...) one number per epoch.
+    epoch : list of int
+        The epochs done, counted from 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore import layers, models
+    >>> model = models.Sequential([layers.Input((2,)), layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit(np.ones((4, 2)), np.ones(4), epochs=3, verbose=0)
+    >>> history.epoch, list(history.history), len(history.history["loss"])
+    ([0, 1, 2], ['loss'], 3)
+    """
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.history, self.epoch = {}, []
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.epoch.append(epoch)
+        for key, value in (logs or {}).items():
+            self.history.setdefault(key, []).append(value)
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions, given under the names of the hooks.
+
+    Parameters
+    ----------
+    **hooks : callable
+        For example `on_epoch_end=lambda epoch, logs: ...`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a name is not a hook or the value not callable.
+
+    Examples
+    --------
+    >>> from rnncore.callbacks import LambdaCallback
+    >>> losses = []
+    >>> callback = LambdaCallback(on_epoch_end=lambda epoch, logs: losses.append(logs["loss"]))
+    """
+
+    def __init__(self, **hooks: Callable[..., Any] | None) -> None:
+        for hook, function in hooks.items():
+            if not hook.startswith("on_") or not hasattr(Callback, hook):
+                raise ValueError(f"{hook} is not a hook of Callback")
+            if function is None:
+                continue
+            if not callable(function):
+                raise TypeError(f"{hook} must be callable, got {type(function).__name__}")
+            setattr(self, hook, function)

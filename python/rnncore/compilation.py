@@ -1,0 +1,240 @@
+"""What `compile` was given, checked and fitted to the outputs of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore import _configurable as configurable
+from rnncore import _validation as check
+from rnncore import data, losses, metrics, optimizers, program
+from rnncore.callbacks.base import Logs
+from rnncore.data import Array
+from rnncore.losses import Loss
+from rnncore.metrics import Metric
+from rnncore.program import Shape
+
+
+class Output(Protocol):
+    """What `Compilation` needs to know of an output."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> Shape: ...
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric of one output, and its key in the logs."""
+
+    key: str
+    metric: Metric
+    output: int
+    weighted: bool
+
+
+class Compilation:
+    """The optimizer, losses and metrics of a model.
+
+    Names are checked at once; what depends on the shapes of the outputs waits for `bind`.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        loss: Any,
+        loss_weights: Any,
+        metric_list: Any,
+        weighted_metrics: Any,
+    ) -> None:
+        self.optimizer = optimizers.get(optimizer)
+        self.function: Callable[[Array, Array], Any] | None = None
+        if callable(loss) and not isinstance(loss, (Loss, type)):
+            self.function, loss = loss, None
+        self._loss = _each(loss, losses.get)
+        self._loss_weights = _each(loss_weights, lambda weight: check.number("loss_weights", weight))
+        self._metrics = _each(metric_list, _metric)
+        self._weighted_metrics = _each(weighted_metrics, _metric)
+        if self.function is not None and (loss_weights is not None or weighted_metrics):
+            raise ValueError("a loss that is a function takes no loss_weights and no weighted_metrics")
+        self.losses: tuple[program.Loss, ...] = ()
+        self.measures: tuple[Measure, ...] = ()
+        self._outputs: tuple[str, ...] = ()
+
+    @property
+    def has_loss(self) -> bool:
+        return self.function is not None or self._loss is not None
+
+    def bind(self, outputs: Sequence[Output]) -> None:
+        """Fit losses and metrics to the outputs; ValueError if they do not."""
+        self._outputs = tuple(output.name for output in outputs)
+        given = _for_outputs("loss", self._loss, self._outputs)
+        if self.function is not None and len(outputs) > 1:
+            raise ValueError(f"loss must be one per output, got a function for {len(outputs)} outputs")
+        if self._loss is not None and None in given:
+            raise ValueError(f"loss must be one for each of the outputs {list(self._outputs)}, got {self._loss}")
+        weights = [1.0 if w is None else w for w in _for_outputs("loss_weights", self._loss_weights, self._outputs)]
+        self.losses = tuple(
+            loss.describe(output, weight)
+            for output, (loss, weight) in enumerate(zip(given, weights, strict=True))
+            if loss is not None
+        )
+        self._sparse = tuple(loss is not None and loss.sparse for loss in given)
+        self.measures = tuple(self._bound_measures(outputs))
+
+    def _bound_measures(self, outputs: Sequence[Output]) -> list[Measure]:
+        measures: list[Measure] = []
+        for argument, wanted in (("metrics", self._metrics), ("weighted_metrics", self._weighted_metrics)):
+            weighted = argument == "weighted_metrics"
+            for number, entries in enumerate(_lists_for_outputs(argument, wanted, self._outputs)):
+                for entry in entries:
+                    sparse = self._sparse[number]
+                    metric = metrics.resolve(entry, outputs[number].shape, sparse)
+                    if self.function is None and metric.sparse != sparse:
+                        needed = "class ids" if metric.sparse else "targets like the output"
+                        raise ValueError(f"{argument}: {metric.name!r} needs {needed}, unlike the loss of the output")
+                    key = metric.name if len(outputs) == 1 else f"{self._outputs[number]}_{metric.name}"
+                    taken = {measure.key for measure in measures}
+                    if key in taken and weighted:
+                        key = f"weighted_{key}"
+                    if key in taken:
+                        key = f"{key}_{sum(taken_key.startswith(key) for taken_key in taken)}"
+                    measures.append(Measure(key, metric, number, weighted))
+        return measures
+
+    def training(self, regularizers: tuple[program.Regularizer, ...]) -> program.Training:
+        """The description for the executors."""
+        return program.Training(
+            self.losses,
+            tuple(measure.metric.describe(measure.output, measure.weighted) for measure in self.measures),
+            regularizers,
+            self.optimizer.describe(),
+        )
+
+    def targets(self, y: Any, sizes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]) -> dict[str, Array]:
+        """The targets by argument name, for outputs whose shapes without the batch are `sizes`."""
+        if self.function is not None:
+            array = data.real("y", y)
+            return {"y": data.floating("y", array, dtype) if array.dtype.kind == "f" else np.ascontiguousarray(array)}
+        entries = data.named("y", y, self._outputs)
+        return {
+            argument: data.target(argument, value, (None, *inner), dtype, sparse=sparse)
+            for (argument, value), inner, sparse in zip(entries.items(), sizes, self._sparse, strict=True)
+        }
+
+    def sample_weights(
+        self, sample_weight: Any, class_weight: Any, targets: dict[str, Array], dtype: np.dtype[Any]
+    ) -> list[Array | None]:
+        """One array of weights or None per loss; class weights multiply sample weights."""
+        weights: list[Array | None] = [None] * len(targets)
+        if sample_weight is None and class_weight is None:
+            return weights
+        if self.function is not None:
+            raise ValueError("sample_weight and class_weight need a loss by name or class, got a function")
+        arrays = list(targets.values())
+        positions = [y.shape if sparse else y.shape[:-1] for y, sparse in zip(arrays, self._sparse, strict=True)]
+        if sample_weight is not None:
+            entries = data.named("sample_weight", sample_weight, self._outputs)
+            weights = [
+                None if value is None else data.sample_weight(argument, value, shape, dtype)
+                for (argument, value), shape in zip(entries.items(), positions, strict=True)
+            ]
+        if class_weight is not None:
+            if len(arrays) > 1:
+                raise ValueError("class_weight needs a model with one output")
+            by_class = data.class_weight(class_weight, arrays[0], sparse=self._sparse[0], dtype=dtype)
+            given = weights[0]
+            if given is not None:
+                by_class *= given.reshape(given.shape + (1,) * (by_class.ndim - given.ndim))
+            weights = [by_class]
+        return weights
+
+    def state(self) -> npt.NDArray[np.float64]:
+        """What an executor adds to, from the start of an epoch."""
+        return np.zeros(self.training(()).state_size())
+
+    def logs(self, state: Array) -> Logs:
+        """The numbers that an executor's state stands for: `loss`, losses of the outputs, metrics."""
+        keys = ["loss", *(f"{self._outputs[loss.output]}_loss" for loss in self.losses if len(self.losses) > 1)]
+        logs = {key: _mean(state[2 * k : 2 * k + 2]) for k, key in enumerate(keys)}
+        start = 2 * len(keys)
+        for measure in self.measures:
+            stop = start + measure.metric.describe().state_size()
+            logs[measure.key] = measure.metric.compute(state[start:stop])
+            start = stop
+        return logs
+
+    def direction(self, key: str) -> str:
+        """Whether the quantity logged as `key` should fall ("min") or rise ("max")."""
+        if key == "loss" or (key.endswith("_loss") and key.removesuffix("_loss") in self._outputs):
+            return "min"
+        for measure in self.measures:
+            if measure.key == key:
+                return measure.metric.direction
+        known = ", ".join(["loss", *(measure.key for measure in self.measures)])
+        raise ValueError(f"monitor {key!r} is none of {known}; say with mode whether it should fall or rise")
+
+    def get_config(self) -> dict[str, Any]:
+        """JSON-serialisable arguments of `compile`; a loss that is a function is left out."""
+        return {
+            "optimizer": configurable.serialize(self.optimizer),
+            "loss": _each(self._loss, configurable.serialize),
+            "loss_weights": self._loss_weights,
+            "metrics": _each(self._metrics, _serialized_metric),
+            "weighted_metrics": _each(self._weighted_metrics, _serialized_metric),
+        }
+
+
+def _each(value: Any, make: Callable[[Any], Any]) -> Any:
+    """`make` applied to a value, to each of a list, or to each value of a dict by output; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, (list, tuple)):
+        return [_each(entry, make) for entry in value]
+    if isinstance(value, Mapping) and "class_name" not in value:
+        return {key: _each(entry, make) for key, entry in value.items()}
+    return make(value)
+
+
+def _metric(identifier: Any) -> Metric | str:
+    return (
+        str(identifier) if isinstance(identifier, str) and identifier in metrics.ACCURACY else metrics.get(identifier)
+    )
+
+
+def _serialized_metric(metric: Metric | str) -> Any:
+    return metric if isinstance(metric, str) else configurable.serialize(metric)
+
+
+def _for_outputs(argument: str, value: Any, names: Sequence[str]) -> list[Any]:
+    """One entry per output, from one value for all, a list, or a dict by name."""
+    if isinstance(value, dict):
+        unknown = sorted(set(value) - set(names))
+        if unknown:
+            raise ValueError(f"{argument} names outputs {unknown}; the model has {list(names)}")
+        return [value.get(name) for name in names]
+    if isinstance(value, list):
+        if len(value) != len(names):
+            raise ValueError(f"{argument} must have {len(names)} entries, one for each output, got {len(value)}")
+        return value
+    return [value] * len(names)
+
+
+def _lists_for_outputs(argument: str, value: Any, names: Sequence[str]) -> list[list[Any]]:
+    """A list of metrics per output; with one output the list is simply its metrics."""
+    if value is None:
+        return [[] for _ in names]
+    if isinstance(value, list) and len(names) == 1:
+        value = [value] if not any(isinstance(entry, list) for entry in value) else value
+    entries = _for_outputs(argument, value, names)
+    return [entry if isinstance(entry, list) else [] if entry is None else [entry] for entry in entries]
+
+
+def _mean(pair: Array) -> float:
+    total, weight = pair
+    return float(total / weight) if weight else 0.0

@@ -1,0 +1,117 @@
+"""Training with a loss that is a Python function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnncore import _validation as check
+from rnncore.compilation import Compilation
+from rnncore.data import Array
+from rnncore.program import Program, Regularizer
+
+
+class FunctionLossExecutor:
+    """Trains and tests like an executor, with `loss(y_true, y_pred) -> (value, gradient)` called on each batch.
+
+    The value is the loss of the batch, the gradient its derivative by `y_pred`, of the same shape.
+    """
+
+    def __init__(
+        self,
+        executor: Any,
+        compilation: Compilation,
+        program: Program,
+        vectors: tuple[Array, Array],
+        regularizers: Sequence[Regularizer],
+    ) -> None:
+        assert compilation.function is not None
+        self._executor = executor
+        self._function: Callable[[Array, Array], Any] = compilation.function
+        self._measures = compilation.measures
+        parameters, gradients = vectors
+        self._penalised = [
+            (regularizer, parameters[window], gradients[window])
+            for regularizer in regularizers
+            for parameter in [program.parameters[regularizer.parameter]]
+            for window in [slice(parameter.offset, parameter.offset + parameter.size)]
+        ]
+
+    def train(
+        self,
+        inputs: Sequence[Array],
+        targets: Sequence[Array],
+        order: Array,
+        *,
+        batch_size: int,
+        learning_rate: Array,
+        step: int,
+        seed: int,
+        state: Array,
+        sample_weight: Sequence[Array | None] | None = None,
+        lengths: Array | None = None,
+        on_batch: Callable[[int], bool] | None = None,
+        every_batch: bool = False,
+    ) -> int:
+        """Train on the samples in `order`; return the number of batches done."""
+        for number, rows in enumerate(_batches(order, batch_size)):
+            output = self._forward(inputs, rows, lengths, training=True, seed=seed, step=step + number)
+            value, gradient = self._loss(targets[0][rows], output)
+            increment = self._increment(value, targets[0][rows], output)
+            self._executor.backward([gradient])
+            for regularizer, w, dw in self._penalised:
+                dw += regularizer.l1 * np.sign(w) + 2 * regularizer.l2 * w
+            self._executor.apply_gradients(float(learning_rate[number]), step + number)
+            state += increment
+            if on_batch is not None and on_batch(number + 1):
+                return number + 1
+        return -(-len(order) // batch_size)
+
+    def test(
+        self,
+        inputs: Sequence[Array],
+        targets: Sequence[Array],
+        order: Array,
+        *,
+        batch_size: int,
+        state: Array,
+        sample_weight: Sequence[Array | None] | None = None,
+        lengths: Array | None = None,
+        on_batch: Callable[[int], bool] | None = None,
+        every_batch: bool = False,
+    ) -> int:
+        """Measure the samples in `order`; return the number of batches done."""
+        for number, rows in enumerate(_batches(order, batch_size)):
+            output = self._forward(inputs, rows, lengths)
+            value, _ = self._loss(targets[0][rows], output)
+            state += self._increment(value, targets[0][rows], output)
+            if on_batch is not None and on_batch(number + 1):
+                return number + 1
+        return -(-len(order) // batch_size)
+
+    def _forward(self, inputs: Sequence[Array], rows: Array, lengths: Array | None, **run: Any) -> Array:
+        batch = [array[rows] for array in inputs]
+        (output,) = self._executor.forward(batch, None if lengths is None else lengths[rows], **run)
+        return np.asarray(output)
+
+    def _loss(self, target: Array, output: Array) -> tuple[float, Array]:
+        result = self._function(target, output)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TypeError(f"the loss function must return (value, gradient), got {type(result).__name__}")
+        value = check.real_array("value of the loss function", result[0], ())
+        gradient = check.real_array("gradient of the loss function", result[1], output.shape)
+        return float(value), np.ascontiguousarray(gradient, output.dtype)
+
+    def _increment(self, value: float, target: Array, output: Array) -> Array:
+        """What a batch adds to the state: as `Training` describes it for one loss."""
+        for regularizer, w, _ in self._penalised:
+            value += float(regularizer.l1 * np.abs(w).sum() + regularizer.l2 * np.square(w).sum())
+        rows = len(output)
+        pair = np.array([value * rows, rows])
+        return np.concatenate([pair, *(measure.metric.increment(target, output) for measure in self._measures)])
+
+
+def _batches(order: Array, batch_size: int) -> list[Array]:
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

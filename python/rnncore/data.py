@@ -1,0 +1,168 @@
+"""The user's arrays, checked and brought to the shape and dtype that executors take.
+
+Every error names the argument, what was expected and what came.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore.program import Shape, Value
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Arrays ready for an executor, one row per sample."""
+
+    inputs: list[Array]
+    targets: list[Array]
+    weights: list[Array | None]
+    lengths: Array | None
+
+    @property
+    def rows(self) -> int:
+        return len(self.inputs[0])
+
+    def __getitem__(self, part: slice) -> Samples:
+        return Samples(
+            [array[part] for array in self.inputs],
+            [array[part] for array in self.targets],
+            [None if array is None else array[part] for array in self.weights],
+            None if self.lengths is None else self.lengths[part],
+        )
+
+
+def real(argument: str, value: Any) -> Array:
+    """An array of real numbers with at least one axis, in whatever dtype and layout it came."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{argument} must be one rectangular array: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{argument} must hold real numbers, got dtype {array.dtype}")
+    if array.ndim == 0:
+        raise ValueError(f"{argument} must be an array with one row per sample, got the single value {array}")
+    return array
+
+
+def floating(argument: str, value: Any, dtype: np.dtype[Any] | None = None) -> Array:
+    """A C-contiguous array of `dtype`; by default float64 stays and all else becomes float32."""
+    array = real(argument, value)
+    if dtype is None:
+        dtype = np.dtype(np.float64 if array.dtype.kind == "f" and array.dtype.itemsize >= 8 else np.float32)
+    return np.ascontiguousarray(array, dtype)
+
+
+def whole(argument: str, value: Any, low: int, high: int | None) -> npt.NDArray[np.int32]:
+    """C-contiguous int32 numbers in [low, high); floats must be whole."""
+    array = real(argument, value)
+    if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
+        wrong = array[array != np.floor(array)].flat[0]
+        raise ValueError(f"{argument} must hold whole numbers, got {wrong}")
+    high = 2**31 if high is None else high
+    if array.size and not (low <= array.min() and array.max() < high):
+        wrong = array[(array < low) | (array >= high)].flat[0]
+        raise ValueError(f"{argument} must lie in [{low}, {high - 1}], got {wrong}")
+    return np.ascontiguousarray(array, np.int32)
+
+
+def matched(argument: str, array: Array, shape: Shape, hint: str = "") -> Array:
+    """`array` in `shape`, where None fits any size; a last axis of size 1 is added or dropped as needed."""
+    if array.ndim == len(shape) + 1 and array.shape[-1] == 1:
+        array = array[..., 0]
+    elif array.ndim == len(shape) - 1 and shape[-1] == 1:
+        array = array[..., None]
+    if array.ndim != len(shape) or any(size not in (None, n) for n, size in zip(array.shape, shape, strict=True)):
+        raise ValueError(f"{argument} must have shape {show(shape)}, got {show(array.shape)}{hint}")
+    return array
+
+
+def show(shape: Shape) -> str:
+    """A shape with `any` where a size is free."""
+    sizes = ["any" if size is None else str(size) for size in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+def named(argument: str, value: Any, names: Sequence[str]) -> dict[str, Any]:
+    """One entry per name, from the value itself (one name), a sequence or a mapping; keys name the arguments."""
+    if isinstance(value, Mapping):
+        if set(value) != set(names):
+            raise ValueError(f"{argument} must have the keys {list(names)}, got {list(value)}")
+        return {f"{argument}[{name!r}]": value[name] for name in names}
+    if len(names) == 1:
+        return {argument: value}
+    if not isinstance(value, (list, tuple)) or len(value) != len(names):
+        came = f"{len(value)}" if isinstance(value, (list, tuple)) else type(value).__name__
+        raise ValueError(f"{argument} must be a list of {len(names)} arrays (for {', '.join(names)}), got {came}")
+    return {f"{argument}[{i}]": entry for i, entry in enumerate(value)}
+
+
+def one_input(argument: str, value: Any, spec: Value, limit: int | None, dtype: npt.DTypeLike) -> Array:
+    """Samples for one input of a Program. `limit` is the number of ids an integer input may hold."""
+    array = matched(argument, real(argument, value), spec.shape)
+    if 0 in array.shape[1:]:
+        raise ValueError(f"{argument} must have shape {show(spec.shape)} with no empty axis, got {show(array.shape)}")
+    return whole(argument, array, 0, limit) if spec.dtype == "int" else np.ascontiguousarray(array, dtype)
+
+
+def target(argument: str, value: Any, output: Shape, dtype: npt.DTypeLike, *, sparse: bool = False) -> Array:
+    """Targets for an output of shape (N, ..., U): like it, or class ids (N, ...) when `sparse`."""
+    array = real(argument, value)
+    if sparse:
+        return whole(argument, matched(argument, array, output[:-1]), 0, output[-1])
+    hint = ""
+    if array.ndim == len(output) - 1 and array.dtype.kind in "iu":
+        hint = "; class ids go with sparse_categorical_crossentropy or through utils.to_categorical"
+    return np.ascontiguousarray(matched(argument, array, output, hint), dtype)
+
+
+def sample_weight(argument: str, value: Any, positions: Shape, dtype: npt.DTypeLike) -> Array:
+    """Weights (N,), or for each of the loss's positions (N, ...)."""
+    array = real(argument, value)
+    if array.ndim <= len(positions):
+        return np.ascontiguousarray(matched(argument, array, positions[: array.ndim]), dtype)
+    return np.ascontiguousarray(matched(argument, array, positions), dtype)
+
+
+def class_weight(value: Any, targets: Array, *, sparse: bool, dtype: npt.DTypeLike) -> Array:
+    """The weight of each target's class; 1 for classes that `class_weight` leaves out."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"class_weight must map class ids to weights, got {type(value).__name__}")
+    classes = targets if sparse else targets[..., 0].round() if targets.shape[-1] == 1 else targets.argmax(axis=-1)
+    weights = np.ones(classes.shape, dtype)
+    for key, weight in value.items():
+        try:
+            weights[classes == operator.index(key)] = weight
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"class_weight must map class ids to weights, got {key!r}: {weight!r}") from error
+    if not np.isfinite(weights).all():
+        raise ValueError(f"class_weight must hold finite weights, got {dict(value)}")
+    return weights
+
+
+def lengths(value: Any, rows: int, steps: int) -> npt.NDArray[np.int32]:
+    """How many leading steps of each row are real: (N,), from 0 to T."""
+    array = real("lengths", value)
+    if array.shape != (rows,):
+        raise ValueError(f"lengths must have shape ({rows},), one for each row of x, got {show(array.shape)}")
+    return whole("lengths", array, 0, steps + 1)
+
+
+def same_rows(arrays: Mapping[str, Array]) -> int:
+    """The number of samples that all arrays share; at least one."""
+    counts = {argument: len(array) for argument, array in arrays.items()}
+    if len(set(counts.values())) != 1:
+        came = ", ".join(f"{argument} has {count}" for argument, count in counts.items())
+        raise ValueError(f"all arrays must have the same number of rows: {came}")
+    argument, rows = next(iter(counts.items()))
+    if rows == 0:
+        raise ValueError(f"{argument} must have at least one row, got shape {show(arrays[argument].shape)}")
+    return rows

@@ -1,0 +1,109 @@
+"""A model at work: its Program, the store of its weights and the executor that runs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rnncore import _validation as check
+from rnncore import data
+from rnncore.compilation import Compilation
+from rnncore.custom_loss import FunctionLossExecutor
+from rnncore.data import Array
+from rnncore.layers.builder import build_program
+from rnncore.layers.symbolic import SymbolicValue
+
+DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+BACKENDS = {"compiled": "compiled", "reference": "reference"}
+
+
+def choose_backend(backend: str | None) -> str:
+    """The backend asked for, or that of the environment variable RNNCORE_BACKEND, or "compiled"."""
+    if backend is None:
+        return check.lookup("backend in RNNCORE_BACKEND", os.environ.get("RNNCORE_BACKEND", "compiled"), BACKENDS)
+    return check.lookup("backend", backend, BACKENDS)
+
+
+def executor_class(backend: str) -> Any:
+    """The class that runs Programs."""
+    if backend == "reference":
+        from rnncore.reference import Executor
+
+        return Executor
+    from rnncore import _core, runtime  # noqa: F401  (runtime prepares the core for forked processes)
+
+    return _core.Executor
+
+
+class Engine:
+    """Runs one graph of layers; made anew when the layers' weights move to another store."""
+
+    def __init__(
+        self, inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue], backend: str, dtype: np.dtype[Any]
+    ) -> None:
+        self.program, store = build_program(inputs, outputs)
+        self.store = store.astype(dtype)
+        self.executor = executor_class(backend)(self.program, self.store.vector, self.store.gradients)
+        self.trainer = self.executor  # what trains and tests: the executor, or a wrapper around it
+        self.input_values = [self.program.values[number] for number in self.program.inputs]
+        self.output_values = [self.program.values[number] for number in self.program.outputs]
+        self._input_names = [value.name for value in self.input_values]
+        self._limits = [self._id_limit(number) for number in self.program.inputs]
+        self._output_sizes: dict[tuple[tuple[int, ...], ...], list[tuple[int, ...]]] = {}
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.store.dtype
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the weights are still where the executor reads them."""
+        return self.store.current is self.store
+
+    def _id_limit(self, value: int) -> int | None:
+        """How many ids the embeddings that read an input know."""
+        sizes = [
+            self.program.parameters[node.parameters[0]].shape[0]
+            for node in self.program.nodes
+            if node.op == "embedding" and node.inputs[0] == value
+        ]
+        return min(sizes, default=None)
+
+    def configure(self, compilation: Compilation) -> None:
+        """Tell the executor what to minimise, to measure and how to update."""
+        regularizers = self.store.regularizers(self.program)
+        slots = compilation.optimizer.build(self.store.size, self.dtype)
+        self.executor.configure(compilation.training(regularizers), slots)
+        if compilation.function is not None:
+            vectors = (self.store.vector, self.store.gradients)
+            self.trainer = FunctionLossExecutor(self.executor, compilation, self.program, vectors, regularizers)
+
+    def inputs(self, x: Any) -> dict[str, Array]:
+        """The arrays of all inputs by argument name, checked."""
+        entries = data.named("x", x, self._input_names)
+        return {
+            argument: data.one_input(argument, value, spec, limit, self.dtype)
+            for (argument, value), spec, limit in zip(entries.items(), self.input_values, self._limits, strict=True)
+        }
+
+    def lengths(self, value: Any, x: Array) -> Array | None:
+        """The lengths of the rows of the first input, checked."""
+        if value is None:
+            return None
+        if self.program.lengths < 0:
+            raise ValueError("lengths must be left out: no layer of this model reads them")
+        return data.lengths(value, len(x), x.shape[1])
+
+    def output_sizes(self, inputs: Sequence[Array]) -> list[tuple[int, ...]]:
+        """The shapes of the outputs without the batch, for inputs like these."""
+        key = tuple(array.shape[1:] for array in inputs)
+        if key not in self._output_sizes:
+            known = [tuple(size for size in value.shape[1:] if size is not None) for value in self.output_values]
+            if any(len(sizes) < len(value.shape) - 1 for sizes, value in zip(known, self.output_values, strict=True)):
+                # A free axis of an output depends on those of the inputs: one row shows how.
+                known = [array.shape[1:] for array in self.executor.forward([array[:1] for array in inputs])]
+            self._output_sizes[key] = known
+        return self._output_sizes[key]

@@ -1,0 +1,8 @@
+"""Models: graphs of layers that can be trained, saved and loaded."""
+
+from __future__ import annotations
+
+from rnncore.models.model import Model, load_model
+from rnncore.models.sequential import Sequential
+
+__all__ = ["Model", "Sequential", "load_model"]

@@ -1,0 +1,434 @@
+"""The functional model: any graph of layers from inputs to outputs."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from rnncore import _validation as check
+from rnncore import layers as all_layers
+from rnncore import saving, utils
+from rnncore.data import Array
+from rnncore.engine import DTYPES
+from rnncore.layers import InputLayer, Layer
+from rnncore.layers.builder import layers_of
+from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values, walk
+from rnncore.models.summary import summary
+from rnncore.parameters import Weight
+from rnncore.training import Trainer
+
+
+class Model(Trainer):
+    """A graph of layers from inputs to outputs.
+
+    Models that share layers share their weights.
+
+    Parameters
+    ----------
+    inputs : SymbolicValue or list of SymbolicValue
+        Made by `layers.Input`.
+    outputs : SymbolicValue or list of SymbolicValue
+        Made by calling layers.
+    name : str, optional
+
+    Attributes
+    ----------
+    layers : list of Layer
+    inputs, outputs : tuple of SymbolicValue
+    history : History or None
+        Of the last `fit`.
+    stop_training : bool
+        Set to True, by a callback for instance, it ends training after the batch or epoch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an output depends on an input that is not given, or two layers have one name.
+
+    Examples
+    --------
+    >>> from rnncore import layers, models
+    >>> x = layers.Input((None, 3))
+    >>> sequence, last = layers.GRU(4, return_sequences=True, return_state=True)(x)
+    >>> model = models.Model(x, [sequence, layers.Dense(2)(last)])
+    >>> model.output_shape
+    [(None, None, 4), (None, 2)]
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
+        super().__init__()
+        self.name = _name(self, name)
+        self.inputs = symbolic_values("inputs", inputs)
+        self.outputs = symbolic_values("outputs", outputs)
+        for value in self.inputs:
+            if not isinstance(value.layer, InputLayer):
+                raise ValueError(f"inputs must be made by Input(), got {value}")
+        self._layers = layers_of(self._calls())
+        for call in self._calls():
+            if isinstance(call.layer, InputLayer) and call not in self._input_calls():
+                raise ValueError(f"an output depends on the input {call.layer.name!r}, which is not among inputs")
+
+    def _input_calls(self) -> list[Call]:
+        return [value.call for value in self.inputs]
+
+    def _calls(self) -> list[Call]:
+        """The calls of layers in the order of the graph, inputs first."""
+        return [*self._input_calls(), *walk(self.inputs, self.outputs)]
+
+    # Layers and weights
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in the order of the graph."""
+        return list(self._layers)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Find a layer by name or by its place in `layers`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer, or not exactly one of the two is given.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((3,)), layers.Dense(2, name="head")])
+        >>> model.get_layer("head") is model.get_layer(index=0)
+        True
+        """
+        if (name is None) == (index is None):
+            raise ValueError(f"give either name or index, got name={name!r} and index={index!r}")
+        if name is not None:
+            return check.lookup("layer", name, {layer.name: layer for layer in self.layers})
+        number = check.integer("index", index)
+        if not -len(self.layers) <= number < len(self.layers):
+            raise ValueError(f"index must be that of one of {len(self.layers)} layers, got {number}")
+        return self.layers[number]
+
+    @property
+    def weights(self) -> list[Weight]:
+        """The weights of all layers."""
+        return [weight for layer in self.layers for weight in layer.weights]
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes."""
+        return [weight for layer in self.layers for weight in layer.trainable_weights]
+
+    @property
+    def gradients(self) -> list[Array]:
+        """The gradients of the trainable weights from the last step or `backward`: views of the live arrays."""
+        return [weight.gradient for weight in self.trainable_weights]
+
+    @property
+    def dtype(self) -> str:
+        """The precision of the weights: "float32" or "float64"."""
+        return self.weights[0].dtype.name if self.weights else self._dtype.name
+
+    def count_params(self) -> int:
+        """Number of weight elements.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> models.Sequential([layers.Input((None, 3)), layers.LSTM(4)]).count_params()
+        128
+        """
+        self._require_built("it has weights to count")
+        return sum(weight.size for weight in self.weights)
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the weights, layer by layer in Keras's order.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((None, 3)), layers.GRU(4)])
+        >>> [w.shape for w in model.get_weights()]
+        [(3, 12), (4, 12), (2, 12)]
+        """
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
+        """Overwrite the weights; nothing changes unless all fit.
+
+        Parameters
+        ----------
+        weights : sequence of array_like
+            As `get_weights` gives them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model is not built, or the number, shape or kind of arrays is wrong.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> a, b = (models.Sequential([layers.Input((3,)), layers.Dense(2)]) for _ in range(2))
+        >>> b.set_weights(a.get_weights())
+        >>> all((u == v).all() for u, v in zip(a.get_weights(), b.get_weights()))
+        True
+        """
+        self._require_built("its weights are set")
+        arrays = list(weights)
+        if len(arrays) != len(self.weights):
+            raise ValueError(f"weights must be {len(self.weights)} arrays, got {len(arrays)}")
+        checked = [weight.checked(array) for weight, array in zip(self.weights, arrays, strict=True)]
+        for weight, array in zip(self.weights, checked, strict=True):
+            weight.assign(array)
+
+    def _require_built(self, purpose: str) -> None:
+        if not self.built:
+            raise ValueError(f"the model must be built before {purpose}: give an input shape, or call build or fit")
+
+    # Shapes and description
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of the input, batch first, or a list of shapes."""
+        return self._shapes(self.inputs)
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the output, batch first, or a list of shapes."""
+        return self._shapes(self.outputs)
+
+    def _shapes(self, values: Sequence[SymbolicValue]) -> Any:
+        self._require_built("it has shapes")
+        return values[0].shape if len(values) == 1 else [value.shape for value in values]
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, for dicts of arrays."""
+        return [value.name for value in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs, for dicts of losses, metrics and targets."""
+        return [value.name for value in self.outputs]
+
+    def summary(self, print_fn: Callable[[str], object] = print) -> None:
+        """Print a table of layers, output shapes and numbers of weights.
+
+        Parameters
+        ----------
+        print_fn : callable, default print
+            Gets the whole text.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((None, 3)), layers.LSTM(4, name="lstm")], name="small")
+        >>> model.summary()
+        Model: "small"
+        Layer (type)  Output Shape    Param #
+        -------------------------------------
+        lstm (LSTM)   (None, 4)           128
+        -------------------------------------
+        Total params: 128 (512.00 B)
+        Trainable params: 128 (512.00 B)
+        Non-trainable params: 0 (0.00 B)
+        """
+        print_fn(summary(self))
+
+    def get_config(self) -> dict[str, Any]:
+        """The graph as JSON-serialisable data: layers, and calls that name layers and earlier calls by number.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> x = layers.Input((3,), name="x")
+        >>> models.Model(x, layers.Dense(2, name="y")(x)).get_config()["calls"]
+        [{'layer': 0, 'inputs': []}, {'layer': 1, 'inputs': [[0, 0]]}]
+        """
+        calls, layers = self._calls(), self.layers
+        number = {call: k for k, call in enumerate(calls)}
+
+        def where(values: Sequence[SymbolicValue]) -> list[list[int]]:
+            return [[number[value.call], value.index] for value in values]
+
+        return {
+            "name": self.name,
+            "layers": [all_layers.serialize(layer) for layer in layers],
+            "calls": [{"layer": layers.index(call.layer), "inputs": where(call.inputs)} for call in calls],
+            "inputs": where(self.inputs),
+            "outputs": where(self.outputs),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Model:
+        """Make a model with new weights from what `get_config` gave.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> x = layers.Input((3,))
+        >>> model = models.Model(x, layers.Dense(2)(x))
+        >>> models.Model.from_config(model.get_config()).output_shape
+        (None, 2)
+        """
+        layers = [all_layers.deserialize(entry) for entry in config["layers"]]
+        made: list[tuple[SymbolicValue, ...]] = []
+
+        def values(places: list[list[int]]) -> list[SymbolicValue]:
+            return [made[call][output] for call, output in places]
+
+        for entry in config["calls"]:
+            layer, read = layers[entry["layer"]], values(entry["inputs"])
+            result = layer(read) if read else layer.output
+            made.append(symbolic_values("outputs of a layer", result))
+        return cls(values(config["inputs"]), values(config["outputs"]), config["name"])
+
+    # Files
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Save the model: layers, weights, what `compile` was given, and the optimizer's state.
+
+        The file has the safetensors layout: a JSON header and raw numbers. It appears whole or not at all.
+
+        Parameters
+        ----------
+        filepath : str or path
+            Ends in `.rnn`.
+        overwrite : bool, default True
+
+        Raises
+        ------
+        ValueError
+            For another ending, or a model that is not built.
+        FileExistsError
+            Unless `overwrite`.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((3,)), layers.Dense(2)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(os.path.join(folder, "model.rnn"))
+        ...     models.load_model(os.path.join(folder, "model.rnn")).output_shape
+        (None, 2)
+        """
+        self._require_built("it is saved")
+        compilation, optimizer = self._compilation, None
+        config: dict[str, Any] = {"class_name": type(self).__name__, "config": self.get_config()}
+        config |= {"dtype": self.dtype, "compile": None}
+        if compilation is not None and compilation.function is not None:
+            warnings.warn("the loss is a function and is not saved: call compile after loading", stacklevel=2)
+        elif compilation is not None:
+            optimizer = self.optimizer
+            config |= {"compile": compilation.get_config(), "iterations": optimizer.iterations}
+        saving.save_model(filepath, config, self.layers, optimizer, overwrite=overwrite)
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Save the weights alone.
+
+        Parameters
+        ----------
+        filepath : str or path
+            Ends in `.weights.safetensors`.
+        overwrite : bool, default True
+
+        Raises
+        ------
+        ValueError
+            For another ending, or a model that is not built.
+        FileExistsError
+            Unless `overwrite`.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from rnncore import layers, models
+        >>> a, b = (models.Sequential([layers.Input((3,)), layers.Dense(2)]) for _ in range(2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "model.weights.safetensors")
+        ...     a.save_weights(path)
+        ...     b.load_weights(path)
+        >>> bool((a.get_weights()[0] == b.get_weights()[0]).all())
+        True
+        """
+        self._require_built("its weights are saved")
+        saving.save_weights(filepath, self.layers, overwrite=overwrite)
+
+    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+        """Take the weights from a file that `save_weights` or `save` made for the same layers.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of another kind or for other layers; the model is unchanged.
+        FileNotFoundError
+
+        Examples
+        --------
+        See `save_weights`.
+        """
+        self._require_built("its weights are loaded")
+        self.set_weights(saving.load_weights(filepath, self.layers))
+
+    def _restore(self, config: dict[str, Any], tensors: Mapping[str, Array], compile: bool) -> None:
+        """Take over what `save` wrote."""
+        dtype, compiled = config["dtype"], config["compile"]
+        if compile and compiled is not None:
+            self.compile(**compiled, dtype_policy=dtype)
+            self.optimizer.iterations = check.integer("iterations", config["iterations"], low=0)
+        else:
+            self._dtype = check.lookup("dtype", dtype, DTYPES)
+        self._ready()  # moves the weights to where the executor reads them, in their dtype
+        weights = saving.weight_tensors(self.layers)
+        self.set_weights(saving.matching(tensors, weights))
+        if compile and compiled is not None and self.optimizer.slots is not None:
+            saving.optimizer_slots(tensors, weights, self.optimizer.slots)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_engine": None, "_forward_shapes": None}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"
+
+
+def load_model(filepath: str | os.PathLike[str], compile: bool = True) -> Model:
+    """Load a model that `Model.save` saved: it predicts the same bits and trains on where it stopped.
+
+    Parameters
+    ----------
+    filepath : str or path
+    compile : bool, default True
+        Whether the model is compiled as it was, with the optimizer's state.
+
+    Returns
+    -------
+    Model or Sequential
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or of another kind; the message names the file and the reason.
+    FileNotFoundError
+
+    Examples
+    --------
+    See `Model.save`.
+    """
+    from rnncore.models.sequential import Sequential
+
+    config, tensors = saving.read_model(filepath)
+    with saving.naming(filepath):
+        classes: dict[str, type[Model]] = {"Model": Model, "Sequential": Sequential}
+        cls = check.lookup("model class", config["class_name"], classes)
+        model = cls.from_config(config["config"])
+        model._restore(config, tensors, compile)
+    return model
+
+
+def _name(model: Model, name: str | None) -> str:
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name must be a string, got {type(name).__name__} {name!r}")
+    return utils.auto_name(utils.snake_case(type(model).__name__)) if name is None else name

@@ -1,0 +1,194 @@
+"""A chain of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnncore import layers as all_layers
+from rnncore.data import real
+from rnncore.layers import InputLayer, Layer
+from rnncore.layers.symbolic import SymbolicValue
+from rnncore.models.model import Model, _name
+from rnncore.program import Shape
+from rnncore.training import Trainer
+
+
+class Sequential(Model):
+    """A chain of layers, each with one input and one output.
+
+    When no layer tells the shape of the input, the model is built for the first data it sees.
+
+    Parameters
+    ----------
+    layers : iterable of Layer, optional
+        May begin with `Input(...)`, or its first layer may have an `input_shape`.
+    name : str, optional
+
+    Attributes
+    ----------
+    layers : list of Layer
+        Without the input.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no layer, a shape does not fit, or two layers have one name.
+
+    Examples
+    --------
+    >>> from rnncore import layers, models
+    >>> model = models.Sequential()
+    >>> model.add(layers.SimpleRNN(10, input_shape=(1, 1)))
+    >>> model.add(layers.Dense(1))
+    >>> model.output_shape
+    (None, 1)
+    """
+
+    def __init__(self, layers: Iterable[Layer | SymbolicValue] | None = None, name: str | None = None) -> None:
+        Trainer.__init__(self)
+        self.name = _name(self, name)
+        self.inputs, self.outputs = (), ()
+        self._layers: list[Layer] = []
+        self._values: list[SymbolicValue] = []  # the input and the output of each layer, once the shape is known
+        for layer in layers or ():
+            self.add(layer)
+
+    def add(self, layer: Layer | SymbolicValue) -> None:
+        """Append a layer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for the constructor; the model is unchanged.
+
+        Examples
+        --------
+        See the class.
+        """
+        if isinstance(layer, SymbolicValue):
+            layer = layer.layer
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layer must be a Layer, got {type(layer).__name__}")
+        if isinstance(layer, InputLayer):
+            if self._layers or self._values:
+                raise ValueError(f"Input must come first, got {layer.name!r} after {len(self._layers)} layers")
+            self._values = [layer.output]
+            return
+        if layer.name in [known.name for known in self._layers]:
+            raise ValueError(f"layer names must be unique in a model, got {layer.name!r} twice")
+        values = list(self._values)
+        if not values and not self._layers and layer.batch_input_shape is not None:
+            values = [_input(layer.batch_input_shape, layer)]
+        if values:
+            values.append(_chained(layer, values[-1]))
+        self._layers.append(layer)
+        self._set_values(values)
+
+    def pop(self) -> Layer:
+        """Remove the last layer and return it.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((3,)), layers.Dense(2), layers.Dense(1)])
+        >>> layer = model.pop()
+        >>> model.output_shape
+        (None, 2)
+        """
+        if not self._layers:
+            raise ValueError("pop needs a layer, got an empty model")
+        layer = self._layers.pop()
+        self._set_values(self._values[:-1])
+        return layer
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights for an input of this shape.
+
+        Parameters
+        ----------
+        input_shape : tuple of int or None
+            With the batch first.
+
+        Raises
+        ------
+        ValueError
+            If there are no layers, the shape does not fit, or the model is built already for another one.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.LSTM(4), layers.Dense(1)])
+        >>> model.build((None, None, 3))
+        >>> model.output_shape
+        (None, 1)
+        """
+        if not self._layers:
+            raise ValueError("build needs at least one layer, got an empty model")
+        if self.built:
+            if tuple(input_shape[1:]) != self.inputs[0].shape[1:]:
+                raise ValueError(f"the model is built for {self.inputs[0].shape}, got input_shape={input_shape}")
+            return
+        shape = input_shape
+        for layer in self._layers:  # a rehearsal, so that a shape that does not fit makes no weights
+            shape = layer.compute_output_shape(shape)
+        values = [_input(input_shape, self._layers[0])]
+        for layer in self._layers:
+            values.append(_chained(layer, values[-1]))
+        self._set_values(values)
+
+    def _build_for(self, x: Any) -> None:
+        if not self._layers:
+            raise ValueError("the model has no layers: add some first")
+        self.build((None, *real("x", x).shape[1:]))
+
+    def _set_values(self, values: Sequence[SymbolicValue]) -> None:
+        self._values = list(values)
+        complete = len(self._values) == len(self._layers) + 1 and bool(self._layers)
+        self.inputs, self.outputs = (tuple(values[:1]), tuple(values[-1:])) if complete else ((), ())
+        self._engine = None
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers as JSON-serialisable data.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((3,)), layers.Dense(2)])
+        >>> [layer["class_name"] for layer in model.get_config()["layers"]]
+        ['InputLayer', 'Dense']
+        """
+        first = [value.layer for value in self._values[:1]]
+        return {"name": self.name, "layers": [all_layers.serialize(layer) for layer in [*first, *self._layers]]}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Sequential:
+        """Make a model with new weights from what `get_config` gave.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((3,)), layers.Dense(2)])
+        >>> models.Sequential.from_config(model.get_config()).output_shape
+        (None, 2)
+        """
+        return cls([all_layers.deserialize(entry) for entry in config["layers"]], config["name"])
+
+
+def _input(batch_shape: Sequence[int | None], first: Layer) -> SymbolicValue:
+    """The input that the first layer asks for."""
+    return all_layers.Input(batch_shape=batch_shape, dtype=np.int32 if first.input_dtype == "int" else None)
+
+
+def _chained(layer: Layer, value: SymbolicValue) -> SymbolicValue:
+    result = layer(value)
+    if not isinstance(result, SymbolicValue):
+        raise ValueError(f"{layer.name!r} has {len(result)} outputs; a Sequential needs layers with one")
+    return result

@@ -1,0 +1,174 @@
+"""Learning rates that change with the step."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+from rnncore import _configurable as configurable
+from rnncore import _validation as check
+
+__all__ = [
+    "CosineDecay",
+    "ExponentialDecay",
+    "LearningRateSchedule",
+    "PiecewiseConstantDecay",
+    "deserialize",
+    "serialize",
+]
+
+
+class LearningRateSchedule(configurable.Configurable):
+    """Base of the schedules: `schedule(step)` is the rate of a training step, counted from 0.
+
+    Examples
+    --------
+    >>> from rnncore import optimizers
+    >>> schedule = optimizers.schedules.ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5)
+    >>> schedule(0), schedule(10)
+    (0.1, 0.05)
+    """
+
+    def __call__(self, step: int) -> float:
+        """The learning rate of step number `step`."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
+
+
+class ExponentialDecay(LearningRateSchedule):
+    """initial_learning_rate · decay_rate^(step / decay_steps).
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : int
+    decay_rate : float
+    staircase : bool, default False
+        Whether the exponent is rounded down, so that the rate falls in steps.
+
+    Examples
+    --------
+    >>> from rnncore import optimizers
+    >>> optimizers.schedules.ExponentialDecay(0.1, 10, 0.5, staircase=True)(19)
+    0.05
+    """
+
+    def __init__(
+        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False
+    ) -> None:
+        self.initial_learning_rate = check.number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = check.positive_int("decay_steps", decay_steps)
+        self.decay_rate = check.number("decay_rate", decay_rate)
+        self.staircase = check.boolean("staircase", staircase)
+
+    def __call__(self, step: int) -> float:
+        exponent = step // self.decay_steps if self.staircase else step / self.decay_steps
+        return float(self.initial_learning_rate * self.decay_rate**exponent)
+
+
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """values[k], where k counts the boundaries below the step.
+
+    Parameters
+    ----------
+    boundaries : sequence of K ints, ascending
+    values : sequence of K + 1 floats
+
+    Examples
+    --------
+    >>> from rnncore import optimizers
+    >>> schedule = optimizers.schedules.PiecewiseConstantDecay([10, 20], [0.1, 0.01, 0.001])
+    >>> schedule(10), schedule(11), schedule(21)
+    (0.1, 0.01, 0.001)
+    """
+
+    def __init__(self, boundaries: Sequence[int], values: Sequence[float]) -> None:
+        if len(values) != len(boundaries) + 1:
+            raise ValueError(f"values must be one more than the {len(boundaries)} boundaries, got {len(values)}")
+        self.boundaries = [check.integer("each of boundaries", boundary) for boundary in boundaries]
+        self.values = [check.number("each of values", value) for value in values]
+        if self.boundaries != sorted(self.boundaries):
+            raise ValueError(f"boundaries must ascend, got {self.boundaries}")
+
+    def __call__(self, step: int) -> float:
+        return self.values[bisect_left(self.boundaries, step)]
+
+
+class CosineDecay(LearningRateSchedule):
+    """A half cosine wave down to `alpha` · the rate it starts from, after a linear warm-up.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : int
+        Steps of the wave; the rate stays at its end afterwards.
+    alpha : float, default 0.0
+    warmup_target : float, optional
+        The rate at the end of the warm-up, from which the wave starts. No warm-up by default.
+    warmup_steps : int, default 0
+
+    References
+    ----------
+    I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR (2017).
+
+    Examples
+    --------
+    >>> from rnncore import optimizers
+    >>> schedule = optimizers.schedules.CosineDecay(0.1, decay_steps=10)
+    >>> schedule(0), round(schedule(5), 6), schedule(10)
+    (0.1, 0.05, 0.0)
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        alpha: float = 0.0,
+        warmup_target: float | None = None,
+        warmup_steps: int = 0,
+    ) -> None:
+        self.initial_learning_rate = check.number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = check.positive_int("decay_steps", decay_steps)
+        self.alpha = check.number("alpha", alpha)
+        self.warmup_target = None if warmup_target is None else check.number("warmup_target", warmup_target)
+        self.warmup_steps = check.integer("warmup_steps", warmup_steps, low=0)
+
+    def __call__(self, step: int) -> float:
+        start, waited = self.initial_learning_rate, 0
+        if self.warmup_target is not None:
+            if step < self.warmup_steps:
+                return start + (self.warmup_target - start) * step / self.warmup_steps
+            start, waited = self.warmup_target, self.warmup_steps
+        done = min(step - waited, self.decay_steps) / self.decay_steps
+        wave = 0.5 * (1 + math.cos(math.pi * done))
+        return start * ((1 - self.alpha) * wave + self.alpha)
+
+
+_TABLE: dict[str, type[LearningRateSchedule]] = {
+    cls.__name__: cls for cls in (ExponentialDecay, PiecewiseConstantDecay, CosineDecay)
+}
+
+
+def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
+    """Describe a schedule as `{"class_name": ..., "config": ...}`.
+
+    Examples
+    --------
+    >>> from rnncore.optimizers import schedules
+    >>> schedules.serialize(schedules.CosineDecay(0.1, 100))["class_name"]
+    'CosineDecay'
+    """
+    return configurable.serialize(schedule)
+
+
+def deserialize(config: dict[str, Any]) -> LearningRateSchedule:
+    """Make a schedule from what `serialize` gave.
+
+    Examples
+    --------
+    >>> from rnncore.optimizers import schedules
+    >>> schedules.deserialize(schedules.serialize(schedules.CosineDecay(0.1, 100)))(0)
+    0.1
+    """
+    return configurable.find("schedule", config, LearningRateSchedule, _TABLE)
