@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _configurable
 from rnncore import _validation as check
+from rnncore._configurable import Configurable
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
 
 
-class Regularizer:
+class Regularizer(Configurable):
     """Base of the penalties: `l1` and `l2` are the factors of Σ|w| and Σw².
 
     Examples
@@ -23,8 +24,6 @@ class Regularizer:
     2.75
     """
 
-    _arguments: tuple[str, ...] = ()
-
     def __init__(self, l1: float, l2: float) -> None:
         self.l1 = check.number("l1", l1, low=0.0)
         self.l2 = check.number("l2", l2, low=0.0)
@@ -33,13 +32,6 @@ class Regularizer:
         """The penalty of the weights `x`, an array of any shape."""
         w = check.real_array("x", x)
         return float(self.l1 * np.abs(w).sum() + self.l2 * np.square(w).sum())
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {name: getattr(self, name) for name in self._arguments}
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in self.get_config().items())})"
 
 
 class L1(Regularizer):
@@ -55,8 +47,6 @@ class L1(Regularizer):
     >>> layers.Dense(3, kernel_regularizer=regularizers.L1(0.1)).kernel_regularizer
     L1(l1=0.1)
     """
-
-    _arguments = ("l1",)
 
     def __init__(self, l1: float = 0.01) -> None:
         super().__init__(l1, 0.0)
@@ -76,8 +66,6 @@ class L2(Regularizer):
     L2(l2=0.01)
     """
 
-    _arguments = ("l2",)
-
     def __init__(self, l2: float = 0.01) -> None:
         super().__init__(0.0, l2)
 
@@ -96,8 +84,6 @@ class L1L2(Regularizer):
     L1L2(l1=0.001, l2=0.0001)
     """
 
-    _arguments = ("l1", "l2")
-
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
         super().__init__(l1, l2)
 
@@ -107,7 +93,7 @@ l1, l2, l1_l2 = L1, L2, L1L2
 # All that names a regularizer.
 Identifier = str | dict[str, Any] | type[Regularizer] | Regularizer | None
 
-_TABLE: dict[str, Callable[..., Regularizer]] = {
+_TABLE: dict[str, type[Regularizer]] = {
     **{cls.__name__: cls for cls in (L1, L2, L1L2)},
     "l1": L1,
     "l2": L2,
@@ -125,9 +111,7 @@ def serialize(regularizer: Regularizer | None) -> dict[str, Any] | None:
     >>> regularizers.serialize(regularizers.L2(0.5))
     {'class_name': 'L2', 'config': {'l2': 0.5}}
     """
-    if regularizer is None:
-        return None
-    return {"class_name": type(regularizer).__name__, "config": regularizer.get_config()}
+    return None if regularizer is None else _configurable.serialize(regularizer)
 
 
 def deserialize(config: dict[str, Any]) -> Regularizer:
@@ -139,7 +123,7 @@ def deserialize(config: dict[str, Any]) -> Regularizer:
     >>> regularizers.deserialize({"class_name": "L1", "config": {"l1": 0.5}})
     L1(l1=0.5)
     """
-    return check.lookup("regularizer", config.get("class_name", ""), _TABLE)(**config.get("config", {}))
+    return _configurable.find("regularizer", config, Regularizer, _TABLE)
 
 
 def get(identifier: Identifier) -> Regularizer | None:
@@ -156,10 +140,4 @@ def get(identifier: Identifier) -> Regularizer | None:
     >>> regularizers.get("l1_l2")
     L1L2(l1=0.0, l2=0.0)
     """
-    if identifier is None or isinstance(identifier, Regularizer):
-        return identifier
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, type) and issubclass(identifier, Regularizer):
-        return check.lookup("regularizer", identifier.__name__, _TABLE)()
-    return check.lookup("regularizer", identifier, _TABLE)()
+    return None if identifier is None else _configurable.find("regularizer", identifier, Regularizer, _TABLE)

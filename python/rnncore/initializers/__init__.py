@@ -1,0 +1,119 @@
+"""First values of weights, drawn over the whole (fused) matrix as Keras draws them.
+
+An initializer is called with a shape and gives an array. Two calls of one object give the same
+numbers: its seed is fixed when it is made, from `seed` or from `rnncore.utils.set_random_seed`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnncore import _configurable
+from rnncore.initializers.base import Initializer
+from rnncore.initializers.constant import Constant, Identity, Ones, Zeros
+from rnncore.initializers.distributions import Orthogonal, RandomNormal, RandomUniform, TruncatedNormal
+from rnncore.initializers.scaling import (
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LecunNormal,
+    LecunUniform,
+    VarianceScaling,
+)
+from rnncore.utils import snake_case
+
+__all__ = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Identity",
+    "Initializer",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "Orthogonal",
+    "RandomNormal",
+    "RandomUniform",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "Zeros",
+    "deserialize",
+    "get",
+    "serialize",
+]
+
+# All that names an initializer.
+Identifier = str | dict[str, Any] | type[Initializer] | Initializer
+
+_CLASSES: tuple[type[Initializer], ...] = (
+    Zeros,
+    Ones,
+    Constant,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+    GlorotUniform,
+    GlorotNormal,
+    HeUniform,
+    HeNormal,
+    LecunUniform,
+    LecunNormal,
+    Orthogonal,
+    Identity,
+)
+
+_TABLE: dict[str, type[Initializer]] = {
+    **{cls.__name__: cls for cls in _CLASSES},
+    **{snake_case(cls.__name__): cls for cls in _CLASSES},
+    "zero": Zeros,
+    "one": Ones,
+    "normal": RandomNormal,
+    "uniform": RandomUniform,
+    "OrthogonalInitializer": Orthogonal,
+    "IdentityInitializer": Identity,
+}
+
+
+def serialize(initializer: Initializer) -> dict[str, Any]:
+    """Describe an initializer as `{"class_name": ..., "config": ...}`.
+
+    Examples
+    --------
+    >>> from rnncore import initializers
+    >>> initializers.serialize(initializers.Constant(0.5))
+    {'class_name': 'Constant', 'config': {'value': 0.5}}
+    """
+    return _configurable.serialize(initializer)
+
+
+def deserialize(config: dict[str, Any]) -> Initializer:
+    """Make an initializer from what `serialize` gave.
+
+    Examples
+    --------
+    >>> from rnncore import initializers
+    >>> initializers.deserialize({"class_name": "Constant", "config": {"value": 0.5}})
+    Constant(value=0.5)
+    """
+    return get(config)
+
+
+def get(identifier: Identifier) -> Initializer:
+    """Find an initializer by name (`"glorot_uniform"` or `"GlorotUniform"`), description or class.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message offers the nearest ones.
+
+    Examples
+    --------
+    >>> from rnncore import initializers
+    >>> initializers.get("he_normal")
+    HeNormal(seed=None)
+    """
+    return _configurable.find("initializer", identifier, Initializer, _TABLE)
