@@ -62,7 +62,9 @@ class Onednn:
         self.library = load_library()
         self.library.omp_set_num_threads(threads)
 
-    def prepare(self, case: Case) -> Prepared:
+    def prepare(self, case: Case) -> Prepared | None:
+        if case.padded:
+            return None
         if case.training:
             return self._prepare(case, "step")
         # Its inference primitive is not always the faster one: each shape has the better of the two.

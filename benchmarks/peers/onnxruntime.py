@@ -22,7 +22,7 @@ class OnnxRuntime:
         self.threads = threads
 
     def prepare(self, case: Case) -> Prepared | None:
-        if case.training:
+        if case.training or case.padded:
             return None
         options = self.onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads

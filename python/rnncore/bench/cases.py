@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -73,17 +74,30 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """One cell at one shape, forward only or a training step (forward and all gradients)."""
+    """One cell at one shape, forward only or a training step (forward and all gradients).
+
+    The rows of a `padded` case have lengths drawn uniformly from 1..T, and outputs and their gradients are
+    zero behind them.
+    """
 
     cell: str
     shape: Shape
     training: bool
+    padded: bool = False
 
     @property
     def flop(self) -> int:
         """Multiplications and additions of the matrix products; backward costs twice the forward pass."""
         rows, steps, inputs, units = self.shape
-        return (6 if self.training else 2) * rows * steps * CELLS[self.cell] * units * (inputs + units)
+        real = rows * steps if self.lengths is None else int(self.lengths.sum())
+        return (6 if self.training else 2) * real * CELLS[self.cell] * units * (inputs + units)
+
+    @cached_property
+    def lengths(self) -> Array | None:
+        """Real steps of each row (N,), or None when all are real."""
+        if not self.padded:
+            return None
+        return np.random.default_rng(2).integers(1, self.shape.steps, self.shape.rows, np.int32, endpoint=True)
 
     @cached_property
     def data(self) -> dict[str, Array]:
@@ -106,12 +120,18 @@ class Case:
     def doutput(self) -> Array:
         """The gradient that comes back, (N, T, H)."""
         rows, steps, _, units = self.shape
-        return np.random.default_rng(1).standard_normal((rows, steps, units), np.float32)
+        return self.cut(np.random.default_rng(1).standard_normal((rows, steps, units), np.float32))
+
+    def cut(self, values: Array) -> Array:
+        """Set padded steps to zero, in a copy; (N, T, H)."""
+        if self.lengths is None:
+            return values
+        return values * (np.arange(self.shape.steps) < self.lengths[:, None])[:, :, None]
 
     @cached_property
     def answer(self) -> Answer:
         """The right answer, from the NumPy reference."""
-        return run(reference, self)
+        return functions_answer(prepare_functions(reference, self)())
 
     def check(self, peer: str, answer: Answer) -> None:
         """Raise AssertionError unless a peer's answer is right."""
@@ -120,6 +140,8 @@ class Case:
                 continue
             if actual is None or actual.shape != expected.shape:
                 raise AssertionError(f"{peer}, {self}: {name} is missing or has another shape")
+            if name == "output":
+                actual, expected = self.cut(actual), self.cut(expected)
             error, largest = float(np.abs(actual - expected).max()), float(np.abs(expected).max())
             if not error <= TOLERANCE * largest:
                 raise AssertionError(
@@ -127,13 +149,27 @@ class Case:
                 )
 
     def __str__(self) -> str:
-        return f"{self.cell} {self.shape} {'training' if self.training else 'forward'}"
+        return f"{self.cell} {self.shape} {'training' if self.training else 'forward'}{' padded' * self.padded}"
 
 
-def run(functions: Any, case: Case) -> Answer:
-    """Run a case with the recurrent functions of a module: `rnncore.functional` or `rnncore.reference`."""
-    result = getattr(functions, case.cell)(**case.data, training=case.training)
-    if not case.training:
+def prepare_functions(functions: Any, case: Case) -> Callable[[], tuple[Any, Any]]:
+    """Make the call of a case's function in `rnncore.functional` or `rnncore.reference`, and of its backward pass."""
+    function, backward = getattr(functions, case.cell), functions.backward
+    data, lengths, doutput = case.data, case.lengths, case.doutput
+
+    def forward() -> tuple[Any, None]:
+        return function(**data, lengths=lengths), None
+
+    def step() -> tuple[Any, Any]:
+        result = function(**data, lengths=lengths, training=True)
+        return result, backward(result.tape, doutput)
+
+    return step if case.training else forward
+
+
+def functions_answer(returned: tuple[Any, Any]) -> Answer:
+    """Read what such a call returns."""
+    result, gradients = returned
+    if gradients is None:
         return Answer(result.output)
-    gradients = functions.backward(result.tape, case.doutput)
     return Answer(result.output, gradients.x, gradients.kernel, gradients.recurrent_kernel, gradients.bias)

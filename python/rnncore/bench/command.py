@@ -99,7 +99,7 @@ def load(peers: Mapping[str, type[Peer]], threads: int) -> list[Peer]:
     return engines
 
 
-def measure(case: Case, engines: Sequence[Peer], rounds: int, seconds: float) -> list[Timing]:
+def measure(case: Case, engines: Sequence[Peer], rounds: int = 5, seconds: float = 0.1) -> list[Timing]:
     """Check the answer of every engine, then time them in turn."""
     calls = {}
     for engine in engines:

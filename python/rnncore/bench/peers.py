@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .cases import CELLS, Answer, Array, Case, run
+from .. import functional, runtime
+from .cases import CELLS, Answer, Array, Case, functions_answer, prepare_functions
 
 __all__ = ["PEERS", "Jax", "Peer", "Prepared", "Rnncore", "Torch"]
 
@@ -38,16 +39,14 @@ class Rnncore:
     name = "rnncore"
 
     def __init__(self, threads: int) -> None:
-        rnncore = importlib.import_module("rnncore")
-        rnncore.set_num_threads(threads)
-        self.functional = rnncore.functional
+        runtime.set_num_threads(threads)
 
     def prepare(self, case: Case) -> Prepared:
-        return Prepared(lambda: run(self.functional, case), lambda answer: answer)
+        return Prepared(prepare_functions(functional, case), functions_answer)
 
 
 class Torch:
-    """PyTorch eager: `torch.nn` modules, time-major."""
+    """PyTorch eager: `torch.nn` modules, time-major; padded rows as a `PackedSequence`."""
 
     name = "PyTorch"
     modules = {"simple_rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}  # noqa: RUF012
@@ -65,11 +64,20 @@ class Torch:
             for parameter, values in zip(module.parameters(), (kernel.T, recurrent_kernel.T, *biases), strict=True):
                 parameter.copy_(torch.tensor(values))
         x = torch.tensor(time_major(case.data["x"]))
+        pack, pad = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
+        lengths = None if case.lengths is None else torch.tensor(case.lengths, dtype=torch.int64)
+
+        def layer() -> Any:
+            if lengths is None:
+                return module(x)[0]
+            packed = module(pack(x, lengths, enforce_sorted=False))[0]
+            return pad(packed, total_length=case.shape.steps)[0]
+
         if not case.training:
 
             def forward() -> Any:
                 with torch.inference_mode():
-                    return (module(x)[0],)
+                    return (layer(),)
 
             return Prepared(forward, lambda result: Answer(time_major(result[0].numpy())))
 
@@ -78,7 +86,7 @@ class Torch:
         sources = (x, *module.parameters())
 
         def step() -> Any:
-            output = module(x)[0]
+            output = layer()
             return output.detach(), *torch.autograd.grad(output, sources, doutput)
 
         def answer(result: Any) -> Answer:
@@ -100,7 +108,9 @@ class Jax:
         # XLA's thread pool has the size of the process's CPU set, which the command has limited already.
         self.jax: Any = importlib.import_module("jax")
 
-    def prepare(self, case: Case) -> Prepared:
+    def prepare(self, case: Case) -> Prepared | None:
+        if case.padded:
+            return None
         jax = self.jax
         layer = _jax_layer(jax, case)
         x = jax.device_put(time_major(case.data["x"]))

@@ -1,0 +1,40 @@
+"""What padding costs: rows of lengths drawn uniformly from 1..T, beside full rows.
+
+A step with lengths has half the work of the full one. PyTorch packs and pads its `PackedSequence` inside of the
+step, as a user's model does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+
+from rnncore.bench import CELLS, PEERS, Case, Shape, load, markdown, measure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--shapes", nargs="+", type=Shape.parse, default=[Shape.parse("medium")])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    options = parser.parse_args()
+
+    engines = load({name: PEERS[name] for name in ("rnncore", "torch")}, options.threads)
+    rows = []
+    for cell in options.cells:
+        for shape in options.shapes:
+            full, padded = (
+                measure(Case(cell, shape, training=True, padded=padded), engines, options.rounds)
+                for padded in (False, True)
+            )
+            for whole, part in zip(full, padded, strict=True):
+                times = [1e3 * statistics.median(timing.seconds) for timing in (whole, part)]
+                ratios = times[1] / times[0], part.case.flop / whole.case.flop
+                rows.append([str(whole.case), whole.peer, *(f"{t:.3f}" for t in times), *(f"{r:.2f}" for r in ratios)])
+    print(markdown(["case", "", "full, ms", "padded, ms", "padded / full", "work"], rows))
+
+
+if __name__ == "__main__":
+    main()
