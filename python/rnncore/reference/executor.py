@@ -14,8 +14,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from ..program import Node, Parameter, Program, Training
-from .losses import LOSSES, weighted_loss
-from .metrics import METRICS, state_increment
+from .objective import Objective
 from .op import Arrays, Run
 from .ops import OPS
 from .optimizers import OPTIMIZERS, update
@@ -66,6 +65,8 @@ class Executor:
         if parameters.ndim != 1 or parameters.size < needed:
             raise ValueError(f"parameters: expected shape (P,) with P at least {needed}, got {parameters.shape}")
         _check(gradients, "gradients", parameters.shape, parameters.dtype)
+        if not (parameters.flags.c_contiguous and gradients.flags.c_contiguous):
+            raise ValueError("parameters, gradients: expected contiguous vectors")
         for node in program.nodes:
             if node.op not in OPS:
                 raise ValueError(f"program: unknown op {node.op!r} in node {node.name!r}; known: {sorted(OPS)}")
@@ -77,6 +78,7 @@ class Executor:
             [np.arange(0), *(np.arange(p.offset, p.offset + p.size) for p in self._trainable)]
         )
         self._training: Training | None = None
+        self._objective: Objective | None = None
         self._slots = np.zeros((0, parameters.size), parameters.dtype)
         self._tape: list[tuple[Node, Any]] | None = None
 
@@ -145,18 +147,19 @@ class Executor:
                 raise ValueError(f"training: unknown optimizer {training.optimizer.kind!r}; known: {list(OPTIMIZERS)}")
             shape = (training.optimizer.slot_count(), self._parameters.size)
             _check(slots, "slots", shape, self._parameters.dtype)
-        for loss in training.losses:
-            if loss.kind not in LOSSES:
-                raise ValueError(f"training: unknown loss {loss.kind!r}; known: {list(LOSSES)}")
-        for metric in training.metrics:
-            if metric.kind not in (*LOSSES, *METRICS, "confusion"):
-                raise ValueError(f"training: unknown metric {metric.kind!r}; known: {[*LOSSES, *METRICS, 'confusion']}")
+        parameters = self._program.parameters
+        self._objective = Objective(
+            training,
+            self._program,
+            [self._window(self._parameters, parameter) for parameter in parameters],
+            [self._window(self._gradients, parameter) if parameter.trainable else None for parameter in parameters],
+        )
         self._training = training
         self._slots = slots
 
     def apply_gradients(self, learning_rate: float, step: int) -> None:
         """Clip `gradients` and update `parameters` and `slots`: all of them or, on an error, none."""
-        optimizer = self._configured().optimizer
+        optimizer = self._configured()[0].optimizer
         if optimizer is None:
             raise ValueError("apply_gradients: expected an optimizer in the training description")
         elements = self._trainable_elements
@@ -189,10 +192,10 @@ class Executor:
         every_batch: bool = False,
     ) -> int:
         """Train on the samples in `order`, batch by batch; return the number of batches done."""
-        training = self._configured()
         batches = self._batches(inputs, order, batch_size, lengths)
+        evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
         _check(learning_rate, "learning_rate", (len(batches),), np.dtype(np.float64))
-        _check(state, "state", (training.state_size(),), np.dtype(np.float64))
+        _, objective = self._configured()
 
         def run(number: int, rows: Array) -> None:
             outputs = self.forward(
@@ -202,14 +205,9 @@ class Executor:
                 seed=seed,
                 step=step + number,
             )
-            increment, output_gradients = self._measure(outputs, targets, sample_weight, rows)
+            increment, output_gradients = evaluate(outputs, rows)
             self.backward(output_gradients)
-            for regularizer in training.regularizers:
-                parameter = self._program.parameters[regularizer.parameter]
-                if parameter.trainable:
-                    w = self._window(self._parameters, parameter)
-                    gradient = self._window(self._gradients, parameter)
-                    gradient += regularizer.l1 * np.sign(w) + 2 * regularizer.l2 * w
+            objective.regularize()
             with _uninterrupted():
                 self.apply_gradients(learning_rate[number], step + number)
                 state[...] += increment
@@ -230,13 +228,12 @@ class Executor:
         every_batch: bool = False,
     ) -> int:
         """Measure losses and metrics on the samples in `order`; return the number of batches done."""
-        training = self._configured()
         batches = self._batches(inputs, order, batch_size, lengths)
-        _check(state, "state", (training.state_size(),), np.dtype(np.float64))
+        evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
 
         def run(number: int, rows: Array) -> None:
             outputs = self.forward([array[rows] for array in inputs], None if lengths is None else lengths[rows])
-            state[...] += self._measure(outputs, targets, sample_weight, rows)[0]
+            state[...] += evaluate(outputs, rows)[0]
 
         return _loop(batches, run, on_batch, every_batch)
 
@@ -265,44 +262,40 @@ class Executor:
 
         return _loop(batches, run, on_batch, every_batch)
 
-    def _measure(
-        self, outputs: list[Array], targets: Sequence[Array], sample_weight: Weights | None, rows: Array
-    ) -> tuple[Array, Arrays]:
-        """What this batch adds to the state, and the gradient of its loss to each output."""
-        training = self._configured()
-        output_gradients: Arrays = [None] * len(outputs)
-        weight_of_output: dict[int, Array | None] = {}
-        batch_losses = []
-        for number, loss in enumerate(training.losses):
-            weight = None if sample_weight is None else sample_weight[number]
-            weight = None if weight is None else weight[rows]
-            weight_of_output[loss.output] = weight
-            target = targets[loss.output][rows]
-            value, gradient = LOSSES[loss.kind](target, outputs[loss.output], **loss.attributes)
-            batch_loss, gradient = weighted_loss(value, gradient, weight)
-            batch_losses.append(batch_loss)
-            _accumulate(output_gradients, loss.output, loss.weight * gradient)
-
-        total = sum(loss.weight * value for loss, value in zip(training.losses, batch_losses, strict=True))
-        for regularizer in training.regularizers:
-            w = self._window(self._parameters, self._program.parameters[regularizer.parameter]).astype(np.float64)
-            total += regularizer.l1 * np.abs(w).sum() + regularizer.l2 * (w * w).sum()
-
-        shown = [total, *(batch_losses if len(batch_losses) > 1 else [])]
-        increments = [np.array([value * len(rows), len(rows)]) for value in shown]
-        for metric in training.metrics:
-            weight = weight_of_output.get(metric.output) if metric.weighted else None
-            increments.append(state_increment(metric, targets[metric.output][rows], outputs[metric.output], weight))
-        return np.concatenate(increments), output_gradients
-
     def _window(self, vector: Array, parameter: Parameter) -> Array:
         """The view of a parameter in a flat vector (P,)."""
         return vector[parameter.offset : parameter.offset + parameter.size].reshape(parameter.shape)
 
-    def _configured(self) -> Training:
-        if self._training is None:
+    def _configured(self) -> tuple[Training, Objective]:
+        if self._training is None or self._objective is None:
             raise ValueError("executor: expected a call of configure before training or testing")
-        return self._training
+        return self._training, self._objective
+
+    def _evaluation(
+        self, samples: int, targets: Sequence[Array], sample_weight: Weights | None, state: Array
+    ) -> Callable[[list[Array], Array], tuple[Array, Arrays]]:
+        """A function of the outputs of a batch and its rows, after a check of what belongs to the samples."""
+        training, objective = self._configured()
+        _check(state, "state", (training.state_size(),), np.dtype(np.float64))
+        weights = [None] * len(training.losses) if sample_weight is None else sample_weight
+        for name, arrays, count in (
+            ("targets", targets, len(self._program.outputs)),
+            ("sample_weight", weights, len(training.losses)),
+        ):
+            if len(arrays) != count:
+                raise ValueError(f"{name}: expected {count} array(s), got {len(arrays)}")
+            for array in arrays:
+                if array is not None and len(array) != samples:
+                    raise ValueError(f"{name}: expected {samples} rows, as in the inputs, got {len(array)}")
+
+        def evaluate(outputs: list[Array], rows: Array) -> tuple[Array, Arrays]:
+            return objective.evaluate(
+                outputs,
+                [array[rows] for array in targets],
+                [None if weight is None else weight[rows] for weight in weights],
+            )
+
+        return evaluate
 
     def _batches(self, inputs: Sequence[Array], order: Array, batch_size: int, lengths: Array | None) -> list[Array]:
         """`order` cut into batches, after a check of the samples."""
@@ -362,7 +355,8 @@ def _loop(batches: list[Array], run: Callable[[int, Array], None], on_batch: OnB
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Hold back Ctrl-C until the block is done, so that it cannot leave half a step."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
+    is_main = threading.current_thread() is threading.main_thread()  # no other thread is interrupted
+    if not is_main or signal.getsignal(signal.SIGINT) is None:  # None: handled outside Python
         yield
         return
     held: list[tuple[int, FrameType | None]] = []

@@ -1,0 +1,96 @@
+"""What a training step minimises and measures: losses, metrics and regularizers of one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._sequence_arguments import Array
+from ..program import Loss, Metric, Program, Regularizer, Training
+from .losses import LOSSES, weighted_loss
+from .metrics import METRICS, state_increment
+from .op import Arrays
+
+__all__ = ["Objective"]
+
+INT32 = np.dtype(np.int32)
+
+
+class Objective:
+    """Evaluates a Training on the outputs of a Program.
+
+    `parameters` and `gradients` are the windows of all parameters, which the regularizers read and
+    write; the gradient of a parameter that does not train is None.
+    """
+
+    def __init__(self, training: Training, program: Program, parameters: list[Array], gradients: Arrays) -> None:
+        for loss in training.losses:
+            if loss.kind not in LOSSES:
+                raise ValueError(f"training: unknown loss {loss.kind!r}; known: {list(LOSSES)}")
+        known = [*LOSSES, *METRICS, "confusion"]
+        for metric in training.metrics:
+            if metric.kind not in known:
+                raise ValueError(f"training: unknown metric {metric.kind!r}; known: {known}")
+        items: list[Loss | Metric] = [*training.losses, *training.metrics]
+        for item in items:
+            if not 0 <= item.output < len(program.outputs):
+                raise ValueError(
+                    f"training: {item.kind!r} is on output {item.output}, the program has {len(program.outputs)}"
+                )
+        self._training = training
+        self._penalties: list[tuple[Regularizer, Array, Any]] = [
+            (regularizer, parameters[regularizer.parameter], gradients[regularizer.parameter])
+            for regularizer in training.regularizers
+        ]
+
+    def evaluate(self, outputs: list[Array], targets: Sequence[Array], weights: Arrays) -> tuple[Array, Arrays]:
+        """Return what this batch adds to the state, and the gradient of its loss to each output.
+
+        `targets` has one array per output, `weights` one per loss: (N,), (N, ...) or None.
+        """
+        training = self._training
+        output_gradients: Arrays = [None] * len(outputs)
+        losses = []
+        for loss, weight in zip(training.losses, weights, strict=True):
+            output, target = outputs[loss.output], targets[loss.output]
+            _check_batch(loss.kind, output, target, weight)
+            value, gradient = weighted_loss(*LOSSES[loss.kind](target, output, **loss.attributes), weight)
+            losses.append(value)
+            earlier = output_gradients[loss.output]
+            gradient = loss.weight * gradient
+            output_gradients[loss.output] = gradient if earlier is None else earlier + gradient
+
+        total = sum(loss.weight * value for loss, value in zip(training.losses, losses, strict=True))
+        for regularizer, w, _ in self._penalties:
+            total += regularizer.l1 * np.sum(np.abs(w), dtype=np.float64)
+            total += regularizer.l2 * np.sum(w * w, dtype=np.float64)
+        samples = len(outputs[0])
+        shown = [total, *(losses if len(losses) > 1 else [])]
+        increments = [np.array([value * samples, samples]) for value in shown]
+
+        weight_of_output = {loss.output: weight for loss, weight in zip(training.losses, weights, strict=True)}
+        for metric in training.metrics:
+            output, target = outputs[metric.output], targets[metric.output]
+            weight = weight_of_output.get(metric.output) if metric.weighted else None
+            _check_batch(metric.kind, output, target, weight)
+            increments.append(state_increment(metric, target, output, weight))
+        return np.concatenate(increments), output_gradients
+
+    def regularize(self) -> None:
+        """Add the gradients of the penalties."""
+        for regularizer, w, gradient in self._penalties:
+            if gradient is not None:
+                gradient += regularizer.l1 * np.sign(w) + 2 * regularizer.l2 * w
+
+
+def _check_batch(kind: str, output: Array, target: Array, weight: Array | None) -> None:
+    sparse = kind.startswith("sparse")
+    shape, dtype = (output.shape[:-1], INT32) if sparse else (output.shape, output.dtype)
+    if target.shape != shape:
+        raise ValueError(f"targets: {kind} expected shape {shape}, got {target.shape}")
+    if target.dtype != dtype:
+        raise TypeError(f"targets: {kind} expected dtype {dtype}, got {target.dtype}")
+    if weight is not None and weight.shape not in (output.shape[:1], output.shape[:-1]):
+        raise ValueError(f"sample_weight: expected shape {output.shape[:1]} or {output.shape[:-1]}, got {weight.shape}")
