@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from . import _validation as check
 
 __all__ = [
     "RECURRENT_ACTIVATIONS",
@@ -79,13 +80,7 @@ class SequenceGradients(NamedTuple):
 
 def activation_name(name: str, argument: str) -> str:
     """Return `name` if a recurrent cell knows that activation; `argument` names it in the error."""
-    if name in RECURRENT_ACTIVATIONS:
-        return name
-    if not isinstance(name, str):
-        raise TypeError(f"{argument}: expected a name out of {RECURRENT_ACTIVATIONS}, got {type(name).__name__}")
-    nearest = difflib.get_close_matches(name, RECURRENT_ACTIVATIONS, 1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    raise ValueError(f"{argument}: expected a name out of {RECURRENT_ACTIVATIONS}, got {name!r}{hint}")
+    return check.lookup(argument, name, dict(zip(RECURRENT_ACTIVATIONS, RECURRENT_ACTIVATIONS, strict=True)))
 
 
 def sequence_arguments(
@@ -185,7 +180,7 @@ def _floating(value: npt.ArrayLike, argument: str, dtype: np.dtype[Any] | None =
     except ValueError as error:
         raise ValueError(f"{argument}: expected a rectangular array of numbers, got {error}") from error
     given = array.dtype
-    if given == dtype or (dtype is None and given in (FLOAT32, FLOAT64)):
+    if given in (FLOAT32, FLOAT64) if dtype is None else given == dtype:
         return array
     if given.kind not in "fiub":
         raise TypeError(f"{argument}: expected real numbers, got dtype {given}")
