@@ -99,7 +99,7 @@ def train(
     return compilation.logs(state)
 
 
-def test(
+def evaluate(
     executor: Any,
     compilation: Compilation,
     samples: Samples,

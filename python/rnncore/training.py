@@ -582,7 +582,7 @@ class Trainer:
     ) -> Logs:
         order = np.arange(_first_rows(samples.rows, batch_size, steps))
         engine, compilation = self._ready(), self._compiled("evaluation")
-        return epoch.test(engine.trainer, compilation, samples, order, batch_size, hooks, bar)
+        return epoch.evaluate(engine.trainer, compilation, samples, order, batch_size, hooks, bar)
 
 
 def _result(logs: Logs, return_dict: bool) -> float | list[float] | Logs:
