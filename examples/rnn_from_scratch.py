@@ -30,13 +30,13 @@ def additions(count: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.floa
 def main() -> None:
     parser = argparse.ArgumentParser(description="Learn binary addition.")
     parser.add_argument("--quick", action="store_true", help="fewer epochs")
-    epochs = 40 if parser.parse_args().quick else 100
+    epochs = 100 if parser.parse_args().quick else 200
 
     set_random_seed(1)
     rng = np.random.default_rng(1)
     x, y = additions(1000, rng)
     model = RNNModel(n_input=2, n_hidden=16, n_output=1)
-    train(model, x, y, learning_rate=0.01, epochs=epochs)
+    train(model, x, y, learning_rate=0.03, epochs=epochs)
 
     x_new, y_new = additions(500, rng)
     right = (predict(model, x_new) > 0.5) == (y_new > 0.5)
