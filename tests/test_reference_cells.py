@@ -13,8 +13,8 @@ from tolerance import FINITE_DIFFERENCES, Array, assert_close, numerical_gradien
 from rnncore import reference
 from rnncore._sequence_arguments import RECURRENT_ACTIVATIONS, SequenceResult
 
-N, T, FEATURES, H = 4, 5, 3, 2
-LENGTHS = np.array([3, 0, 5, 1])
+N, T, FEATURES, H = 3, 4, 2, 2
+LENGTHS = np.array([2, 0, 4])
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def test_gradients(case: Case, reverse: bool, lengths: Array | None) -> None:
     dstate = tuple(rng.normal(size=(N, H)) for _ in range(case.states))
     options = {**case.options, "reverse": reverse, "lengths": lengths}
     # a draw on which relu and hard_sigmoid stay clear of their kinks
-    check_gradients(case, case.draw(seed=28), options, doutput, dstate)
+    check_gradients(case, case.draw(seed=24), options, doutput, dstate)
 
 
 @each_default
