@@ -1,0 +1,354 @@
+// rnncore._core.Executor: arrays in, GIL off, engine, arrays out.
+#include <exception>
+#include <memory>
+#include <optional>
+
+#include "bindings/arrays.h"
+#include "bindings/description.h"
+#include "bindings/module.h"
+#include "engine/executor.h"
+
+namespace py = pybind11;
+
+namespace rnncore {
+namespace {
+
+// The arguments that train, test and predict share.
+struct EpochArguments {
+  py::list inputs;
+  py::object order;
+  int64_t batch_size;
+  py::object lengths, on_batch;
+  bool every_batch;
+};
+
+// What train and test have beside.
+struct MeasuredArguments {
+  py::list targets;
+  py::object state, sample_weight;
+};
+
+class BoundExecutor {
+ public:
+  virtual ~BoundExecutor() = default;
+  virtual const char* isa() const = 0;
+  virtual py::list forward(const py::list& inputs, const py::object& lengths, bool training, const py::int_& seed,
+                           int64_t step) = 0;
+  virtual py::list backward(const py::list& output_gradients) = 0;
+  virtual void configure(const py::object& training, const py::object& slots) = 0;
+  virtual void apply_gradients(double learning_rate, int64_t step) = 0;
+  virtual int64_t train(const EpochArguments& arguments, const MeasuredArguments& measured,
+                        const py::object& learning_rate, int64_t step, const py::int_& seed) = 0;
+  virtual int64_t test(const EpochArguments& arguments, const MeasuredArguments& measured) = 0;
+  virtual int64_t predict(const EpochArguments& arguments, const py::list& outputs) = 0;
+};
+
+uint64_t read_seed(const py::int_& seed) { return PyLong_AsUnsignedLongLongMask(seed.ptr()); }
+
+// Asks Python, from the thread that made the call, whether to stop; keeps what it raises for later.
+class PythonPoll {
+ public:
+  explicit PythonPoll(py::object on_batch) : on_batch_(std::move(on_batch)) {}
+
+  static bool call(void* self, int64_t batches) { return static_cast<PythonPoll*>(self)->ask(batches); }
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  bool ask(int64_t batches) {
+    const py::gil_scoped_acquire gil;
+    try {
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      if (on_batch_.is_none()) return false;
+      const int truth = PyObject_IsTrue(on_batch_(batches).ptr());
+      if (truth < 0) throw py::error_already_set();
+      return truth != 0;
+    } catch (...) {
+      error_ = std::current_exception();
+      return true;
+    }
+  }
+
+  py::object on_batch_;
+  std::exception_ptr error_;
+};
+
+template <class T>
+class TypedExecutor final : public BoundExecutor {
+ public:
+  TypedExecutor(const py::object& program, const py::object& parameters, const py::object& gradients,
+                const Kernels& kernels)
+      : parameters_(expect_writable<T>(parameters, "parameters")),
+        gradients_(expect_writable<T>(gradients, "gradients")),
+        slots_(py::none()),
+        engine_(read_program(program), parameters_.mutable_data(), gradients_.mutable_data(), parameters_.size(),
+                kernels) {
+    expect_shape(shape_of(parameters_), {parameters_.size()}, "parameters");
+    expect_shape(shape_of(gradients_), {parameters_.size()}, "gradients");
+  }
+
+  const char* isa() const override { return engine_.kernels().name; }
+
+  py::list forward(const py::list& inputs, const py::object& lengths, bool training, const py::int_& seed,
+                   int64_t step) override {
+    Samples samples;
+    const int64_t count = read_inputs(inputs, lengths, samples);
+    py::list outputs;
+    std::vector<T*> pointers;
+    for (const Tensor& tensor : engine_.output_shapes(samples.inputs)) {
+      NumpyArray<T> array(tensor.shape);
+      pointers.push_back(array.mutable_data());
+      outputs.append(array);
+    }
+    const uint64_t bits = read_seed(seed);
+    const py::gil_scoped_release nogil;
+    engine_.forward(samples, count, training, bits, static_cast<uint32_t>(step), pointers);
+    return outputs;
+  }
+
+  py::list backward(const py::list& output_gradients) override {
+    const std::vector<Tensor>* shapes = engine_.pending_inputs();
+    if (!shapes) throw py::value_error("backward: expected a forward pass with training=True before it");
+    const Program& program = engine_.program();
+    if (output_gradients.size() != program.outputs.size())
+      throw py::value_error("output_gradients: expected " + std::to_string(program.outputs.size()) +
+                            " array(s) or None, got " + std::to_string(output_gradients.size()));
+    const std::vector<Tensor> expected = infer_shapes(program, *shapes);
+    std::vector<const T*> from;
+    for (size_t i = 0; i < output_gradients.size(); ++i) {
+      const std::string name = "output_gradients[" + std::to_string(i) + "]";
+      if (output_gradients[i].is_none()) {
+        from.push_back(nullptr);
+        continue;
+      }
+      const auto array = expect_array<T>(output_gradients[i], name);
+      expect_shape(shape_of(array), expected[static_cast<size_t>(program.outputs[i])].shape, name);
+      from.push_back(array.data());
+    }
+    py::list gradients;
+    std::vector<T*> to;
+    for (const Tensor& tensor : *shapes) {
+      if (tensor.integer) {
+        gradients.append(py::none());
+        to.push_back(nullptr);
+        continue;
+      }
+      NumpyArray<T> array(tensor.shape);
+      to.push_back(array.mutable_data());
+      gradients.append(array);
+    }
+    const py::gil_scoped_release nogil;
+    engine_.backward(from, to);
+    return gradients;
+  }
+
+  void configure(const py::object& training, const py::object& slots) override {
+    Training description = read_training(training);
+    T* data = nullptr;
+    py::object kept = py::none();
+    if (!description.optimizer.kind.empty()) {
+      auto array = expect_writable<T>(slots, "slots");
+      expect_shape(shape_of(array), {slot_count(description.optimizer), parameters_.size()}, "slots");
+      data = array.mutable_data();
+      kept = array;
+    }
+    {
+      const py::gil_scoped_release nogil;
+      engine_.configure(std::move(description), data);
+    }
+    slots_ = kept;
+  }
+
+  void apply_gradients(double learning_rate, int64_t step) override {
+    const py::gil_scoped_release nogil;
+    engine_.apply_gradients(learning_rate, step);
+  }
+
+  int64_t train(const EpochArguments& arguments, const MeasuredArguments& measured, const py::object& learning_rate,
+                int64_t step, const py::int_& seed) override {
+    Epoch epoch = read_epoch(arguments, Mode::training);
+    read_measured(measured, epoch);
+    const auto rates = expect_array<double>(learning_rate, "learning_rate");
+    expect_shape(shape_of(rates), {epoch.batches()}, "learning_rate");
+    epoch.learning_rates = rates.data();
+    epoch.step = step;
+    epoch.seed = read_seed(seed);
+    return run(epoch, arguments);
+  }
+
+  int64_t test(const EpochArguments& arguments, const MeasuredArguments& measured) override {
+    Epoch epoch = read_epoch(arguments, Mode::evaluation);
+    read_measured(measured, epoch);
+    return run(epoch, arguments);
+  }
+
+  int64_t predict(const EpochArguments& arguments, const py::list& outputs) override {
+    Epoch epoch = read_epoch(arguments, Mode::inference);
+    const std::vector<Tensor> shapes = engine_.output_shapes(epoch.samples.inputs);
+    if (outputs.size() != shapes.size())
+      throw py::value_error("outputs: expected " + std::to_string(shapes.size()) + " array(s), got " +
+                            std::to_string(outputs.size()));
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      const std::string name = "outputs[" + std::to_string(i) + "]";
+      auto array = expect_writable<T>(outputs[i], name);
+      Shape expected = shapes[i].shape;
+      expected[0] = epoch.order.count;
+      expect_shape(shape_of(array), expected, name);
+      epoch.outputs.push_back(array.mutable_data());
+    }
+    return run(epoch, arguments);
+  }
+
+ private:
+  // Views of the inputs; returns the number of samples.
+  int64_t read_inputs(const py::list& inputs, const py::object& lengths, Samples& samples) const {
+    const Program& program = engine_.program();
+    if (inputs.size() != program.inputs.size())
+      throw py::value_error("inputs: expected " + std::to_string(program.inputs.size()) + " array(s), got " +
+                            std::to_string(inputs.size()));
+    int64_t count = kUnknown;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const Value& value = program.values[static_cast<size_t>(program.inputs[i])];
+      const std::string name = "inputs[" + std::to_string(i) + "]";
+      samples.inputs.push_back(read_array(inputs[i], name, value.integer));
+      Shape expected = value.shape;
+      if (!expected.empty()) expected[0] = count;
+      expect_shape(samples.inputs.back().shape, expected, name);
+      count = samples.inputs.back().shape[0];
+    }
+    if (!lengths.is_none()) {
+      const auto array = expect_array<int32_t>(lengths, "lengths");
+      expect_shape(shape_of(array), {count}, "lengths");
+      samples.lengths = array.data();
+    }
+    return count;
+  }
+
+  Array read_array(py::handle value, const std::string& name, bool integer) const {
+    if (integer) {
+      const auto array = expect_array<int32_t>(value, name);
+      return {array.data(), shape_of(array), true};
+    }
+    const auto array = expect_array<T>(value, name);
+    return {array.data(), shape_of(array), false};
+  }
+
+  Epoch read_epoch(const EpochArguments& arguments, Mode mode) const {
+    Epoch epoch{};
+    epoch.mode = mode;
+    epoch.sample_count = read_inputs(arguments.inputs, arguments.lengths, epoch.samples);
+    const auto order = expect_array<int64_t>(arguments.order, "order");
+    expect_shape(shape_of(order), {kUnknown}, "order");
+    epoch.order = {order.data(), order.size()};
+    if (arguments.batch_size < 1)
+      throw py::value_error("batch_size: expected at least 1, got " + std::to_string(arguments.batch_size));
+    epoch.batch_size = arguments.batch_size;
+    return epoch;
+  }
+
+  void read_measured(const MeasuredArguments& measured, Epoch& epoch) const {
+    const Training* training = engine_.training();
+    if (!training) throw py::value_error("executor: expected a call of configure before training or testing");
+    for (size_t i = 0; i < measured.targets.size(); ++i) {
+      const py::handle target = measured.targets[i];
+      const bool labels = py::isinstance<py::array_t<int32_t>>(target);
+      epoch.samples.targets.push_back(
+          target.is_none() ? Array{} : read_array(target, "targets[" + std::to_string(i) + "]", labels));
+    }
+    if (!measured.sample_weight.is_none())
+      for (py::handle weight : measured.sample_weight)
+        epoch.samples.weights.push_back(
+            weight.is_none()
+                ? Array{}
+                : read_array(weight, "sample_weight[" + std::to_string(epoch.samples.weights.size()) + "]", false));
+    auto state = expect_writable<double>(measured.state, "state");
+    expect_shape(shape_of(state), {state_size(*training)}, "state");
+    epoch.state = state.mutable_data();
+  }
+
+  int64_t run(Epoch& epoch, const EpochArguments& arguments) {
+    PythonPoll poll(arguments.on_batch);
+    epoch.poll = {PythonPoll::call, &poll, arguments.every_batch && !arguments.on_batch.is_none()};
+    int64_t done = 0;
+    {
+      const py::gil_scoped_release nogil;
+      done = engine_.run(epoch);
+    }
+    poll.rethrow();
+    return done;
+  }
+
+  NumpyArray<T> parameters_, gradients_;
+  py::object slots_;
+  Executor<T> engine_;
+};
+
+std::unique_ptr<BoundExecutor> make_executor(const py::object& program, const py::object& parameters,
+                                             const py::object& gradients, const std::optional<std::string>& isa) {
+  const Kernels* kernels = isa ? find_kernels(isa->c_str()) : &rnncore::kernels();
+  if (!kernels) throw py::value_error("isa: '" + *isa + "' is not among the levels of this build and processor");
+  if (py::isinstance<py::array_t<float>>(parameters))
+    return std::make_unique<TypedExecutor<float>>(program, parameters, gradients, *kernels);
+  return std::make_unique<TypedExecutor<double>>(program, parameters, gradients, *kernels);
+}
+
+}  // namespace
+
+void bind_executor(py::module_& m) {
+  py::register_local_exception_translator([](std::exception_ptr error) {
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (const WrongType& wrong) {
+      py::set_error(PyExc_TypeError, wrong.what());
+    }
+  });
+
+  py::class_<BoundExecutor> executor(m, "Executor", "Runs a Program; interchangeable with rnncore.reference.Executor.");
+  executor.attr("backend") = "compiled";
+  executor
+      .def(py::init(&make_executor), py::arg("program"), py::arg("parameters"), py::arg("gradients"),
+           py::arg("isa") = py::none())
+      .def_property_readonly("isa", &BoundExecutor::isa, "The instruction set level in use.")
+      .def("forward", &BoundExecutor::forward, py::arg("inputs"), py::arg("lengths") = py::none(), py::kw_only(),
+           py::arg("training") = false, py::arg("seed") = 0, py::arg("step") = 0)
+      .def("backward", &BoundExecutor::backward, py::arg("output_gradients"))
+      .def("configure", &BoundExecutor::configure, py::arg("training"), py::arg("slots"))
+      .def("apply_gradients", &BoundExecutor::apply_gradients, py::arg("learning_rate"), py::arg("step"))
+      .def(
+          "train",
+          [](BoundExecutor& self, py::list inputs, py::list targets, py::object order, int64_t batch_size,
+             const py::object& learning_rate, int64_t step, const py::int_& seed, py::object state,
+             py::object sample_weight, py::object lengths, py::object on_batch, bool every_batch) {
+            return self.train(
+                {std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch), every_batch},
+                {std::move(targets), std::move(state), std::move(sample_weight)}, learning_rate, step, seed);
+          },
+          py::arg("inputs"), py::arg("targets"), py::arg("order"), py::kw_only(), py::arg("batch_size"),
+          py::arg("learning_rate"), py::arg("step"), py::arg("seed"), py::arg("state"),
+          py::arg("sample_weight") = py::none(), py::arg("lengths") = py::none(), py::arg("on_batch") = py::none(),
+          py::arg("every_batch") = false)
+      .def(
+          "test",
+          [](BoundExecutor& self, py::list inputs, py::list targets, py::object order, int64_t batch_size,
+             py::object state, py::object sample_weight, py::object lengths, py::object on_batch, bool every_batch) {
+            return self.test(
+                {std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch), every_batch},
+                {std::move(targets), std::move(state), std::move(sample_weight)});
+          },
+          py::arg("inputs"), py::arg("targets"), py::arg("order"), py::kw_only(), py::arg("batch_size"),
+          py::arg("state"), py::arg("sample_weight") = py::none(), py::arg("lengths") = py::none(),
+          py::arg("on_batch") = py::none(), py::arg("every_batch") = false)
+      .def(
+          "predict",
+          [](BoundExecutor& self, py::list inputs, py::object order, int64_t batch_size, const py::list& outputs,
+             py::object lengths, py::object on_batch, bool every_batch) {
+            return self.predict(
+                {std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch), every_batch},
+                outputs);
+          },
+          py::arg("inputs"), py::arg("order"), py::kw_only(), py::arg("batch_size"), py::arg("outputs"),
+          py::arg("lengths") = py::none(), py::arg("on_batch") = py::none(), py::arg("every_batch") = false);
+}
+
+}  // namespace rnncore

@@ -1,0 +1,110 @@
+// y = activation(x·kernel + bias) and its gradients.
+#pragma once
+
+#include "core/activations.h"
+#include "core/gemm.h"
+
+namespace rnncore {
+namespace {
+
+// Rows of a tile one vector wide.
+constexpr int kNarrowRows = 8;
+
+// Each thread's workspace holds what `product` or one panel of `narrow_product` takes.
+template <class T>
+int64_t dense_workspace(int threads) {
+  return threads * product_workspace<T>();
+}
+
+template <class T, int Rows, class F>
+RNNCORE_INLINE void narrow_tile(const Product<T>& p, int64_t row, int64_t k0, int64_t depth, const T* panel, F f) {
+  Vec<T> acc[Rows][1];
+  T* c = p.c + row * p.c_row;
+  const Vec<T> bias = p.bias ? load_partial(p.bias, p.n) : Vec<T>{};
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) acc[r][0] = k0 > 0 ? load_partial(c + r * p.c_row, p.n) : bias;
+  tile_accumulate<T, Rows, 1>(depth, p.a + row * p.a_row + k0 * p.a_k, p.a_row, p.a_k, panel, W<T>, acc);
+  const bool last = k0 + depth == p.k;
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) store_partial(c + r * p.c_row, last ? f.template value<T>(acc[r][0]) : acc[r][0], p.n);
+}
+
+// f(A·B + bias) for a B of at most one vector's columns, where `product` would mostly multiply padding.
+template <class T, class F>
+RNNCORE_INLINE void narrow_product(const Product<T>& p, const Team& team, T* workspace, F f) {
+  const Range rows = team_range(p.m, team, kNarrowRows);
+  if (rows.begin >= rows.end) return;
+  for (int64_t k0 = 0; k0 == 0 || k0 < p.k; k0 += kDepthBlock) {
+    const int64_t depth = p.k - k0 < kDepthBlock ? p.k - k0 : kDepthBlock;
+    for (int64_t k = 0; k < depth; ++k) {
+      Vec<T> b{};
+      for (int64_t j = 0; j < p.n; ++j) b[j] = p.b[(k0 + k) * p.b_k + j * p.b_column];
+      store(workspace + k * W<T>, b);
+    }
+    int64_t i = rows.begin;
+    for (; i + kNarrowRows <= rows.end; i += kNarrowRows) narrow_tile<T, kNarrowRows>(p, i, k0, depth, workspace, f);
+    for (; i < rows.end; ++i) narrow_tile<T, 1>(p, i, k0, depth, workspace, f);
+  }
+}
+
+template <class T>
+RNNCORE_INLINE void any_product(const Product<T>& p, const Team& team, T* workspace) {
+  if (p.n <= W<T>)
+    narrow_product(p, team, workspace, Linear{});
+  else
+    product(p, team, workspace);
+}
+
+template <class T>
+void dense_forward(const DenseForward<T>& d, const Team& team) {
+  T* workspace = d.workspace + team.thread * product_workspace<T>();
+  const int64_t I = d.inputs, U = d.units;
+  const Product<T> p{d.rows, U, I, d.x, I, 1, d.kernel, U, 1, d.y, U, d.bias, false};
+  if (U <= W<T>) {
+    with_activation(d.activation, [&](auto f) { narrow_product(p, team, workspace, f); });
+    return;
+  }
+  product(p, team, workspace);
+  if (d.activation == Activation::linear) return;
+  team_barrier(team);
+  activate(d.activation, d.rows * U, d.y, d.y, team);
+}
+
+// sum[j] = Σ_r z[r][j], each column one chain over the rows
+template <class T>
+RNNCORE_INLINE void column_sums(int64_t rows, int64_t columns, const T* z, T* sum, const Team& team) {
+  const Range range = team_range(columns, team, W<T>);
+  for (int64_t j = range.begin; j < range.end; j += W<T>) {
+    const int64_t left = columns - j;
+    Vec<T> acc{};
+    if (left >= W<T>)
+      for (int64_t r = 0; r < rows; ++r) acc += load(z + r * columns + j);
+    else
+      for (int64_t lane = 0; lane < left; ++lane) {
+        T s = 0;
+        for (int64_t r = 0; r < rows; ++r) s += z[r * columns + j + lane];
+        acc[lane] = s;
+      }
+    store_partial(sum + j, acc, left);
+  }
+}
+
+// z = x·kernel + bias, y = activation(z)
+template <class T>
+void dense_backward(const DenseBackward<T>& d, const Team& team) {
+  const DenseForward<T>& f = d.forward;
+  T* workspace = f.workspace + team.thread * product_workspace<T>();
+  const int64_t N = f.rows, I = f.inputs, U = f.units;
+  const T* dz = d.dy;
+  if (f.activation != Activation::linear) {
+    activate_backward(f.activation, N * U, f.y, d.dy, d.dz, team);
+    team_barrier(team);
+    dz = d.dz;
+  }
+  if (d.dbias) column_sums(N, U, dz, d.dbias, team);
+  if (d.dkernel) any_product(Product<T>{I, U, N, f.x, 1, I, dz, U, 1, d.dkernel, U, nullptr, false}, team, workspace);
+  if (d.dx) any_product(Product<T>{N, I, U, dz, U, 1, f.kernel, 1, U, d.dx, I, nullptr, false}, team, workspace);
+}
+
+}  // namespace
+}  // namespace rnncore

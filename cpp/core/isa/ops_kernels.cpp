@@ -1,0 +1,39 @@
+// The op kernels in float and double, at the level this file is compiled for.
+#include "core/dense.h"
+#include "core/dropout.h"
+#include "core/embedding.h"
+#include "core/level.h"
+#include "core/losses.h"
+#include "core/optimizers.h"
+#include "core/softmax.h"
+
+namespace rnncore {
+namespace {
+
+template <class T>
+constexpr OpKernels<T> op_table{
+    .dense_workspace = dense_workspace<T>,
+    .dense_forward = dense_forward<T>,
+    .dense_backward = dense_backward<T>,
+    .activate = activate<T>,
+    .activate_backward = activate_backward<T>,
+    .softmax = softmax<T>,
+    .softmax_backward = softmax_backward<T>,
+    .dropout = dropout<T>,
+    .embedding_forward = embedding_forward<T>,
+    .embedding_backward = embedding_backward<T>,
+    .loss = loss<T>,
+    .add = add<T>,
+    .update = update<T>,
+    .regularize = regularize<T>,
+    .norms = norms<T>,
+};
+
+}  // namespace
+
+extern const OpKernels<float> RNNCORE_LEVEL_NAME(ops_f32);
+const OpKernels<float> RNNCORE_LEVEL_NAME(ops_f32) = op_table<float>;
+extern const OpKernels<double> RNNCORE_LEVEL_NAME(ops_f64);
+const OpKernels<double> RNNCORE_LEVEL_NAME(ops_f64) = op_table<double>;
+
+}  // namespace rnncore

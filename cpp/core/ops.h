@@ -1,0 +1,129 @@
+// The contract of the op kernels other than the recurrent ones: plain structs, no code.
+//
+// Letters: `rows` are all positions of a batch (N, or T·N), I inputs, U units, C classes (last axis).
+// Each thread of the team calls a kernel with the same arguments. Results are there when every thread
+// has returned (a barrier of the caller's).
+#pragma once
+
+#include <cstdint>
+
+#include "core/sequence.h"
+#include "core/team.h"
+
+namespace rnncore {
+
+template <class T>
+struct DenseForward {
+  int64_t rows, inputs, units;
+  Activation activation;
+  const T* x;       // (rows, I)
+  const T* kernel;  // (I, U)
+  const T* bias;    // (U,) or null
+  T* y;             // (rows, U)
+  T* workspace;     // dense_workspace elements
+};
+
+template <class T>
+struct DenseBackward {
+  DenseForward<T> forward;  // as it was called; the workspace may be another
+  const T* dy;              // (rows, U)
+  T* dz;                    // (rows, U): dy through the activation; not used by a linear layer
+  T* dx;                    // (rows, I) or null
+  T* dkernel;               // (I, U) or null
+  T* dbias;                 // (U,) or null
+};
+
+// Element e of the batch-first array survives when its uniform number reaches `rate`.
+template <class T>
+struct Dropout {
+  int64_t samples, steps, width;  // stored as (steps, samples, width)
+  double rate;
+  const T* x;
+  T* y;
+};
+
+// Which random numbers: Philox-4x32-10, key = seed, counter = (element / 4, step, node).
+struct RandomStream {
+  uint64_t seed;
+  uint32_t step, node;
+};
+
+template <class T>
+struct Embedding {
+  int64_t rows, vocabulary, width;
+  const int32_t* ids;   // (rows,)
+  const T* embeddings;  // (V, D)
+  T* y;                 // (rows, D)
+  const T* dy;          // (rows, D)
+  T* dembeddings;       // (V, D), overwritten
+};
+
+enum class LossKind : int32_t {
+  mean_squared_error,
+  mean_absolute_error,
+  huber,
+  binary_crossentropy,
+  categorical_crossentropy,
+  sparse_categorical_crossentropy
+};
+
+// Sums over positions are taken in kReductionParts fixed parts, so that no number of threads changes them.
+constexpr int kReductionParts = 16;
+
+template <class T>
+struct LossArguments {
+  LossKind kind;
+  bool from_logits;
+  T label_smoothing, delta;
+  int64_t rows, classes;
+  const T* output;     // (rows, C)
+  const void* target;  // (rows, C) of T; sparse: (rows,) int32
+  const T* weight;     // (rows,) or null for ones
+  T scale;             // factor of the gradient
+  T* gradient;         // (rows, C) or null
+  double* sums;        // (kReductionParts, 2): sum of weight·loss, sum of weight
+};
+
+enum class UpdateRule : int32_t { sgd, rmsprop, adam };
+
+template <class T>
+struct Update {
+  UpdateRule rule;
+  bool nesterov, centered;
+  T rate;   // learning rate; for adam with the bias correction
+  T decay;  // weight decay times learning rate
+  T limit;  // largest absolute value of a gradient element
+  T momentum, rho, beta_1, beta_2, epsilon;
+  T* parameters;
+  const T* gradients;
+  T* slots[3];
+};
+
+template <class T>
+struct OpKernels {
+  int64_t (*dense_workspace)(int threads);
+  void (*dense_forward)(const DenseForward<T>&, const Team&);
+  void (*dense_backward)(const DenseBackward<T>&, const Team&);
+
+  // Elementwise; y is the result, also in backward. Arrays may be the same.
+  void (*activate)(Activation, int64_t size, const T* x, T* y, const Team&);
+  void (*activate_backward)(Activation, int64_t size, const T* y, const T* dy, T* dx, const Team&);
+  void (*softmax)(int64_t rows, int64_t classes, const T* x, T* y, const Team&);
+  void (*softmax_backward)(int64_t rows, int64_t classes, const T* y, const T* dy, T* dx, const Team&);
+
+  void (*dropout)(const Dropout<T>&, const RandomStream&, const Team&);
+  void (*embedding_forward)(const Embedding<T>&, const Team&);
+  void (*embedding_backward)(const Embedding<T>&, const Team&);
+  void (*loss)(const LossArguments<T>&, const Team&);
+
+  // y += x
+  void (*add)(int64_t size, const T* x, T* y, const Team&);
+  // Elements [begin, end) of the flat vector; gradients are multiplied by `scale` first.
+  void (*update)(const Update<T>&, T scale, int64_t begin, int64_t end);
+  // Gradient of l1·sum|w| + l2·sum w², added to g.
+  void (*regularize)(int64_t size, const T* w, T l1, T l2, T* g, const Team&);
+  // sums[0] = sum |x|, sums[1] = sum x², in a fixed order; one thread.
+  void (*norms)(int64_t size, const T* x, double sums[2]);
+};
+
+}  // namespace rnncore

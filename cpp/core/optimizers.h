@@ -1,0 +1,121 @@
+// Update rules, each one pass over the flat vectors: clipping and weight decay are folded in. Epsilon stands where
+// Keras puts it: inside the root for RMSprop, outside and not bias-corrected for Adam.
+#pragma once
+
+#include "core/ops.h"
+#include "core/simd.h"
+
+namespace rnncore {
+namespace {
+
+template <class T>
+RNNCORE_INLINE Vec<T> square_root(Vec<T> v) {
+  T lane[W<T>];
+  store(lane, v);
+  for (T& x : lane)
+    if constexpr (sizeof(T) == 4)
+      x = __builtin_sqrtf(x);
+    else
+      x = __builtin_sqrt(x);
+  return load(lane);
+}
+
+template <class T>
+struct Sgd {
+  static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
+    const Vec<T> step = u.rate * g;
+    if (u.momentum == 0) return -step;
+    const Vec<T> m = u.momentum * load_partial(u.slots[0] + i, left) - step;
+    store_partial(u.slots[0] + i, m, left);
+    return u.nesterov ? u.momentum * m - step : m;
+  }
+};
+
+template <class T>
+struct RmsProp {
+  static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
+    const Vec<T> velocity = u.rho * load_partial(u.slots[0] + i, left) + (1 - u.rho) * g * g;
+    store_partial(u.slots[0] + i, velocity, left);
+    Vec<T> variance = velocity + u.epsilon;
+    if (u.centered) {
+      const Vec<T> average = u.rho * load_partial(u.slots[2] + i, left) + (1 - u.rho) * g;
+      store_partial(u.slots[2] + i, average, left);
+      variance -= average * average;
+    }
+    Vec<T> step = u.rate * g / square_root<T>(variance);
+    if (u.momentum > 0) {
+      step += u.momentum * load_partial(u.slots[1] + i, left);
+      store_partial(u.slots[1] + i, step, left);
+    }
+    return -step;
+  }
+};
+
+template <class T>
+struct Adam {
+  static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
+    Vec<T> m = load_partial(u.slots[0] + i, left), v = load_partial(u.slots[1] + i, left);
+    m += (g - m) * (1 - u.beta_1);
+    v += (g * g - v) * (1 - u.beta_2);
+    store_partial(u.slots[0] + i, m, left);
+    store_partial(u.slots[1] + i, v, left);
+    return -u.rate * m / (square_root<T>(v) + u.epsilon);
+  }
+};
+
+template <class T, class Rule>
+RNNCORE_INLINE void update_range(const Update<T>& u, T scale, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; i += W<T>) {
+    const int64_t left = end - i;
+    Vec<T> g = load_partial(u.gradients + i, left) * scale;
+    g = g > u.limit ? broadcast<T>(u.limit) : g;  // NaN stays NaN
+    g = g < -u.limit ? broadcast<T>(-u.limit) : g;
+    Vec<T> w = load_partial(u.parameters + i, left);
+    w -= w * u.decay;
+    store_partial(u.parameters + i, w + Rule::move(u, g, i, left), left);
+  }
+}
+
+template <class T>
+void update(const Update<T>& u, T scale, int64_t begin, int64_t end) {
+  switch (u.rule) {
+    case UpdateRule::sgd: return update_range<T, Sgd<T>>(u, scale, begin, end);
+    case UpdateRule::rmsprop: return update_range<T, RmsProp<T>>(u, scale, begin, end);
+    case UpdateRule::adam: return update_range<T, Adam<T>>(u, scale, begin, end);
+  }
+}
+
+template <class T>
+void regularize(int64_t size, const T* w, T l1, T l2, T* g, const Team& team) {
+  const Range range = team_range(size, team, 256);
+  for (int64_t i = range.begin; i < range.end; ++i) g[i] += l1 * (T(w[i] > 0) - T(w[i] < 0)) + 2 * l2 * w[i];
+}
+
+template <class T>
+void norms(int64_t size, const T* x, double sums[2]) {
+  constexpr int lanes = 8;
+  double absolute[lanes] = {}, square[lanes] = {};
+  int64_t i = 0;
+  for (; i + lanes <= size; i += lanes)
+    for (int j = 0; j < lanes; ++j) {
+      const double v = static_cast<double>(x[i + j]);
+      absolute[j] += v < 0 ? -v : v;
+      square[j] += v * v;
+    }
+  for (int j = 0; i < size; ++i, ++j) {
+    const double v = static_cast<double>(x[i]);
+    absolute[j] += v < 0 ? -v : v;
+    square[j] += v * v;
+  }
+  sums[0] = sums[1] = 0;
+  for (int j = 0; j < lanes; ++j) sums[0] += absolute[j], sums[1] += square[j];
+}
+
+template <class T>
+void add(int64_t size, const T* x, T* y, const Team& team) {
+  const Range range = team_range(size, team, 256);
+  for (int64_t i = range.begin; i < range.end; ++i) y[i] += x[i];
+}
+
+}  // namespace
+}  // namespace rnncore

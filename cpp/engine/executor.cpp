@@ -1,0 +1,245 @@
+#include "engine/executor.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "engine/threads.h"
+
+namespace rnncore {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kPollInterval = std::chrono::milliseconds(50);
+
+// The batch sizes of an epoch are two: the usual one and that of the last batch. A few more plans serve
+// validation and prediction in between.
+constexpr size_t kPlans = 8;
+
+}  // namespace
+
+void check_program(const Program& program, int64_t parameter_count) {
+  const auto check_id = [](const std::string& what, int id, size_t count, bool optional) {
+    if (id < (optional ? kAbsent : 0) || id >= static_cast<int>(count))
+      throw std::invalid_argument("program: " + what + " " + std::to_string(id) + " does not exist");
+  };
+  for (const Parameter& p : program.parameters)
+    if (p.offset < 0 || p.size < 0 || p.offset + p.size > parameter_count)
+      throw std::invalid_argument("parameters: expected at least " + std::to_string(p.offset + p.size) +
+                                  " elements for " + p.name + ", got " + std::to_string(parameter_count));
+  const size_t values = program.values.size();
+  for (const Node& node : program.nodes) {
+    op_type(node.op);
+    for (int id : node.inputs) check_id("value", id, values, true);
+    for (int id : node.outputs) check_id("value", id, values, true);
+    for (int id : node.parameters) check_id("parameter", id, program.parameters.size(), true);
+  }
+  if (program.inputs.empty()) throw std::invalid_argument("program: expected at least one input");
+  for (int id : program.inputs) check_id("input value", id, values, false);
+  for (size_t i = 0; i < program.outputs.size(); ++i) {
+    check_id("output value", program.outputs[i], values, false);
+    if (std::count(program.outputs.begin(), program.outputs.end(), program.outputs[i]) > 1)
+      throw std::invalid_argument("program: value " + std::to_string(program.outputs[i]) + " is an output twice");
+  }
+  check_id("lengths value", program.lengths, values, true);
+}
+
+template <class T>
+Executor<T>::Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels)
+    : program_(std::move(program)), parameters_(parameters), gradients_(gradients), size_(size), kernels_(kernels) {
+  check_program(program_, size);
+}
+
+template <class T>
+void Executor<T>::configure(Training training, T* slots) {
+  const std::lock_guard lock(mutex_);
+  if (running_ > 0) throw std::invalid_argument("configure: not possible while the executor trains, tests or predicts");
+  check_training(training, program_);
+  std::unique_ptr<Optimizer<T>> optimizer;
+  if (!training.optimizer.kind.empty())
+    optimizer =
+        std::make_unique<Optimizer<T>>(training.optimizer, program_, kernels_, parameters_, gradients_, slots, size_);
+  training_ = std::move(training);
+  optimizer_ = std::move(optimizer);
+  configured_ = true;
+  plans_.remove_if([](const PlanPointer& p) { return p->shape().measures(); });
+}
+
+template <class T>
+std::vector<Tensor> Executor<T>::output_shapes(const std::vector<Array>& inputs) const {
+  std::vector<Tensor> tensors;
+  for (const Array& array : inputs) tensors.push_back({array.shape, array.integer});
+  const std::vector<Tensor> values = infer_shapes(program_, tensors);
+  std::vector<Tensor> outputs;
+  for (int id : program_.outputs) outputs.push_back(values[static_cast<size_t>(id)]);
+  return outputs;
+}
+
+template <class T>
+BatchShape Executor<T>::batch_shape(Mode mode, const Samples& samples, int64_t batch) const {
+  BatchShape shape{mode, {}, samples.lengths != nullptr && program_.lengths != kAbsent};
+  for (const Array& array : samples.inputs) {
+    shape.inputs.push_back({array.shape, array.integer});
+    shape.inputs.back().shape[0] = batch;
+  }
+  return shape;
+}
+
+template <class T>
+typename Executor<T>::PlanPointer Executor<T>::plan(const BatchShape& shape) {
+  const auto found =
+      std::find_if(plans_.begin(), plans_.end(), [&](const PlanPointer& p) { return p->shape() == shape; });
+  if (found != plans_.end()) {
+    plans_.splice(plans_.begin(), plans_, found);
+  } else {
+    plans_.push_front(std::make_shared<Plan<T>>(program_, training_, kernels_, shape));
+    if (plans_.size() > kPlans) plans_.pop_back();
+  }
+  return plans_.front();
+}
+
+template <class T>
+void Executor<T>::bind(Plan<T>& plan, int threads) {
+  const int64_t bytes = plan.reserve(threads);
+  plan.bind(arena_.reserve(bytes), parameters_, gradients_);
+}
+
+template <class T>
+void Executor<T>::check(const Plan<T>& plan, const Samples& samples, int64_t sample_count,
+                        const BatchRows& rows) const {
+  for (int64_t n = 0; rows.order && n < rows.count; ++n)
+    if (rows.order[n] < 0 || rows.order[n] >= sample_count)
+      throw std::invalid_argument("order: expected sample numbers from 0 to " + std::to_string(sample_count - 1) +
+                                  ", got " + std::to_string(rows.order[n]));
+  plan.check_ids(samples, rows);
+  if (const int64_t steps = plan.ragged_steps())
+    for (int64_t n = 0; n < rows.count; ++n)
+      if (const int32_t length = samples.lengths[rows.row(n)]; length < 0 || length > steps)
+        throw std::invalid_argument("lengths: expected values from 0 to " + std::to_string(steps) +
+                                    ", the time steps, got " + std::to_string(length));
+}
+
+template <class T>
+void Executor<T>::forward(const Samples& samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step,
+                          const std::vector<T*>& outputs) {
+  const std::lock_guard lock(mutex_);
+  pending_.reset();
+  const PlanPointer plan =
+      this->plan(batch_shape(training ? Mode::differentiation : Mode::inference, samples, sample_count));
+  const BatchRows rows{nullptr, sample_count};
+  check(*plan, samples, sample_count, rows);
+  const int threads = threads_for(plan->flops());
+  bind(*plan, threads);
+  if (sample_count > 0)
+    run_team(threads, [&](const Team& team) {
+      plan->load(samples, rows, team);
+      plan->forward(seed, step, team);
+      for (size_t i = 0; i < outputs.size(); ++i) plan->copy_output(i, outputs[i], team);
+    });
+  if (!training) return;
+  pending_ = plan;
+  pending_seed_ = seed, pending_step_ = step;
+}
+
+template <class T>
+void Executor<T>::backward(const std::vector<const T*>& output_gradients, const std::vector<T*>& input_gradients) {
+  const std::lock_guard lock(mutex_);
+  const PlanPointer plan = std::move(pending_);
+  pending_.reset();
+  if (!plan) throw std::invalid_argument("backward: expected a forward pass with training=True before it");
+  if (plan->samples() == 0) {
+    for (const Parameter& p : program_.parameters)
+      if (p.trainable) std::fill_n(gradients_ + p.offset, p.size, T(0));
+    return;
+  }
+  run_team(threads_for(plan->flops()), [&](const Team& team) {
+    plan->load_output_gradients(output_gradients, team);
+    plan->backward(pending_seed_, pending_step_, team);
+    for (size_t i = 0; i < input_gradients.size(); ++i)
+      if (input_gradients[i]) plan->copy_input_gradient(i, input_gradients[i], team);
+  });
+}
+
+template <class T>
+void Executor<T>::apply_gradients(double learning_rate, int64_t step) {
+  const std::lock_guard lock(mutex_);
+  if (!optimizer_) throw std::invalid_argument("apply_gradients: expected an optimizer in the training description");
+  run_team(threads_for(optimizer_->flops()), [&](const Team& team) { optimizer_->apply(learning_rate, step, team); });
+}
+
+template <class T>
+void Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team) {
+  const uint32_t step = static_cast<uint32_t>(epoch.step + batch);
+  plan.load(epoch.samples, rows, team);
+  plan.forward(epoch.seed, step, team);
+  if (epoch.mode == Mode::inference) {
+    for (size_t i = 0; i < epoch.outputs.size(); ++i) {
+      const int64_t size = plan.output_size(i) / plan.samples();
+      plan.copy_output(i, static_cast<T*>(epoch.outputs[i]) + batch * epoch.batch_size * size, team);
+    }
+    return;
+  }
+  plan.objective().evaluate(team);
+  team_barrier(team);
+  if (epoch.mode == Mode::training) {
+    plan.backward(epoch.seed, step, team);
+    plan.objective().regularize(team);
+    team_barrier(team);
+    optimizer_->apply(epoch.learning_rates[batch], epoch.step + batch, team);
+  }
+  if (team.thread == 0) plan.objective().accumulate(epoch.state);
+}
+
+template <class T>
+int64_t Executor<T>::run(const Epoch& epoch) {
+  const std::lock_guard lock(mutex_);
+  if (epoch.mode != Mode::inference && !configured_)
+    throw std::invalid_argument("executor: expected a call of configure before training or testing");
+  if (epoch.mode == Mode::training && !optimizer_)
+    throw std::invalid_argument("train: expected an optimizer in the training description");
+  const int64_t batches = epoch.batches();
+  if (batches == 0) return 0;
+  pending_.reset();
+
+  const int64_t last_size = epoch.order.count - (batches - 1) * epoch.batch_size;
+  const PlanPointer usual = plan(batch_shape(epoch.mode, epoch.samples, std::min(epoch.batch_size, epoch.order.count)));
+  const PlanPointer last = plan(batch_shape(epoch.mode, epoch.samples, last_size));
+  check(*usual, epoch.samples, epoch.sample_count, epoch.order);
+  if (epoch.mode != Mode::inference) usual->objective().check(epoch.samples, epoch.sample_count, epoch.order);
+  const int threads = threads_for(usual->flops());
+  arena_.reserve(std::max(usual->reserve(threads), last->reserve(threads)));
+
+  // Thread 0 writes these between barriers.
+  int64_t done = 0;
+  bool stop = false;
+  auto polled = Clock::now();
+  bind(*usual, threads);
+  bind(*last, threads);
+  ++running_;
+  run_team(threads, [&](const Team& team) {
+    for (int64_t batch = 0; batch < batches && !stop; ++batch) {
+      const BatchRows rows{epoch.order.order + batch * epoch.batch_size,
+                           batch + 1 < batches ? epoch.batch_size : last_size};
+      run_batch(batch + 1 < batches ? *usual : *last, epoch, batch, rows, team);
+      team_barrier(team);
+      if (team.thread == 0) {
+        done = batch + 1;
+        const auto now = Clock::now();
+        if (epoch.poll.every_batch || now - polled >= kPollInterval) {
+          polled = now;
+          stop = epoch.poll.call(epoch.poll.context, done);
+          // The call may have run others on this executor, for whom the arena grew.
+          bind(*usual, threads);
+          bind(*last, threads);
+        }
+      }
+      team_barrier(team);
+    }
+  });
+  --running_;
+  return done;
+}
+
+template class Executor<float>;
+template class Executor<double>;
+
+}  // namespace rnncore

@@ -1,0 +1,100 @@
+// Runs a Program: single passes for custom training loops, and whole epochs of batches in one parallel region.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <mutex>
+
+#include "engine/arena.h"
+#include "engine/optimizer.h"
+#include "engine/plan.h"
+
+namespace rnncore {
+
+// Asked after batches; true stops the call. Must not throw.
+struct Poll {
+  bool (*call)(void* context, int64_t batches_done);
+  void* context;
+  bool every_batch;  // else every 50 ms
+};
+
+// One train, test or predict call.
+struct Epoch {
+  Mode mode;
+  Samples samples;
+  int64_t sample_count;
+  BatchRows order;
+  int64_t batch_size;
+  const double* learning_rates = nullptr;  // one per batch, training only
+  int64_t step = 0;
+  uint64_t seed = 0;
+  double* state = nullptr;     // what losses and metrics add to
+  std::vector<void*> outputs;  // batch-first, inference only
+  Poll poll{};
+
+  int64_t batches() const { return (order.count + batch_size - 1) / batch_size; }
+};
+
+// Throws std::invalid_argument when ids or windows of the Program make no sense.
+void check_program(const Program& program, int64_t parameter_count);
+
+template <class T>
+class Executor {
+ public:
+  // The caller keeps the arrays (P,) alive and shares them.
+  Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels);
+
+  const Program& program() const { return program_; }
+  const Training* training() const { return configured_ ? &training_ : nullptr; }
+  const Kernels& kernels() const { return kernels_; }
+
+  // `slots`: (S, P), shared like the parameters. Not from within a call's poll.
+  void configure(Training training, T* slots);
+
+  // Shapes of the outputs for a batch or all samples; throws when the inputs do not fit.
+  std::vector<Tensor> output_shapes(const std::vector<Array>& inputs) const;
+
+  void forward(const Samples& samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step,
+               const std::vector<T*>& outputs);
+  // After a forward pass in training. Gradients are by output and input; null: zeros, not wanted.
+  void backward(const std::vector<const T*>& output_gradients, const std::vector<T*>& input_gradients);
+  // Shapes of the inputs of the forward pass that backward would go through; null when there is none.
+  const std::vector<Tensor>* pending_inputs() const { return pending_ ? &pending_->shape().inputs : nullptr; }
+
+  void apply_gradients(double learning_rate, int64_t step);
+
+  // Returns the number of batches done.
+  int64_t run(const Epoch& epoch);
+
+ private:
+  using PlanPointer = std::shared_ptr<Plan<T>>;
+
+  BatchShape batch_shape(Mode mode, const Samples& samples, int64_t batch) const;
+  PlanPointer plan(const BatchShape& shape);
+  void bind(Plan<T>& plan, int threads);
+  void check(const Plan<T>& plan, const Samples& samples, int64_t sample_count, const BatchRows& rows) const;
+  void run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team);
+
+  const Program program_;
+  T* const parameters_;
+  T* const gradients_;
+  const int64_t size_;
+  const Kernels& kernels_;
+  Training training_;
+  bool configured_ = false;
+  std::unique_ptr<Optimizer<T>> optimizer_;
+
+  Arena arena_;
+  std::list<PlanPointer> plans_;  // the last few, the most recent first
+  PlanPointer pending_;           // of a forward pass that backward may follow
+  uint64_t pending_seed_ = 0;
+  uint32_t pending_step_ = 0;
+  // One call at a time; a callback may call again from within.
+  std::recursive_mutex mutex_;
+  int running_ = 0;  // epochs
+};
+
+extern template class Executor<float>;
+extern template class Executor<double>;
+
+}  // namespace rnncore

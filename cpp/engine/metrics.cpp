@@ -1,0 +1,92 @@
+#include "engine/metrics.h"
+
+#include <algorithm>
+
+namespace rnncore {
+namespace {
+
+constexpr const char* kNames[] = {"binary_accuracy",
+                                  "categorical_accuracy",
+                                  "sparse_categorical_accuracy",
+                                  "top_k_categorical_accuracy",
+                                  "sparse_top_k_categorical_accuracy",
+                                  "confusion"};
+
+template <class T>
+double binary_accuracy(const MetricArguments<T>& m, const T* y, const T* t) {
+  int64_t right = 0;
+  for (int64_t c = 0; c < m.classes; ++c) right += t[c] == T(y[c] > m.thresholds[0]);
+  return static_cast<double>(right) / static_cast<double>(m.classes);
+}
+
+// The right class of a row.
+template <class T>
+int64_t label_of(const MetricArguments<T>& m, int64_t r) {
+  if (takes_labels(m.kind)) return static_cast<const int32_t*>(m.target)[r];
+  const T* t = static_cast<const T*>(m.target) + r * m.classes;
+  return std::max_element(t, t + m.classes) - t;
+}
+
+template <class T>
+double value_of(const MetricArguments<T>& m, int64_t r) {
+  const T* y = m.output + r * m.classes;
+  if (m.kind == MetricKind::binary_accuracy)
+    return binary_accuracy(m, y, static_cast<const T*>(m.target) + r * m.classes);
+  const int64_t label = label_of(m, r);
+  if (m.kind == MetricKind::categorical_accuracy || m.kind == MetricKind::sparse_categorical_accuracy)
+    return std::max_element(y, y + m.classes) - y == label;
+  // In the top k when fewer than k classes score higher.
+  return std::count_if(y, y + m.classes, [&](T other) { return other > y[label]; }) < m.k;
+}
+
+// True positives, false positives, false negatives, true negatives, each for all thresholds.
+template <class T>
+void count_confusion(const MetricArguments<T>& m, int64_t r, double weight, double* counts) {
+  const T* y = m.output + r * m.classes;
+  const T* t = static_cast<const T*>(m.target) + r * m.classes;
+  const int64_t K = m.threshold_count;
+  for (int64_t c = 0; c < m.classes; ++c) {
+    double* positive = counts + (t[c] > T(0.5) ? 0 : K);
+    double* negative = counts + (t[c] > T(0.5) ? 2 * K : 3 * K);
+    for (int64_t k = 0; k < K; ++k) (y[c] > m.thresholds[k] ? positive : negative)[k] += weight;
+  }
+}
+
+}  // namespace
+
+bool metric_kind(const std::string& name, MetricKind& kind) {
+  for (int i = 0; i < 6; ++i)
+    if (name == kNames[i]) {
+      kind = static_cast<MetricKind>(i);
+      return true;
+    }
+  return false;
+}
+
+bool takes_labels(MetricKind kind) {
+  return kind == MetricKind::sparse_categorical_accuracy || kind == MetricKind::sparse_top_k_categorical_accuracy;
+}
+
+template <class T>
+void measure(const MetricArguments<T>& m, const Team& team) {
+  const int64_t size = m.state_size();
+  for (int part = team.thread; part < kReductionParts; part += team.threads) {
+    double* sums = m.sums + part * size;
+    std::fill_n(sums, size, 0.0);
+    const Range rows = team_range(m.rows, part, kReductionParts, 8);
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      const double weight = m.weight ? static_cast<double>(m.weight[r]) : 1.0;
+      if (m.kind == MetricKind::confusion) {
+        count_confusion(m, r, weight, sums);
+      } else {
+        sums[0] += weight * value_of(m, r);
+        sums[1] += weight;
+      }
+    }
+  }
+}
+
+template void measure(const MetricArguments<float>&, const Team&);
+template void measure(const MetricArguments<double>&, const Team&);
+
+}  // namespace rnncore

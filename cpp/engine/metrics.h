@@ -1,0 +1,46 @@
+// Metrics that are not losses: what a batch adds to their sums, in fixed parts.
+#pragma once
+
+#include <string>
+
+#include "core/ops.h"
+
+namespace rnncore {
+
+enum class MetricKind {
+  binary_accuracy,
+  categorical_accuracy,
+  sparse_categorical_accuracy,
+  top_k_categorical_accuracy,
+  sparse_top_k_categorical_accuracy,
+  confusion
+};
+
+// False when there is no metric of that name.
+bool metric_kind(const std::string& name, MetricKind& kind);
+bool takes_labels(MetricKind kind);
+
+template <class T>
+struct MetricArguments {
+  MetricKind kind;
+  int64_t k;            // of the top-k accuracies
+  const T* thresholds;  // of binary_accuracy (1) and confusion
+  int64_t threshold_count;
+  int64_t rows, classes;
+  const T* output;     // (rows, C)
+  const void* target;  // (rows, C) of T, or (rows,) labels
+  const T* weight;     // (rows,) or null for ones
+  double* sums;        // (kReductionParts, state size)
+
+  // total and weight, or the four counts for each threshold
+  int64_t state_size() const { return kind == MetricKind::confusion ? 4 * threshold_count : 2; }
+};
+
+// Each thread of the team calls it; sums are there after a barrier.
+template <class T>
+void measure(const MetricArguments<T>& m, const Team& team);
+
+extern template void measure(const MetricArguments<float>&, const Team&);
+extern template void measure(const MetricArguments<double>&, const Team&);
+
+}  // namespace rnncore

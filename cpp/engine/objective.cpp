@@ -1,0 +1,325 @@
+#include "engine/objective.h"
+
+#include <cmath>
+
+#include "engine/layout.h"
+
+namespace rnncore {
+namespace {
+
+constexpr const char* kLossNames[] = {
+    "mean_squared_error",  "mean_absolute_error",      "huber",
+    "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"};
+
+bool loss_kind(const std::string& name, LossKind& kind) {
+  for (int i = 0; i < 6; ++i)
+    if (name == kLossNames[i]) {
+      kind = static_cast<LossKind>(i);
+      return true;
+    }
+  return false;
+}
+
+[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
+
+template <class T>
+LossArguments<T> loss_arguments(LossKind kind, const Attributes& attributes, const Tensor& output) {
+  LossArguments<T> a{};
+  a.kind = kind;
+  a.from_logits = attributes.get("from_logits", false);
+  a.label_smoothing = static_cast<T>(attributes.get("label_smoothing", 0.0));
+  a.delta = static_cast<T>(attributes.get("delta", 1.0));
+  a.rows = output.rows();
+  a.classes = output.columns();
+  return a;
+}
+
+// Adds the parts (kReductionParts, size) to sums[0..size) in their order.
+void add_parts(const double* parts, int64_t size, double* sums) {
+  for (int part = 0; part < kReductionParts; ++part)
+    for (int64_t i = 0; i < size; ++i) sums[i] += parts[part * size + i];
+}
+
+}  // namespace
+
+void check_training(const Training& training, const Program& program) {
+  const auto check_output = [&](const std::string& kind, int output) {
+    if (output < 0 || output >= static_cast<int>(program.outputs.size()))
+      fail("training: '" + kind + "' is on output " + std::to_string(output) + ", the program has " +
+           std::to_string(program.outputs.size()));
+  };
+  LossKind loss;
+  MetricKind metric;
+  for (const auto& l : training.losses) {
+    if (!loss_kind(l.kind, loss)) fail("training: unknown loss '" + l.kind + "'");
+    check_output(l.kind, l.output);
+  }
+  for (const auto& m : training.metrics) {
+    if (!loss_kind(m.kind, loss) && !metric_kind(m.kind, metric)) fail("training: unknown metric '" + m.kind + "'");
+    check_output(m.kind, m.output);
+  }
+  for (const auto& r : training.regularizers)
+    if (r.parameter < 0 || r.parameter >= static_cast<int>(program.parameters.size()))
+      fail("training: a regularizer is on parameter " + std::to_string(r.parameter) + ", the program has " +
+           std::to_string(program.parameters.size()));
+}
+
+int64_t state_size(const Training& training) {
+  const size_t losses = training.losses.size();
+  int64_t size = static_cast<int64_t>(2 * (1 + (losses > 1 ? losses : 0)));
+  for (const auto& m : training.metrics)
+    size += m.kind == "confusion"
+                ? 4 * static_cast<int64_t>(m.attributes.get("thresholds", std::vector<double>{}).size())
+                : 2;
+  return size;
+}
+
+template <class T>
+Objective<T>::Objective(const Training& training, const Program& program, const std::vector<Tensor>& outputs,
+                        const Kernels& kernels)
+    : kernels_(op_kernels<T>(kernels)), outputs_(outputs), targets_(outputs.size()), samples_(outputs[0].samples()) {
+  make_losses(training);
+  make_metrics(training);
+  for (const auto& r : training.regularizers) {
+    const Parameter& p = program.parameters[static_cast<size_t>(r.parameter)];
+    penalties_.push_back({r.l1, r.l2, p.trainable, p.offset, p.size, take(2 * kReductionParts * 8), nullptr});
+  }
+  for (Target& target : targets_)
+    if (target.wanted) target.offset = take(target.tensor.size() * static_cast<int64_t>(sizeof(T)));
+}
+
+template <class T>
+int64_t Objective<T>::take(int64_t bytes) {
+  const int64_t offset = bytes_;
+  bytes_ += (bytes + kLine - 1) / kLine * kLine;
+  return offset;
+}
+
+template <class T>
+void Objective<T>::want_target(size_t output, bool labels, const std::string& kind) {
+  Target& target = targets_[output];
+  if (target.wanted && target.tensor.integer != labels)
+    fail("training: '" + kind + "' takes " + (labels ? "class labels" : "values") +
+         ", but something else on the same output takes " + (labels ? "values" : "class labels"));
+  target.wanted = true;
+  target.tensor = outputs_[output];
+  target.tensor.integer = labels;
+  if (labels) target.tensor.shape.pop_back();
+  target.classes = outputs_[output].columns();
+}
+
+template <class T>
+void Objective<T>::make_losses(const Training& training) {
+  std::vector<bool> written(outputs_.size());
+  for (const auto& description : training.losses) {
+    Loss loss;
+    loss.output = static_cast<size_t>(description.output);
+    const Tensor& output = outputs_[loss.output];
+    LossKind kind{};
+    loss_kind(description.kind, kind);
+    loss.call = loss_arguments<T>(kind, description.attributes, output);
+    loss.call.scale = static_cast<T>(description.weight / static_cast<double>(output.rows()));
+    loss.weight = description.weight;
+    loss.adds = written[loss.output];
+    written[loss.output] = true;
+    want_target(loss.output, kind == LossKind::sparse_categorical_crossentropy, description.kind);
+    loss.weights_offset = take(output.rows() * static_cast<int64_t>(sizeof(T)));
+    loss.scratch_offset = loss.adds ? take(output.size() * static_cast<int64_t>(sizeof(T))) : 0;
+    loss.sums_offset = take(2 * kReductionParts * 8);
+    losses_.push_back(loss);
+  }
+}
+
+template <class T>
+void Objective<T>::make_metrics(const Training& training) {
+  for (const auto& description : training.metrics) {
+    Metric metric;
+    metric.output = static_cast<size_t>(description.output);
+    const Tensor& output = outputs_[metric.output];
+    const Attributes& attributes = description.attributes;
+    LossKind loss{};
+    metric.is_loss = loss_kind(description.kind, loss);
+    if (metric.is_loss) {
+      metric.loss = loss_arguments<T>(loss, attributes, output);
+      want_target(metric.output, loss == LossKind::sparse_categorical_crossentropy, description.kind);
+    } else {
+      MetricArguments<T>& m = metric.metric;
+      metric_kind(description.kind, m.kind);
+      m.k = attributes.get("k", int64_t{5});
+      m.rows = output.rows(), m.classes = output.columns();
+      for (double threshold : attributes.get("thresholds", std::vector<double>{attributes.get("threshold", 0.5)}))
+        metric.thresholds.push_back(static_cast<T>(threshold));
+      m.threshold_count = static_cast<int64_t>(metric.thresholds.size());
+      want_target(metric.output, takes_labels(m.kind), description.kind);
+    }
+    for (size_t i = 0; description.weighted && i < losses_.size(); ++i)
+      if (losses_[i].output == metric.output) metric.weights_of = static_cast<int>(i);
+    metric.sums_offset = take(metric.state_size() * kReductionParts * 8);
+    metrics_.push_back(metric);
+  }
+}
+
+template <class T>
+void Objective<T>::check(const Samples& samples, int64_t sample_count, const BatchRows& rows) const {
+  if (samples.targets.size() != targets_.size())
+    fail("targets: expected " + std::to_string(targets_.size()) + " array(s), got " +
+         std::to_string(samples.targets.size()));
+  for (size_t i = 0; i < targets_.size(); ++i) {
+    const Target& target = targets_[i];
+    const Array& array = samples.targets[i];
+    if (!target.wanted) continue;
+    const std::string name = "targets[" + std::to_string(i) + "]";
+    Shape expected = target.tensor.shape;
+    expected[0] = sample_count;
+    if (!array.data || array.shape != expected)
+      fail(name + ": expected shape " + to_string(expected) + ", got " +
+           (array.data ? to_string(array.shape) : "None"));
+    if (array.integer != target.tensor.integer)
+      throw WrongType(name + ": expected dtype " + (target.tensor.integer ? "int32" : "of the executor"));
+    if (!array.integer) continue;
+    const int64_t width = target.tensor.size() / samples_;
+    for (int64_t n = 0; n < rows.count; ++n)
+      for (int64_t j = 0; j < width; ++j) {
+        const int32_t label = static_cast<const int32_t*>(array.data)[rows.row(n) * width + j];
+        if (label < 0 || label >= target.classes)
+          fail(name + ": expected labels from 0 to " + std::to_string(target.classes - 1) + ", got " +
+               std::to_string(label));
+      }
+  }
+  if (!samples.weights.empty() && samples.weights.size() != losses_.size())
+    fail("sample_weight: expected one entry per loss (" + std::to_string(losses_.size()) + "), got " +
+         std::to_string(samples.weights.size()));
+  for (size_t i = 0; i < samples.weights.size(); ++i) {
+    const Array& array = samples.weights[i];
+    Shape expected = outputs_[losses_[i].output].shape;
+    expected.pop_back();
+    expected[0] = sample_count;
+    if (array.data && array.shape != expected && array.shape != Shape{sample_count})
+      fail("sample_weight[" + std::to_string(i) + "]: expected shape " + to_string({sample_count}) + " or " +
+           to_string(expected) + ", got " + to_string(array.shape));
+  }
+}
+
+template <class T>
+void Objective<T>::bind(std::byte* memory, const std::vector<const T*>& outputs,
+                        const std::vector<T*>& output_gradients, const T* parameters, T* gradients) {
+  parameters_ = parameters, gradients_ = gradients;
+  const auto sums = [&](int64_t offset) { return reinterpret_cast<double*>(memory + offset); };
+  for (Target& target : targets_) target.data = memory + target.offset;
+  for (Loss& loss : losses_) {
+    loss.weights = reinterpret_cast<T*>(memory + loss.weights_offset);
+    loss.total_gradient = output_gradients[loss.output];
+    loss.call.output = outputs[loss.output];
+    loss.call.target = targets_[loss.output].data;
+    loss.call.gradient =
+        loss.adds && loss.total_gradient ? reinterpret_cast<T*>(memory + loss.scratch_offset) : loss.total_gradient;
+    loss.call.sums = sums(loss.sums_offset);
+  }
+  for (Metric& metric : metrics_) {
+    metric.sums = sums(metric.sums_offset);
+    metric.loss.output = metric.metric.output = outputs[metric.output];
+    metric.loss.target = metric.metric.target = targets_[metric.output].data;
+    metric.loss.sums = metric.metric.sums = metric.sums;
+    metric.metric.thresholds = metric.thresholds.data();
+  }
+  for (Penalty& penalty : penalties_) penalty.sums = sums(penalty.sums_offset);
+}
+
+template <class T>
+void Objective<T>::load(const Samples& samples, const BatchRows& rows, const Team& team) {
+  for (size_t i = 0; i < targets_.size(); ++i) {
+    const Target& target = targets_[i];
+    if (!target.wanted) continue;
+    const int64_t steps = target.tensor.steps(), width = target.tensor.width();
+    if (target.tensor.integer)
+      gather(static_cast<const int32_t*>(samples.targets[i].data), static_cast<int32_t*>(target.data), steps, width,
+             rows, team);
+    else
+      gather(static_cast<const T*>(samples.targets[i].data), static_cast<T*>(target.data), steps, width, rows, team);
+  }
+  for (size_t i = 0; i < losses_.size(); ++i) {
+    const Loss& loss = losses_[i];
+    const Array* array = i < samples.weights.size() && samples.weights[i].data ? &samples.weights[i] : nullptr;
+    if (!array) continue;
+    const T* data = static_cast<const T*>(array->data);
+    const Tensor& output = outputs_[loss.output];
+    const int64_t steps = output.steps(), width = output.width() / output.columns();
+    if (array->shape.size() > 1) {
+      gather(data, loss.weights, steps, width, rows, team);
+      continue;
+    }
+    const Range mine = team_range(rows.count, team, 1);
+    for (int64_t t = 0; t < steps; ++t)
+      for (int64_t n = mine.begin; n < mine.end; ++n)
+        for (int64_t j = 0; j < width; ++j) loss.weights[(t * rows.count + n) * width + j] = data[rows.row(n)];
+  }
+  if (team.thread > 0) return;
+  // A weight that is absent in this call reads as ones.
+  for (size_t i = 0; i < losses_.size(); ++i)
+    losses_[i].call.weight = i < samples.weights.size() && samples.weights[i].data ? losses_[i].weights : nullptr;
+  for (Metric& metric : metrics_)
+    metric.loss.weight = metric.metric.weight =
+        metric.weights_of == kAbsent ? nullptr : losses_[static_cast<size_t>(metric.weights_of)].call.weight;
+}
+
+template <class T>
+void Objective<T>::evaluate(const Team& team) {
+  for (const Loss& loss : losses_) {
+    kernels_.loss(loss.call, team);
+    if (!loss.adds || !loss.call.gradient) continue;
+    team_barrier(team);
+    kernels_.add(outputs_[loss.output].size(), loss.call.gradient, loss.total_gradient, team);
+  }
+  for (const Metric& metric : metrics_) {
+    if (metric.is_loss)
+      kernels_.loss(metric.loss, team);
+    else
+      measure(metric.metric, team);
+  }
+  for (const Penalty& penalty : penalties_)
+    for (int part = team.thread; part < kReductionParts; part += team.threads) {
+      const Range range = team_range(penalty.size, part, kReductionParts, 8);
+      kernels_.norms(range.end - range.begin, parameters_ + penalty.offset + range.begin, penalty.sums + 2 * part);
+    }
+}
+
+template <class T>
+void Objective<T>::regularize(const Team& team) const {
+  for (const Penalty& p : penalties_)
+    if (p.trainable)
+      kernels_.regularize(p.size, parameters_ + p.offset, static_cast<T>(p.l1), static_cast<T>(p.l2),
+                          gradients_ + p.offset, team);
+}
+
+template <class T>
+void Objective<T>::accumulate(double* state) const {
+  const double samples = static_cast<double>(samples_);
+  double total = 0;
+  for (size_t i = 0; i < losses_.size(); ++i) {
+    double sums[2] = {0, 0};
+    add_parts(losses_[i].call.sums, 2, sums);
+    const double value = sums[0] / static_cast<double>(losses_[i].call.rows);
+    total += losses_[i].weight * value;
+    if (losses_.size() > 1) {
+      state[2 + 2 * i] += value * samples;
+      state[3 + 2 * i] += samples;
+    }
+  }
+  for (const Penalty& penalty : penalties_) {
+    double sums[2] = {0, 0};
+    add_parts(penalty.sums, 2, sums);
+    total += penalty.l1 * sums[0] + penalty.l2 * sums[1];
+  }
+  state[0] += total * samples;
+  state[1] += samples;
+  state += 2 + (losses_.size() > 1 ? 2 * losses_.size() : 0);
+  for (const Metric& metric : metrics_) {
+    add_parts(metric.sums, metric.state_size(), state);
+    state += metric.state_size();
+  }
+}
+
+template class Objective<float>;
+template class Objective<double>;
+
+}  // namespace rnncore

@@ -1,0 +1,100 @@
+// What a step minimises and measures: losses, metrics and regularizers for one shape of batch.
+#pragma once
+
+#include "core/kernels.h"
+#include "engine/copy.h"
+#include "engine/metrics.h"
+#include "engine/samples.h"
+
+namespace rnncore {
+
+// Throws std::invalid_argument when a kind is unknown or an output or parameter number out of range.
+void check_training(const Training& training, const Program& program);
+int64_t state_size(const Training& training);
+
+template <class T>
+class Objective {
+ public:
+  // `outputs`: the shapes of the Program's outputs.
+  Objective(const Training& training, const Program& program, const std::vector<Tensor>& outputs,
+            const Kernels& kernels);
+
+  // Throws std::invalid_argument when targets or weights do not fit; looks at the labels of the given rows.
+  void check(const Samples& samples, int64_t sample_count, const BatchRows& rows) const;
+
+  // Memory that stays alive during a step.
+  int64_t bytes() const { return bytes_; }
+  // Output gradients are null where not wanted.
+  void bind(std::byte* memory, const std::vector<const T*>& outputs, const std::vector<T*>& output_gradients,
+            const T* parameters, T* gradients);
+
+  // Every thread of the team calls these; results are there after a barrier of the caller's.
+  void load(const Samples& samples, const BatchRows& rows, const Team& team);
+  void evaluate(const Team& team);
+  void regularize(const Team& team) const;
+
+  // Adds losses and metrics of this batch to the caller's state; one thread.
+  void accumulate(double* state) const;
+
+ private:
+  // Targets of one output, stored as the output is.
+  struct Target {
+    Tensor tensor;
+    bool wanted = false;
+    int64_t classes = 0;
+    int64_t offset = 0;
+    void* data = nullptr;
+  };
+
+  struct Loss {
+    LossArguments<T> call{};
+    size_t output;
+    double weight;
+    bool adds;  // an earlier loss has written the gradient of this output
+    T* total_gradient = nullptr;
+    T* weights = nullptr;  // room for the sample weights
+    int64_t weights_offset = 0, scratch_offset = 0, sums_offset = 0;
+  };
+
+  struct Metric {
+    bool is_loss;
+    LossArguments<T> loss{};
+    MetricArguments<T> metric{};
+    std::vector<T> thresholds;
+    size_t output;
+    int weights_of = kAbsent;  // the loss whose sample weights it uses
+    int64_t sums_offset = 0;
+    double* sums = nullptr;
+
+    int64_t state_size() const { return is_loss ? 2 : metric.state_size(); }
+  };
+
+  struct Penalty {
+    double l1, l2;
+    bool trainable;
+    int64_t offset, size;
+    int64_t sums_offset = 0;
+    double* sums = nullptr;
+  };
+
+  void make_losses(const Training& training);
+  void make_metrics(const Training& training);
+  void want_target(size_t output, bool labels, const std::string& kind);
+  int64_t take(int64_t bytes);
+
+  const OpKernels<T>& kernels_;
+  const std::vector<Tensor> outputs_;
+  std::vector<Target> targets_;  // by output
+  std::vector<Loss> losses_;
+  std::vector<Metric> metrics_;
+  std::vector<Penalty> penalties_;
+  int64_t samples_;
+  int64_t bytes_ = 0;
+  const T* parameters_ = nullptr;
+  T* gradients_ = nullptr;
+};
+
+extern template class Objective<float>;
+extern template class Objective<double>;
+
+}  // namespace rnncore

@@ -1,0 +1,51 @@
+// The registry of ops. A new op is one file here and one row below.
+#include "engine/ops/registry.h"
+
+namespace rnncore {
+
+const OpType& op_type(const std::string& name) {
+  static const OpType types[] = {
+      dense_op(), simple_rnn_op(), lstm_op(), gru_op(), embedding_op(), activation_op(), dropout_op(), flatten_op(),
+  };
+  std::string known;
+  for (const OpType& type : types) {
+    if (name == type.name) return type;
+    known += (known.empty() ? "" : ", ") + std::string(type.name);
+  }
+  throw std::invalid_argument("program: unknown op '" + name + "'; known: " + known);
+}
+
+std::string to_string(const Shape& shape) {
+  std::string text = "(";
+  for (size_t i = 0; i < shape.size(); ++i)
+    text += (i ? ", " : "") + (shape[i] == kUnknown ? std::string("None") : std::to_string(shape[i]));
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+void fail(const Site& site, const std::string& message) {
+  throw std::invalid_argument(site.node.name + ": " + message);
+}
+
+const Tensor& expect_input(const Site& site, size_t slot, int64_t rank) {
+  if (!site.has_input(slot)) fail(site, site.node.op + " needs input number " + std::to_string(slot));
+  const Tensor& x = *site.inputs[slot];
+  if (rank > 0 ? x.rank() != rank : x.rank() < -rank)
+    fail(site, "expected an input of " + std::string(rank < 0 ? "at least " : "") +
+                   std::to_string(rank < 0 ? -rank : rank) + " axes, got shape " + to_string(x.shape));
+  return x;
+}
+
+void expect_shape(const Site& site, const char* name, const Shape& shape, const Shape& expected) {
+  if (shape != expected)
+    fail(site, std::string(name) + ": expected shape " + to_string(expected) + ", got " + to_string(shape));
+}
+
+Activation activation_of(const Site& site, const char* attribute, const char* otherwise) {
+  static const char* const names[] = {"linear", "relu", "sigmoid", "tanh", "hard_sigmoid"};
+  const std::string name = site.node.attributes.get(attribute, std::string(otherwise));
+  for (int i = 0; i < 5; ++i)
+    if (name == names[i]) return static_cast<Activation>(i);
+  fail(site, std::string(attribute) + ": unknown activation '" + name + "'");
+}
+
+}  // namespace rnncore

@@ -1,0 +1,24 @@
+// The ops there are, and checks they share.
+#pragma once
+
+#include "engine/op.h"
+
+namespace rnncore {
+
+OpType dense_op();
+OpType simple_rnn_op();
+OpType lstm_op();
+OpType gru_op();
+OpType embedding_op();
+OpType activation_op();
+OpType dropout_op();
+OpType flatten_op();
+
+// Errors name the node.
+[[noreturn]] void fail(const Site& site, const std::string& message);
+// The input of a slot, which must have `rank` axes, or at least −rank when that is negative.
+const Tensor& expect_input(const Site& site, size_t slot, int64_t rank);
+void expect_shape(const Site& site, const char* name, const Shape& shape, const Shape& expected);
+Activation activation_of(const Site& site, const char* attribute, const char* otherwise);
+
+}  // namespace rnncore

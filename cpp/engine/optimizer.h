@@ -1,0 +1,45 @@
+// Applies gradients: clipping, weight decay and the update rule, in one pass over the flat vectors.
+#pragma once
+
+#include "core/kernels.h"
+#include "engine/program.h"
+
+namespace rnncore {
+
+int slot_count(const OptimizerDescription& description);
+
+template <class T>
+class Optimizer {
+ public:
+  // `slots`: (S, P), `size`: P.
+  Optimizer(const OptimizerDescription& description, const Program& program, const Kernels& kernels, T* parameters,
+            const T* gradients, T* slots, int64_t size);
+
+  double flops() const { return 20.0 * static_cast<double>(size_); }
+
+  // Step number `step` (from 0). Every thread of the team calls it; results are there after a barrier.
+  void apply(double learning_rate, int64_t step, const Team& team);
+
+ private:
+  // A run of trainable parameters that share one clipping scale.
+  struct Window {
+    int64_t offset, size;
+    int64_t first_chunk;  // of its chunks among all
+  };
+
+  double scale(const Window& window) const;
+  double norm(int64_t first_chunk, int64_t chunks) const;
+
+  const OpKernels<T>& kernels_;
+  Update<T> update_{};
+  double weight_decay_, beta_1_, beta_2_;
+  double clip_norm_, global_clip_norm_;  // 0: none
+  std::vector<Window> windows_;
+  std::vector<double> sums_;  // of each chunk of each window: Σ|g|, Σ g²
+  int64_t size_ = 0;
+};
+
+extern template class Optimizer<float>;
+extern template class Optimizer<double>;
+
+}  // namespace rnncore

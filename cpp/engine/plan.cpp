@@ -1,0 +1,375 @@
+#include "engine/plan.h"
+
+#include <algorithm>
+
+namespace rnncore {
+namespace {
+
+Site make_site(const Program& program, size_t index, const std::vector<Tensor>& tensors) {
+  const Node& node = program.nodes[index];
+  Site site{node, static_cast<uint32_t>(index), false, false, {}, {}, {}, {}, {}};
+  const auto tensor = [&](int id) {
+    return id == kAbsent || id == program.lengths ? nullptr : &tensors[static_cast<size_t>(id)];
+  };
+  for (int id : node.inputs) site.inputs.push_back(tensor(id));
+  for (int id : node.outputs) site.outputs.push_back(tensor(id));
+  for (int id : node.parameters)
+    site.parameters.push_back(id == kAbsent ? nullptr : &program.parameters[static_cast<size_t>(id)]);
+  return site;
+}
+
+bool fits(const Shape& declared, const Shape& actual) {
+  if (declared.size() != actual.size()) return false;
+  for (size_t i = 0; i < declared.size(); ++i)
+    if (declared[i] != kUnknown && declared[i] != actual[i]) return false;
+  return true;
+}
+
+}  // namespace
+
+std::vector<Tensor> infer_shapes(const Program& program, const std::vector<Tensor>& inputs) {
+  std::vector<Tensor> tensors(program.values.size());
+  for (size_t i = 0; i < program.inputs.size(); ++i) tensors[static_cast<size_t>(program.inputs[i])] = inputs[i];
+  for (size_t i = 0; i < program.nodes.size(); ++i) {
+    const Site site = make_site(program, i, tensors);
+    const std::vector<Tensor> outputs = op_type(site.node.op).infer(site);
+    for (size_t slot = 0; slot < site.node.outputs.size(); ++slot) {
+      const int id = site.node.outputs[slot];
+      if (id == kAbsent) continue;
+      const Value& value = program.values[static_cast<size_t>(id)];
+      if (slot >= outputs.size() || !fits(value.shape, outputs[slot].shape))
+        throw std::invalid_argument(site.node.name + ": output " + value.name + " is declared " +
+                                    to_string(value.shape) +
+                                    (slot < outputs.size() ? ", the op makes " + to_string(outputs[slot].shape) : ""));
+      tensors[static_cast<size_t>(id)] = outputs[slot];
+    }
+  }
+  return tensors;
+}
+
+template <class T>
+Plan<T>::Plan(const Program& program, const Training& training, const Kernels& kernels, const BatchShape& shape)
+    : program_(program),
+      kernels_(op_kernels<T>(kernels)),
+      shape_(shape),
+      tensors_(infer_shapes(program, shape.inputs)) {
+  if (shape_.measures()) {
+    std::vector<Tensor> outputs;
+    for (int id : program.outputs) outputs.push_back(tensors_[static_cast<size_t>(id)]);
+    objective_.emplace(training, program, outputs, kernels);
+  }
+  for (size_t i = 0; i < program.nodes.size(); ++i) nodes_.emplace_back(make_site(program, i, tensors_));
+  plan_gradients(training);
+  make_ops(kernels);
+}
+
+// Which values and parameters get a gradient, and who writes it first.
+template <class T>
+void Plan<T>::plan_gradients(const Training& training) {
+  const size_t values = tensors_.size();
+  needs_gradient_.assign(values, false);
+  has_gradient_.assign(values, false);
+  first_gradient_.assign(values, end_position());
+  written_.assign(program_.parameters.size(), false);
+  for (PlannedNode& node : nodes_) {
+    node.site.input_gradients.assign(node.site.inputs.size(), false);
+    node.site.parameter_gradients.assign(node.site.parameters.size(), false);
+    node.input_additions.assign(node.site.inputs.size(), kAbsent);
+    node.parameter_additions.assign(node.site.parameters.size(), kAbsent);
+  }
+  if (!shape_.differentiates()) return;
+
+  if (shape_.mode == Mode::differentiation)
+    for (int id : program_.inputs) needs_gradient_[index(id)] = !tensors_[index(id)].integer;
+  for (PlannedNode& node : nodes_) {
+    bool needs = false;
+    for (size_t slot = 0; slot < node.site.parameters.size(); ++slot)
+      needs |= node.site.parameter_gradients[slot] =
+          node.site.has_parameter(slot) && node.site.parameters[slot]->trainable;
+    for (size_t slot = 0; slot < node.site.inputs.size(); ++slot)
+      needs |= node.site.input_gradients[slot] =
+          node.site.has_input(slot) && needs_gradient_[index(node.site.node.inputs[slot])];
+    for (int id : node.site.node.outputs)
+      if (id != kAbsent) needs_gradient_[index(id)] = needs;
+  }
+
+  const auto starts = [&](int id) {
+    if (!needs_gradient_[index(id)]) return;
+    has_gradient_[index(id)] = true;
+    first_gradient_[index(id)] = objective_position();
+  };
+  if (shape_.mode == Mode::differentiation)
+    for (int id : program_.outputs) starts(id);
+  else
+    for (const auto& loss : training.losses) starts(program_.outputs[static_cast<size_t>(loss.output)]);
+
+  for (size_t i = nodes_.size(); i-- > 0;) {
+    PlannedNode& node = nodes_[i];
+    for (int id : node.site.node.outputs) node.runs_backward |= id != kAbsent && has_gradient_[index(id)];
+    if (!node.runs_backward) continue;
+    for (size_t slot = 0; slot < node.site.inputs.size(); ++slot) {
+      if (!node.site.input_gradients[slot]) continue;
+      const size_t value = index(node.site.node.inputs[slot]);
+      if (has_gradient_[value])
+        node.input_additions[slot] =
+            add_block(bytes_of(tensors_[value].size()), backward_position(i), backward_position(i));
+      else
+        first_gradient_[value] = backward_position(i);
+      has_gradient_[value] = true;
+    }
+    for (size_t slot = 0; slot < node.site.parameters.size(); ++slot) {
+      if (!node.site.parameter_gradients[slot]) continue;
+      const size_t parameter = index(node.site.node.parameters[slot]);
+      if (written_[parameter])
+        node.parameter_additions[slot] =
+            add_block(bytes_of(program_.parameters[parameter].size), backward_position(i), backward_position(i));
+      written_[parameter] = true;
+    }
+  }
+}
+
+template <class T>
+void Plan<T>::make_ops(const Kernels& kernels) {
+  for (PlannedNode& node : nodes_) {
+    const Site& site = node.site;
+    node.site.training = shape_.differentiates();
+    node.site.ragged = shape_.ragged;
+    const bool used =
+        std::any_of(site.outputs.begin(), site.outputs.end(), [](const Tensor* t) { return t != nullptr; });
+    if (!used) continue;
+    node.op = op_type(site.node.op).template make<T>(site, kernels);
+    flops_ += node.op->flops() * (shape_.differentiates() ? 3 : 1);
+    if (!shape_.ragged ||
+        std::find(site.node.inputs.begin(), site.node.inputs.end(), program_.lengths) == site.node.inputs.end())
+      continue;
+    const int64_t steps = site.inputs[0]->steps();
+    ragged_steps_ = ragged_steps_ ? std::min(ragged_steps_, steps) : steps;
+    ragged_.steps = std::max(ragged_.steps, steps);
+  }
+  ragged_.samples = samples();
+}
+
+template <class T>
+int Plan<T>::add_block(int64_t bytes, int first, int last) {
+  blocks_.push_back({bytes, first, last});
+  return static_cast<int>(blocks_.size()) - 1;
+}
+
+template <class T>
+int64_t Plan<T>::reserve(int threads) {
+  if (threads <= threads_) return bytes_;
+  threads_ = threads;
+  memory_ = nullptr;
+  if (value_block_.empty()) add_value_blocks();
+  blocks_.resize(fixed_blocks_);
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    PlannedNode& node = nodes_[i];
+    if (!node.op) continue;
+    const Needs needs = node.op->needs(threads);
+    const int last = node.runs_backward ? backward_position(i) : position(i);
+    node.saved = add_block(bytes_of(needs.saved), position(i), last);
+    node.forward_workspace = add_block(bytes_of(needs.forward_workspace), position(i), position(i));
+    node.backward_workspace = add_block(node.runs_backward ? bytes_of(needs.backward_workspace) : 0, last, last);
+  }
+  return bytes_ = place(blocks_);
+}
+
+// Blocks whose sizes do not depend on the number of threads.
+template <class T>
+void Plan<T>::add_value_blocks() {
+  const size_t values = tensors_.size();
+  std::vector<int> first(values, 0), last(values, 0), last_gradient(values, end_position());
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    const PlannedNode& node = nodes_[i];
+    if (!node.op) continue;
+    const Needs needs = node.op->needs(1);
+    const auto extend = [&](int id, bool kept) {
+      last[index(id)] = std::max(last[index(id)], kept && node.runs_backward ? backward_position(i) : position(i));
+    };
+    for (size_t slot = 0; slot < node.site.inputs.size(); ++slot)
+      if (node.site.has_input(slot)) extend(node.site.node.inputs[slot], needs.keeps_inputs);
+    for (int id : node.site.node.outputs) {
+      if (id == kAbsent) continue;
+      first[index(id)] = position(i);
+      last_gradient[index(id)] = backward_position(i);
+      extend(id, needs.keeps_outputs);
+    }
+  }
+  for (int id : program_.outputs) last[index(id)] = std::max(last[index(id)], objective_position());
+
+  value_block_.assign(values, kAbsent);
+  gradient_block_.assign(values, kAbsent);
+  for (size_t value = 0; value < values; ++value) {
+    if (static_cast<int>(value) == program_.lengths) continue;
+    const Tensor& tensor = tensors_[value];
+    if (tensor.shape.empty()) continue;  // nobody makes it
+    const int64_t bytes =
+        tensor.integer ? tensor.size() * static_cast<int64_t>(sizeof(int32_t)) : bytes_of(tensor.size());
+    value_block_[value] = add_block(bytes, first[value], last[value]);
+    if (has_gradient_[value]) gradient_block_[value] = add_block(bytes, first_gradient_[value], last_gradient[value]);
+  }
+  if (shape_.ragged) {
+    const int64_t rows = samples() * static_cast<int64_t>(sizeof(int32_t));
+    ragged_block_[0] = add_block(rows, 0, end_position());
+    ragged_block_[1] = add_block(rows, 0, end_position());
+    ragged_block_[2] = add_block((ragged_.steps + 1) * static_cast<int64_t>(sizeof(int64_t)), 0, end_position());
+  }
+  if (objective_) objective_block_ = add_block(objective_->bytes(), 0, end_position());
+  fixed_blocks_ = blocks_.size();
+}
+
+template <class T>
+void Plan<T>::bind(std::byte* memory, T* parameters, T* gradients) {
+  if (memory == memory_) return;
+  memory_ = memory;
+  gradients_ = gradients;
+  ragged_.rows = at<int32_t>(ragged_block_[0]);
+  ragged_.lengths = at<int32_t>(ragged_block_[1]);
+  ragged_.offsets = at<int64_t>(ragged_block_[2]);
+  for (PlannedNode& node : nodes_)
+    if (node.op) node.op->bind(buffers_of(node, parameters));
+  if (!objective_) return;
+  std::vector<const T*> outputs;
+  std::vector<T*> output_gradients;
+  for (int id : program_.outputs) {
+    outputs.push_back(at<T>(value_block_[index(id)]));
+    output_gradients.push_back(at<T>(gradient_block_[index(id)]));
+  }
+  objective_->bind(at<std::byte>(objective_block_), outputs, output_gradients, parameters, gradients);
+}
+
+template <class T>
+Buffers<T> Plan<T>::buffers_of(PlannedNode& node, const T* parameters) {
+  const Site& site = node.site;
+  Buffers<T> b{};
+  node.additions.clear();
+  for (size_t slot = 0; slot < site.inputs.size(); ++slot) {
+    const size_t value = site.has_input(slot) ? index(site.node.inputs[slot]) : 0;
+    b.inputs.push_back(site.has_input(slot) ? at<std::byte>(value_block_[value]) : nullptr);
+    T* gradient = site.input_gradients[slot] && node.runs_backward ? at<T>(gradient_block_[value]) : nullptr;
+    if (const int block = node.input_additions[slot]; block != kAbsent) {
+      node.additions.push_back({at<T>(block), gradient, tensors_[value].size()});
+      gradient = at<T>(block);
+    }
+    b.input_gradients.push_back(gradient);
+  }
+  for (int id : site.node.outputs) {
+    b.outputs.push_back(id == kAbsent ? nullptr : at<T>(value_block_[index(id)]));
+    b.output_gradients.push_back(id == kAbsent ? nullptr : at<T>(gradient_block_[index(id)]));
+  }
+  for (size_t slot = 0; slot < site.parameters.size(); ++slot) {
+    const Parameter* parameter = site.parameters[slot];
+    b.parameters.push_back(parameter ? parameters + parameter->offset : nullptr);
+    T* gradient = parameter && site.parameter_gradients[slot] ? gradients_ + parameter->offset : nullptr;
+    if (const int block = node.parameter_additions[slot]; block != kAbsent) {
+      node.additions.push_back({at<T>(block), gradient, parameter->size});
+      gradient = at<T>(block);
+    }
+    b.parameter_gradients.push_back(gradient);
+  }
+  b.saved = at<T>(node.saved);
+  b.forward_workspace = at<T>(node.forward_workspace);
+  b.backward_workspace = at<T>(node.backward_workspace);
+  return b;
+}
+
+template <class T>
+void Plan<T>::check_ids(const Samples& samples, const BatchRows& rows) const {
+  for (size_t i = 0; i < program_.inputs.size(); ++i)
+    for (const PlannedNode& node : nodes_) {
+      const int64_t limit = node.op ? node.op->id_limit() : 0;
+      if (limit == 0 || node.site.node.inputs[0] != program_.inputs[i]) continue;
+      const Tensor& tensor = tensors_[index(program_.inputs[i])];
+      const int64_t width = tensor.steps() * tensor.width();
+      for (int64_t n = 0; n < rows.count; ++n)
+        for (int64_t j = 0; j < width; ++j) {
+          const int32_t id = static_cast<const int32_t*>(samples.inputs[i].data)[rows.row(n) * width + j];
+          if (id < 0 || id >= limit)
+            throw std::invalid_argument("inputs[" + std::to_string(i) + "]: expected ids from 0 to " +
+                                        std::to_string(limit - 1) + ", got " + std::to_string(id));
+        }
+    }
+}
+
+template <class T>
+void Plan<T>::load(const Samples& samples, const BatchRows& rows, const Team& team) {
+  for (size_t i = 0; i < program_.inputs.size(); ++i) {
+    const size_t value = index(program_.inputs[i]);
+    const Tensor& tensor = tensors_[value];
+    const void* from = samples.inputs[i].data;
+    if (tensor.integer)
+      gather(static_cast<const int32_t*>(from), at<int32_t>(value_block_[value]), tensor.steps(), tensor.width(), rows,
+             team);
+    else
+      gather(static_cast<const T*>(from), at<T>(value_block_[value]), tensor.steps(), tensor.width(), rows, team);
+  }
+  if (shape_.ragged && team.thread == 0) ragged_.sort(samples.lengths, rows);
+  if (objective_) objective_->load(samples, rows, team);
+  team_barrier(team);
+}
+
+template <class T>
+void Plan<T>::forward(uint64_t seed, uint32_t number, const Team& team) {
+  const Step step{seed, number, shape_.ragged ? &ragged_ : nullptr};
+  for (PlannedNode& node : nodes_) {
+    if (!node.op) continue;
+    node.op->forward(step, team);
+    team_barrier(team);
+  }
+}
+
+template <class T>
+void Plan<T>::backward(uint64_t seed, uint32_t number, const Team& team) {
+  const Step step{seed, number, shape_.ragged ? &ragged_ : nullptr};
+  for (size_t i = 0; i < written_.size(); ++i) {
+    const Parameter& parameter = program_.parameters[i];
+    if (!written_[i] && parameter.trainable) zero(parameter.size, gradients_ + parameter.offset, team);
+  }
+  for (size_t i = nodes_.size(); i-- > 0;) {
+    PlannedNode& node = nodes_[i];
+    if (!node.op || !node.runs_backward) continue;
+    node.op->backward(step, team);
+    team_barrier(team);
+    if (node.additions.empty()) continue;
+    // In order: two of them may go to the same gradient. Each thread adds the same part of each.
+    for (const Addition& addition : node.additions) kernels_.add(addition.size, addition.from, addition.to, team);
+    team_barrier(team);
+  }
+}
+
+template <class T>
+void Plan<T>::copy_output(size_t number, T* to, const Team& team) const {
+  const size_t value = index(program_.outputs[number]);
+  const Tensor& tensor = tensors_[value];
+  scatter(at<T>(value_block_[value]), to, tensor.steps(), tensor.width(), samples(), team);
+}
+
+template <class T>
+void Plan<T>::load_output_gradients(const std::vector<const T*>& gradients, const Team& team) {
+  for (size_t i = 0; i < program_.outputs.size(); ++i) {
+    const size_t value = index(program_.outputs[i]);
+    T* to = at<T>(gradient_block_[value]);
+    if (!to) continue;
+    const Tensor& tensor = tensors_[value];
+    if (!gradients[i])
+      zero(tensor.size(), to, team);
+    else
+      gather(gradients[i], to, tensor.steps(), tensor.width(), {nullptr, samples()}, team);
+  }
+  team_barrier(team);
+}
+
+template <class T>
+void Plan<T>::copy_input_gradient(size_t number, T* to, const Team& team) const {
+  const size_t value = index(program_.inputs[number]);
+  const Tensor& tensor = tensors_[value];
+  if (const T* from = at<T>(gradient_block_[value]))
+    scatter(from, to, tensor.steps(), tensor.width(), samples(), team);
+  else
+    zero(tensor.size(), to, team);
+}
+
+template class Plan<float>;
+template class Plan<double>;
+
+}  // namespace rnncore

@@ -1,0 +1,114 @@
+// A Program for one shape of batch: its ops, and where each buffer lies in the arena.
+//
+// The schedule of a step: position 0 loads the batch, 1 + i runs node i, then comes the objective (or the outputs
+// are copied), then the nodes run backward. Each buffer is alive between two positions.
+#pragma once
+
+#include <optional>
+
+#include "engine/layout.h"
+#include "engine/objective.h"
+#include "engine/op.h"
+#include "engine/samples.h"
+
+namespace rnncore {
+
+// Shapes of all values of a Program for the given inputs; throws std::invalid_argument when they do not fit.
+std::vector<Tensor> infer_shapes(const Program& program, const std::vector<Tensor>& inputs);
+
+template <class T>
+class Plan {
+ public:
+  Plan(const Program& program, const Training& training, const Kernels& kernels, const BatchShape& shape);
+
+  const BatchShape& shape() const { return shape_; }
+  double flops() const { return flops_; }  // of a step
+  int64_t samples() const { return shape_.inputs[0].samples(); }
+  // Least number of steps of the values that lengths apply to, or 0 when there are none.
+  int64_t ragged_steps() const { return ragged_steps_; }
+
+  // Lays memory out for teams of up to `threads`; returns the bytes of the arena.
+  int64_t reserve(int threads);
+  void bind(std::byte* memory, T* parameters, T* gradients);
+
+  // A step. Every thread of the team calls these; each ends with a barrier.
+  void load(const Samples& samples, const BatchRows& rows, const Team& team);
+  void forward(uint64_t seed, uint32_t step, const Team& team);
+  void backward(uint64_t seed, uint32_t step, const Team& team);
+  Objective<T>& objective() { return *objective_; }
+
+  // Throws std::invalid_argument when an id of the given rows is out of range.
+  void check_ids(const Samples& samples, const BatchRows& rows) const;
+
+  int64_t output_size(size_t number) const { return tensors_[index(program_.outputs[number])].size(); }
+  // Copies between outputs and batch-first arrays. A null gradient stands for zeros.
+  void copy_output(size_t number, T* to, const Team& team) const;
+  void load_output_gradients(const std::vector<const T*>& gradients, const Team& team);
+  void copy_input_gradient(size_t number, T* to, const Team& team) const;
+
+ private:
+  // Adds a contribution to a gradient that already holds another.
+  struct Addition {
+    const T* from;
+    T* to;
+    int64_t size;
+  };
+
+  struct PlannedNode {
+    explicit PlannedNode(Site s) : site(std::move(s)) {}
+
+    Site site;
+    std::unique_ptr<Op<T>> op;  // null when nobody reads its outputs
+    bool runs_backward = false;
+    std::vector<int> input_additions,
+        parameter_additions;  // blocks, by slot; kAbsent: the gradient is written in place
+    std::vector<Addition> additions;
+    int saved = kAbsent, forward_workspace = kAbsent, backward_workspace = kAbsent;  // blocks
+  };
+
+  static size_t index(int id) { return static_cast<size_t>(id); }
+  static int64_t bytes_of(int64_t elements) { return elements * static_cast<int64_t>(sizeof(T)); }
+
+  int position(size_t node) const { return 1 + static_cast<int>(node); }
+  int objective_position() const { return 1 + static_cast<int>(nodes_.size()); }
+  int backward_position(size_t node) const { return 1 + 2 * static_cast<int>(nodes_.size()) - static_cast<int>(node); }
+  int end_position() const { return 2 + 2 * static_cast<int>(nodes_.size()); }
+
+  void plan_gradients(const Training& training);
+  void make_ops(const Kernels& kernels);
+  void add_value_blocks();
+  int add_block(int64_t bytes, int first, int last);
+  Buffers<T> buffers_of(PlannedNode& node, const T* parameters);
+
+  template <class E>
+  E* at(int block) const {
+    return block == kAbsent ? nullptr : reinterpret_cast<E*>(memory_ + blocks_[index(block)].offset);
+  }
+
+  const Program& program_;
+  const OpKernels<T>& kernels_;
+  BatchShape shape_;
+  std::vector<Tensor> tensors_;  // by value, like the next five
+  std::vector<bool> needs_gradient_, has_gradient_;
+  std::vector<int> first_gradient_;  // position of the first contribution
+  std::vector<int> value_block_, gradient_block_;
+  std::vector<bool> written_;  // by parameter: some op writes its gradient
+  std::vector<PlannedNode> nodes_;
+  std::vector<Block> blocks_;  // the fixed ones, then those that depend on the threads
+  size_t fixed_blocks_ = 0;
+  std::optional<Objective<T>> objective_;
+  int objective_block_ = kAbsent;
+  RaggedBatch ragged_{};
+  int64_t ragged_steps_ = 0;
+  int ragged_block_[3] = {kAbsent, kAbsent, kAbsent};
+  double flops_ = 0;
+  int threads_ = 0;
+  int64_t bytes_ = 0;
+  std::byte* memory_ = nullptr;
+  T* gradients_ = nullptr;
+};
+
+extern template class Plan<float>;
+extern template class Plan<double>;
+
+}  // namespace rnncore

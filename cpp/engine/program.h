@@ -1,0 +1,103 @@
+// The description an executor runs, as plain data: what program.py says, in C++.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace rnncore {
+
+// Sizes known only at run time (batch, time) are kUnknown.
+using Shape = std::vector<int64_t>;
+constexpr int64_t kUnknown = -1;
+constexpr int kAbsent = -1;
+
+std::string to_string(const Shape& shape);
+
+// Errors in what the caller gave: std::invalid_argument for values, this for types.
+struct WrongType : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
+struct Value {
+  std::string name;
+  Shape shape;
+  bool integer;
+};
+
+struct Parameter {
+  std::string name;
+  Shape shape;
+  int64_t offset;
+  int64_t size;
+  bool trainable;
+};
+
+using Attribute = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<double>>;
+
+// Attributes of a node, loss, metric or optimizer. A missing one, or None, takes the default.
+class Attributes {
+ public:
+  std::map<std::string, Attribute> items;
+
+  template <class A>
+  A get(const std::string& name, A otherwise) const {
+    const auto found = items.find(name);
+    if (found == items.end() || std::holds_alternative<std::monostate>(found->second)) return otherwise;
+    if (const A* value = std::get_if<A>(&found->second)) return *value;
+    if constexpr (std::is_same_v<A, double>)
+      if (const int64_t* value = std::get_if<int64_t>(&found->second)) return static_cast<double>(*value);
+    throw std::invalid_argument("attribute '" + name + "' has a value of the wrong type");
+  }
+};
+
+struct Node {
+  std::string op;
+  std::string name;
+  std::vector<int> inputs, outputs, parameters;  // kAbsent marks an absent slot
+  Attributes attributes;
+};
+
+struct Program {
+  std::vector<Value> values;
+  std::vector<Parameter> parameters;
+  std::vector<Node> nodes;
+  std::vector<int> inputs, outputs;
+  int lengths = kAbsent;
+};
+
+struct LossDescription {
+  std::string kind;
+  int output;
+  double weight;
+  Attributes attributes;
+};
+
+struct MetricDescription {
+  std::string kind;
+  int output;
+  bool weighted;
+  Attributes attributes;
+};
+
+struct RegularizerDescription {
+  int parameter;
+  double l1, l2;
+};
+
+struct OptimizerDescription {
+  std::string kind;  // empty: none
+  Attributes attributes;
+};
+
+struct Training {
+  std::vector<LossDescription> losses;
+  std::vector<MetricDescription> metrics;
+  std::vector<RegularizerDescription> regularizers;
+  OptimizerDescription optimizer;
+};
+
+}  // namespace rnncore
