@@ -97,10 +97,17 @@ class CallbackList(Callback):
     """Passes each hook on to all callbacks, in order."""
 
     def __init__(self, callbacks: Iterable[Callback], model: Model, params: dict[str, Any]) -> None:
-        self.callbacks = list(callbacks)
-        for callback in self.callbacks:
-            callback.set_params(params)
-            callback.set_model(model)
+        self.callbacks: list[Callback] = []
+        self.model = model
+        self.params = params
+        for callback in callbacks:
+            self.append(callback)
+
+    def append(self, callback: Callback) -> None:
+        """Add a callback and introduce it to the model."""
+        callback.set_params(self.params)
+        callback.set_model(self.model)
+        self.callbacks.append(callback)
 
     def wants_batches(self, mode: str) -> bool:
         """Whether any callback overrides a batch hook of `mode`: "train", "test" or "predict"."""

@@ -13,13 +13,13 @@ from rnncore import _validation as check
 from rnncore import layers as all_layers
 from rnncore import saving, utils
 from rnncore.data import Array
-from rnncore.engine import DTYPES
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.builder import layers_of
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values, walk
 from rnncore.models.summary import summary
 from rnncore.parameters import Weight
-from rnncore.training import Trainer
+from rnncore.training.engine import DTYPES
+from rnncore.training.trainer import Trainer
 
 
 class Model(Trainer):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from rnncore.layers import InputLayer, Layer
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.models.model import Model, _name
 from rnncore.program import Shape
-from rnncore.training import Trainer
+from rnncore.training.trainer import Trainer
 
 
 class Sequential(Model):
@@ -148,6 +149,21 @@ class Sequential(Model):
         if not self._layers:
             raise ValueError("the model has no layers: add some first")
         self.build((None, *real("x", x).shape[1:]))
+
+    @contextlib.contextmanager
+    def _built_only_on_success(self) -> Iterator[None]:
+        if self.built:
+            yield
+            return
+        before = [dict(vars(layer)) for layer in self._layers]
+        try:
+            yield
+        except BaseException:
+            for layer, attributes in zip(self._layers, before, strict=True):
+                vars(layer).clear()
+                vars(layer).update(attributes)
+            self._set_values([])
+            raise
 
     def _set_values(self, values: Sequence[SymbolicValue]) -> None:
         self._values = list(values)

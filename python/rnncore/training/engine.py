@@ -10,11 +10,11 @@ import numpy as np
 
 from rnncore import _validation as check
 from rnncore import data
-from rnncore.compilation import Compilation
-from rnncore.custom_loss import FunctionLossExecutor
 from rnncore.data import Array
 from rnncore.layers.builder import build_program
 from rnncore.layers.symbolic import SymbolicValue
+from rnncore.training.compilation import Compilation
+from rnncore.training.custom_loss import FunctionLossExecutor
 
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 BACKENDS = {"compiled": "compiled", "reference": "reference"}

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from rnncore import _validation as check
-from rnncore.compilation import Compilation
 from rnncore.data import Array
 from rnncore.program import Program, Regularizer
+from rnncore.training.compilation import Compilation
 
 
 class FunctionLossExecutor:

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore.callbacks.base import CallbackList, Logs
-from rnncore.compilation import Compilation
 from rnncore.data import Array, Samples
-from rnncore.progress import ProgressBar
+from rnncore.training.compilation import Compilation
+from rnncore.training.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from rnncore.training import Trainer
+    from rnncore.training.base import Base
 
 Order = npt.NDArray[np.int64]
 
@@ -53,7 +53,7 @@ class Watch:
 
 
 def train(
-    model: Trainer,
+    model: Base,
     executor: Any,
     compilation: Compilation,
     samples: Samples,

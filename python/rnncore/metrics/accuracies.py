@@ -1,0 +1,122 @@
+"""How often an output is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnncore import _validation as check
+from rnncore.metrics.base import Metric
+
+
+class BinaryAccuracy(Metric):
+    """How often an output lies on its target's side of the threshold.
+
+    Parameters
+    ----------
+    name : str, optional
+    threshold : float, default 0.5
+        Outputs above it mean 1. Give 0 for logits.
+
+    Examples
+    --------
+    >>> from rnncore import metrics
+    >>> metric = metrics.BinaryAccuracy()
+    >>> metric.update_state([[1], [0]], [[0.9], [0.6]])
+    >>> metric.result()
+    0.5
+    """
+
+    kind = "binary_accuracy"
+    direction = "max"
+
+    def __init__(self, name: str | None = None, *, threshold: float = 0.5) -> None:
+        super().__init__(name)
+        self.threshold = check.number("threshold", threshold)
+
+    def attributes(self) -> dict[str, Any]:
+        return {"threshold": self.threshold}
+
+
+class CategoricalAccuracy(Metric):
+    """How often the largest output is the class of a one-hot target.
+
+    Examples
+    --------
+    >>> from rnncore import metrics
+    >>> metric = metrics.CategoricalAccuracy()
+    >>> metric.update_state([[0, 1], [1, 0]], [[0.1, 0.9], [0.3, 0.7]])
+    >>> metric.result()
+    0.5
+    """
+
+    kind = "categorical_accuracy"
+    direction = "max"
+
+
+class SparseCategoricalAccuracy(Metric):
+    """How often the largest output is the target's class id.
+
+    Examples
+    --------
+    >>> from rnncore import metrics
+    >>> metric = metrics.SparseCategoricalAccuracy()
+    >>> metric.update_state([1, 0], [[0.1, 0.9], [0.3, 0.7]])
+    >>> metric.result()
+    0.5
+    """
+
+    kind = "sparse_categorical_accuracy"
+    sparse = True
+    direction = "max"
+
+
+class _TopK(Metric):
+    direction = "max"
+
+    def __init__(self, k: int = 5, name: str | None = None) -> None:
+        super().__init__(self.kind if name is None else name)
+        self.k = check.positive_int("k", k)
+
+    def attributes(self) -> dict[str, Any]:
+        return {"k": self.k}
+
+
+class TopKCategoricalAccuracy(_TopK):
+    """How often the class of a one-hot target is among the `k` largest outputs.
+
+    Parameters
+    ----------
+    k : int, default 5
+    name : str, optional
+
+    Examples
+    --------
+    >>> from rnncore import metrics
+    >>> metric = metrics.TopKCategoricalAccuracy(k=2)
+    >>> metric.update_state([[0, 1, 0]], [[0.5, 0.3, 0.2]])
+    >>> metric.result()
+    1.0
+    """
+
+    kind = "top_k_categorical_accuracy"
+
+
+class SparseTopKCategoricalAccuracy(_TopK):
+    """How often the target's class id is among the `k` largest outputs.
+
+    Parameters
+    ----------
+    k : int, default 5
+    name : str, optional
+
+    Examples
+    --------
+    >>> from rnncore import metrics
+    >>> metric = metrics.SparseTopKCategoricalAccuracy(k=2)
+    >>> metric.update_state([2], [[0.5, 0.3, 0.2]])
+    >>> metric.result()
+    0.0
+    """
+
+    kind = "sparse_top_k_categorical_accuracy"
+    sparse = True

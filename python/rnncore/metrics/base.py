@@ -1,0 +1,99 @@
+"""What all metrics share."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore import _configurable as configurable
+from rnncore import data, program
+from rnncore.data import Array
+from rnncore.reference.metrics import state_increment
+from rnncore.utils import snake_case
+
+
+class Metric(configurable.Configurable):
+    """Base of the metrics: by default the weighted mean of one value per position.
+
+    Parameters
+    ----------
+    name : str, optional
+        The key in logs and `History`; by default the class name in snake case.
+
+    Examples
+    --------
+    >>> from rnncore import metrics
+    >>> metric = metrics.BinaryAccuracy()
+    >>> metric.update_state([[1], [0], [1]], [[0.9], [0.2], [0.4]])
+    >>> round(metric.result(), 4)
+    0.6667
+    >>> metric.reset_state()
+    >>> metric.result()
+    0.0
+    """
+
+    kind: ClassVar[str]
+    sparse: ClassVar[bool] = False  # targets are class ids, without the last axis of the output
+    direction: ClassVar[Literal["min", "max"]] = "min"  # which way is better
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = snake_case(type(self).__name__) if name is None else name
+
+    def attributes(self) -> dict[str, Any]:
+        """What the executors need to know besides the kind."""
+        return {}
+
+    def describe(self, output: int = 0, weighted: bool = False) -> program.Metric:
+        """Describe this metric on output number `output`, as the executors read it."""
+        return program.Metric(self.kind, output, weighted, self.attributes())
+
+    def compute(self, state: Array) -> float:
+        """The value that a state stands for; 0 before any sample."""
+        total, weight = state
+        return float(total / weight) if weight else 0.0
+
+    @property
+    def state(self) -> Array:
+        """What `update_state` has gathered, float64."""
+        if not hasattr(self, "_state"):
+            self._state = np.zeros(self.describe().state_size())
+        return self._state
+
+    def update_state(
+        self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> None:
+        """Add a batch.
+
+        Parameters
+        ----------
+        y_true : array_like, shape (N, ..., U), or (N, ...) of class ids for a sparse metric
+        y_pred : array_like, shape (N, ..., U)
+        sample_weight : array_like, shape (N,) or (N, ...), optional
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the shapes or types do not fit; labels out of range.
+        """
+        self.state[:] += self.increment(y_true, y_pred, sample_weight)
+
+    def increment(
+        self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> Array:
+        """What a batch adds to the state."""
+        output = data.floating("y_pred", y_pred)
+        target = data.target("y_true", y_true, output.shape, output.dtype, sparse=self.sparse)
+        weight = None
+        if sample_weight is not None:
+            weight = data.sample_weight("sample_weight", sample_weight, output.shape[:-1] or output.shape, output.dtype)
+        return state_increment(self.describe(), target, output, weight)
+
+    def reset_state(self) -> None:
+        """Forget all batches."""
+        self.state[:] = 0
+
+    def result(self) -> float:
+        """The value over all batches so far."""
+        return self.compute(self.state)

@@ -1,0 +1,1 @@
+"""How models compute: compiling, single steps, and runs over many batches."""

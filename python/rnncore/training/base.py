@@ -1,0 +1,183 @@
+"""Compiling a model and making it ready to run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from rnncore import _validation as check
+from rnncore import data
+from rnncore.callbacks.base import Callback, CallbackList, History, Logs
+from rnncore.data import Array, Samples
+from rnncore.layers.symbolic import SymbolicValue
+from rnncore.optimizers import Optimizer
+from rnncore.training import epoch
+from rnncore.training.compilation import Compilation
+from rnncore.training.engine import DTYPES, Engine, choose_backend
+from rnncore.training.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from rnncore.models import Model
+
+
+class Base:
+    """What a model needs to compute: its compilation and the engine that runs it."""
+
+    inputs: tuple[SymbolicValue, ...]
+    outputs: tuple[SymbolicValue, ...]
+
+    def __init__(self) -> None:
+        self.stop_training = False
+        self.history: History | None = None
+        self._backend: str | None = None
+        self._dtype = DTYPES["float32"]
+        self._compilation: Compilation | None = None
+        self._engine: Engine | None = None
+        self._forward_shapes: list[tuple[int, ...]] | None = None
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        backend: str | None = None,
+        dtype_policy: str = "float32",
+    ) -> None:
+        """Say what training minimises, what it measures and how it updates the weights.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer, default "rmsprop"
+        loss : str, Loss, or callable, optional
+            For several outputs a list, or a dict by output name. A callable
+            `loss(y_true, y_pred) -> (value, gradient)` gets the arrays of a batch and returns its loss and
+            the derivative by `y_pred`, of the same shape.
+        loss_weights : float, list, or dict by output name, optional
+        metrics, weighted_metrics : list of str or Metric, optional
+            For several outputs a list of lists, or a dict by output name. "accuracy" becomes the accuracy
+            that fits the output. Weighted metrics use the sample weights.
+        backend : {"compiled", "reference"}, optional
+            By default the environment variable RNNCORE_BACKEND, or "compiled".
+        dtype_policy : {"float32", "float64"}, default "float32"
+
+        Raises
+        ------
+        TypeError, ValueError
+            For unknown names, which come with the nearest known ones, or losses and metrics that do not
+            fit the outputs.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((None, 3)), layers.LSTM(4), layers.Dense(1)])
+        >>> model.compile(optimizer="adam", loss="mse", metrics=["mae"])
+        """
+        compilation = Compilation(optimizer, loss, loss_weights, metrics, weighted_metrics)
+        backend = choose_backend(backend)
+        dtype = check.lookup("dtype_policy", dtype_policy, DTYPES)
+        if self.built:
+            compilation.bind(self.outputs)
+        self._compilation, self._backend, self._dtype, self._engine = compilation, backend, dtype, None
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer given to `compile`."""
+        return self._compiled("it has an optimizer").optimizer
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The keys of the logs, in the order in which `evaluate` returns them."""
+        compilation = self._compiled("it has metrics")
+        self._ready()
+        return list(compilation.logs(compilation.state()))
+
+    def direction(self, key: str) -> str:
+        """Whether the quantity logged as `key` should fall ("min") or rise ("max"); ValueError if unknown."""
+        return self._compiled("it can be monitored").direction(key)
+
+    @property
+    def built(self) -> bool:
+        """Whether the shape of the input is known and the weights are made."""
+        return bool(self.outputs)
+
+    def _build_for(self, x: Any) -> None:
+        """Build for the shape of `x`; only a Sequential can."""
+        raise NotImplementedError
+
+    def _compiled(self, purpose: str) -> Compilation:
+        if self._compilation is None:
+            raise ValueError(f"the model must be compiled before {purpose}: call compile(optimizer, loss)")
+        return self._compilation
+
+    def _ready(self, x: Any = None) -> Engine:
+        """The engine for where the weights are now; builds the model for `x` if need be."""
+        if not self.built:
+            if x is None:
+                raise ValueError("the model is not built: give its first layer an input shape, or call build or fit")
+            self._build_for(x)
+        stale, compilation = self._engine, self._compilation
+        if stale is not None and stale.is_current:
+            return stale
+        if compilation is not None:
+            compilation.bind(self.outputs)
+        engine = Engine(self.inputs, self.outputs, choose_backend(self._backend), self._dtype)
+        if compilation is not None:
+            optimizer = compilation.optimizer
+            if stale is not None and optimizer.slots is not None:
+                optimizer.slots = stale.store.transfer(optimizer.slots)
+            engine.configure(compilation)
+        self._engine = engine
+        return engine
+
+    @contextlib.contextmanager
+    def _built_only_on_success(self) -> Iterator[None]:
+        """Around the checks of data that may build the model; a Sequential takes its building back on an error."""
+        yield
+
+    def _arrays(self, x: Any, lengths: Any) -> tuple[Engine, dict[str, Array], Array | None]:
+        """The engine, and the checked inputs by argument name and lengths."""
+        with self._built_only_on_success():
+            engine = self._ready(x)
+            inputs = engine.inputs(x)
+            data.same_rows(inputs)
+            return engine, inputs, engine.lengths(lengths, next(iter(inputs.values())))
+
+    def _samples(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, lengths: Any) -> Samples:
+        """The checked arrays for training or evaluation."""
+        compilation = self._compiled("it can be trained or evaluated")
+        if not compilation.has_loss:
+            raise ValueError("the model was compiled without a loss: call compile(optimizer, loss)")
+        for argument, value in (("x", x), ("y", y)):
+            if value is None:
+                raise ValueError(f"{argument} must be given, got None")
+        with self._built_only_on_success():
+            engine, named, steps = self._arrays(x, lengths)
+            inputs = list(named.values())
+            targets = compilation.targets(y, engine.output_sizes(inputs), engine.dtype)
+            data.same_rows({**named, **targets})
+            weights = compilation.sample_weights(sample_weight, class_weight, targets, engine.dtype)
+        return Samples(inputs, list(targets.values()), weights, steps)
+
+    def _hooks(self, callbacks: Callback | Iterable[Callback] | None, params: dict[str, Any]) -> CallbackList:
+        """The callbacks of a run, checked and introduced to the model."""
+        found = [] if callbacks is None else [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+        for callback in found:
+            if not isinstance(callback, Callback):
+                raise TypeError(f"callbacks must be Callback objects, got {type(callback).__name__}")
+        return CallbackList(found, cast("Model", self), params)
+
+    def _test(
+        self, samples: Samples, batch_size: int, steps: int | None, hooks: CallbackList, bar: ProgressBar
+    ) -> Logs:
+        order = np.arange(first_rows(samples.rows, batch_size, steps))
+        engine, compilation = self._ready(), self._compiled("evaluation")
+        return epoch.evaluate(engine.trainer, compilation, samples, order, batch_size, hooks, bar)
+
+
+def first_rows(rows: int, batch_size: int, steps: int | None) -> int:
+    return rows if steps is None else min(rows, steps * batch_size)

@@ -1,0 +1,204 @@
+"""Single steps: one batch at a time, or forward, backward and update by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore import _validation as check
+from rnncore import data, utils
+from rnncore.callbacks.base import Logs
+from rnncore.training import epoch
+from rnncore.training.base import Base
+from rnncore.training.progress import ProgressBar
+
+
+class Steps(Base):
+    """The methods of a model that work on one batch."""
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+        *,
+        lengths: npt.ArrayLike | None = None,
+    ) -> float | list[float] | Logs:
+        """Do one training step on all rows of `x`.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight, lengths
+            As for `fit`.
+        return_dict : bool, default False
+
+        Returns
+        -------
+        float, list of float, or dict
+            Loss and metrics of this batch before the step, as from `evaluate`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((2,)), layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("sgd", "mse")
+        >>> model.train_on_batch(np.ones((4, 2)), np.ones(4))
+        1.0
+        """
+        samples = self._samples(x, y, sample_weight, class_weight, lengths)
+        order = np.arange(samples.rows)
+        hooks = self._hooks(None, {})
+        engine, compilation, bar = self._ready(), self._compiled("training"), ProgressBar(1, 0)
+        self.stop_training = False
+        seed = utils.next_seed()
+        logs = epoch.train(self, engine.trainer, compilation, samples, order, samples.rows, seed, hooks, bar)
+        return result(logs, return_dict)
+
+    def test_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        return_dict: bool = False,
+        *,
+        lengths: npt.ArrayLike | None = None,
+    ) -> float | list[float] | Logs:
+        """Measure the loss and the metrics of one batch, all rows of `x`; otherwise as `evaluate`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((2,)), layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("sgd", "mse")
+        >>> model.test_on_batch(np.ones((4, 2)), np.ones(4))
+        1.0
+        """
+        samples = self._samples(x, y, sample_weight, None, lengths)
+        hooks = self._hooks(None, {})
+        return result(self._test(samples, samples.rows, None, hooks, ProgressBar(1, 0)), return_dict)
+
+    def predict_on_batch(self, x: Any, *, lengths: npt.ArrayLike | None = None) -> Any:
+        """Compute the outputs of one batch, all rows of `x`; otherwise as `predict`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((2,)), layers.Dense(1, kernel_initializer="ones")])
+        >>> model.predict_on_batch(np.ones((1, 2)))
+        array([[2.]], dtype=float32)
+        """
+        return self.forward(x, lengths)
+
+    def forward(self, x: Any, lengths: npt.ArrayLike | None = None, training: bool = False) -> Any:
+        """Compute the outputs for all rows at once.
+
+        Parameters
+        ----------
+        x, lengths
+            As for `fit`.
+        training : bool, default False
+            Whether dropout is on and `backward` may follow.
+
+        Returns
+        -------
+        ndarray, shape (N, ..., U), or list of ndarray
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit.
+
+        Examples
+        --------
+        A training step with a loss of one's own:
+
+        >>> import numpy as np
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((2,)), layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("sgd")
+        >>> y = model.forward(np.ones((1, 2)), training=True)
+        >>> dx = model.backward(y - 1.0)
+        >>> model.apply_gradients()
+        >>> model.get_weights()[0].ravel()
+        array([0.01, 0.01], dtype=float32)
+        """
+        training = check.boolean("training", training)
+        engine, named, kept = self._arrays(x, lengths)
+        seed = utils.next_seed() if training else 0
+        outputs = engine.executor.forward(list(named.values()), kept, training=training, seed=seed)
+        self._forward_shapes = [output.shape for output in outputs] if training else None
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def backward(self, dy: Any) -> Any:
+        """Compute the gradients of the weights, and of the inputs, from those of the outputs.
+
+        Follows `forward(..., training=True)`. The gradients of the weights are then in `gradients`;
+        penalties on weights are not part of them.
+
+        Parameters
+        ----------
+        dy : array_like, shape of the output, or a list with None where there is no gradient
+
+        Returns
+        -------
+        ndarray, shape of x, or list of ndarray
+            Gradients of the inputs; None for an integer input.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Without a forward pass before, or if `dy` does not fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((2,)), layers.Dense(1, kernel_initializer="ones")])
+        >>> y = model.forward(np.ones((3, 2)), training=True)
+        >>> model.backward(np.ones_like(y)).shape
+        (3, 2)
+        """
+        engine, shapes = self._engine, self._forward_shapes
+        if engine is None or shapes is None or not engine.is_current:
+            raise ValueError("backward must follow forward(x, training=True) on the same model")
+        entries = data.named("dy", dy, [value.name for value in engine.output_values])
+        gradients = [
+            None if value is None else np.ascontiguousarray(check.real_array(argument, value, shape), engine.dtype)
+            for (argument, value), shape in zip(entries.items(), shapes, strict=True)
+        ]
+        found = engine.executor.backward(gradients)
+        return found[0] if len(found) == 1 else found
+
+    def apply_gradients(self) -> None:
+        """Update the weights from their gradients with the compiled optimizer: one step.
+
+        Raises
+        ------
+        ValueError
+            If the model is not compiled or not built.
+
+        Examples
+        --------
+        See `forward`.
+        """
+        optimizer = self._compiled("apply_gradients").optimizer
+        engine = self._ready()
+        engine.executor.apply_gradients(optimizer.learning_rate, optimizer.iterations)
+        optimizer.iterations += 1
+
+
+def result(logs: Logs, return_dict: bool) -> float | list[float] | Logs:
+    values = list(logs.values())
+    return logs if return_dict else values[0] if len(values) == 1 else values
