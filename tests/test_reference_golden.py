@@ -16,24 +16,6 @@ from rnncore.reference.metrics import state_increment
 from rnncore.reference.optimizers import update
 
 
-@pytest.mark.parametrize("golden", [*load("torch"), *load("keras"), *load("onnxruntime")], ids=str)
-def test_sequences(golden: Golden) -> None:
-    function = getattr(reference, golden.function)
-    result = function(**golden.arguments, **golden.options, training=True)
-    assert_close(result.output[golden.real], golden.arrays["output"][golden.real])
-    assert_close(np.stack(result.state), golden.arrays["state"])
-    if golden.peer == "onnxruntime":  # inference only
-        return
-    doutput = golden.arrays["doutput"] * golden.real[..., None]
-    gradients = reference.backward(result.tape, doutput, tuple(golden.arrays["dstate"]))
-    for name in ("x", "kernel", "recurrent_kernel"):
-        assert_close(getattr(gradients, name), golden.arrays[f"gradient_{name}"])
-    assert_close(np.stack(gradients.initial_state), golden.arrays["gradient_initial_state"])
-    assert (gradients.bias is None) == ("bias" not in golden.arrays)
-    if gradients.bias is not None:
-        assert_close(gradients.bias, golden.arrays["gradient_bias"])
-
-
 @pytest.mark.parametrize("golden", load("keras_losses"), ids=str)
 def test_losses(golden: Golden) -> None:
     arrays = golden.arrays
