@@ -348,6 +348,28 @@ def test_wrong_descriptions(training: Training, message: str) -> None:
         executor.configure(training, np.zeros((0, 8)))
 
 
+def test_arrays_that_leave_are_copies() -> None:
+    program = Program((Value("x", (None,)),), (), (), (0,), (0,))
+    executor = Executor(program, np.zeros(0), np.zeros(0))
+    x, dy = np.ones(3), np.full(3, 2.0)
+    (y,) = executor.forward([x], training=True)
+    (dx,) = executor.backward([dy])
+    y[:] = dx[:] = 5
+    np.testing.assert_array_equal(x, 1)
+    np.testing.assert_array_equal(dy, 2)
+
+
+def test_wrong_output_gradients() -> None:
+    executor = Executor(linear_program(), np.zeros(8), np.zeros(8))
+    executor.forward([np.zeros((4, 3))], training=True)
+    with pytest.raises(ValueError, match="output_gradients: expected 1, got 2"):
+        executor.backward([None, None])
+    with pytest.raises(ValueError, match=r"output_gradients\[0\]: expected shape \(4, 2\), got \(2, 4\)"):
+        executor.backward([np.zeros((2, 4))])
+    with pytest.raises(TypeError, match=r"output_gradients\[0\]: expected dtype float64, got float32"):
+        executor.backward([np.zeros((4, 2), np.float32)])
+
+
 def test_wrong_use() -> None:
     program = linear_program()
     executor = Executor(program, np.zeros(8), np.zeros(8))

@@ -81,6 +81,7 @@ class Executor:
         self._objective: Objective | None = None
         self._slots = np.zeros((0, parameters.size), parameters.dtype)
         self._tape: list[tuple[Node, Any]] | None = None
+        self._output_shapes: list[tuple[int, ...]] = []
 
     def forward(
         self,
@@ -111,8 +112,10 @@ class Executor:
                 if value >= 0:
                     values[value] = output
             tape.append((node, saved))
+        outputs = [np.copy(values[i]) for i in program.outputs]  # what the caller does to them is not felt here
         self._tape = tape if training else None
-        return [values[i] for i in program.outputs]
+        self._output_shapes = [output.shape for output in outputs]
+        return outputs
 
     def backward(self, output_gradients: Sequence[Array | None]) -> list[Array | None]:
         """Write the gradients of the trainable parameters; return those of the inputs.
@@ -123,8 +126,12 @@ class Executor:
             raise ValueError("backward: expected a forward pass with training=True before it")
         program = self._program
         dvalues: Arrays = [None] * len(program.values)
-        for value, array in zip(program.outputs, output_gradients, strict=True):
-            _accumulate(dvalues, value, array)
+        if len(output_gradients) != len(program.outputs):
+            raise ValueError(f"output_gradients: expected {len(program.outputs)}, got {len(output_gradients)}")
+        for number, array in enumerate(output_gradients):
+            if array is not None:
+                _check(array, f"output_gradients[{number}]", self._output_shapes[number], self._parameters.dtype)
+                _accumulate(dvalues, program.outputs[number], np.copy(array))
         for parameter in self._trainable:
             self._window(self._gradients, parameter)[...] = 0
         for node, saved in reversed(self._tape):
