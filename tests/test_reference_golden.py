@@ -136,8 +136,8 @@ def test_carried_states_of_the_keras_tests(function: str, steps: int, expected: 
 
 @pytest.mark.parametrize(("reverse", "expected"), [(False, [0.33621645, 0.6262637]), (True, [0.07344437, 0.43043602])])
 def test_initial_states_of_the_keras_tests_of_simple_rnn(reverse: bool, expected: list[float]) -> None:
-    weights = constant_weights("simple_rnn", 4, 4)
-    result = reference.simple_rnn(counting(2, 3, 4), **weights, initial_state=counting(2, 4), reverse=reverse)
+    weights = constant_weights("simple_rnn", 3, 4)
+    result = reference.simple_rnn(counting(2, 4, 3), **weights, initial_state=counting(2, 4), reverse=reverse)
     np.testing.assert_allclose(result.state[0], np.repeat(np.array(expected)[:, None], 4, axis=1), rtol=1e-5)
 
 
