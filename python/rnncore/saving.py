@@ -90,7 +90,9 @@ def naming(filepath: FilePath) -> Iterator[None]:
     """Turn what goes wrong with the content of a file into a ValueError that names it."""
     try:
         yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise ValueError(f"{os.fspath(filepath)} does not fit: it lacks {error}") from error
+    except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(filepath)} does not fit: {error}") from error
 
 
