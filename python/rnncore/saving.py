@@ -197,8 +197,8 @@ def _parse(content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
         raise ValueError(f"it has version {metadata.get('version')!r}, known is {VERSION!r}")
     data = memoryview(content)[8 + length :]
     tensors, end = {}, 0
-    for name, entry in header.items():
-        dtype, shape, start, stop = _entry(name, entry)
+    entries = {name: _entry(name, entry) for name, entry in header.items()}
+    for name, (dtype, shape, start, stop) in sorted(entries.items(), key=lambda item: item[1][2:]):
         if start != end or stop > len(data):
             raise ValueError(f"{name} would lie at bytes {start} to {stop} of {len(data)}")
         tensors[name] = np.frombuffer(data[start:stop], dtype).reshape(shape)
