@@ -1,4 +1,14 @@
-// Vector exp, tanh and sigmoid.
+// Vector exp, tanh and sigmoid, accurate to a stated error over the whole range of the type.
+//
+//            largest error in ULP
+//            float32   float64    arguments are clamped to (float32; float64)
+//   exp         2         2       [-87.33, 88.37]; [-708.39, 709.4]
+//   sigmoid     3         3       [-87.33, 87.33]; [-708.39, 708.39]
+//   tanh        4         3       beyond which the result is exactly ±1
+//
+// The bounds hold at every level (tests/test_math.py sweeps them), with the float32 tanh at 3.2 where there is
+// fused multiply-add. NaN gives NaN; the clamps keep all results of exp and sigmoid normal numbers.
+// benchmarks/fit_math.py finds the constants.
 #pragma once
 
 #include "core/simd.h"
@@ -6,78 +16,111 @@
 namespace rnncore {
 namespace {
 
-// Rounds x·log2(e) to an integer n by adding 1.5·2^mantissa; the low bits of the sum hold n.
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+constexpr bool kFused = true;
+#else
+constexpr bool kFused = false;
+#endif
+
+// e^x = 2^n·e^r with x = n·ln(2) + r, and e^r = (g + r)/(g - r) where g = r·coth(r/2) is even and nearly 2:
+// g = 2 + y·(c0 + c1·y + ...), y = r².
 template <class T>
 struct ExpTable;
 
 template <>
 struct ExpTable<float> {
-  static constexpr float low = -87.3f, high = 88.3f;
-  static constexpr float log2e = 1.44269504088896341f, magic = 12582912.0f;
-  static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+  static constexpr float low = -87.33f, high = 88.37f;
+  static constexpr float log2e = 0x1.715476p+0f;
+  // Adding it rounds to an integer, and leaves n plus the exponent's bias in the low bits.
+  static constexpr float magic = 0x1.8p+23f + 127;
   static constexpr int shift = 23;
-  static constexpr int terms = 6;
-  static constexpr float c[terms] = {1.0f, 0.5f, 1.6666667e-1f, 4.1666668e-2f, 8.3333338e-3f, 1.3888889e-3f};
+  // ln(2) in two parts; without fused multiply-add n·ln2_high must be exact.
+  static constexpr float ln2_high = kFused ? 0x1.62e43p-1f : 0x1.62e4p-1f;
+  static constexpr float ln2_low = kFused ? -0x1.05c61p-29f : 0x1.7f7d1cp-20f;
+  // g hardly feels ln2_low when ln2_high has all its bits: start on y one step earlier.
+  static constexpr bool early_square = kFused;
+  static constexpr float c[] = {0x1.555514p-3f, -0x1.6a8bf8p-9f};
 };
 
 template <>
 struct ExpTable<double> {
-  static constexpr double low = -708.3, high = 709.4;
-  static constexpr double log2e = 1.44269504088896340736, magic = 6755399441055744.0;
-  static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
+  static constexpr double low = -708.39, high = 709.4;
+  static constexpr double log2e = 0x1.71547652b82fep+0;
+  static constexpr double magic = 0x1.8p+52 + 1023;
   static constexpr int shift = 52;
-  static constexpr int terms = 12;
-  static constexpr double c[terms] = {1.0,
-                                      1.0 / 2,
-                                      1.0 / 6,
-                                      1.0 / 24,
-                                      1.0 / 120,
-                                      1.0 / 720,
-                                      1.0 / 5040,
-                                      1.0 / 40320,
-                                      1.0 / 362880,
-                                      1.0 / 3628800,
-                                      1.0 / 39916800,
-                                      1.0 / 479001600};
+  static constexpr double ln2_high = 0x1.62e42fefa38p-1, ln2_low = 0x1.ef35793c7673p-45;
+  static constexpr bool early_square = false;
+  static constexpr double c[] = {0x1.555555555552dp-3, -0x1.6c16c16bd9e0fp-9, 0x1.1566aac02e78p-14,
+                                 -0x1.bbd3a9e8bba29p-20, 0x1.6348a0e19074cp-25};
+};
+
+// e^x = scale·(g + r)/(g - r)
+template <class T>
+struct ExpParts {
+  Vec<T> scale, g, r;
 };
 
 template <class T>
-RNNCORE_INLINE Vec<T> exp(Vec<T> x) {
+RNNCORE_INLINE ExpParts<T> exp_parts(Vec<T> x) {
   using E = ExpTable<T>;
-  x = max(min(x, broadcast<T>(E::high)), broadcast<T>(E::low));
   const Vec<T> shifted = x * E::log2e + E::magic;
   const Vec<T> n = shifted - E::magic;
-  Vec<T> r = x - n * E::ln2_high;
-  r = r - n * E::ln2_low;
-  Vec<T> p = broadcast<T>(E::c[E::terms - 1]);
-#pragma GCC unroll 16
-  for (int i = E::terms - 2; i >= 0; --i) p = p * r + E::c[i];
-  p = p * r + T(1);
-  return bit_cast<Vec<T>>(bit_cast<Bits<T>>(p) + (bit_cast<Bits<T>>(shifted) << E::shift));
+  const Vec<T> r_high = x - n * E::ln2_high;
+  const Vec<T> r = r_high - n * E::ln2_low;
+  const Vec<T> y = E::early_square ? r_high * r_high : r * r;
+  constexpr int terms = sizeof(E::c) / sizeof(T);
+  Vec<T> g = broadcast<T>(E::c[terms - 1]);
+#pragma GCC unroll 8
+  for (int i = terms - 2; i >= 0; --i) g = g * y + E::c[i];
+  g = g * y + T(2);
+  return {bit_cast<Vec<T>>(bit_cast<Bits<T>>(shifted) << E::shift), g, r};
 }
 
+// NaN passes through: the second operand wins a comparison with it.
+template <class T>
+RNNCORE_INLINE Vec<T> clamp(Vec<T> x, T low, T high) {
+  return max(broadcast<T>(low), min(broadcast<T>(high), x));
+}
+
+template <class T>
+RNNCORE_INLINE Vec<T> exp(Vec<T> x) {
+  const ExpParts<T> e = exp_parts<T>(clamp<T>(x, ExpTable<T>::low, ExpTable<T>::high));
+  return (e.g + e.r) / (e.g - e.r) * e.scale;
+}
+
+// 1/(1 + e^-x) with one division.
 template <class T>
 RNNCORE_INLINE Vec<T> sigmoid(Vec<T> x) {
-  return T(1) / (T(1) + exp<T>(-x));
+  const ExpParts<T> e = exp_parts<T>(-clamp<T>(x, ExpTable<T>::low, -ExpTable<T>::low));
+  const Vec<T> down = e.g - e.r;
+  return down / (down + e.scale * (e.g + e.r));
 }
 
-// expm1-style near zero, so that relative accuracy is kept there.
+// float32: t = tanh(x/2) = x·p(y)/q(y), y = x², q monic, and tanh(x) = 2t/(1 + t²), which forgives errors of t
+// where t is near 1, so that the degrees stay low. At `bound` the result is exactly 1.
+struct TanhTable {
+  static constexpr float bound = 8.68f;
+  static constexpr float p[] = {0x1.bd5p+18f, 0x1.a422c2p+13f, 0x1.89d768p+5f};
+  static constexpr float q[] = {0x1.bd5p+19f, 0x1.91e898p+16f, 0x1.0c268p+10f};
+};
+
 template <class T>
 RNNCORE_INLINE Vec<T> tanh(Vec<T> x) {
-  using E = ExpTable<T>;
-  Vec<T> y = T(2) * x;
-  y = max(min(y, broadcast<T>(T(80))), broadcast<T>(T(-80)));
-  const Vec<T> shifted = y * E::log2e + E::magic;
-  const Vec<T> n = shifted - E::magic;
-  Vec<T> r = y - n * E::ln2_high;
-  r = r - n * E::ln2_low;
-  Vec<T> p = broadcast<T>(E::c[E::terms - 1]);
-#pragma GCC unroll 16
-  for (int i = E::terms - 2; i >= 0; --i) p = p * r + E::c[i];
-  // e^y - 1 = 2^n (p·r + 1) - 1 = 2^n·p·r + (2^n - 1)
-  const Vec<T> two_n = bit_cast<Vec<T>>(bit_cast<Bits<T>>(broadcast<T>(1)) + (bit_cast<Bits<T>>(shifted) << E::shift));
-  const Vec<T> expm1 = two_n * (p * r) + (two_n - T(1));
-  return expm1 / (expm1 + T(2));
+  if constexpr (sizeof(T) == sizeof(float)) {
+    using C = TanhTable;
+    const Vec<T> y = min(broadcast<T>(C::bound * C::bound), x * x);
+    const Vec<T> q = ((y + C::q[2]) * y + C::q[1]) * y + C::q[0];
+    const Vec<T> p = ((C::p[2] * y + C::p[1]) * y + C::p[0]) * clamp<T>(x, -C::bound, C::bound);
+    return p * (q + q) / (q * q + p * p);
+  } else {
+    // (u - 1)/(u + 1) for u = e^2|x|, with the division inside u multiplied out and h = (scale - 1)/2: nothing
+    // cancels at zero, and both sums share the rounding of the product.
+    const Bits<T> sign = bit_cast<Bits<T>>(x) & bit_cast<Bits<T>>(broadcast<T>(T(-0.0)));
+    const Vec<T> magnitude = bit_cast<Vec<T>>(bit_cast<Bits<T>>(x) ^ sign);
+    const ExpParts<T> e = exp_parts<T>(min(broadcast<T>(T(20)), magnitude) * T(2));
+    const Vec<T> product = (e.scale * T(0.5) - T(0.5)) * (e.g + e.r);
+    return bit_cast<Vec<T>>(bit_cast<Bits<T>>((product + e.r) / (product + e.g)) | sign);
+  }
 }
 
 }  // namespace
