@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import platform
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -100,7 +101,8 @@ def load(peers: Mapping[str, type[Peer]], threads: int) -> list[Peer]:
 
 
 def measure(case: Case, engines: Sequence[Peer], rounds: int = 5, seconds: float = 0.1) -> list[Timing]:
-    """Check the answer of every engine, then time them in turn."""
+    """Check the answer of every engine, then time them in turn; tell the case on the error stream."""
+    print(case, file=sys.stderr, flush=True)
     calls = {}
     for engine in engines:
         prepared = engine.prepare(case)
