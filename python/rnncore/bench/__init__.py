@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .cases import CELLS, SHAPES, Answer, Case, Shape
 from .command import load, main, measure
-from .peers import PEERS, Peer, Prepared, time_major
+from .peers import PEERS, Peer, Prepared, Rnncore, time_major
 from .table import Timing, geometric_mean, markdown, tables
 from .timing import PAUSE, interleave, matrix_product_peak
 
@@ -17,6 +17,7 @@ __all__ = [
     "Case",
     "Peer",
     "Prepared",
+    "Rnncore",
     "Shape",
     "Timing",
     "geometric_mean",
