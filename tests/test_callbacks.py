@@ -321,5 +321,5 @@ def test_lambda_callback_knows_the_hooks() -> None:
 
 
 def test_callbacks_must_be_callbacks() -> None:
-    with pytest.raises(TypeError, match="callbacks must be Callback objects, got function"):
+    with pytest.raises(TypeError, match="callbacks must be a Callback or a list of them, got function"):
         line().fit([[1.0]], [1.0], verbose=0, callbacks=[lambda epoch: None])

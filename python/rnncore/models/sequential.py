@@ -148,7 +148,11 @@ class Sequential(Model):
     def _build_for(self, x: Any) -> None:
         if not self._layers:
             raise ValueError("the model has no layers: add some first")
-        self.build((None, *real("x", x).shape[1:]))
+        shape = real("x", x).shape
+        try:
+            self.build((None, *shape[1:]))
+        except ValueError as error:
+            raise ValueError(f"x must fit the first layer, got shape {shape}: {error}") from error
 
     @contextlib.contextmanager
     def _built_only_on_success(self) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -163,12 +163,14 @@ class Base:
             weights = compilation.sample_weights(sample_weight, class_weight, targets, engine.dtype)
         return Samples(inputs, list(targets.values()), weights, steps)
 
-    def _hooks(self, callbacks: Callback | Iterable[Callback] | None, params: dict[str, Any]) -> CallbackList:
+    def _hooks(self, callbacks: Callback | Sequence[Callback] | None, params: dict[str, Any]) -> CallbackList:
         """The callbacks of a run, checked and introduced to the model."""
-        found = [] if callbacks is None else [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+        found: list[Any] = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+        if callbacks is None:
+            found = []
         for callback in found:
             if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks must be Callback objects, got {type(callback).__name__}")
+                raise TypeError(f"callbacks must be a Callback or a list of them, got {type(callback).__name__}")
         return CallbackList(found, cast("Model", self), params)
 
     def _test(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Trainer(Steps):
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
-        callbacks: Callback | Iterable[Callback] | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         validation_split: float = 0.0,
         validation_data: Sequence[Any] | None = None,
         shuffle: bool = True,
@@ -161,7 +161,7 @@ class Trainer(Steps):
         verbose: str | int = "auto",
         sample_weight: Any = None,
         steps: int | None = None,
-        callbacks: Callback | Iterable[Callback] | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         return_dict: bool = False,
         *,
         lengths: npt.ArrayLike | None = None,
@@ -211,7 +211,7 @@ class Trainer(Steps):
         batch_size: int | None = None,
         verbose: str | int = "auto",
         steps: int | None = None,
-        callbacks: Callback | Iterable[Callback] | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         *,
         lengths: npt.ArrayLike | None = None,
     ) -> Any:
