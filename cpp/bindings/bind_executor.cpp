@@ -1,4 +1,6 @@
 // rnncore._core.Executor: arrays in, GIL off, engine, arrays out.
+#include <pybind11/stl.h>
+
 #include <exception>
 #include <memory>
 #include <optional>
@@ -15,7 +17,7 @@ namespace {
 
 // The arguments that train, test and predict share.
 struct EpochArguments {
-  py::list inputs;
+  py::sequence inputs;
   py::object order;
   int64_t batch_size;
   py::object lengths, on_batch;
@@ -24,7 +26,7 @@ struct EpochArguments {
 
 // What train and test have beside.
 struct MeasuredArguments {
-  py::list targets;
+  py::sequence targets;
   py::object state, sample_weight;
 };
 
@@ -32,15 +34,15 @@ class BoundExecutor {
  public:
   virtual ~BoundExecutor() = default;
   virtual const char* isa() const = 0;
-  virtual py::list forward(const py::list& inputs, const py::object& lengths, bool training, const py::int_& seed,
+  virtual py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::int_& seed,
                            int64_t step) = 0;
-  virtual py::list backward(const py::list& output_gradients) = 0;
+  virtual py::list backward(const py::sequence& output_gradients) = 0;
   virtual void configure(const py::object& training, const py::object& slots) = 0;
   virtual void apply_gradients(double learning_rate, int64_t step) = 0;
   virtual int64_t train(const EpochArguments& arguments, const MeasuredArguments& measured,
                         const py::object& learning_rate, int64_t step, const py::int_& seed) = 0;
   virtual int64_t test(const EpochArguments& arguments, const MeasuredArguments& measured) = 0;
-  virtual int64_t predict(const EpochArguments& arguments, const py::list& outputs) = 0;
+  virtual int64_t predict(const EpochArguments& arguments, const py::sequence& outputs) = 0;
 };
 
 uint64_t read_seed(const py::int_& seed) { return PyLong_AsUnsignedLongLongMask(seed.ptr()); }
@@ -90,7 +92,7 @@ class TypedExecutor final : public BoundExecutor {
 
   const char* isa() const override { return engine_.kernels().name; }
 
-  py::list forward(const py::list& inputs, const py::object& lengths, bool training, const py::int_& seed,
+  py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::int_& seed,
                    int64_t step) override {
     Samples samples;
     const int64_t count = read_inputs(inputs, lengths, samples);
@@ -107,7 +109,7 @@ class TypedExecutor final : public BoundExecutor {
     return outputs;
   }
 
-  py::list backward(const py::list& output_gradients) override {
+  py::list backward(const py::sequence& output_gradients) override {
     const std::vector<Tensor>* shapes = engine_.pending_inputs();
     if (!shapes) throw py::value_error("backward: expected a forward pass with training=True before it");
     const Program& program = engine_.program();
@@ -183,7 +185,7 @@ class TypedExecutor final : public BoundExecutor {
     return run(epoch, arguments);
   }
 
-  int64_t predict(const EpochArguments& arguments, const py::list& outputs) override {
+  int64_t predict(const EpochArguments& arguments, const py::sequence& outputs) override {
     Epoch epoch = read_epoch(arguments, Mode::inference);
     const std::vector<Tensor> shapes = engine_.output_shapes(epoch.samples.inputs);
     if (outputs.size() != shapes.size())
@@ -202,7 +204,7 @@ class TypedExecutor final : public BoundExecutor {
 
  private:
   // Views of the inputs; returns the number of samples.
-  int64_t read_inputs(const py::list& inputs, const py::object& lengths, Samples& samples) const {
+  int64_t read_inputs(const py::sequence& inputs, const py::object& lengths, Samples& samples) const {
     const Program& program = engine_.program();
     if (inputs.size() != program.inputs.size())
       throw py::value_error("inputs: expected " + std::to_string(program.inputs.size()) + " array(s), got " +
@@ -317,7 +319,7 @@ void bind_executor(py::module_& m) {
       .def("apply_gradients", &BoundExecutor::apply_gradients, py::arg("learning_rate"), py::arg("step"))
       .def(
           "train",
-          [](BoundExecutor& self, py::list inputs, py::list targets, py::object order, int64_t batch_size,
+          [](BoundExecutor& self, py::sequence inputs, py::sequence targets, py::object order, int64_t batch_size,
              const py::object& learning_rate, int64_t step, const py::int_& seed, py::object state,
              py::object sample_weight, py::object lengths, py::object on_batch, bool every_batch) {
             return self.train(
@@ -330,7 +332,7 @@ void bind_executor(py::module_& m) {
           py::arg("every_batch") = false)
       .def(
           "test",
-          [](BoundExecutor& self, py::list inputs, py::list targets, py::object order, int64_t batch_size,
+          [](BoundExecutor& self, py::sequence inputs, py::sequence targets, py::object order, int64_t batch_size,
              py::object state, py::object sample_weight, py::object lengths, py::object on_batch, bool every_batch) {
             return self.test(
                 {std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch), every_batch},
@@ -341,7 +343,7 @@ void bind_executor(py::module_& m) {
           py::arg("on_batch") = py::none(), py::arg("every_batch") = false)
       .def(
           "predict",
-          [](BoundExecutor& self, py::list inputs, py::object order, int64_t batch_size, const py::list& outputs,
+          [](BoundExecutor& self, py::sequence inputs, py::object order, int64_t batch_size, const py::sequence& outputs,
              py::object lengths, py::object on_batch, bool every_batch) {
             return self.predict(
                 {std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch), every_batch},

@@ -24,7 +24,7 @@ struct Site {
   const Node& node;
   uint32_t index;  // of the node in the Program
   bool training;
-  bool ragged;  // the batch has lengths
+  bool ragged;  // rows end early: the node takes lengths and the batch has them
   std::vector<const Tensor*> inputs, outputs;
   std::vector<const Parameter*> parameters;
   std::vector<bool> input_gradients, parameter_gradients;  // wanted ones

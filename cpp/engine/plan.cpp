@@ -132,16 +132,13 @@ template <class T>
 void Plan<T>::make_ops(const Kernels& kernels) {
   for (PlannedNode& node : nodes_) {
     const Site& site = node.site;
+    const auto& inputs = site.node.inputs;
     node.site.training = shape_.differentiates();
-    node.site.ragged = shape_.ragged;
-    const bool used =
-        std::any_of(site.outputs.begin(), site.outputs.end(), [](const Tensor* t) { return t != nullptr; });
-    if (!used) continue;
+    node.site.ragged = shape_.ragged && std::find(inputs.begin(), inputs.end(), program_.lengths) != inputs.end();
+    if (std::all_of(site.outputs.begin(), site.outputs.end(), [](const Tensor* t) { return t == nullptr; })) continue;
     node.op = op_type(site.node.op).template make<T>(site, kernels);
     flops_ += node.op->flops() * (shape_.differentiates() ? 3 : 1);
-    if (!shape_.ragged ||
-        std::find(site.node.inputs.begin(), site.node.inputs.end(), program_.lengths) == site.node.inputs.end())
-      continue;
+    if (!site.ragged) continue;
     const int64_t steps = site.inputs[0]->steps();
     ragged_steps_ = ragged_steps_ ? std::min(ragged_steps_, steps) : steps;
     ragged_.steps = std::max(ragged_.steps, steps);

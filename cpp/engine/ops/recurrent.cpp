@@ -73,7 +73,7 @@ class RecurrentOp final : public Op<T> {
       : kernels_(sequence_kernels<T>(kernels)),
         facts_(cell_of(site)),
         training_(site.training),
-        ragged_(site.ragged && site.has_input(1)),
+        ragged_(site.ragged),
         backwards_(site.node.attributes.get("go_backwards", false)),
         has_sequence_(site.has_output(0)) {
     const Tensor& x = *site.inputs[0];

@@ -1,0 +1,234 @@
+"""Small Programs that use every op, and the data to run them on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore.program import Node, Parameter, Program, Value
+
+Array = npt.NDArray[Any]
+
+SAMPLES, STEPS, FEATURES = 11, 5, 3
+
+
+@dataclass
+class Builder:
+    """Appends values, parameters and nodes; `build` makes the Program."""
+
+    values: list[Value] = field(default_factory=list)
+    parameters: list[Parameter] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    lengths: int = -1
+
+    def value(self, *shape: int | None, dtype: str = "float") -> int:
+        self.values.append(Value(f"value{len(self.values)}", (None, *shape), dtype))
+        return len(self.values) - 1
+
+    def input(self, *shape: int | None, dtype: str = "float") -> int:
+        self.inputs.append(self.value(*shape, dtype=dtype))
+        return self.inputs[-1]
+
+    def lengths_value(self) -> int:
+        if self.lengths < 0:
+            self.lengths = self.value(dtype="int")
+        return self.lengths
+
+    def parameter(self, *shape: int, trainable: bool = True) -> int:
+        offset = self.parameters[-1].offset + self.parameters[-1].size if self.parameters else 0
+        self.parameters.append(Parameter(f"parameter{len(self.parameters)}", shape, offset, trainable))
+        return len(self.parameters) - 1
+
+    def node(
+        self, op: str, inputs: tuple[int, ...], outputs: tuple[int, ...], parameters: tuple[int, ...], **attributes: Any
+    ) -> None:
+        self.nodes.append(Node(op, f"{op}{len(self.nodes)}", inputs, outputs, parameters, attributes))
+
+    def elementwise(self, op: str, x: int, **attributes: Any) -> int:
+        y = self.value(*self.values[x].shape[1:])
+        self.node(op, (x,), (y,), (), **attributes)
+        return y
+
+    def dense(self, x: int, units: int, activation: str = "linear", *, bias: bool = True, trainable: bool = True) -> int:
+        *inner, features = self.values[x].shape[1:]
+        assert features is not None
+        parameters = [self.parameter(features, units, trainable=trainable)]
+        if bias:
+            parameters.append(self.parameter(units, trainable=trainable))
+        y = self.value(*inner, units)
+        self.node("dense", (x,), (y,), tuple(parameters), activation=activation)
+        return y
+
+    def recurrent(
+        self,
+        op: str,
+        x: int,
+        units: int,
+        *,
+        outputs: str = "sequence",
+        initial: tuple[int, ...] = (),
+        lengths: bool = False,
+        bias: bool = True,
+        trainable: tuple[bool, bool, bool] = (True, True, True),
+        **attributes: Any,
+    ) -> list[int]:
+        """Outputs are named: "sequence", "h" and "c", separated by spaces."""
+        features = self.values[x].shape[-1]
+        assert features is not None
+        gates, states = {"simple_rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}[op]
+        split = op == "gru" and attributes.get("reset_after", True)
+        shapes: list[tuple[int, ...]] = [(features, gates * units), (units, gates * units)]
+        if bias:
+            shapes.append((2, gates * units) if split else (gates * units,))
+        parameters = [self.parameter(*s, trainable=t) for s, t in zip(shapes, trainable, strict=False)]
+        made = {}
+        slots = []
+        for name in ("sequence", "h", "c")[: 1 + states]:
+            shape = (self.values[x].shape[1], units) if name == "sequence" else (units,)
+            made[name] = self.value(*shape) if name in outputs.split() else -1
+            slots.append(made[name])
+        initial = (*initial, *(-1 for _ in range(states - len(initial))))
+        slot = self.lengths_value() if lengths else -1
+        attributes = {"activation": "tanh", "go_backwards": False, **attributes}
+        if op != "simple_rnn":
+            attributes.setdefault("recurrent_activation", "sigmoid")
+        self.node(op, (x, slot, *initial), tuple(slots), tuple(parameters), **attributes)
+        return [made[name] for name in outputs.split()]
+
+    def build(self, *outputs: int) -> Program:
+        return Program(
+            tuple(self.values), tuple(self.parameters), tuple(self.nodes), tuple(self.inputs), outputs, self.lengths
+        )
+
+
+def dense_stack() -> Program:
+    b = Builder()
+    x = b.dense(b.input(FEATURES), 21, "tanh")
+    x = b.dense(x, 70, "relu", bias=False)
+    x = b.dense(x, 5, "sigmoid")
+    return b.build(b.dense(x, 2, "hard_sigmoid"))
+
+
+def tutorial() -> Program:
+    b = Builder()
+    (h,) = b.recurrent("simple_rnn", b.input(1, 1), 10, outputs="h", activation="relu")
+    return b.build(b.dense(h, 1))
+
+
+def stack(op: str, **attributes: Any) -> Callable[[], Program]:
+    def make() -> Program:
+        b = Builder()
+        (x,) = b.recurrent(op, b.input(None, FEATURES), 19, **attributes)
+        (h,) = b.recurrent(op, x, 6, outputs="h", **attributes)
+        return b.build(b.dense(h, 4))
+
+    return make
+
+
+def mixed() -> Program:
+    """Three cells, one of them backwards, over sequences to a sequence of class probabilities."""
+    b = Builder()
+    x = b.input(None, FEATURES)
+    (x,) = b.recurrent("simple_rnn", x, 4, activation="sigmoid")
+    (x,) = b.recurrent("gru", x, 5, go_backwards=True, reset_after=False)
+    (x,) = b.recurrent("lstm", x, 7, activation="relu", recurrent_activation="hard_sigmoid", bias=False)
+    return b.build(b.dense(x, 4, "softmax"))
+
+
+def states() -> Program:
+    """Initial states from outside; sequence and last states all go on."""
+    b = Builder()
+    x, h0, c0 = b.input(None, FEATURES), b.input(6), b.input(6)
+    sequence, h, c = b.recurrent("lstm", x, 6, outputs="sequence h c", initial=(h0, c0), lengths=True)
+    sequence, h = b.recurrent("gru", sequence, 6, outputs="sequence h", initial=(c,), lengths=True, go_backwards=True)
+    (h,) = b.recurrent("simple_rnn", sequence, 6, outputs="h", initial=(h,), lengths=True)
+    return b.build(b.dense(h, 3), sequence)
+
+
+def words() -> Program:
+    """Ids to a class: embedding, dropout, recurrent, dropout, softmax."""
+    b = Builder()
+    ids = b.input(None, dtype="int")
+    x = b.value(None, 5)
+    b.node("embedding", (ids,), (x,), (b.parameter(9, 5),))
+    x = b.elementwise("dropout", x, rate=0.3, seed=7)
+    (h,) = b.recurrent("lstm", x, 8, outputs="h", lengths=True)
+    h = b.elementwise("dropout", h, rate=0.5, seed=2**63 + 11)
+    return b.build(b.elementwise("activation", b.dense(h, 4), function="softmax"))
+
+
+def flattened() -> Program:
+    b = Builder()
+    (x,) = b.recurrent("gru", b.input(STEPS, FEATURES), 4, lengths=True, go_backwards=True)
+    x = b.elementwise("activation", x, function="relu")
+    y = b.value(STEPS * 4)
+    b.node("flatten", (x,), (y,), ())
+    return b.build(b.dense(y, 4, "sigmoid"))
+
+
+def shared() -> Program:
+    """A kernel used twice, a value read three times, two outputs, one of which goes on."""
+    b = Builder()
+    x = b.dense(b.input(4), 4, "tanh")
+    kernel = b.parameter(4, 4)
+    first, second, third = b.value(4), b.value(4), b.value(1, 4)
+    b.node("dense", (x,), (first,), (kernel,), activation="tanh")
+    b.node("dense", (first,), (second,), (kernel,), activation="sigmoid")
+    sequence = b.input(None, 4)
+    b.node("simple_rnn", (sequence, -1, first), (-1, third), (kernel, kernel, b.parameter(4)), activation="tanh")
+    b.values[third] = Value("third", (None, 4))
+    return b.build(first, second, b.dense(third, 2), b.dense(first, 3))
+
+
+def frozen() -> Program:
+    """Parameters that do not train, before, between and after others; one node has none that does."""
+    b = Builder()
+    (x,) = b.recurrent("gru", b.input(None, FEATURES), 5, trainable=(True, False, False))
+    (x,) = b.recurrent("lstm", x, 5, trainable=(False, True, False))
+    x = b.dense(x, 6, "tanh", trainable=False)
+    (h,) = b.recurrent("simple_rnn", x, 5, outputs="h", trainable=(False, False, True))
+    b.dense(h, 3)  # read by nobody
+    return b.build(b.dense(h, 3))
+
+
+PROGRAMS: dict[str, Callable[[], Program]] = {
+    "dense_stack": dense_stack,
+    "tutorial": tutorial,
+    "simple_rnn": stack("simple_rnn"),
+    "lstm": stack("lstm"),
+    "gru": stack("gru", reset_after=True),
+    "gru_reset_before": stack("gru", reset_after=False),
+    "backwards": stack("lstm", go_backwards=True),
+    "ragged": stack("gru", lengths=True),
+    "mixed": mixed,
+    "states": states,
+    "words": words,
+    "flattened": flattened,
+    "shared": shared,
+    "frozen": frozen,
+}
+
+
+def random_inputs(program: Program, samples: int, dtype: Any, seed: int = 3) -> tuple[list[Array], Array | None]:
+    """Arrays for the inputs, and lengths from 0 to all steps when the program takes them."""
+    rng = np.random.default_rng(seed)
+    arrays: list[Array] = []
+    for number in program.inputs:
+        value = program.values[number]
+        shape = (samples, *(STEPS if size is None else size for size in value.shape[1:]))
+        if value.dtype == "int":
+            arrays.append(rng.integers(9, size=shape).astype(np.int32))
+        else:
+            arrays.append(rng.normal(size=shape).astype(dtype))
+    lengths = rng.permutation(np.arange(samples) % (STEPS + 1)).astype(np.int32) if program.lengths >= 0 else None
+    return arrays, lengths
+
+
+def random_parameters(program: Program, dtype: Any, seed: int = 5) -> Array:
+    size = sum(parameter.size for parameter in program.parameters)
+    return np.random.default_rng(seed).normal(scale=0.4, size=size).astype(dtype)

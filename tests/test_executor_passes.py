@@ -1,0 +1,109 @@
+"""The compiled executor against the reference: outputs and gradients of single passes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from executor_zoo import PROGRAMS, SAMPLES, Array, random_inputs, random_parameters
+from tolerance import assert_close
+
+import rnncore
+from rnncore import _core, reference
+from rnncore.program import Program
+
+DTYPES = [np.float32, np.float64]
+MANY = 6000  # samples that are worth eight threads
+
+
+def passes(
+    executor_class: Any, program: Program, dtype: Any, samples: int = SAMPLES, **options: Any
+) -> tuple[list[Array], list[Any], Array]:
+    """Outputs, input gradients and parameter gradients of a forward and a backward pass."""
+    parameters = random_parameters(program, dtype)
+    gradients = np.full_like(parameters, 7)
+    executor = executor_class(program, parameters, gradients, **options)
+    inputs, lengths = random_inputs(program, samples, dtype)
+    outputs = executor.forward(inputs, lengths, training=True, seed=2**40 + 5, step=3)
+    rng = np.random.default_rng(8)
+    input_gradients = executor.backward([rng.normal(size=y.shape).astype(dtype) for y in outputs])
+    return outputs, input_gradients, gradients
+
+
+@pytest.mark.parametrize("isa", _core.isa_levels())
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_passes_match_the_reference(name: str, dtype: Any, isa: str) -> None:
+    program = PROGRAMS[name]()
+    outputs, input_gradients, gradients = passes(_core.Executor, program, dtype, isa=isa)
+    expected = passes(reference.Executor, program, dtype)
+    for actual, wanted in zip(outputs, expected[0], strict=True):
+        assert actual.dtype == dtype
+        assert_close(actual, wanted)
+    for actual, wanted in zip(input_gradients, expected[1], strict=True):
+        if wanted is None:
+            assert actual is None or not actual.any()
+        else:
+            assert_close(actual, wanted)
+    for parameter in program.parameters:
+        window = slice(parameter.offset, parameter.offset + parameter.size)
+        assert_close(gradients[window], expected[2][window])
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_inference_matches_the_reference(name: str) -> None:
+    program = PROGRAMS[name]()
+    parameters = random_parameters(program, np.float64)
+    inputs, lengths = random_inputs(program, SAMPLES, np.float64)
+    executors = [kind(program, parameters, np.zeros_like(parameters)) for kind in (_core.Executor, reference.Executor)]
+    for given in {id(lengths): lengths, id(None): None}.values():
+        compiled, expected = (executor.forward(inputs, given) for executor in executors)
+        for actual, wanted in zip(compiled, expected, strict=True):
+            assert_close(actual, wanted)
+
+
+def test_backward_takes_absent_gradients() -> None:
+    program = PROGRAMS["shared"]()
+    parameters = random_parameters(program, np.float64)
+    inputs, _ = random_inputs(program, SAMPLES, np.float64)
+    results = []
+    for kind in (_core.Executor, reference.Executor):
+        gradients = np.full_like(parameters, 7)
+        executor = kind(program, parameters, gradients)
+        outputs = executor.forward(inputs, training=True)
+        executor.backward([None, outputs[1], None, None])
+        results.append(gradients)
+    assert_close(*results)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_any_number_of_threads_gives_the_same_bits(name: str, threads: int) -> None:
+    program = PROGRAMS[name]()
+    before = rnncore.get_num_threads()
+    try:
+        rnncore.set_num_threads(1)
+        single = passes(_core.Executor, program, np.float32, MANY)
+        rnncore.set_num_threads(threads)
+        several = passes(_core.Executor, program, np.float32, MANY)
+    finally:
+        rnncore.set_num_threads(before)
+    np.testing.assert_array_equal(several[2], single[2])
+    for actual, wanted in zip(several[0] + several[1], single[0] + single[1], strict=True):
+        np.testing.assert_array_equal(actual, wanted)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_zero_rows(name: str) -> None:
+    program = PROGRAMS[name]()
+    parameters = random_parameters(program, np.float32)
+    gradients = np.ones_like(parameters)
+    executor = _core.Executor(program, parameters, gradients)
+    inputs, lengths = random_inputs(program, 0, np.float32)
+    outputs = executor.forward(inputs, lengths, training=True)
+    assert [y.shape[0] for y in outputs] == [0] * len(outputs)
+    executor.backward(outputs)
+    for parameter in program.parameters:
+        window = gradients[parameter.offset : parameter.offset + parameter.size]
+        assert (window == (0 if parameter.trainable else 1)).all()

@@ -1,0 +1,274 @@
+"""The compiled executor against the reference: whole steps of training, measuring and predicting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from executor_zoo import PROGRAMS, Array, random_inputs, random_parameters
+from tolerance import RELATIVE, assert_close
+
+import rnncore
+from rnncore import _core, reference
+from rnncore.program import Loss, Metric, Optimizer, Program, Regularizer, Training
+
+SAMPLES, BATCH = 31, 8
+STEPS_RELATIVE = {dtype: 10 * relative for dtype, relative in RELATIVE.items()}  # after several steps of training
+SGD = Optimizer("sgd", {"momentum": 0.9, "nesterov": False})
+
+OPTIMIZERS = {
+    "sgd": Optimizer("sgd", {"momentum": 0.0, "nesterov": False}),
+    "momentum": SGD,
+    "nesterov": Optimizer("sgd", {"momentum": 0.8, "nesterov": True, "weight_decay": 0.02}),
+    "rmsprop": Optimizer("rmsprop", {"rho": 0.8, "momentum": 0.0, "epsilon": 1e-7, "centered": False}),
+    "rmsprop_centered": Optimizer("rmsprop", {"rho": 0.8, "momentum": 0.5, "epsilon": 1e-3, "centered": True}),
+    "adam": Optimizer("adam", {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-4, "clipvalue": None}),
+    "adamw": Optimizer("adamw", {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-4, "weight_decay": 0.1}),
+    "clipvalue": Optimizer("sgd", {"momentum": 0.0, "nesterov": False, "clipvalue": 0.01}),
+    "clipnorm": Optimizer("sgd", {"momentum": 0.0, "nesterov": False, "clipnorm": 0.05}),
+    "global_clipnorm": Optimizer("sgd", {"momentum": 0.0, "nesterov": False, "global_clipnorm": 0.1}),
+}
+
+ELEMENTWISE = {
+    "mean_squared_error": Loss("mean_squared_error"),
+    "mean_absolute_error": Loss("mean_absolute_error"),
+    "huber": Loss("huber", attributes={"delta": 0.3}),
+    "binary_logits": Loss("binary_crossentropy", attributes={"from_logits": True, "label_smoothing": 0.0}),
+    "binary_logits_smooth": Loss("binary_crossentropy", attributes={"from_logits": True, "label_smoothing": 0.2}),
+    "categorical_logits": Loss(
+        "categorical_crossentropy", attributes={"from_logits": True, "label_smoothing": 0.1}, weight=0.7
+    ),
+}
+PROBABILITIES = {
+    "binary": Loss("binary_crossentropy", attributes={"from_logits": False, "label_smoothing": 0.1}),
+    "categorical": Loss("categorical_crossentropy", attributes={"from_logits": False, "label_smoothing": 0.0}),
+    "categorical_smooth": Loss("categorical_crossentropy", attributes={"from_logits": False, "label_smoothing": 0.3}),
+    "sparse": Loss("sparse_categorical_crossentropy", attributes={"from_logits": False}),
+    "sparse_logits": Loss("sparse_categorical_crossentropy", attributes={"from_logits": True}),
+}
+
+HARD_SIGMOID = {"function": "hard_sigmoid"}
+
+DENSE_METRICS = (
+    Metric("mean_squared_error"),
+    Metric("huber", weighted=True, attributes={"delta": 0.5}),
+    Metric("binary_accuracy", attributes={"threshold": 0.3}),
+    Metric("binary_accuracy", weighted=True, attributes={"threshold": 0.5}),
+    Metric("categorical_accuracy", weighted=True),
+    Metric("top_k_categorical_accuracy", attributes={"k": 2}),
+    Metric("confusion", weighted=True, attributes={"thresholds": [0.1, 0.25, 0.5]}),
+    Metric("confusion", attributes={"thresholds": [0.4]}),
+)
+LABEL_METRICS = (
+    Metric("sparse_categorical_crossentropy", attributes={"from_logits": False}),
+    Metric("sparse_categorical_accuracy"),
+    Metric("sparse_categorical_accuracy", weighted=True),
+    Metric("sparse_top_k_categorical_accuracy", weighted=True, attributes={"k": 3}),
+)
+
+
+@dataclass
+class Setting:
+    """A program, what to train it on, and how."""
+
+    program: Program
+    training: Training
+    dtype: Any = np.float64
+    weights: str = "samples"  # "none", "samples" or "positions"
+    samples: int = SAMPLES
+
+    def arrays(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Arguments that all calls share, and those of the measuring ones."""
+        rng = np.random.default_rng(11)
+        inputs, lengths = random_inputs(self.program, self.samples, self.dtype)
+        parameters = random_parameters(self.program, self.dtype)
+        shapes = [
+            y.shape
+            for y in reference.Executor(self.program, parameters, np.zeros_like(parameters)).forward(inputs, lengths)
+        ]
+        targets: list[Array] = []
+        for number, shape in enumerate(shapes):
+            kinds = [item.kind for item in (*self.training.losses, *self.training.metrics) if item.output == number]
+            if any(kind.startswith("sparse") for kind in kinds):
+                targets.append(rng.integers(shape[-1], size=shape[:-1]).astype(np.int32))
+            elif any(kind.endswith("crossentropy") for kind in kinds):
+                targets.append(np.eye(shape[-1], dtype=self.dtype)[rng.integers(shape[-1], size=shape[:-1])])
+            else:
+                targets.append(rng.normal(size=shape).astype(self.dtype))
+        weights = None
+        if self.weights != "none":
+            outputs = [shapes[loss.output] for loss in self.training.losses]
+            weights = [
+                rng.uniform(size=shape[:-1] if self.weights == "positions" else shape[:1]).astype(self.dtype)
+                for shape in outputs
+            ]
+        order = rng.permutation(self.samples)[: self.samples - 2]
+        return (
+            {"inputs": inputs, "order": order, "lengths": lengths, "batch_size": BATCH},
+            {"targets": targets, "sample_weight": weights},
+        )
+
+    def train(self, kind: Any, epochs: int = 2, **options: Any) -> tuple[Array, Array, Array]:
+        """Parameters, slots and state after some epochs."""
+        parameters = random_parameters(self.program, self.dtype)
+        executor = kind(self.program, parameters, np.zeros_like(parameters), **options)
+        assert self.training.optimizer is not None
+        slots = np.zeros((self.training.optimizer.slot_count(), parameters.size), self.dtype)
+        executor.configure(self.training, slots)
+        state = np.zeros(self.training.state_size())
+        shared, measured = self.arrays()
+        batches = -(-len(shared["order"]) // shared["batch_size"])
+        for epoch in range(epochs):
+            rates = 0.01 / (1 + np.arange(batches) + epoch)
+            done = executor.train(
+                **shared, **measured, learning_rate=rates, step=epoch * batches, seed=5, state=state
+            )
+            assert done == batches
+        return parameters, slots, state
+
+    def assert_trains_alike(self, **options: Any) -> None:
+        relative = STEPS_RELATIVE[np.dtype(self.dtype)]
+        parameters, slots, state = self.train(_core.Executor, **options)
+        expected = self.train(reference.Executor)
+        assert_close(parameters, expected[0], relative)
+        for slot, wanted in zip(slots, expected[1], strict=True):
+            assert_close(slot, wanted, relative)
+        for actual, wanted in zip(state, expected[2], strict=True):
+            assert_close(actual, wanted, relative)
+
+
+@pytest.mark.parametrize("isa", _core.isa_levels())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optimizers(optimizer: str, dtype: Any, isa: str) -> None:
+    training = Training((Loss("mean_squared_error"),), optimizer=OPTIMIZERS[optimizer])
+    Setting(PROGRAMS["frozen"](), training, dtype).assert_trains_alike(isa=isa)
+
+
+@pytest.mark.parametrize("isa", _core.isa_levels())
+@pytest.mark.parametrize("weights", ["none", "samples", "positions"])
+@pytest.mark.parametrize("name", [*ELEMENTWISE, *PROBABILITIES])
+def test_losses(name: str, weights: str, isa: str) -> None:
+    program = PROGRAMS["gru" if name in ELEMENTWISE else "mixed"]()
+    loss = {**ELEMENTWISE, **PROBABILITIES}[name]
+    Setting(program, Training((loss,), optimizer=SGD), weights=weights).assert_trains_alike(isa=isa)
+
+
+@pytest.mark.parametrize("program", ["words", "mixed"])
+def test_metrics(program: str) -> None:
+    dense = Training((PROBABILITIES["categorical"],), DENSE_METRICS, optimizer=SGD)
+    Setting(PROGRAMS[program](), dense).assert_trains_alike()
+    sparse = Training((PROBABILITIES["sparse"],), LABEL_METRICS, optimizer=SGD)
+    Setting(PROGRAMS[program](), sparse).assert_trains_alike()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs(name: str, dtype: Any) -> None:
+    program = PROGRAMS[name]()
+    losses = tuple(Loss("mean_squared_error", output) for output in range(len(program.outputs)))
+    Setting(program, Training(losses, optimizer=SGD), dtype).assert_trains_alike()
+
+
+def test_several_losses_and_regularizers() -> None:
+    losses = (
+        Loss("mean_squared_error", 0, 0.5),
+        Loss("mean_absolute_error", 1, 2.0),
+        Loss("huber", 0, 1.5, {"delta": 0.2}),
+        Loss("mean_squared_error", 3),
+    )
+    metrics = (Metric("mean_absolute_error", 3, weighted=True), Metric("mean_squared_error", 0, weighted=True))
+    regularizers = (Regularizer(0, l1=0.01), Regularizer(2, l2=0.02), Regularizer(3, 0.003, 0.004))
+    Setting(PROGRAMS["shared"](), Training(losses, metrics, regularizers, SGD)).assert_trains_alike()
+
+
+def test_regularized_frozen_parameters_count_but_do_not_move() -> None:
+    regularizers = tuple(Regularizer(number, 0.01, 0.02) for number in range(9))
+    Setting(PROGRAMS["frozen"](), Training((Loss("huber"),), (), regularizers, SGD)).assert_trains_alike()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["binary", "categorical", "sparse"])
+def test_saturated_probabilities(kind: str, dtype: Any) -> None:
+    program = PROGRAMS["words"]()
+    if kind == "binary":
+        program = replace(program, nodes=(*program.nodes[:-1], replace(program.nodes[-1], attributes=HARD_SIGMOID)))
+    setting = Setting(program, Training((PROBABILITIES[kind],), optimizer=SGD), dtype)
+    shared, measured = setting.arrays()
+    parameters = 30 * random_parameters(program, dtype)
+    results = []
+    for executor_class in (_core.Executor, reference.Executor):
+        gradients = np.zeros_like(parameters)
+        executor = executor_class(program, parameters.copy(), gradients)
+        executor.configure(setting.training, np.zeros((1, parameters.size), dtype))
+        state = np.zeros(2)
+        executor.train(**shared, **measured, learning_rate=np.zeros(4), step=0, seed=0, state=state)
+        results.append((gradients, state))
+    for actual, wanted in zip(*results, strict=True):
+        assert_close(actual, wanted, STEPS_RELATIVE[np.dtype(dtype)])
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_measuring_and_predicting(name: str) -> None:
+    program = PROGRAMS[name]()
+    losses = tuple(Loss("mean_squared_error", output) for output in range(len(program.outputs)))
+    setting = Setting(program, Training(losses, (Metric("mean_absolute_error"),)))
+    shared, measured = setting.arrays()
+    parameters = random_parameters(program, np.float64)
+    results = []
+    for executor_class in (_core.Executor, reference.Executor):
+        executor = executor_class(program, parameters, np.zeros_like(parameters))
+        executor.configure(setting.training, np.zeros((0, parameters.size)))
+        state = np.zeros(setting.training.state_size())
+        assert executor.test(**shared, **measured, state=state) == 4
+        shapes = [y.shape[1:] for y in executor.forward([x[:1] for x in shared["inputs"]])]
+        outputs = [np.full((len(shared["order"]), *shape), np.nan) for shape in shapes]
+        assert executor.predict(**shared, outputs=outputs) == 4
+        results.append([state, *outputs])
+    for actual, wanted in zip(*results, strict=True):
+        assert_close(actual, wanted)
+
+
+def test_apply_gradients() -> None:
+    training = Training((Loss("mean_squared_error"),), optimizer=OPTIMIZERS["adamw"])
+    program = PROGRAMS["frozen"]()
+    results = []
+    for executor_class in (_core.Executor, reference.Executor):
+        parameters = random_parameters(program, np.float64)
+        gradients = random_parameters(program, np.float64, seed=6)
+        slots = np.zeros((2, parameters.size))
+        executor = executor_class(program, parameters, gradients)
+        executor.configure(training, slots)
+        for step in range(3):
+            executor.apply_gradients(0.1, step)
+        results.append((parameters, slots[0], slots[1]))
+    for actual, wanted in zip(*results, strict=True):
+        assert_close(actual, wanted)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_any_number_of_threads_trains_to_the_same_bits(name: str, threads: int) -> None:
+    program = PROGRAMS[name]()
+    losses = tuple(Loss("mean_squared_error", output) for output in range(len(program.outputs)))
+    optimizer = Optimizer("adam", {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7, "global_clipnorm": 1.0})
+    training = Training(losses, DENSE_METRICS, (Regularizer(0, 0.01, 0.01),), optimizer)
+
+    class Large(Setting):
+        def arrays(self) -> tuple[dict[str, Any], dict[str, Any]]:
+            shared, measured = super().arrays()
+            return {**shared, "batch_size": 4000}, measured
+
+    setting = Large(program, training, np.float32, samples=6000)
+    before = rnncore.get_num_threads()
+    try:
+        rnncore.set_num_threads(1)
+        single = setting.train(_core.Executor)
+        rnncore.set_num_threads(threads)
+        several = setting.train(_core.Executor)
+    finally:
+        rnncore.set_num_threads(before)
+    for actual, wanted in zip(several, single, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
