@@ -245,4 +245,4 @@ def test_tape_only_in_training_and_usable_twice(case: Case) -> None:
     np.testing.assert_array_equal(first.kernel, second.kernel)
     np.testing.assert_array_equal(dstate[0], np.ones((N, H)))
     with pytest.raises(TypeError, match=r"tape: .*training=True"):
-        reference.backward(None)
+        reference.backward(None)  # type: ignore[arg-type]

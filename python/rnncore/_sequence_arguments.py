@@ -51,6 +51,14 @@ class SequenceResult(NamedTuple):
         State after the last real step of each row: `(h, c)` for an LSTM, `(h,)` otherwise.
     tape : object or None
         What `backward` needs; None unless the call was made with `training=True`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore.reference import simple_rnn
+    >>> output, (h,), tape = simple_rnn(np.ones((2, 5, 1)), [[1.0]], [[1.0]])
+    >>> output.shape, h.shape, tape
+    ((2, 5, 1), (2, 1), None)
     """
 
     output: Array
@@ -69,6 +77,15 @@ class SequenceGradients(NamedTuple):
     bias : ndarray or None
         None when the call had no bias.
     initial_state : tuple of ndarray (N, H)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore.reference import backward, simple_rnn
+    >>> result = simple_rnn(np.ones((2, 5, 1)), [[1.0]], [[1.0]], training=True)
+    >>> gradients = backward(result.tape, result.output)
+    >>> gradients.x.shape, gradients.bias
+    ((2, 5, 1), None)
     """
 
     x: Array

@@ -17,6 +17,7 @@ from . import sequence
 from .cell import Cell
 from .gru import GRUCell
 from .lstm import LSTMCell
+from .sequence import Tape
 from .simple_rnn import SimpleRNNCell
 
 __all__ = ["backward", "gru", "lstm", "simple_rnn"]
@@ -221,12 +222,12 @@ def gru(
     return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
 
 
-def backward(tape: Any, doutput: npt.ArrayLike | None = None, dstate: Any = None) -> SequenceGradients:
+def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = None) -> SequenceGradients:
     """Back-propagate through time.
 
     Parameters
     ----------
-    tape : object
+    tape : Tape
         `tape` of a result computed with `training=True`.
     doutput : array_like (N, T, H), optional
         Gradient of the loss with respect to `output`; zeros by default.
@@ -258,7 +259,7 @@ def backward(tape: Any, doutput: npt.ArrayLike | None = None, dstate: Any = None
     >>> backward(result.tape, dstate=[[1.0]]).x[0, :, 0]
     array([0.25, 0.5 , 1.  ])
     """
-    if not isinstance(tape, sequence.Tape):
+    if not isinstance(tape, Tape):
         raise TypeError(f"tape: expected the tape of a result computed with training=True, got {type(tape).__name__}")
     rows, steps, _ = tape.arguments.x.shape
     units = tape.arguments.recurrent_kernel.shape[0]
