@@ -97,6 +97,7 @@ def test_geometric_mean():
 def test_a_peer_that_is_not_installed_is_left_out(capsys):
     class Missing:
         name = "missing"
+        version = ""
 
         def __init__(self, threads: int) -> None:
             raise ImportError("no such module")
@@ -116,6 +117,7 @@ def test_the_command(capsys, tmp_path):
     for cell in CELLS:
         assert f"### {cell}, training step" in text
         assert f"### {cell}, forward" in text
-    records = json.loads(path.read_text())
-    assert len(records) == 6
-    assert all(len(record["seconds"]) == 2 and record["gflops"] > 0 for record in records)
+    record = json.loads(path.read_text())
+    assert record["versions"] == {"rnncore": rnncore.__version__}
+    assert len(record["timings"]) == 6
+    assert all(len(timing["seconds"]) == 2 and timing["gflops"] > 0 for timing in record["timings"])

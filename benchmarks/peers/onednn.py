@@ -61,6 +61,7 @@ class Onednn:
     def __init__(self, threads: int) -> None:
         self.library = load_library()
         self.library.omp_set_num_threads(threads)
+        self.version = self.library.version().decode()
 
     def prepare(self, case: Case) -> Prepared | None:
         if case.padded:

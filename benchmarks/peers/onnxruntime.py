@@ -20,6 +20,7 @@ class OnnxRuntime:
         self.onnx: Any = importlib.import_module("onnx")
         self.onnxruntime: Any = importlib.import_module("onnxruntime")
         self.threads = threads
+        self.version: str = self.onnxruntime.__version__
 
     def prepare(self, case: Case) -> Prepared | None:
         if case.training or case.padded:

@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .cases import CELLS, SHAPES, Case, Shape
@@ -74,16 +75,16 @@ def main(
 
     engines = load({name: peers[name] for name in options.peers}, options.threads)
     cases = [Case(c, shape, mode == "training") for mode in options.modes for c in options.cells for shape in chosen]
-    print(
-        f"{platform.processor() or platform.machine()}, {options.threads} threads, GFLOP/s: median (best) round",
-        flush=True,
-    )
+    versions = {engine.name: engine.version for engine in engines}
+    print(f"{processor()}, {options.threads} threads; {', '.join(map(' '.join, versions.items()))}", flush=True)
     before = peak()
     timings = [timing for case in cases for timing in measure(case, engines, options.rounds, options.seconds)]
-    print(f"{peak_name}: {before:.0f} GFLOP/s before, {peak():.0f} after\n")
+    peaks = before, peak()
+    print(f"{peak_name}: {peaks[0]:.0f} GFLOP/s before, {peaks[1]:.0f} after; GFLOP/s of the median (best) round:\n")
     print(tables(timings))
     if options.json:
-        options.json.write_text(json.dumps([_record(timing) for timing in timings], indent=1) + "\n")
+        facts = {"processor": processor(), "threads": options.threads, "versions": versions, peak_name: peaks}
+        options.json.write_text(json.dumps({**facts, "timings": [*map(_record, timings)]}, indent=1) + "\n")
     return 0
 
 
@@ -103,6 +104,7 @@ def load(peers: Mapping[str, type[Peer]], threads: int) -> list[Peer]:
 def measure(case: Case, engines: Sequence[Peer], rounds: int = 5, seconds: float = 0.1) -> list[Timing]:
     """Check the answer of every engine, then time them in turn; tell the case on the error stream."""
     print(case, file=sys.stderr, flush=True)
+    light, case = case, replace(case)  # the arrays go with the copy
     calls = {}
     for engine in engines:
         prepared = engine.prepare(case)
@@ -111,7 +113,15 @@ def measure(case: Case, engines: Sequence[Peer], rounds: int = 5, seconds: float
             calls[engine.name] = prepared.call
     times = interleave(calls, rounds=rounds, seconds=seconds)
     gc.collect()
-    return [Timing(case, name, values) for name, values in times.items()]
+    return [Timing(light, name, values) for name, values in times.items()]
+
+
+def processor() -> str:
+    """Name the processor."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
 
 
 def _record(timing: Timing) -> dict[str, object]:

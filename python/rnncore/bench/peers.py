@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .. import functional, runtime
+from .. import __version__, functional, runtime
 from .cases import CELLS, Answer, Array, Case, functions_answer, prepare_functions
 
 __all__ = ["PEERS", "Jax", "Peer", "Prepared", "Rnncore", "Torch"]
@@ -25,6 +25,7 @@ class Peer(Protocol):
     """An engine. Its constructor takes the number of threads and raises ImportError when it is not installed."""
 
     name: str
+    version: str
 
     def __init__(self, threads: int) -> None: ...
 
@@ -40,6 +41,7 @@ class Rnncore:
 
     def __init__(self, threads: int) -> None:
         runtime.set_num_threads(threads)
+        self.version = __version__
 
     def prepare(self, case: Case) -> Prepared:
         return Prepared(prepare_functions(functional, case), functions_answer)
@@ -54,6 +56,7 @@ class Torch:
     def __init__(self, threads: int) -> None:
         self.torch: Any = importlib.import_module("torch")
         self.torch.set_num_threads(threads)
+        self.version: str = self.torch.__version__
 
     def prepare(self, case: Case) -> Prepared:
         torch = self.torch
@@ -107,6 +110,7 @@ class Jax:
     def __init__(self, threads: int) -> None:
         # XLA's thread pool has the size of the process's CPU set, which the command has limited already.
         self.jax: Any = importlib.import_module("jax")
+        self.version: str = self.jax.__version__
 
     def prepare(self, case: Case) -> Prepared | None:
         if case.padded:
