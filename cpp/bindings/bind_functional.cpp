@@ -1,12 +1,9 @@
 // The recurrent functions on NumPy arrays. `sequence` takes arrays that are right already and returns None otherwise;
 // the Python layer then checks, converts or raises, and calls again.
 #include <pybind11/numpy.h>
-#include <pybind11/stl.h>
 
 #include <memory>
-#include <optional>
 #include <stdexcept>
-#include <string>
 
 #include "bindings/module.h"
 #include "engine/sequence_call.h"
@@ -18,7 +15,6 @@ namespace {
 
 int64_t gates_of(Cell cell) { return cell == Cell::lstm ? 4 : cell == Cell::simple_rnn ? 1 : 3; }
 bool two_biases(Cell cell) { return cell == Cell::gru; }
-int states_of(Cell cell) { return cell == Cell::lstm ? 2 : 1; }
 
 // An array that owns pooled memory.
 template <class T>
@@ -68,8 +64,8 @@ bool strided(py::handle array, BatchView<const T>& view) {
   if (!has_dtype<T>(array)) return false;
   const auto a = py::reinterpret_borrow<py::array>(array);
   constexpr py::ssize_t size = sizeof(T);
-  if (a.ndim() != 3 || (a.strides(2) != size && a.shape(2) > 1) || a.strides(0) % size || a.strides(1) % size)
-    return false;
+  if (a.ndim() != 3) return false;
+  if ((a.strides(2) != size && a.size() > 0) || a.strides(0) % size || a.strides(1) % size) return false;
   if (reinterpret_cast<uintptr_t>(a.data()) % alignof(T) != 0) return false;
   view = {static_cast<const T*>(a.data()), a.strides(0) / size, a.strides(1) / size};
   return true;
@@ -198,22 +194,15 @@ py::object run(Cell cell, Activation activation, Activation recurrent_activation
   return py::make_tuple(output, h, c, tape);
 }
 
-const Kernels& level(const std::optional<std::string>& isa) {
-  if (!isa) return kernels();
-  const Kernels* found = find_kernels(isa->c_str());
-  if (!found) throw py::value_error("isa: expected a level of this build and processor, got '" + *isa + "'");
-  return *found;
-}
-
 py::object sequence(int cell, int activation, int recurrent_activation, py::handle x, py::handle kernel,
                     py::handle recurrent_kernel, py::handle bias, py::handle h0, py::handle c0, py::handle lengths,
-                    bool reverse, bool training, const std::optional<std::string>& isa) {
+                    bool reverse, bool training) {
   const auto as_cell = static_cast<Cell>(cell);
   const auto f = static_cast<Activation>(activation), g = static_cast<Activation>(recurrent_activation);
   if (has_dtype<float>(x))
-    return run<float>(as_cell, f, g, x, kernel, recurrent_kernel, bias, h0, c0, lengths, reverse, training, level(isa));
+    return run<float>(as_cell, f, g, x, kernel, recurrent_kernel, bias, h0, c0, lengths, reverse, training, kernels());
   if (has_dtype<double>(x))
-    return run<double>(as_cell, f, g, x, kernel, recurrent_kernel, bias, h0, c0, lengths, reverse, training, level(isa));
+    return run<double>(as_cell, f, g, x, kernel, recurrent_kernel, bias, h0, c0, lengths, reverse, training, kernels());
   return py::none();
 }
 
@@ -225,7 +214,7 @@ void bind_functional(py::module_& m) {
            "(x, kernel, recurrent_kernel, bias, h, c) gradients, or None when an argument needs converting.");
   m.def("sequence", &sequence, py::arg("cell"), py::arg("activation"), py::arg("recurrent_activation"), py::arg("x"),
         py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::arg("h"), py::arg("c"),
-        py::arg("lengths"), py::arg("reverse"), py::arg("training"), py::arg("isa") = py::none(),
+        py::arg("lengths"), py::arg("reverse"), py::arg("training"),
         "(output, h, c, tape), or None when an argument needs checking or converting.");
 }
 

@@ -28,6 +28,12 @@ std::vector<std::string> supported_levels() {
   return names;
 }
 
+std::string level_names() {
+  std::string names;
+  for (const auto& name : supported_levels()) names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
 py::dict build_info() {
   py::dict info;
   info["version"] = RNNCORE_VERSION;
@@ -41,9 +47,7 @@ py::dict build_info() {
 void check_environment() {
   const char* wanted = std::getenv("RNNCORE_ISA");
   if (wanted && !find_kernels(wanted)) {
-    std::string names;
-    for (const auto& name : supported_levels()) names += (names.empty() ? "" : ", ") + name;
-    throw py::import_error("RNNCORE_ISA must be one of the levels this build and processor have (" + names +
+    throw py::import_error("RNNCORE_ISA must be one of the levels this build and processor have (" + level_names() +
                            "), got '" + wanted + "'");
   }
 }
@@ -54,6 +58,12 @@ void bind_runtime(py::module_& m) {
   check_environment();
   m.def("build_info", &build_info, "Facts of the build: version, compiler, build type, OpenMP, levels.");
   m.def("isa_levels", &supported_levels, "Instruction set levels built in and supported here, best first.");
+  m.def(
+      "set_isa",
+      [](const std::string& level) {
+        if (!choose_kernels(level.c_str())) throw py::value_error("level must be one of " + level_names() + ", got '" + level + "'");
+      },
+      py::arg("level"), "Uses another level from now on; models made before keep theirs.");
   m.def("isa", [] { return std::string(kernels().name); }, "The level in use.");
   m.def("get_num_threads", &num_threads, "Threads a call may use.");
   m.def(

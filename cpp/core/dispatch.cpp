@@ -1,4 +1,5 @@
 // Chooses the instruction set level once, at first use.
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -11,7 +12,9 @@ namespace rnncore {
   extern const SequenceKernels<float> sequence_f32_##level;       \
   extern const SequenceKernels<double> sequence_f64_##level;      \
   extern const OpKernels<float> ops_f32_##level;                  \
-  extern const OpKernels<double> ops_f64_##level;
+  extern const OpKernels<double> ops_f64_##level;                 \
+  extern const MathKernels<float> math_f32_##level;               \
+  extern const MathKernels<double> math_f64_##level;
 RNNCORE_LEVELS
 #undef RNNCORE_LEVEL
 
@@ -31,15 +34,24 @@ bool supported(const char* level) {
 struct Levels {
   Kernels table[8];
   int count = 0;
-  int chosen = 0;
+  std::atomic<int> chosen{0};
 
   Levels() {
-#define RNNCORE_LEVEL(level) add(Kernels{#level, sequence_f32_##level, sequence_f64_##level, ops_f32_##level, ops_f64_##level});
+#define RNNCORE_LEVEL(level)                                                                        \
+  add(Kernels{#level, sequence_f32_##level, sequence_f64_##level, ops_f32_##level, ops_f64_##level, \
+              math_f32_##level, math_f64_##level});
     RNNCORE_LEVELS
 #undef RNNCORE_LEVEL
-    if (const char* wanted = std::getenv("RNNCORE_ISA"))
-      for (int i = 0; i < count; ++i)
-        if (std::strcmp(table[i].name, wanted) == 0) chosen = i;
+    if (const char* wanted = std::getenv("RNNCORE_ISA")) choose(wanted);
+  }
+
+  bool choose(const char* name) {
+    for (int i = 0; i < count; ++i)
+      if (std::strcmp(table[i].name, name) == 0) {
+        chosen = i;
+        return true;
+      }
+    return false;
   }
 
   // Levels are listed from the weakest up; the table starts with the best.
@@ -51,8 +63,8 @@ struct Levels {
   }
 };
 
-const Levels& levels() {
-  static const Levels instance;
+Levels& levels() {
+  static Levels instance;
   return instance;
 }
 
@@ -61,6 +73,8 @@ const Levels& levels() {
 int kernel_level_count() { return levels().count; }
 const Kernels& kernel_level(int index) { return levels().table[index]; }
 const Kernels& kernels() { return levels().table[levels().chosen]; }
+
+bool choose_kernels(const char* name) { return levels().choose(name); }
 
 const Kernels* find_kernels(const char* name) {
   for (int i = 0; i < levels().count; ++i)

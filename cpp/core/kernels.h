@@ -1,6 +1,7 @@
 // Everything an instruction set level offers, as plain tables of function pointers.
 #pragma once
 
+#include "core/math_table.h"
 #include "core/ops.h"
 #include "core/sequence.h"
 
@@ -12,6 +13,8 @@ struct Kernels {
   SequenceKernels<double> sequence_f64;
   OpKernels<float> ops_f32;
   OpKernels<double> ops_f64;
+  MathKernels<float> math_f32;
+  MathKernels<double> math_f64;
 };
 
 template <class T>
@@ -30,11 +33,21 @@ const OpKernels<T>& op_kernels(const Kernels& k) {
     return k.ops_f64;
 }
 
+template <class T>
+const MathKernels<T>& math_kernels(const Kernels& k) {
+  if constexpr (sizeof(T) == 4)
+    return k.math_f32;
+  else
+    return k.math_f64;
+}
+
 // Levels that are built in and that this processor runs, best first; the chosen one
 // (environment variable RNNCORE_ISA, else the best); the level of that name or null.
 int kernel_level_count();
 const Kernels& kernel_level(int index);
 const Kernels& kernels();
 const Kernels* find_kernels(const char* name);
+// Makes the level of that name the chosen one; false when there is none.
+bool choose_kernels(const char* name);
 
 }  // namespace rnncore

@@ -281,7 +281,7 @@ def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = Non
         gradients = tape._core.backward(doutput, None, None)
     if gradients is None:
         doutput, dstate = gradient_arguments(doutput, dstate, states=states, shape=tape._shape, dtype=tape._dtype)
-        dh, dc = (*map(np.ascontiguousarray, dstate), None)[:2]
+        dh, dc = (*map(_plain, dstate), None)[:2]
         gradients = tape._core.backward(None if doutput is None else _dense(doutput), dh, dc)
     assert gradients is not None
     dx, dkernel, drecurrent_kernel, dbias, dh, dc = gradients
@@ -293,11 +293,16 @@ def _activation(name: str, argument: str) -> int:
     return _ACTIVATIONS[activation_name(name, argument)] if code is None else code
 
 
+def _plain(array: Array) -> Array:
+    """`array` itself when it is C-contiguous and aligned, else a copy."""
+    return np.require(array, requirements=("C", "A"))
+
+
 def _dense(array: Array) -> Array:
     """`array` itself when its last axis is contiguous and aligned, else a copy."""
     size = array.itemsize
     good = array.flags.aligned and array.strides[2] == size and not any(s % size for s in array.strides)
-    return array if good else np.ascontiguousarray(array)
+    return array if good else _plain(array)
 
 
 def _run(
@@ -332,8 +337,8 @@ def _run(
             split_bias=cell == _GRU,
         )
         x = _dense(arguments.x)
-        weights = [None if w is None else np.ascontiguousarray(w) for w in arguments[1:4]]
-        h, c = (*map(np.ascontiguousarray, arguments.initial_state), None)[:2]
+        weights = [None if w is None else _plain(w) for w in arguments[1:4]]
+        h, c = (*map(_plain, arguments.initial_state), None)[:2]
         result = _core.sequence(*codes, x, *weights, h, c, arguments.lengths, reverse, training)
     assert result is not None
     output, h, c, core = result

@@ -1,0 +1,314 @@
+"""The compiled recurrent functions against the reference: every cell, dtype, level, thread count and odd shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from tolerance import Array, assert_close
+
+from rnncore import _core, functional, reference
+
+LEVELS = _core.isa_levels()
+THREADS = (1, 2, 3, 8)
+
+# (N, T, I, H): one of everything, odd sizes, several blocks of units, rows for both ways to split the work.
+SHAPES = [
+    (1, 1, 1, 1),
+    (1, 19, 3, 16),
+    (2, 3, 4, 5),
+    (5, 7, 3, 21),
+    (9, 4, 37, 50),
+    (29, 5, 5, 33),
+    (3, 18, 7, 90),
+    (40, 3, 27, 73),
+]
+
+CELLS: list[tuple[str, dict[str, Any]]] = [
+    ("simple_rnn", {}),
+    *[("simple_rnn", {"activation": name}) for name in ("relu", "sigmoid", "linear", "hard_sigmoid")],
+    ("lstm", {}),
+    ("lstm", {"activation": "relu", "recurrent_activation": "hard_sigmoid"}),
+    ("gru", {}),
+    ("gru", {"activation": "sigmoid", "recurrent_activation": "tanh"}),
+    ("gru", {"reset_after": False}),
+    ("gru", {"reset_after": False, "activation": "relu", "recurrent_activation": "hard_sigmoid"}),
+]
+USUAL = [("simple_rnn", {}), ("lstm", {}), ("gru", {}), ("gru", {"reset_after": False})]
+
+
+@pytest.fixture(autouse=True)
+def _restore_core() -> Iterator[None]:
+    level, threads = _core.isa(), _core.get_num_threads()
+    yield
+    _core.set_isa(level)
+    _core.set_num_threads(threads)
+
+
+@dataclass
+class Case:
+    """Random arguments of one call, and of its backward pass."""
+
+    function: str
+    options: dict[str, Any]
+    arrays: list[Array]  # x, kernel, recurrent_kernel, bias
+    state: tuple[Array, ...]
+    doutput: Array
+    dstate: tuple[Array, ...]
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, module: Any, **keywords: Any) -> dict[str, Array]:
+        """Outputs, states and gradients by name."""
+        keywords = {"initial_state": self.state, **self.options, **self.keywords, **keywords}
+        result = getattr(module, self.function)(*self.arrays, training=True, **keywords)
+        gradients = module.backward(result.tape, self.doutput, self.dstate)
+        named = {"output": result.output, **{f"state{k}": s for k, s in enumerate(result.state)}}
+        for name in ("x", "kernel", "recurrent_kernel", "bias"):
+            named[f"gradient of {name}"] = getattr(gradients, name)
+        named |= {f"gradient of state{k}": s for k, s in enumerate(gradients.initial_state)}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def astype(self, dtype: str) -> Case:
+        def convert(values: Any) -> Any:
+            return type(values)(v.astype(dtype) for v in values)
+
+        state, dstate = convert(self.state), convert(self.dstate)
+        return Case(
+            self.function, self.options, convert(self.arrays), state, self.doutput.astype(dtype), dstate, self.keywords
+        )
+
+
+def make_case(
+    function: str, options: dict[str, Any], shape: tuple[int, int, int, int], dtype: str, **keywords: Any
+) -> Case:
+    N, T, I, H = shape
+    gates, states = {"simple_rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}[function]
+    rng = np.random.default_rng([N, T, I, H, gates])
+
+    def draw(*size: int) -> Array:
+        return rng.standard_normal(size).astype(dtype)
+
+    bias = draw(2, 3 * H) if function == "gru" and options.get("reset_after", True) else draw(gates * H)
+    scale = 1 / np.sqrt(I + H)
+    weights = [draw(I, gates * H), draw(H, gates * H), bias]
+    return Case(
+        function,
+        options,
+        [draw(N, T, I), *(w * w.dtype.type(scale) for w in weights)],
+        tuple(draw(N, H) for _ in range(states)),
+        draw(N, T, H),
+        tuple(draw(N, H) for _ in range(states)),
+        keywords,
+    )
+
+
+def random_lengths(N: int, T: int) -> Array:
+    lengths = np.random.default_rng([N, T]).integers(0, T + 1, N)
+    lengths[:1] = T
+    return lengths
+
+
+def assert_equal_results(actual: dict[str, Array], expected: dict[str, Array], exact: bool = False) -> None:
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        if exact:
+            assert np.array_equal(actual[name], value), name
+        else:
+            try:
+                assert_close(actual[name], value)
+            except AssertionError as error:
+                raise AssertionError(f"{name}: {error}") from None
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("function", "options"), CELLS, ids=str)
+def test_matches_reference(function: str, options: dict[str, Any], dtype: str, level: str) -> None:
+    _core.set_isa(level)
+    for number, shape in enumerate(SHAPES):
+        _core.set_num_threads(1 + number % 3, always=True)
+        lengths = random_lengths(*shape[:2])
+        for keywords in ({}, {"reverse": True}, {"lengths": lengths}, {"lengths": lengths, "reverse": True}):
+            case = make_case(function, options, shape, dtype, **keywords)
+            assert_equal_results(case.run(functional), case.astype("f8").run(reference))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
+def test_same_bits_for_any_thread_count(function: str, options: dict[str, Any], dtype: str, level: str) -> None:
+    _core.set_isa(level)
+    for shape in SHAPES:
+        for lengths in (None, random_lengths(*shape[:2])):
+            case = make_case(function, options, shape, dtype, lengths=lengths)
+            results = []
+            for threads in THREADS:
+                _core.set_num_threads(threads, always=True)
+                results.append(case.run(functional))
+            for other in results[1:]:
+                assert_equal_results(other, results[0], exact=True)
+
+
+@pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_rows_do_not_depend_on_their_neighbours(function: str, options: dict[str, Any], dtype: str) -> None:
+    for shape in [(7, 5, 3, 21), (30, 4, 6, 48)]:
+        case = make_case(function, options, shape, dtype)
+        run = getattr(functional, function)
+        whole = run(*case.arrays, initial_state=case.state, **options)
+        order = np.random.default_rng(0).permutation(shape[0])
+        x, *weights = case.arrays
+        permuted = run(x[order], *weights, initial_state=tuple(s[order] for s in case.state), **options)
+        assert np.array_equal(permuted.output, whole.output[order])
+        for row in (0, 3):
+            alone = run(x[row : row + 1], *weights, initial_state=tuple(s[row : row + 1] for s in case.state), **options)
+            assert np.array_equal(alone.output, whole.output[row : row + 1])
+            for a, b in zip(alone.state, whole.state, strict=True):
+                assert np.array_equal(a, b[row : row + 1])
+
+
+@pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
+def test_inference_equals_training(function: str, options: dict[str, Any]) -> None:
+    for shape in SHAPES:
+        case = make_case(function, options, shape, "f4")
+        for lengths in (None, random_lengths(*shape[:2])):
+            results = [
+                getattr(functional, function)(
+                    *case.arrays, initial_state=case.state, lengths=lengths, training=training, **options
+                )
+                for training in (False, True)
+            ]
+            assert results[0].tape is None
+            assert np.array_equal(results[0].output, results[1].output)
+            for a, b in zip(results[0].state, results[1].state, strict=True):
+                assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
+def test_time_can_be_cut_in_two(function: str, options: dict[str, Any]) -> None:
+    case = make_case(function, options, (5, 9, 3, 21), "f8")
+    run = getattr(functional, function)
+    x, *weights = case.arrays
+    whole = run(x, *weights, initial_state=case.state, **options)
+    first = run(x[:, :4], *weights, initial_state=case.state, **options)
+    second = run(x[:, 4:], *weights, initial_state=first.state, **options)
+    assert np.array_equal(np.concatenate([first.output, second.output], axis=1), whole.output)
+    assert np.array_equal(second.state[0], whole.state[0])
+
+
+@pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
+def test_no_state_is_a_zero_state(function: str, options: dict[str, Any]) -> None:
+    case = make_case(function, options, (5, 4, 3, 21), "f8")
+    zeros = tuple(np.zeros_like(s) for s in case.state)
+    assert_equal_results(case.run(functional, initial_state=None), case.run(functional, initial_state=zeros), exact=True)
+
+
+@pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
+def test_padding_changes_nothing(function: str, options: dict[str, Any]) -> None:
+    case = make_case(function, options, (4, 6, 3, 21), "f8", lengths=np.array([6, 2, 0, 4]))
+    expected = case.run(functional)
+    case.arrays[0][1, 2:] = np.nan
+    case.arrays[0][2] = np.nan
+    assert_equal_results(case.run(functional), expected, exact=True)
+    assert np.array_equal(expected["output"][2], np.broadcast_to(case.state[0][2], (6, 21)))
+
+
+@pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
+def test_any_memory_layout(function: str, options: dict[str, Any]) -> None:
+    case = make_case(function, options, (6, 5, 4, 21), "f4")
+    expected = case.run(functional)
+    x = case.arrays[0]
+    time_major = np.ascontiguousarray(x.transpose(1, 0, 2)).transpose(1, 0, 2)
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    unaligned = np.zeros(x.nbytes + 1, np.uint8)[1:].view("f4").reshape(x.shape)
+    unaligned[...] = x
+    views = [time_major, np.asfortranarray(x), np.repeat(x, 2, axis=2)[..., ::2], x[::-1].copy()[::-1], read_only]
+    for view in [*views, unaligned, x.astype(">f4")]:
+        case.arrays[0] = view
+        assert_equal_results(case.run(functional), expected, exact=True)
+    case.arrays[0] = x
+    case.arrays[1] = np.asfortranarray(case.arrays[1])
+    case.arrays[2] = case.arrays[2].astype(">f4")
+    case.doutput = np.asfortranarray(case.doutput)
+    case.dstate = tuple(s[::-1].copy()[::-1] for s in case.dstate)
+    assert_equal_results(case.run(functional), expected, exact=True)
+
+
+def test_other_number_types() -> None:
+    case = make_case("lstm", {}, (3, 4, 2, 5), "f4")
+    x, *weights = case.arrays
+    whole = functional.lstm(np.rint(3 * x), *weights).output
+    for dtype in ("f2", "i1", "i8"):
+        result = functional.lstm(np.rint(3 * x).astype(dtype), *weights)
+        assert result.output.dtype == np.float32
+        assert np.array_equal(result.output, whole)
+
+
+@pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
+def test_zero_rows(function: str, options: dict[str, Any]) -> None:
+    results = make_case(function, options, (0, 4, 3, 5), "f4").run(functional)
+    assert results["output"].shape == (0, 4, 5)
+    assert results["gradient of x"].shape == (0, 4, 3)
+    assert not results["gradient of kernel"].any()
+
+
+@pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
+def test_absent_gradients_are_zeros(function: str, options: dict[str, Any]) -> None:
+    case = make_case(function, options, (5, 4, 3, 21), "f8")
+    for lengths in (None, np.array([4, 1, 0, 2, 3])):
+        whole = getattr(functional, function)(*case.arrays, lengths=lengths, training=True, **options)
+        other = getattr(reference, function)(*case.arrays, lengths=lengths, training=True, **options)
+        actual = functional.backward(whole.tape, case.doutput)
+        expected = reference.backward(other.tape, case.doutput)
+        assert_close(actual.x, expected.x)
+        other = getattr(reference, function)(*case.arrays, lengths=lengths, training=True, **options)
+        whole = getattr(functional, function)(*case.arrays, lengths=lengths, training=True, **options)
+        actual = functional.backward(whole.tape, None, case.dstate)
+        expected = reference.backward(other.tape, None, case.dstate)
+        assert_close(actual.recurrent_kernel, expected.recurrent_kernel)
+    without = getattr(functional, function)(*case.arrays[:3], training=True, **options)
+    assert functional.backward(without.tape, case.doutput).bias is None
+
+
+def test_a_tape_serves_once() -> None:
+    case = make_case("gru", {}, (2, 3, 1, 4), "f4")
+    tape = functional.gru(*case.arrays, training=True).tape
+    functional.backward(tape, case.doutput)
+    with pytest.raises(ValueError, match="tape: backward has already used it"):
+        functional.backward(tape, case.doutput)
+    with pytest.raises(TypeError, match="tape: expected the tape of a call with training=True, got NoneType"):
+        functional.backward(None, case.doutput)  # type: ignore[arg-type]
+
+
+def test_bad_arguments_are_named() -> None:
+    x, kernel, recurrent_kernel, bias = make_case("lstm", {}, (2, 3, 4, 5), "f4").arrays
+    lstm = functional.lstm
+    with pytest.raises(ValueError, match="x: expected 3 axes"):
+        lstm(x[0], kernel, recurrent_kernel, bias)
+    with pytest.raises(ValueError, match="kernel: expected shape"):
+        lstm(x[..., :2], kernel, recurrent_kernel, bias)
+    with pytest.raises(ValueError, match="recurrent_kernel: expected shape"):
+        lstm(x, kernel, recurrent_kernel[:, :7], bias)
+    with pytest.raises(ValueError, match="bias: expected shape"):
+        lstm(x, kernel, recurrent_kernel, bias[:3])
+    with pytest.raises(ValueError, match="initial_state: expected 2 array"):
+        lstm(x, kernel, recurrent_kernel, bias, initial_state=(np.zeros((2, 5)),))
+    with pytest.raises(ValueError, match="lengths: expected values from 0 to 3"):
+        lstm(x, kernel, recurrent_kernel, bias, lengths=[4, 1])
+    with pytest.raises(ValueError, match="lengths"):
+        lstm(x, kernel, recurrent_kernel, bias, lengths=[np.nan, 1])
+    with pytest.raises(ValueError, match="at least one time step"):
+        lstm(x[:, :0], kernel, recurrent_kernel, bias)
+    for dtype in (complex, object, str):
+        with pytest.raises(TypeError, match="x: expected real numbers"):
+            lstm(x.astype(dtype), kernel, recurrent_kernel, bias)
+    with pytest.raises(ValueError, match="did you mean 'tanh'"):
+        lstm(x, kernel, recurrent_kernel, bias, activation="tanhh")
+    tape = lstm(x, kernel, recurrent_kernel, bias, training=True).tape
+    with pytest.raises(ValueError, match="doutput: expected the shape of the output"):
+        functional.backward(tape, np.zeros((2, 3, 4)))
+    functional.backward(tape, np.zeros((2, 3, 5), np.float32))  # the tape is still good
