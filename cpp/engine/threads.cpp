@@ -10,6 +10,9 @@
 #if defined(__linux__)
 #include <sched.h>
 #endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
 #if defined(_OPENMP)
 #include <omp.h>
 #else
@@ -75,6 +78,10 @@ void set_num_threads(int threads, bool always) {
 }
 
 void serial_after_fork() { serial = true; }
+
+#if defined(__unix__) || defined(__APPLE__)
+[[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, serial_after_fork);
+#endif
 
 bool built_with_openmp() {
 #if defined(_OPENMP)

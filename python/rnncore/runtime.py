@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from typing import Any, Literal, overload
 
@@ -12,10 +11,6 @@ from rnncore import _core
 from rnncore import _validation as check
 
 __all__ = ["get_num_threads", "set_num_threads", "show_config"]
-
-if hasattr(os, "register_at_fork"):
-    # The OpenMP threads of the parent do not exist in a forked child.
-    os.register_at_fork(after_in_child=_core.serial_after_fork)
 
 
 @overload

@@ -33,7 +33,7 @@ def executor_class(backend: str) -> Any:
         from rnncore.reference import Executor
 
         return Executor
-    from rnncore import _core, runtime  # noqa: F401  (runtime prepares the core for forked processes)
+    from rnncore import _core
 
     return _core.Executor
 
