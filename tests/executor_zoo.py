@@ -54,7 +54,9 @@ class Builder:
         self.node(op, (x,), (y,), (), **attributes)
         return y
 
-    def dense(self, x: int, units: int, activation: str = "linear", *, bias: bool = True, trainable: bool = True) -> int:
+    def dense(
+        self, x: int, units: int, activation: str = "linear", *, bias: bool = True, trainable: bool = True
+    ) -> int:
         *inner, features = self.values[x].shape[1:]
         assert features is not None
         parameters = [self.parameter(features, units, trainable=trainable)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 from executor_zoo import PROGRAMS, SAMPLES, Array, random_inputs, random_parameters
 from tolerance import assert_close
 
-import rnncore
 from rnncore import _core, reference
 from rnncore.program import Program
 
@@ -17,13 +17,21 @@ DTYPES = [np.float32, np.float64]
 MANY = 6000  # samples that are worth eight threads
 
 
+@pytest.fixture(autouse=True)
+def _restore_core() -> Iterator[None]:
+    level, threads = _core.isa(), _core.get_num_threads()
+    yield
+    _core.set_isa(level)
+    _core.set_num_threads(threads)
+
+
 def passes(
-    executor_class: Any, program: Program, dtype: Any, samples: int = SAMPLES, **options: Any
+    executor_class: Any, program: Program, dtype: Any, samples: int = SAMPLES
 ) -> tuple[list[Array], list[Any], Array]:
     """Outputs, input gradients and parameter gradients of a forward and a backward pass."""
     parameters = random_parameters(program, dtype)
     gradients = np.full_like(parameters, 7)
-    executor = executor_class(program, parameters, gradients, **options)
+    executor = executor_class(program, parameters, gradients)
     inputs, lengths = random_inputs(program, samples, dtype)
     outputs = executor.forward(inputs, lengths, training=True, seed=2**40 + 5, step=3)
     rng = np.random.default_rng(8)
@@ -31,12 +39,13 @@ def passes(
     return outputs, input_gradients, gradients
 
 
-@pytest.mark.parametrize("isa", _core.isa_levels())
+@pytest.mark.parametrize("level", _core.isa_levels())
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_passes_match_the_reference(name: str, dtype: Any, isa: str) -> None:
+def test_passes_match_the_reference(name: str, dtype: Any, level: str) -> None:
+    _core.set_isa(level)
     program = PROGRAMS[name]()
-    outputs, input_gradients, gradients = passes(_core.Executor, program, dtype, isa=isa)
+    outputs, input_gradients, gradients = passes(_core.Executor, program, dtype)
     expected = passes(reference.Executor, program, dtype)
     for actual, wanted in zip(outputs, expected[0], strict=True):
         assert actual.dtype == dtype
@@ -81,14 +90,10 @@ def test_backward_takes_absent_gradients() -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_any_number_of_threads_gives_the_same_bits(name: str, threads: int) -> None:
     program = PROGRAMS[name]()
-    before = rnncore.get_num_threads()
-    try:
-        rnncore.set_num_threads(1)
-        single = passes(_core.Executor, program, np.float32, MANY)
-        rnncore.set_num_threads(threads)
-        several = passes(_core.Executor, program, np.float32, MANY)
-    finally:
-        rnncore.set_num_threads(before)
+    _core.set_num_threads(1)
+    single = passes(_core.Executor, program, np.float32, MANY)
+    _core.set_num_threads(threads)
+    several = passes(_core.Executor, program, np.float32, MANY)
     np.testing.assert_array_equal(several[2], single[2])
     for actual, wanted in zip(several[0] + several[1], single[0] + single[1], strict=True):
         np.testing.assert_array_equal(actual, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 from executor_zoo import PROGRAMS, Array, random_inputs, random_parameters
 from tolerance import RELATIVE, assert_close
 
-import rnncore
 from rnncore import _core, reference
 from rnncore.program import Loss, Metric, Optimizer, Program, Regularizer, Training
 
@@ -69,6 +69,14 @@ LABEL_METRICS = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _restore_core() -> Iterator[None]:
+    level, threads = _core.isa(), _core.get_num_threads()
+    yield
+    _core.set_isa(level)
+    _core.set_num_threads(threads)
+
+
 @dataclass
 class Setting:
     """A program, what to train it on, and how."""
@@ -110,10 +118,10 @@ class Setting:
             {"targets": targets, "sample_weight": weights},
         )
 
-    def train(self, kind: Any, epochs: int = 2, **options: Any) -> tuple[Array, Array, Array]:
+    def train(self, kind: Any, epochs: int = 2) -> tuple[Array, Array, Array]:
         """Parameters, slots and state after some epochs."""
         parameters = random_parameters(self.program, self.dtype)
-        executor = kind(self.program, parameters, np.zeros_like(parameters), **options)
+        executor = kind(self.program, parameters, np.zeros_like(parameters))
         assert self.training.optimizer is not None
         slots = np.zeros((self.training.optimizer.slot_count(), parameters.size), self.dtype)
         executor.configure(self.training, slots)
@@ -122,15 +130,13 @@ class Setting:
         batches = -(-len(shared["order"]) // shared["batch_size"])
         for epoch in range(epochs):
             rates = 0.01 / (1 + np.arange(batches) + epoch)
-            done = executor.train(
-                **shared, **measured, learning_rate=rates, step=epoch * batches, seed=5, state=state
-            )
+            done = executor.train(**shared, **measured, learning_rate=rates, step=epoch * batches, seed=5, state=state)
             assert done == batches
         return parameters, slots, state
 
-    def assert_trains_alike(self, **options: Any) -> None:
+    def assert_trains_alike(self) -> None:
         relative = STEPS_RELATIVE[np.dtype(self.dtype)]
-        parameters, slots, state = self.train(_core.Executor, **options)
+        parameters, slots, state = self.train(_core.Executor)
         expected = self.train(reference.Executor)
         assert_close(parameters, expected[0], relative)
         for slot, wanted in zip(slots, expected[1], strict=True):
@@ -139,21 +145,23 @@ class Setting:
             assert_close(actual, wanted, relative)
 
 
-@pytest.mark.parametrize("isa", _core.isa_levels())
+@pytest.mark.parametrize("level", _core.isa_levels())
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_optimizers(optimizer: str, dtype: Any, isa: str) -> None:
+def test_optimizers(optimizer: str, dtype: Any, level: str) -> None:
+    _core.set_isa(level)
     training = Training((Loss("mean_squared_error"),), optimizer=OPTIMIZERS[optimizer])
-    Setting(PROGRAMS["frozen"](), training, dtype).assert_trains_alike(isa=isa)
+    Setting(PROGRAMS["frozen"](), training, dtype).assert_trains_alike()
 
 
-@pytest.mark.parametrize("isa", _core.isa_levels())
+@pytest.mark.parametrize("level", _core.isa_levels())
 @pytest.mark.parametrize("weights", ["none", "samples", "positions"])
 @pytest.mark.parametrize("name", [*ELEMENTWISE, *PROBABILITIES])
-def test_losses(name: str, weights: str, isa: str) -> None:
+def test_losses(name: str, weights: str, level: str) -> None:
+    _core.set_isa(level)
     program = PROGRAMS["gru" if name in ELEMENTWISE else "mixed"]()
     loss = {**ELEMENTWISE, **PROBABILITIES}[name]
-    Setting(program, Training((loss,), optimizer=SGD), weights=weights).assert_trains_alike(isa=isa)
+    Setting(program, Training((loss,), optimizer=SGD), weights=weights).assert_trains_alike()
 
 
 @pytest.mark.parametrize("program", ["words", "mixed"])
@@ -262,13 +270,9 @@ def test_any_number_of_threads_trains_to_the_same_bits(name: str, threads: int) 
             return {**shared, "batch_size": 4000}, measured
 
     setting = Large(program, training, np.float32, samples=6000)
-    before = rnncore.get_num_threads()
-    try:
-        rnncore.set_num_threads(1)
-        single = setting.train(_core.Executor)
-        rnncore.set_num_threads(threads)
-        several = setting.train(_core.Executor)
-    finally:
-        rnncore.set_num_threads(before)
+    _core.set_num_threads(1)
+    single = setting.train(_core.Executor)
+    _core.set_num_threads(threads)
+    several = setting.train(_core.Executor)
     for actual, wanted in zip(several, single, strict=True):
         np.testing.assert_array_equal(actual, wanted)

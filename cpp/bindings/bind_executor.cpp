@@ -1,9 +1,6 @@
 // rnncore._core.Executor: arrays in, GIL off, engine, arrays out.
-#include <pybind11/stl.h>
-
 #include <exception>
 #include <memory>
-#include <optional>
 
 #include "bindings/arrays.h"
 #include "bindings/description.h"
@@ -258,12 +255,15 @@ class TypedExecutor final : public BoundExecutor {
       epoch.samples.targets.push_back(
           target.is_none() ? Array{} : read_array(target, "targets[" + std::to_string(i) + "]", labels));
     }
-    if (!measured.sample_weight.is_none())
-      for (py::handle weight : measured.sample_weight)
+    if (!measured.sample_weight.is_none()) {
+      const auto weights = measured.sample_weight.cast<py::sequence>();
+      if (weights.size() != training->losses.size())
+        throw py::value_error("sample_weight: expected one entry per loss (" + std::to_string(training->losses.size()) +
+                              "), got " + std::to_string(weights.size()));
+      for (size_t i = 0; i < weights.size(); ++i)
         epoch.samples.weights.push_back(
-            weight.is_none()
-                ? Array{}
-                : read_array(weight, "sample_weight[" + std::to_string(epoch.samples.weights.size()) + "]", false));
+            weights[i].is_none() ? Array{} : read_array(weights[i], "sample_weight[" + std::to_string(i) + "]", false));
+    }
     auto state = expect_writable<double>(measured.state, "state");
     expect_shape(shape_of(state), {state_size(*training)}, "state");
     epoch.state = state.mutable_data();
@@ -287,12 +287,10 @@ class TypedExecutor final : public BoundExecutor {
 };
 
 std::unique_ptr<BoundExecutor> make_executor(const py::object& program, const py::object& parameters,
-                                             const py::object& gradients, const std::optional<std::string>& isa) {
-  const Kernels* kernels = isa ? find_kernels(isa->c_str()) : &rnncore::kernels();
-  if (!kernels) throw py::value_error("isa: '" + *isa + "' is not among the levels of this build and processor");
+                                             const py::object& gradients) {
   if (py::isinstance<py::array_t<float>>(parameters))
-    return std::make_unique<TypedExecutor<float>>(program, parameters, gradients, *kernels);
-  return std::make_unique<TypedExecutor<double>>(program, parameters, gradients, *kernels);
+    return std::make_unique<TypedExecutor<float>>(program, parameters, gradients, kernels());
+  return std::make_unique<TypedExecutor<double>>(program, parameters, gradients, kernels());
 }
 
 }  // namespace
@@ -308,9 +306,7 @@ void bind_executor(py::module_& m) {
 
   py::class_<BoundExecutor> executor(m, "Executor", "Runs a Program; interchangeable with rnncore.reference.Executor.");
   executor.attr("backend") = "compiled";
-  executor
-      .def(py::init(&make_executor), py::arg("program"), py::arg("parameters"), py::arg("gradients"),
-           py::arg("isa") = py::none())
+  executor.def(py::init(&make_executor), py::arg("program"), py::arg("parameters"), py::arg("gradients"))
       .def_property_readonly("isa", &BoundExecutor::isa, "The instruction set level in use.")
       .def("forward", &BoundExecutor::forward, py::arg("inputs"), py::arg("lengths") = py::none(), py::kw_only(),
            py::arg("training") = false, py::arg("seed") = 0, py::arg("step") = 0)
@@ -343,8 +339,8 @@ void bind_executor(py::module_& m) {
           py::arg("on_batch") = py::none(), py::arg("every_batch") = false)
       .def(
           "predict",
-          [](BoundExecutor& self, py::sequence inputs, py::object order, int64_t batch_size, const py::sequence& outputs,
-             py::object lengths, py::object on_batch, bool every_batch) {
+          [](BoundExecutor& self, py::sequence inputs, py::object order, int64_t batch_size,
+             const py::sequence& outputs, py::object lengths, py::object on_batch, bool every_batch) {
             return self.predict(
                 {std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch), every_batch},
                 outputs);

@@ -8,43 +8,66 @@
 namespace rnncore {
 namespace {
 
-// Philox-4x32-10 (Salmon, Moraes, Dror, Shaw 2011).
-RNNCORE_INLINE void philox(const RandomStream& stream, uint64_t block, uint32_t (&c)[4]) {
-  c[0] = static_cast<uint32_t>(block), c[1] = static_cast<uint32_t>(block >> 32), c[2] = stream.step,
-  c[3] = stream.node;
-  uint32_t k0 = static_cast<uint32_t>(stream.seed), k1 = static_cast<uint32_t>(stream.seed >> 32);
-#pragma GCC unroll 10
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t p0 = uint64_t{0xD2511F53u} * c[0], p1 = uint64_t{0xCD9E8D57u} * c[2];
-    const uint32_t c1 = c[1], c3 = c[3];
-    c[0] = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
-    c[1] = static_cast<uint32_t>(p1);
-    c[2] = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-    c[3] = static_cast<uint32_t>(p0);
-    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
-  }
-}
+// Random words made at a time: kPhiloxBlocks counters of four words each.
+constexpr int kPhiloxBlocks = 16;
+constexpr int kPhiloxWords = 4 * kPhiloxBlocks;
 
-// Smallest 24-bit number that means "keep": uniform >= rate.
-RNNCORE_INLINE uint32_t keep_threshold(double rate) { return static_cast<uint32_t>(__builtin_ceil(rate * 0x1p24)); }
+// Philox-4x32-10 (Salmon, Moraes, Dror, Shaw 2011) of the counters from `first` on; word i of counter j goes to
+// words[4·j + i]. A lane of 64 bits holds a word of 32.
+static void philox(const RandomStream& stream, uint64_t first, uint32_t (&words)[kPhiloxWords]) {
+  typedef uint64_t Lanes __attribute__((vector_size(RNNCORE_VECTOR_BYTES)));
+  constexpr int width = RNNCORE_VECTOR_BYTES / 8, vectors = kPhiloxBlocks / width;
+  constexpr uint64_t low = 0xFFFFFFFF;
+  Lanes c0[vectors], c1[vectors], c2[vectors], c3[vectors];
+  for (int v = 0; v < vectors; ++v) {
+    Lanes block;
+    for (int j = 0; j < width; ++j) block[j] = first + static_cast<uint64_t>(v * width + j);
+    c0[v] = block & low, c1[v] = block >> 32;
+    c2[v] = Lanes{} + stream.step, c3[v] = Lanes{} + stream.node;
+  }
+  uint64_t k0 = stream.seed & low, k1 = stream.seed >> 32;
+  for (int round = 0; round < 10; ++round) {
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) {
+      const Lanes p0 = c0[v] * uint64_t{0xD2511F53}, p1 = c2[v] * uint64_t{0xCD9E8D57};
+      c0[v] = (p1 >> 32) ^ c1[v] ^ k0;
+      c1[v] = p1 & low;
+      c2[v] = (p0 >> 32) ^ c3[v] ^ k1;
+      c3[v] = p0 & low;
+    }
+    k0 = (k0 + 0x9E3779B9) & low, k1 = (k1 + 0xBB67AE85) & low;
+  }
+#pragma GCC unroll 8
+  for (int v = 0; v < vectors; ++v)
+    for (int j = 0; j < width; ++j) {
+      uint32_t* word = words + 4 * (v * width + j);
+      word[0] = static_cast<uint32_t>(c0[v][j]), word[1] = static_cast<uint32_t>(c1[v][j]);
+      word[2] = static_cast<uint32_t>(c2[v][j]), word[3] = static_cast<uint32_t>(c3[v][j]);
+    }
+}
 
 template <class T>
 void dropout(const Dropout<T>& d, const RandomStream& stream, const Team& team) {
-  const uint32_t threshold = keep_threshold(d.rate);
+  // Smallest 24-bit number that means "keep": uniform >= rate.
+  const uint32_t threshold = static_cast<uint32_t>(__builtin_ceil(d.rate * 0x1p24));
   const T scale = static_cast<T>(1.0 / (1.0 - d.rate));
-  const Range rows = team_range(d.steps * d.samples, team, 1);
-  for (int64_t r = rows.begin; r < rows.end; ++r) {
-    const int64_t step = r / d.samples, sample = r % d.samples;
-    const uint64_t first = static_cast<uint64_t>((sample * d.steps + step) * d.width);
-    const T* x = d.x + r * d.width;
-    T* y = d.y + r * d.width;
-    uint32_t word[4];
-    for (int64_t c = 0; c < d.width; ++c) {
-      const uint64_t element = first + static_cast<uint64_t>(c);
-      if (c == 0 || element % 4 == 0) philox(stream, element / 4, word);
-      y[c] = word[element % 4] >> 8 >= threshold ? x[c] * scale : T(0);
+  uint32_t words[kPhiloxWords];
+  int64_t ready = -1;  // which run of kPhiloxWords elements `words` is for
+  const Range samples = team_range(d.samples, team, 1);
+  for (int64_t n = samples.begin; n < samples.end; ++n)
+    for (int64_t t = 0; t < d.steps; ++t) {
+      const int64_t row = (t * d.samples + n) * d.width, first = (n * d.steps + t) * d.width;
+      for (int64_t c = 0; c < d.width;) {
+        const int64_t run = (first + c) / kPhiloxWords, begin = (first + c) % kPhiloxWords;
+        if (run != ready) philox(stream, static_cast<uint64_t>(run) * kPhiloxBlocks, words);
+        ready = run;
+        const int64_t count = d.width - c < kPhiloxWords - begin ? d.width - c : kPhiloxWords - begin;
+        const T* x = d.x + row + c;
+        T* y = d.y + row + c;
+        for (int64_t i = 0; i < count; ++i) y[i] = words[begin + i] >> 8 >= threshold ? x[i] * scale : T(0);
+        c += count;
+      }
     }
-  }
 }
 
 }  // namespace

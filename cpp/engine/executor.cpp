@@ -99,8 +99,9 @@ typename Executor<T>::PlanPointer Executor<T>::plan(const BatchShape& shape) {
 
 template <class T>
 void Executor<T>::bind(Plan<T>& plan, int threads) {
-  const int64_t bytes = plan.reserve(threads);
-  plan.bind(arena_.reserve(bytes), parameters_, gradients_);
+  const size_t bytes = static_cast<size_t>(plan.reserve(threads));
+  if (bytes > arena_.size()) arena_ = Buffer(bytes);
+  plan.bind(arena_.as<std::byte>(), parameters_, gradients_);
 }
 
 template <class T>
@@ -206,7 +207,6 @@ int64_t Executor<T>::run(const Epoch& epoch) {
   check(*usual, epoch.samples, epoch.sample_count, epoch.order);
   if (epoch.mode != Mode::inference) usual->objective().check(epoch.samples, epoch.sample_count, epoch.order);
   const int threads = threads_for(usual->flops());
-  arena_.reserve(std::max(usual->reserve(threads), last->reserve(threads)));
 
   // Thread 0 writes these between barriers.
   int64_t done = 0;

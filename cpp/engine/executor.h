@@ -5,7 +5,7 @@
 #include <memory>
 #include <mutex>
 
-#include "engine/arena.h"
+#include "engine/buffer.h"
 #include "engine/optimizer.h"
 #include "engine/plan.h"
 
@@ -84,7 +84,7 @@ class Executor {
   bool configured_ = false;
   std::unique_ptr<Optimizer<T>> optimizer_;
 
-  Arena arena_;
+  Buffer arena_;                  // grows when a plan needs more
   std::list<PlanPointer> plans_;  // the last few, the most recent first
   PlanPointer pending_;           // of a forward pass that backward may follow
   uint64_t pending_seed_ = 0;

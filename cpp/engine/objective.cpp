@@ -186,9 +186,6 @@ void Objective<T>::check(const Samples& samples, int64_t sample_count, const Bat
                std::to_string(label));
       }
   }
-  if (!samples.weights.empty() && samples.weights.size() != losses_.size())
-    fail("sample_weight: expected one entry per loss (" + std::to_string(losses_.size()) + "), got " +
-         std::to_string(samples.weights.size()));
   for (size_t i = 0; i < samples.weights.size(); ++i) {
     const Array& array = samples.weights[i];
     Shape expected = outputs_[losses_[i].output].shape;
