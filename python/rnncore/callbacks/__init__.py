@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rnncore.callbacks.base import Callback, CallbackList, History, LambdaCallback
+from rnncore.callbacks.base import Callback, History, LambdaCallback
 from rnncore.callbacks.checkpoint import ModelCheckpoint
 from rnncore.callbacks.logging import CSVLogger, LearningRateScheduler, TerminateOnNaN
 from rnncore.callbacks.monitors import EarlyStopping, ReduceLROnPlateau
@@ -10,7 +10,6 @@ from rnncore.callbacks.monitors import EarlyStopping, ReduceLROnPlateau
 __all__ = [
     "CSVLogger",
     "Callback",
-    "CallbackList",
     "EarlyStopping",
     "History",
     "LambdaCallback",

@@ -368,7 +368,17 @@ class Model(Trainer):
 
         Examples
         --------
-        See `save_weights`.
+        >>> import os, tempfile
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((3,)), layers.Dense(2)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "model.rnn")
+        ...     model.save(path)
+        ...     kernel = model.layers[0].kernel.copy()
+        ...     model.layers[0].kernel = kernel + 1
+        ...     model.load_weights(path)
+        >>> bool((model.layers[0].kernel == kernel).all())
+        True
         """
         self._require_built("its weights are loaded")
         self.set_weights(saving.load_weights(filepath, self.layers))
@@ -415,7 +425,16 @@ def load_model(filepath: str | os.PathLike[str], compile: bool = True) -> Model:
 
     Examples
     --------
-    See `Model.save`.
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from rnncore import layers, models
+    >>> model = models.Sequential([layers.Input((None, 3)), layers.GRU(2)])
+    >>> x = np.ones((1, 5, 3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(os.path.join(folder, "model.rnn"))
+    ...     again = models.load_model(os.path.join(folder, "model.rnn"))
+    >>> bool((again.predict(x, verbose=0) == model.predict(x, verbose=0)).all())
+    True
     """
     from rnncore.models.sequential import Sequential
 

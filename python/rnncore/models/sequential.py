@@ -67,7 +67,11 @@ class Sequential(Model):
 
         Examples
         --------
-        See the class.
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((3,))])
+        >>> model.add(layers.Dense(2))
+        >>> model.output_shape
+        (None, 2)
         """
         if isinstance(layer, SymbolicValue):
             layer = layer.layer

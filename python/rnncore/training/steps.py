@@ -191,7 +191,15 @@ class Steps(Base):
 
         Examples
         --------
-        See `forward`.
+        >>> import numpy as np
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((1,)), layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("sgd")
+        >>> y = model.forward([[2.0]], training=True)
+        >>> dx = model.backward([[1.0]])
+        >>> model.apply_gradients()
+        >>> model.layers[0].kernel
+        array([[-0.02]], dtype=float32)
         """
         optimizer = self._compiled("apply_gradients").optimizer
         engine = self._ready()
