@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -107,8 +108,14 @@ def test_control_c_stops_a_long_call(method: str, threads: int) -> None:
     before = _core.get_num_threads()
     order = np.tile(np.arange(2000), 5000)
     batches = len(order) // 1000
-    shared = {"inputs": call.inputs, "order": order, "batch_size": 1000}
-    measured = {"targets": call.arguments["targets"], "state": call.state}
+    shared: dict[str, Any] = {"inputs": call.inputs, "order": order, "batch_size": 1000}
+    measured: dict[str, Any] = {"targets": call.arguments["targets"], "state": call.state}
+    rates = np.full(batches, 1e-3)
+    run = {
+        "train": partial(call.executor.train, **shared, **measured, learning_rate=rates, step=0, seed=0),
+        "test": partial(call.executor.test, **shared, **measured),
+        "predict": partial(call.executor.predict, **shared, outputs=[np.empty((len(order), 5, 4))]),
+    }
     interrupted_at = []
 
     def interrupt() -> None:
@@ -121,12 +128,7 @@ def test_control_c_stops_a_long_call(method: str, threads: int) -> None:
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            if method == "train":
-                call.executor.train(**shared, **measured, learning_rate=np.full(batches, 1e-3), step=0, seed=0)
-            elif method == "test":
-                call.executor.test(**shared, **measured)
-            else:
-                call.executor.predict(**shared, outputs=[np.empty((len(order), 5, 4))])
+            run[method]()
         delay = time.monotonic() - interrupted_at[0]
     finally:
         _core.set_num_threads(before)
