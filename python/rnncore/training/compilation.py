@@ -34,8 +34,7 @@ class Measure:
 
     key: str
     metric: Metric
-    output: int
-    weighted: bool
+    description: program.Metric
 
 
 class Compilation:
@@ -86,6 +85,7 @@ class Compilation:
         )
         self._sparse = tuple(loss is not None and loss.sparse for loss in given)
         self.measures = tuple(self._bound_measures(outputs))
+        self._state_size = self.training(()).state_size()
 
     def _bound_measures(self, outputs: Sequence[Output]) -> list[Measure]:
         measures: list[Measure] = []
@@ -104,14 +104,14 @@ class Compilation:
                         key = f"weighted_{key}"
                     if key in taken:
                         key = f"{key}_{sum(taken_key.startswith(key) for taken_key in taken)}"
-                    measures.append(Measure(key, metric, number, weighted))
+                    measures.append(Measure(key, metric, metric.describe(number, weighted)))
         return measures
 
     def training(self, regularizers: tuple[program.Regularizer, ...]) -> program.Training:
         """The description for the executors."""
         return program.Training(
             self.losses,
-            tuple(measure.metric.describe(measure.output, measure.weighted) for measure in self.measures),
+            tuple(measure.description for measure in self.measures),
             regularizers,
             self.optimizer.describe(),
         )
@@ -156,7 +156,7 @@ class Compilation:
 
     def state(self) -> npt.NDArray[np.float64]:
         """What an executor adds to, from the start of an epoch."""
-        return np.zeros(self.training(()).state_size())
+        return np.zeros(self._state_size)
 
     def logs(self, state: Array) -> Logs:
         """The numbers that an executor's state stands for: `loss`, losses of the outputs, metrics."""
@@ -164,7 +164,7 @@ class Compilation:
         logs = {key: _mean(state[2 * k : 2 * k + 2]) for k, key in enumerate(keys)}
         start = 2 * len(keys)
         for measure in self.measures:
-            stop = start + measure.metric.describe().state_size()
+            stop = start + measure.description.state_size()
             logs[measure.key] = measure.metric.compute(state[start:stop])
             start = stop
         return logs

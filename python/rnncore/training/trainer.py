@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,41 +110,33 @@ class Trainer(Steps):
         batch_size = _batch_size(batch_size)
         shuffle = check.boolean("shuffle", shuffle)
         validated = _validated_epochs(validation_freq)
-        samples = self._samples(x, y, sample_weight, class_weight, lengths)
-        validation = None
-        if validation_data is not None:
-            validation = self._validation_samples(validation_data)
-        elif validation_split:
-            kept = _kept_rows(samples.rows, validation_split)
-            samples, validation = samples[:kept], samples[kept:]
-        rows, steps = samples.rows, _limit("steps_per_epoch", steps_per_epoch)
-        per_epoch = rows if steps is None else steps * batch_size
-        validation_size = _batch_size(validation_batch_size) if validation_batch_size is not None else batch_size
+        steps = _limit("steps_per_epoch", steps_per_epoch)
         validation_steps = _limit("validation_steps", validation_steps)
+        validation_size = batch_size if validation_batch_size is None else _batch_size(validation_batch_size)
+        with self._built_only_on_success():
+            samples = self._samples(x, y, sample_weight, class_weight, lengths)
+            samples, validation = self._with_validation(samples, validation_split, validation_data)
 
+        per_epoch = samples.rows if steps is None else steps * batch_size
+        steps = -(-per_epoch // batch_size)
         history = History()
-        parameters = {"verbose": verbose, "epochs": epochs, "steps": -(-per_epoch // batch_size)}
-        hooks = self._hooks(callbacks, parameters)
+        hooks = self._hooks(callbacks, {"verbose": verbose, "epochs": epochs, "steps": steps})
         hooks.append(history)  # last, so that it sees what the others add to the logs
         rng = np.random.default_rng(utils.next_seed())
-        seed = int(rng.integers(2**32))
+        seed = int(rng.integers(2**32))  # of dropout
+        orders = _orders(samples.rows, per_epoch, rng if shuffle else None)
+        logs: Logs = {}
         self.history = history
         self.stop_training = False
-        order = np.empty(0, np.int64)
-        logs: Logs = {}
         hooks.begin("train")
         for number in range(first, epochs):
-            while len(order) < per_epoch:
-                order = np.concatenate([order, rng.permutation(rows) if shuffle else np.arange(rows)])
-            now, order = order[:per_epoch], order[per_epoch:]
             hooks.on_epoch_begin(number)
-            bar = ProgressBar(parameters["steps"], verbose, f"Epoch {number + 1}/{epochs}")
-            with bar:
+            with ProgressBar(steps, verbose, f"Epoch {number + 1}/{epochs}") as bar:
                 engine, compilation = self._ready(), self._compiled("training")
-                logs = epoch.train(self, engine.trainer, compilation, samples, now, batch_size, seed, hooks, bar)
+                order = next(orders)
+                logs = epoch.train(self, engine.trainer, compilation, samples, order, batch_size, seed, hooks, bar)
                 if validation is not None and validated(number + 1):
-                    silent = ProgressBar(1, 0)
-                    found = self._test(validation, validation_size, validation_steps, hooks, silent)
+                    found = self._test(validation, validation_size, validation_steps, hooks, ProgressBar(1, 0))
                     logs.update({f"val_{key}": value for key, value in found.items()})
                 bar.finish(logs)
             hooks.on_epoch_end(number, logs)
@@ -195,12 +187,13 @@ class Trainer(Steps):
         >>> model.evaluate(np.ones((4, 2)), np.full(4, 2.0), verbose=0)
         [4.0, 2.0]
         """
+        verbose = verbosity(verbose)
         samples = self._samples(x, y, sample_weight, None, lengths)
         batch_size = _batch_size(batch_size)
         steps = _limit("steps", steps)
         count = -(-samples.rows // batch_size) if steps is None else steps
         hooks = self._hooks(callbacks, {"verbose": verbose, "steps": count})
-        with ProgressBar(count, verbosity(verbose)) as bar:
+        with ProgressBar(count, verbose) as bar:
             logs = self._test(samples, batch_size, steps, hooks, bar)
             bar.finish(logs)
         return result(logs, return_dict)
@@ -242,6 +235,7 @@ class Trainer(Steps):
         >>> model.predict(np.zeros((2, 5, 3)), verbose=0).shape
         (2, 5, 4)
         """
+        verbose = verbosity(verbose)
         batch_size = _batch_size(batch_size)
         engine, named, kept = self._arrays(x, lengths)
         inputs = list(named.values())
@@ -249,16 +243,38 @@ class Trainer(Steps):
         outputs = [np.empty((len(order), *sizes), engine.dtype) for sizes in engine.output_sizes(inputs)]
         count = epoch.steps_of(order, batch_size)
         hooks = self._hooks(callbacks, {"verbose": verbose, "steps": count})
-        with ProgressBar(count, verbosity(verbose)) as bar:
+        with ProgressBar(count, verbose) as bar:
             epoch.predict(engine.executor, inputs, kept, order, batch_size, outputs, hooks, bar)
             bar.finish({})
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def _validation_samples(self, given: Sequence[Any]) -> Samples:
-        if not isinstance(given, (tuple, list)) or not 2 <= len(given) <= 4:
-            raise ValueError("validation_data must be (x, y), (x, y, sample_weight) or (x, y, sample_weight, lengths)")
-        x, y, sample_weight, lengths = (*given, None, None)[:4]
-        return self._samples(x, y, sample_weight, None, lengths)
+    def _with_validation(
+        self, samples: Samples, split: float, given: Sequence[Any] | None
+    ) -> tuple[Samples, Samples | None]:
+        """The samples to train on and those to validate with."""
+        if given is not None:
+            if not isinstance(given, (tuple, list)) or not 2 <= len(given) <= 4:
+                raise ValueError(
+                    "validation_data must be (x, y), (x, y, sample_weight) or (x, y, sample_weight, lengths)"
+                )
+            x, y, sample_weight, lengths = (*given, None, None)[:4]
+            return samples, self._samples(x, y, sample_weight, None, lengths)
+        if check.number("validation_split", split, low=0.0, high=1.0) == 0:
+            return samples, None
+        kept = int(samples.rows * (1 - split))
+        if not 0 < kept < samples.rows:
+            raise ValueError(f"validation_split {split} of {samples.rows} rows must leave rows on both sides")
+        return samples[:kept], samples[kept:]
+
+
+def _orders(rows: int, per_epoch: int, rng: np.random.Generator | None) -> Iterator[epoch.Order]:
+    """The samples of each epoch: pass after pass over all rows, cut where epochs end; shuffled if `rng` is given."""
+    order = np.empty(0, np.int64)
+    while True:
+        while len(order) < per_epoch:
+            order = np.concatenate([order, np.arange(rows) if rng is None else rng.permutation(rows)])
+        yield order[:per_epoch]
+        order = order[per_epoch:]
 
 
 def _batch_size(value: int | None) -> int:
@@ -267,14 +283,6 @@ def _batch_size(value: int | None) -> int:
 
 def _limit(argument: str, value: int | None) -> int | None:
     return None if value is None else check.positive_int(argument, value)
-
-
-def _kept_rows(rows: int, validation_split: float) -> int:
-    share = check.number("validation_split", validation_split, low=0.0, high=1.0)
-    kept = int(rows * (1 - share))
-    if not 0 < kept < rows:
-        raise ValueError(f"validation_split {validation_split} of {rows} rows must leave rows on both sides")
-    return kept
 
 
 def _validated_epochs(freq: int | Sequence[int]) -> Callable[[int], bool]:
