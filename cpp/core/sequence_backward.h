@@ -50,38 +50,42 @@ struct BackwardPlan {
   T* dslots_row(int64_t t, int64_t r) const { return dslots + (step_offset(shape, t) + r) * forward.tape_row; }
 };
 
-// One step back for `Rows` rows and `Vectors` vectors of units. `later`: step t + 1 has these rows.
-template <class L, class CellT, int Rows, int Vectors>
-static void backward_tile(const BackwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row, int64_t row_step,
-                          int64_t vector, bool later) {
+// dh of step t from outside: the output's gradient, and what passes the products or the last state's gradient.
+template <class L>
+RNNCORE_INLINE void outer_gradients(const BackwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t rows,
+                                    int64_t vector, int64_t vectors, bool later, Vec<typename L::Type>* dh) {
+  using T = typename L::Type;
+  const SequenceShape& s = p.shape;
+  const int64_t H = s.units, padded = L::padded(H);
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t n = row + r * row_step;
+    for (int64_t v = 0; v < vectors; ++v) {
+      const int64_t unit = (vector + v) * W<T>;
+      Vec<T> sum{};
+      if (p.call.doutput.data) sum = load_partial(view_row(p.call.doutput, s, t, n) + unit, H - unit);
+      if (later) {
+        if (L::Form::carries_dh) sum += load(p.dcarry + n * padded + unit);
+      } else if (p.call.dstate[0]) {
+        sum += load_partial(p.call.dstate[0] + n * H + unit, H - unit);
+      }
+      dh[r * vectors + v] = sum;
+    }
+  }
+}
+
+// The cells of step t backward: overwrites the slots with their gradients.
+template <class L, class CellT>
+RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row, int64_t row_step,
+                                   int64_t rows, int64_t vector, int64_t vectors, bool later,
+                                   const Vec<typename L::Type>* dh) {
   using T = typename L::Type;
   using Form = typename L::Form;
   const SequenceShape& s = p.shape;
   const SequenceForward<T>& f = p.call.forward;
   const int64_t H = s.units, padded = L::padded(H);
-  Vec<T> dh[Rows][Vectors];
-
-#pragma GCC unroll 1
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 1
-    for (int v = 0; v < Vectors; ++v) {
-      const int64_t n = row + r * row_step, unit = (vector + v) * W<T>;
-      dh[r][v] = Vec<T>{};
-      if (p.call.doutput.data) dh[r][v] = load_partial(view_row(p.call.doutput, s, t, n) + unit, H - unit);
-      if (later) {
-        if (Form::carries_dh) dh[r][v] += load(p.dcarry + n * padded + unit);
-      } else if (p.call.dstate[0]) {
-        dh[r][v] += load_partial(p.call.dstate[0] + n * H + unit, H - unit);
-      }
-    }
-  if (later)
-    p.recurrent.template accumulate<Rows, Vectors>(p.dslots_row(t + 1, row), row_step * p.forward.tape_row, vector, dh);
-
-#pragma GCC unroll 1
-  for (int r = 0; r < Rows; ++r) {
+  for (int64_t r = 0; r < rows; ++r) {
     const int64_t n = row + r * row_step;
-#pragma GCC unroll 1
-    for (int v = 0; v < Vectors; ++v) {
+    for (int64_t v = 0; v < vectors; ++v) {
       const int64_t unit = (vector + v) * W<T>;
       if (unit >= H) {
         // Padding: the products read these as zeros.
@@ -113,7 +117,7 @@ static void backward_tile(const BackwardPlan<L>& p, const CellT& cell, int64_t t
         else if (p.call.dstate[1])
           dc = load_partial(p.call.dstate[1] + n * H + unit, H - unit);
       }
-      CellT::backward(cell, slot, h, h_before, c, c_before, dh[r][v], dc, carry);
+      CellT::backward(cell, slot, h, h_before, c, c_before, dh[r * vectors + v], dc, carry);
 #pragma GCC unroll 8
       for (int i = 0; i < Form::slots; ++i) store(saved + i * W<T>, slot[i]);
       if (Form::has_memory) store(p.dmemory + n * padded + unit, dc);
@@ -122,67 +126,49 @@ static void backward_tile(const BackwardPlan<L>& p, const CellT& cell, int64_t t
   }
 }
 
-// dh and dc of the initial state, after the first step.
-template <class L, int Rows, int Vectors>
-static void initial_tile(const BackwardPlan<L>& p, int64_t row, int64_t row_step, int64_t vector) {
-  using T = typename L::Type;
-  using Form = typename L::Form;
-  const int64_t H = p.shape.units, padded = L::padded(H);
-  Vec<T> dh[Rows][Vectors];
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v)
-      dh[r][v] = Form::carries_dh ? load(p.dcarry + (row + r * row_step) * padded + (vector + v) * W<T>) : Vec<T>{};
-  p.recurrent.template accumulate<Rows, Vectors>(p.dslots_row(0, row), row_step * p.forward.tape_row, vector, dh);
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) {
-      const int64_t n = row + r * row_step, unit = (vector + v) * W<T>;
-      if (unit >= H) continue;
-      if (p.call.dinitial_state[0]) store_partial(p.call.dinitial_state[0] + n * H + unit, dh[r][v], H - unit);
-      if (Form::has_memory && p.call.dinitial_state[1])
-        store_partial(p.call.dinitial_state[1] + n * H + unit, load(p.dmemory + n * padded + unit), H - unit);
-    }
-}
-
-template <class L, class CellT, int Vectors>
-static __attribute__((noinline)) void backward_rows(const BackwardPlan<L>& p, const CellT& cell, int64_t t,
-                                                    const RowShare& share, int64_t from, int64_t to, int64_t vector,
-                                                    bool later) {
-  for (int64_t i = from; i < to;) {
-    const int64_t rows = tile_rows(to - i);
-    const int64_t row = share.first + i * share.step;
-#define RNNCORE_TILE(R) \
-  case R: backward_tile<L, CellT, R, Vectors>(p, cell, t, row, share.step, vector, later); break;
-    switch (rows) {
-      RNNCORE_TILE(1)
-      RNNCORE_TILE(2)
-      RNNCORE_TILE(3)
-      RNNCORE_TILE(4)
-      RNNCORE_TILE(5)
-      RNNCORE_TILE(6)
-    }
-#undef RNNCORE_TILE
-    i += rows;
-  }
-}
-
-// Rows [from, to) of a share at step t, for vectors [begin, end) of units.
+// Rows [from, to) of a share at step t, for vectors [begin, end) of units. `later`: step t + 1 has these rows.
 template <class L, class CellT>
 static void backward_step(const BackwardPlan<L>& p, const CellT& cell, int64_t t, const RowShare& share, int64_t from,
                           int64_t to, Range vectors, bool later) {
-  if (from == to) return;
-  for_panels(vectors, [&](int64_t vector, auto count) {
-    backward_rows<L, CellT, decltype(count)::value>(p, cell, t, share, from, to, vector, later);
-  });
+  Vec<typename L::Type> dh[kTileRows * kTileVectors];
+  for (int64_t vector = vectors.begin; from < to && vector < vectors.end;) {
+    const int count = panel_vectors(vectors.end - vector);
+    for (int64_t i = from; i < to;) {
+      const int64_t rows = tile_rows(to - i);
+      const int64_t row = share.first + i * share.step;
+      outer_gradients(p, t, row, share.step, rows, vector, count, later, dh);
+      if (later)
+        p.recurrent.accumulate(rows, count, p.dslots_row(t + 1, row), share.step * p.forward.tape_row, vector, dh);
+      backward_cells(p, cell, t, row, share.step, rows, vector, count, later, dh);
+      i += rows;
+    }
+    vector += count;
+  }
 }
 
 // dh and dc of the initial states, after the first step. Once a call, so row by row.
 template <class L>
 static void initial_states(const BackwardPlan<L>& p, const RowShare& share, Range vectors) {
+  using T = typename L::Type;
+  const int64_t H = p.shape.units, padded = L::padded(H);
   const int64_t count = RowShare::below(share, active_rows(p.shape, 0));
-  for_panels(vectors, [&](int64_t vector, auto width) {
-    for (int64_t i = 0; i < count; ++i)
-      initial_tile<L, 1, decltype(width)::value>(p, share.first + i * share.step, share.step, vector);
-  });
+  for (int64_t vector = vectors.begin; vector < vectors.end;) {
+    const int width = panel_vectors(vectors.end - vector);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t n = share.first + i * share.step;
+      Vec<T> dh[kTileVectors] = {};
+      for (int v = 0; v < width && L::Form::carries_dh; ++v) dh[v] = load(p.dcarry + n * padded + (vector + v) * W<T>);
+      p.recurrent.accumulate(1, width, p.dslots_row(0, n), p.forward.tape_row, vector, dh);
+      for (int v = 0; v < width; ++v) {
+        const int64_t unit = (vector + v) * W<T>;
+        if (unit >= H) continue;
+        if (p.call.dinitial_state[0]) store_partial(p.call.dinitial_state[0] + n * H + unit, dh[v], H - unit);
+        if (L::Form::has_memory && p.call.dinitial_state[1])
+          store_partial(p.call.dinitial_state[1] + n * H + unit, load(p.dmemory + n * padded + unit), H - unit);
+      }
+    }
+    vector += width;
+  }
 }
 
 // Rows without a step hand the gradient of their state on.

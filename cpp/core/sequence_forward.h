@@ -74,12 +74,18 @@ struct ForwardPlan {
     return memory + ((call.tape ? step_offset(shape, t) : 0) + r) * L::padded(shape.units);
   }
 
-  // h of row r after step t, and the distance to the next row.
+  // h of row r after step t.
   T* hidden_row(int64_t t, int64_t r) const {
     if (call.output.data) return view_row(call.output, shape, t, r);
     return hidden + ((t % 2) * shape.rows + r) * shape.units;
   }
-  int64_t hidden_stride() const { return call.output.data ? call.output.row : shape.units; }
+
+  // h of row r before step t, or null for zeros; and the distance between rows.
+  const T* before(int64_t t, int64_t r) const {
+    if (t > 0) return hidden_row(t - 1, r);
+    return call.initial_state[0] ? call.initial_state[0] + r * shape.units : nullptr;
+  }
+  int64_t before_stride(int64_t t) const { return t > 0 && call.output.data ? call.output.row : shape.units; }
 };
 
 // Packs columns `gate·H + unit` of one weight matrix (depth, G·H) for one block.
@@ -178,9 +184,10 @@ static void project_chunk(const ForwardPlan<L>& p, int64_t t0, Range blocks) {
   }
 }
 
-// One step of `Rows` rows (row, row + row_step, ...) for one block of units.
-template <class L, class CellT, int Rows>
-static void forward_tile(const ForwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row, int64_t row_step, int64_t block) {
+// Both products of one step for `Rows` rows (row, row + row_step, ...) and one block: pre [Rows][vectors].
+template <class L, int Rows>
+static void forward_products(const ForwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t block,
+                             Vec<typename L::Type>* result) {
   using T = typename L::Type;
   using Form = typename L::Form;
   const SequenceShape& s = p.shape;
@@ -202,17 +209,25 @@ static void forward_tile(const ForwardPlan<L>& p, const CellT& cell, int64_t t, 
     accumulate_part<L, Form::input_slot, 0, Rows>(I, view_row(p.call.x, s, t, row), row_step * p.call.x.row,
                                                   p.input_panels + block * I * panel, pre);
   }
-
-  const T* h_before = t > 0 ? p.hidden_row(t - 1, row)
-                            : (p.call.initial_state[0] ? p.call.initial_state[0] + row * H : nullptr);
-  const int64_t h_before_row = row_step * (t > 0 ? p.hidden_stride() : H);
-  if (h_before)
-    accumulate_part<L, Form::recurrent_slot, 0, Rows>(H, h_before, h_before_row,
+  if (const T* h_before = p.before(t, row))
+    accumulate_part<L, Form::recurrent_slot, 0, Rows>(H, h_before, row_step * p.before_stride(t),
                                                       p.recurrent_panels + block * H * panel, pre);
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < L::vectors; ++v) result[r * L::vectors + v] = pre[r][v];
+}
 
-  // Not unrolled: the pointwise code is long, and its iterations overlap anyway.
-#pragma GCC unroll 1
-  for (int r = 0; r < Rows; ++r) {
+// The cell on the pre-activations of `rows` rows.
+template <class L, class CellT>
+RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row, int64_t row_step,
+                                  int64_t rows, int64_t block, const Vec<typename L::Type>* pre) {
+  using T = typename L::Type;
+  using Form = typename L::Form;
+  const int64_t H = p.shape.units;
+  const T* h_before = p.before(t, row);
+  const int64_t h_before_row = row_step * p.before_stride(t);
+  for (int64_t r = 0; r < rows; ++r) {
     const int64_t n = row + r * row_step;
 #pragma GCC unroll 1
     for (int u = 0; u < L::U; ++u) {
@@ -220,7 +235,7 @@ static void forward_tile(const ForwardPlan<L>& p, const CellT& cell, int64_t t, 
       if (unit >= H) break;
       Vec<T> slot[Form::slots];
 #pragma GCC unroll 8
-      for (int i = 0; i < Form::slots; ++i) slot[i] = pre[r][u * Form::slots + i];
+      for (int i = 0; i < Form::slots; ++i) slot[i] = pre[r * L::vectors + u * Form::slots + i];
       Vec<T> h{}, c{};
       if (Form::carries_dh && h_before) h = load_partial(h_before + r * h_before_row + unit, H - unit);
       if (Form::has_memory) {
@@ -241,20 +256,23 @@ static void forward_tile(const ForwardPlan<L>& p, const CellT& cell, int64_t t, 
   }
 }
 
+// One step of the first `count` rows of a share for one block of units.
 template <class L, class CellT>
 static __attribute__((noinline)) void forward_rows(const ForwardPlan<L>& p, const CellT& cell, int64_t t,
                                                    const RowShare& share, int64_t count, int64_t block) {
+  Vec<typename L::Type> pre[kTileRows * L::vectors];
   for (int64_t i = 0; i < count;) {
     const int64_t rows = tile_rows(count - i);
     const int64_t row = share.first + i * share.step;
     switch (rows) {
-      case 1: forward_tile<L, CellT, 1>(p, cell, t, row, share.step, block); break;
-      case 2: forward_tile<L, CellT, 2>(p, cell, t, row, share.step, block); break;
-      case 3: forward_tile<L, CellT, 3>(p, cell, t, row, share.step, block); break;
-      case 4: forward_tile<L, CellT, 4>(p, cell, t, row, share.step, block); break;
-      case 5: forward_tile<L, CellT, 5>(p, cell, t, row, share.step, block); break;
-      default: forward_tile<L, CellT, 6>(p, cell, t, row, share.step, block); break;
+      case 1: forward_products<L, 1>(p, t, row, share.step, block, pre); break;
+      case 2: forward_products<L, 2>(p, t, row, share.step, block, pre); break;
+      case 3: forward_products<L, 3>(p, t, row, share.step, block, pre); break;
+      case 4: forward_products<L, 4>(p, t, row, share.step, block, pre); break;
+      case 5: forward_products<L, 5>(p, t, row, share.step, block, pre); break;
+      default: forward_products<L, 6>(p, t, row, share.step, block, pre); break;
     }
+    forward_cells(p, cell, t, row, share.step, rows, block, pre);
     i += rows;
   }
 }

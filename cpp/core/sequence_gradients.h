@@ -11,20 +11,44 @@ namespace {
 constexpr int64_t kReductionRows = 256;
 constexpr int64_t kReductionBlocks = 8;
 
-template <int N>
-struct Count {
-  static constexpr int value = N;
+// Vectors of the next panel when `left` are left.
+RNNCORE_INLINE int panel_vectors(int64_t left) {
+  if (kTileVectors >= 4 && left >= 4) return 4;
+  return left >= 2 ? 2 : 1;
+}
+
+// Where the factors of a product lie in a row: `count` runs of `depth` numbers, `stride` apart.
+struct Runs {
+  int64_t count, depth, stride;
 };
 
-// Cuts [begin, end) into panels of 4, 2 or 1 vectors (registers permitting) and calls
-// body(first, Count<vectors>).
-template <class Body>
-RNNCORE_INLINE void for_panels(Range vectors, Body body) {
-  int64_t v = vectors.begin;
-  if constexpr (kTileVectors >= 4)
-    for (; v + 4 <= vectors.end; v += 4) body(v, Count<4>{});
-  for (; v + 2 <= vectors.end; v += 2) body(v, Count<2>{});
-  if (v < vectors.end) body(v, Count<1>{});
+template <class T, int Rows, int Vectors>
+static void run_products(const Runs& runs, const T* a, int64_t a_row, const T* panel, Vec<T>* sum) {
+  Vec<T> acc[Rows][Vectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) acc[r][v] = sum[r * Vectors + v];
+  for (int64_t i = 0; i < runs.count; ++i)
+    tile_accumulate<T, Rows, Vectors>(runs.depth, a + i * runs.stride, a_row, 1,
+                                      panel + i * runs.depth * Vectors * W<T>, Vectors * W<T>, acc);
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) sum[r * Vectors + v] = acc[r][v];
+}
+
+template <class T, int Vectors>
+RNNCORE_INLINE void run_products(int64_t rows, const Runs& runs, const T* a, int64_t a_row, const T* panel,
+                                 Vec<T>* sum) {
+  switch (rows) {
+    case 1: return run_products<T, 1, Vectors>(runs, a, a_row, panel, sum);
+    case 2: return run_products<T, 2, Vectors>(runs, a, a_row, panel, sum);
+    case 3: return run_products<T, 3, Vectors>(runs, a, a_row, panel, sum);
+    case 4: return run_products<T, 4, Vectors>(runs, a, a_row, panel, sum);
+    case 5: return run_products<T, 5, Vectors>(runs, a, a_row, panel, sum);
+    default: return run_products<T, 6, Vectors>(runs, a, a_row, panel, sum);
+  }
 }
 
 // Transposed weights for products with slot gradients: panel [block][slot vector][W][columns], columns being
@@ -43,22 +67,28 @@ struct TransposedPanels {
     return padded * L::blocks(H) * L::part_vectors * W<T>;
   }
 
-  // Packs the panels of `vectors`; a panel's place depends on its first vector only.
-  void pack(const T* weights, Range vectors) const {
-    for_panels(vectors, [&](int64_t first, auto count) { pack_panel<decltype(count)::value>(weights, first); });
-  }
-  void pack(const T* weights, Range vectors, const Team& team) const {
-    int64_t number = 0;
-    for_panels(vectors, [&](int64_t first, auto count) {
-      if (number++ % team.threads == team.thread) pack_panel<decltype(count)::value>(weights, first);
-    });
+  Runs runs() const {
+    // The slots of a product may be some of a block's only.
+    const bool whole = L::Form::gates == L::Form::slots;
+    return {whole ? 1 : L::blocks(H), whole ? depth() : L::part_vectors * W<T>, L::width};
   }
 
-  template <int Vectors>
-  void pack_panel(const T* weights, int64_t first) const {
+  // Packs the panels of `vectors`, or this thread's share of them; a panel's place depends on its first
+  // vector only.
+  void pack(const T* weights, Range vectors, const Team& team = {0, 1, nullptr}) const {
+    int64_t number = 0;
+    for (int64_t first = vectors.begin; first < vectors.end; ++number) {
+      const int count = panel_vectors(vectors.end - first);
+      if (number % team.threads == team.thread) pack_panel(weights, first, count);
+      first += count;
+    }
+  }
+
+  void pack_panel(const T* weights, int64_t first, int vectors) const {
     T* panel = data + first * W<T> * depth();
-    constexpr int64_t width = Vectors * W<T>;
+    const int64_t width = vectors * W<T>;
     const int64_t row_size = L::Form::gates * H;
+    const bool input_part = first_slot == L::Form::input_slot;
     for (int64_t j = 0; j < width; ++j) {
       const int64_t column = first * W<T> + j;
       const T* row = column < columns ? weights + column * row_size : nullptr;
@@ -66,9 +96,7 @@ struct TransposedPanels {
       for (int64_t block = 0; block < L::blocks(H); ++block)
         for (int i = 0; i < L::part_vectors; ++i) {
           const int slot = first_slot + i % L::Form::gates;
-          const int gate = first_slot == L::Form::input_slot && L::Form::input_slot != L::Form::recurrent_slot
-                               ? L::Form::input_gate(slot)
-                               : L::Form::recurrent_gate(slot);
+          const int gate = input_part ? L::Form::input_gate(slot) : L::Form::recurrent_gate(slot);
           const int64_t unit = block * L::units + i / L::Form::gates * W<T>;
           for (int64_t l = 0; l < W<T>; ++l, out += width)
             *out = row && unit + l < H ? row[gate * H + unit + l] : T(0);
@@ -76,62 +104,43 @@ struct TransposedPanels {
     }
   }
 
-  // acc[r][v] += slot gradients of row r times the panel that starts at `first`.
-  template <int Rows, int Vectors, class V>
-  RNNCORE_INLINE void accumulate(const T* dslots, int64_t row_stride, int64_t first, V (&acc)[Rows][Vectors]) const {
+  // sum [rows][vectors] += slot gradients of `rows` rows times the panel that starts at `first`.
+  void accumulate(int64_t rows, int vectors, const T* dslots, int64_t row_stride, int64_t first, Vec<T>* sum) const {
     const T* panel = data + first * W<T> * depth();
-    constexpr int64_t width = Vectors * W<T>;
-    if constexpr (L::Form::gates == L::Form::slots) {
-      tile_accumulate<T, Rows, Vectors>(depth(), dslots, row_stride, 1, panel, width, acc);
-    } else {
-      constexpr int64_t part = L::part_vectors * W<T>;
-      for (int64_t block = 0; block < L::blocks(H); ++block)
-        tile_accumulate<T, Rows, Vectors>(part, dslots + block * L::width + first_slot * W<T>, row_stride, 1,
-                                          panel + block * part * width, width, acc);
+    const T* a = dslots + (L::Form::gates == L::Form::slots ? 0 : first_slot * W<T>);
+    switch (vectors) {
+      case 1: return run_products<T, 1>(rows, runs(), a, row_stride, panel, sum);
+      case 2: return run_products<T, 2>(rows, runs(), a, row_stride, panel, sum);
+      default: return run_products<T, kTileVectors>(rows, runs(), a, row_stride, panel, sum);
     }
   }
 };
 
-template <class L, int Rows, int Vectors, class Plan>
-static void input_gradient_tile(const Plan& p, const typename L::Type* dslots, int64_t dslots_row,
-                                typename L::Type* dx, int64_t dx_row, int64_t first) {
-  using T = typename L::Type;
-  Vec<T> acc[Rows][Vectors] = {};
-  p.input.template accumulate<Rows, Vectors>(dslots, dslots_row, first, acc);
-#pragma GCC unroll 1
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 1
-    for (int v = 0; v < Vectors; ++v) {
-      const int64_t column = (first + v) * W<T>;
-      store_partial(dx + r * dx_row + column, acc[r][v], p.shape.inputs - column);
-    }
-}
-
 // dx of `count` rows at equal distances.
 template <class L, template <class> class Plan>
-static __attribute__((noinline)) void input_gradient_rows(const Plan<L>& p, int64_t count, const typename L::Type* dslots, int64_t dslots_row,
+static void input_gradient_rows(const Plan<L>& p, int64_t count, const typename L::Type* dslots, int64_t dslots_row,
                                 typename L::Type* dx, int64_t dx_row) {
+  using T = typename L::Type;
   // A band of rows that stays in cache meets every panel.
   constexpr int64_t kBand = 8 * kTileRows;
+  const int64_t columns = p.input.column_vectors();
   for (int64_t band = 0; band < count; band += kBand) {
     const int64_t end = band + kBand < count ? band + kBand : count;
-    for_panels({0, p.input.column_vectors()}, [&](int64_t first, auto vectors) {
-      constexpr int V = decltype(vectors)::value;
+    for (int64_t first = 0; first < columns;) {
+      const int vectors = panel_vectors(columns - first);
       for (int64_t i = band; i < end;) {
         const int64_t rows = tile_rows(end - i);
-        const auto* ds = dslots + i * dslots_row;
-        auto* out = dx + i * dx_row;
-        switch (rows) {
-          case 1: input_gradient_tile<L, 1, V>(p, ds, dslots_row, out, dx_row, first); break;
-          case 2: input_gradient_tile<L, 2, V>(p, ds, dslots_row, out, dx_row, first); break;
-          case 3: input_gradient_tile<L, 3, V>(p, ds, dslots_row, out, dx_row, first); break;
-          case 4: input_gradient_tile<L, 4, V>(p, ds, dslots_row, out, dx_row, first); break;
-          case 5: input_gradient_tile<L, 5, V>(p, ds, dslots_row, out, dx_row, first); break;
-          default: input_gradient_tile<L, 6, V>(p, ds, dslots_row, out, dx_row, first); break;
-        }
+        Vec<T> sum[kTileRows * kTileVectors] = {};
+        p.input.accumulate(rows, vectors, dslots + i * dslots_row, dslots_row, first, sum);
+        for (int64_t r = 0; r < rows; ++r)
+          for (int64_t v = 0; v < vectors; ++v) {
+            const int64_t column = (first + v) * W<T>;
+            store_partial(dx + (i + r) * dx_row + column, sum[r * vectors + v], p.shape.inputs - column);
+          }
         i += rows;
       }
-    });
+      first += vectors;
+    }
   }
 }
 
@@ -169,20 +178,36 @@ static int64_t gradient_scratch_size(const SequenceShape& s) {
   return kReductionRows * (blocks * L::width + kTileRows) + pointers + 64;
 }
 
-// dW tile: rows [row, row + Rows) of one weight gradient, the part's columns of one block.
-template <class L, int Rows>
-static void weight_tile(const SequenceShape& s, int64_t depth, const typename L::Type* strip,
-                        const typename L::Type* panel, int first_slot, bool input_part, int64_t block, int64_t row,
-                        bool first_chunk, typename L::Type* dw) {
+// sum [Rows][n] += Σ_k strip[k][r] · panel[k·panel_row + v·W]
+template <class T, int Rows, int Vectors>
+static void strip_products(int64_t depth, const T* strip, const T* panel, int64_t panel_row, Vec<T>* sum) {
+  Vec<T> acc[Rows][Vectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) acc[r][v] = sum[r * Vectors + v];
+  tile_accumulate<T, Rows, Vectors>(depth, strip, 1, Rows, panel, panel_row, acc);
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) sum[r * Vectors + v] = acc[r][v];
+}
+
+// dW tile: rows [row, row + rows) of one weight gradient, the part's columns of one block.
+template <class L>
+static void weight_tile(const SequenceShape& s, int64_t rows, int64_t depth, const typename L::Type* strip,
+                        const typename L::Type* panel, bool input_part, int64_t block, int64_t row, bool first_chunk,
+                        typename L::Type* dw) {
   using T = typename L::Type;
   using Form = typename L::Form;
   const int64_t H = s.units;
-  for (int first = 0; first < L::part_vectors; first += kTileVectors) {
-    constexpr int n = L::part_vectors < kTileVectors ? L::part_vectors : kTileVectors;
-    Vec<T> acc[Rows][n];
+  const int first_slot = input_part ? Form::input_slot : Form::recurrent_slot;
+  // Passes of equal width; vectors of the last one that the part does not have are computed and dropped.
+  constexpr int n = L::part_vectors < kTileVectors ? L::part_vectors : kTileVectors;
+  for (int first = 0; first < L::part_vectors; first += n) {
+    Vec<T> sum[kTileRows * n] = {};
     T* target[n];
     int64_t left[n];
-#pragma GCC unroll 1
     for (int i = 0; i < n; ++i) {
       const int part = first + i < L::part_vectors ? first + i : L::part_vectors - 1;
       const int slot = first_slot + part % Form::gates;
@@ -191,18 +216,21 @@ static void weight_tile(const SequenceShape& s, int64_t depth, const typename L:
       target[i] = dw + row * Form::gates * H + gate * H + unit;
       left[i] = unit < H && first + i < L::part_vectors ? H - unit : 0;
     }
-#pragma GCC unroll 1
-    for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 1
+    for (int64_t r = 0; r < rows; ++r)
       for (int i = 0; i < n; ++i)
-        acc[r][i] = first_chunk || left[i] <= 0 ? Vec<T>{} : load_partial(target[i] + r * Form::gates * H, left[i]);
-    const int64_t offset = L::part_vector(first, first_slot) * W<T>;
-    tile_accumulate<T, Rows, n>(depth, strip, 1, Rows, panel + offset, L::width, acc);
-#pragma GCC unroll 1
-    for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 1
+        sum[r * n + i] = first_chunk || left[i] <= 0 ? Vec<T>{} : load_partial(target[i] + r * Form::gates * H, left[i]);
+    const T* from = panel + L::part_vector(first, first_slot) * W<T>;
+    switch (rows) {
+      case 1: strip_products<T, 1, n>(depth, strip, from, L::width, sum); break;
+      case 2: strip_products<T, 2, n>(depth, strip, from, L::width, sum); break;
+      case 3: strip_products<T, 3, n>(depth, strip, from, L::width, sum); break;
+      case 4: strip_products<T, 4, n>(depth, strip, from, L::width, sum); break;
+      case 5: strip_products<T, 5, n>(depth, strip, from, L::width, sum); break;
+      default: strip_products<T, 6, n>(depth, strip, from, L::width, sum); break;
+    }
+    for (int64_t r = 0; r < rows; ++r)
       for (int i = 0; i < n; ++i)
-        if (left[i] > 0) store_partial(target[i] + r * Form::gates * H, acc[r][i], left[i]);
+        if (left[i] > 0) store_partial(target[i] + r * Form::gates * H, sum[r * n + i], left[i]);
   }
 }
 
@@ -234,7 +262,6 @@ static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::T
 template <class L, template <class> class Plan>
 static void weight_gradients(const Plan<L>& p, const Team& team) {
   using T = typename L::Type;
-  using Form = typename L::Form;
   const SequenceShape& s = p.shape;
   const auto& f = p.call.forward;
   const int64_t I = s.inputs, H = s.units, tape_row = p.forward.tape_row;
@@ -289,19 +316,8 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
             packed = true;
           }
           const T* panel = panels + (b - block0) * kReductionRows * L::width;
-          const int slot = input_part ? Form::input_slot : Form::recurrent_slot;
           T* dw = input_part ? p.call.dkernel : p.call.drecurrent_kernel;
-#define RNNCORE_TILE(R) \
-  case R: weight_tile<L, R>(s, depth, strip, panel, slot, input_part, b, row, first, dw); break;
-          switch (rows) {
-            RNNCORE_TILE(1)
-            RNNCORE_TILE(2)
-            RNNCORE_TILE(3)
-            RNNCORE_TILE(4)
-            RNNCORE_TILE(5)
-            RNNCORE_TILE(6)
-          }
-#undef RNNCORE_TILE
+          weight_tile<L>(s, rows, depth, strip, panel, input_part, b, row, first, dw);
         }
       }
     }
