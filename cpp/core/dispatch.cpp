@@ -8,12 +8,12 @@
 namespace rnncore {
 
 // Each object file of a level exports one table.
-#define RNNCORE_LEVEL(level)                                      \
-  extern const SequenceKernels<float> sequence_f32_##level;       \
-  extern const SequenceKernels<double> sequence_f64_##level;      \
-  extern const OpKernels<float> ops_f32_##level;                  \
-  extern const OpKernels<double> ops_f64_##level;                 \
-  extern const MathKernels<float> math_f32_##level;               \
+#define RNNCORE_LEVEL(level)                                 \
+  extern const SequenceKernels<float> sequence_f32_##level;  \
+  extern const SequenceKernels<double> sequence_f64_##level; \
+  extern const OpKernels<float> ops_f32_##level;             \
+  extern const OpKernels<double> ops_f64_##level;            \
+  extern const MathKernels<float> math_f32_##level;          \
   extern const MathKernels<double> math_f64_##level;
 RNNCORE_LEVELS
 #undef RNNCORE_LEVEL
@@ -37,9 +37,9 @@ struct Levels {
   std::atomic<int> chosen{0};
 
   Levels() {
-#define RNNCORE_LEVEL(level)                                                                        \
-  add(Kernels{#level, sequence_f32_##level, sequence_f64_##level, ops_f32_##level, ops_f64_##level, \
-              math_f32_##level, math_f64_##level});
+#define RNNCORE_LEVEL(level)                                                                                          \
+  add(Kernels{#level, sequence_f32_##level, sequence_f64_##level, ops_f32_##level, ops_f64_##level, math_f32_##level, \
+              math_f64_##level});
     RNNCORE_LEVELS
 #undef RNNCORE_LEVEL
     if (const char* wanted = std::getenv("RNNCORE_ISA")) choose(wanted);

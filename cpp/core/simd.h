@@ -69,7 +69,8 @@ RNNCORE_INLINE void store_partial(double* p, __m512d v, int64_t n) {
 }
 #elif defined(__AVX2__) && RNNCORE_VECTOR_BYTES == 32
 RNNCORE_INLINE __m256i lanes_below_32(int64_t n) {
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n < 8 ? n : 8)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n < 8 ? n : 8)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 RNNCORE_INLINE __m256i lanes_below_64(int64_t n) {
   return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
@@ -88,7 +89,7 @@ RNNCORE_INLINE Vec<T> load_partial(const T* p, int64_t n) {
 }
 
 template <class T>
-RNNCORE_INLINE void store_partial(T* p, std::type_identity_t<Vec<T>> v, int64_t n) {
+RNNCORE_INLINE void store_partial(T* p, std::type_identity_t<Vec<T> > v, int64_t n) {
   if (n >= W<T>) return store(p, v);
   for (int64_t i = 0; i < n; ++i) p[i] = v[i];
 }
