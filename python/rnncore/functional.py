@@ -20,7 +20,7 @@ from ._sequence_arguments import (
     sequence_arguments,
 )
 
-__all__ = ["SequenceGradients", "SequenceResult", "Tape", "backward", "gru", "lstm", "simple_rnn"]
+__all__ = ["SequenceGradients", "SequenceResult", "backward", "gru", "lstm", "simple_rnn"]
 
 # Numbers of the compiled enumerations.
 _SIMPLE_RNN, _LSTM, _GRU, _GRU_RESET_BEFORE = range(4)
@@ -288,7 +288,7 @@ def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = Non
     return SequenceGradients(dx, dkernel, drecurrent_kernel, dbias, (dh,) if states == 1 else (dh, dc))
 
 
-def _activation(name: str, argument: str) -> int:
+def _activation(name: Any, argument: str) -> int:
     code = _ACTIVATIONS.get(name) if isinstance(name, str) else None
     return _ACTIVATIONS[activation_name(name, argument)] if code is None else code
 
@@ -337,9 +337,10 @@ def _run(
             split_bias=cell == _GRU,
         )
         x = _dense(arguments.x)
-        weights = [None if w is None else _plain(w) for w in arguments[1:4]]
+        kernel, recurrent_kernel, bias = (None if w is None else _plain(w) for w in arguments[1:4])
         h, c = (*map(_plain, arguments.initial_state), None)[:2]
-        result = _core.sequence(*codes, x, *weights, h, c, arguments.lengths, reverse, training)
+        lengths = arguments.lengths
+        result = _core.sequence(*codes, x, kernel, recurrent_kernel, bias, h, c, lengths, reverse, training)
     assert result is not None
     output, h, c, core = result
     state = (h,) if c is None else (h, c)
