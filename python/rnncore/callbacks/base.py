@@ -94,22 +94,7 @@ class Callback:
 
 
 class CallbackList(Callback):
-    """Passes each hook on to all callbacks, in order.
-
-    Parameters
-    ----------
-    callbacks : iterable of Callback
-    model : Model
-    params : dict
-        What `Callback.params` holds.
-
-    Examples
-    --------
-    >>> from rnncore import callbacks, models
-    >>> shout = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs))
-    >>> callbacks.CallbackList([shout], models.Sequential(), {}).on_epoch_end(0, {"loss": 0.5})
-    0 {'loss': 0.5}
-    """
+    """Passes each hook on to all callbacks, in order."""
 
     def __init__(self, callbacks: Iterable[Callback], model: Model, params: dict[str, Any]) -> None:
         self.callbacks: list[Callback] = []
