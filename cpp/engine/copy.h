@@ -16,18 +16,21 @@ struct BatchRows {
   int64_t row(int64_t n) const { return order ? order[n] : n; }
 };
 
+template <class E>
+inline void copy_row(const E* from, E* to, int64_t width) {
+  if (width < 16)  // less than a call of memcpy costs
+    for (int64_t i = 0; i < width; ++i) to[i] = from[i];
+  else
+    std::memcpy(to, from, static_cast<size_t>(width) * sizeof(E));
+}
+
 // to[t][n][·] = from[row(n)][t][·]
 template <class E>
 void gather(const E* from, E* to, int64_t steps, int64_t width, const BatchRows& rows, const Team& team) {
   const Range mine = team_range(rows.count, team, 1);
-  for (int64_t n = mine.begin; n < mine.end; ++n) {
-    const E* source = from + rows.row(n) * steps * width;
-    if (width == 1)
-      for (int64_t t = 0; t < steps; ++t) to[t * rows.count + n] = source[t];
-    else
-      for (int64_t t = 0; t < steps; ++t)
-        std::memcpy(to + (t * rows.count + n) * width, source + t * width, static_cast<size_t>(width) * sizeof(E));
-  }
+  for (int64_t n = mine.begin; n < mine.end; ++n)
+    for (int64_t t = 0; t < steps; ++t)
+      copy_row(from + (rows.row(n) * steps + t) * width, to + (t * rows.count + n) * width, width);
 }
 
 // to[n][t][·] = from[t][n][·]
@@ -35,9 +38,7 @@ template <class E>
 void scatter(const E* from, E* to, int64_t steps, int64_t width, int64_t samples, const Team& team) {
   const Range mine = team_range(samples, team, 1);
   for (int64_t n = mine.begin; n < mine.end; ++n)
-    for (int64_t t = 0; t < steps; ++t)
-      std::memcpy(to + (n * steps + t) * width, from + (t * samples + n) * width,
-                  static_cast<size_t>(width) * sizeof(E));
+    for (int64_t t = 0; t < steps; ++t) copy_row(from + (t * samples + n) * width, to + (n * steps + t) * width, width);
 }
 
 template <class E>

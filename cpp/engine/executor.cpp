@@ -138,7 +138,7 @@ void Executor<T>::forward(const Samples& samples, int64_t sample_count, bool tra
     });
   if (!training) return;
   pending_ = plan;
-  pending_seed_ = seed, pending_step_ = step;
+  pending_threads_ = threads, pending_seed_ = seed, pending_step_ = step;
 }
 
 template <class T>
@@ -152,7 +152,7 @@ void Executor<T>::backward(const std::vector<const T*>& output_gradients, const 
       if (p.trainable) std::fill_n(gradients_ + p.offset, p.size, T(0));
     return;
   }
-  run_team(threads_for(plan->flops()), [&](const Team& team) {
+  run_team(pending_threads_, [&](const Team& team) {
     plan->load_output_gradients(output_gradients, team);
     plan->backward(pending_seed_, pending_step_, team);
     for (size_t i = 0; i < input_gradients.size(); ++i)

@@ -87,6 +87,7 @@ class Executor {
   Buffer arena_;                  // grows when a plan needs more
   std::list<PlanPointer> plans_;  // the last few, the most recent first
   PlanPointer pending_;           // of a forward pass that backward may follow
+  int pending_threads_ = 1;
   uint64_t pending_seed_ = 0;
   uint32_t pending_step_ = 0;
   // One call at a time; a callback may call again from within.

@@ -3,8 +3,8 @@
 // A sequence output is in processing order. Without lengths the kernels work on the values in place. With
 // lengths, rows are sorted and packed first; a padded step holds the row's final state.
 #include <algorithm>
-#include <cstring>
 
+#include "engine/copy.h"
 #include "engine/ops/registry.h"
 
 namespace rnncore {
@@ -60,11 +60,6 @@ struct Parts {
     return part;
   }
 };
-
-template <class T>
-void copy_row(const T* from, T* to, int64_t width) {
-  std::memcpy(to, from, static_cast<size_t>(width) * sizeof(T));
-}
 
 template <class T>
 class RecurrentOp final : public Op<T> {
