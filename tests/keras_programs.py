@@ -90,6 +90,28 @@ def _one_hot(k: Any) -> tuple[Any, Any]:
     return model, lambda: model.fit(x, y, sample_weight=weights, **FIT)
 
 
+def _two_outputs(k: Any) -> tuple[Any, Any]:
+    """A graph with a shared and a frozen layer, losses by name, weights of losses and of samples."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(30, 5, 2)).astype(np.float32)
+    every, last = rng.normal(size=(30, 5, 2)), x[:, :, :1].mean(axis=1)
+    weights = [rng.uniform(0.5, 2.0, size=(30, 5)), rng.uniform(0.5, 2.0, size=30)]
+    given = k.layers.Input((5, 2))
+    frozen = k.layers.SimpleRNN(4, return_sequences=True, trainable=False)(given)
+    sequence, state = k.layers.GRU(3, return_sequences=True, return_state=True, reset_after=False)(frozen)
+    shared = k.layers.Dense(2, activation="tanh", name="every")
+    last_output = k.layers.Dense(1, name="last")(shared(state))
+    model = k.models.Model(given, [shared(sequence), last_output])
+    model.compile(
+        optimizer=k.optimizers.Adam(0.01, weight_decay=0.01),
+        loss={"every": "mae", "last": k.losses.Huber(0.2)},
+        loss_weights={"every": 0.5, "last": 2.0},
+        metrics={"last": ["mse", k.metrics.RootMeanSquaredError(name="rms")]},
+        weighted_metrics={"every": ["mae"], "last": ["mse"]},
+    )
+    return model, lambda: model.fit(x, [every, last], sample_weight=weights, **FIT)
+
+
 PROGRAMS: dict[str, Program] = {
     f"{cell}-{name}": _regression(cell, optimizer)
     for cell in ("SimpleRNN", "LSTM", "GRU")
@@ -98,4 +120,4 @@ PROGRAMS: dict[str, Program] = {
         "RMSprop": lambda k: k.optimizers.RMSprop(0.005),
         "Adam": lambda k: k.optimizers.Adam(0.01),
     }.items()
-} | {"classification": _classification, "binary": _binary, "one-hot": _one_hot}
+} | {"classification": _classification, "binary": _binary, "one-hot": _one_hot, "two outputs": _two_outputs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -89,21 +90,22 @@ class Compilation:
 
     def _bound_measures(self, outputs: Sequence[Output]) -> list[Measure]:
         measures: list[Measure] = []
+        used: Counter[str] = Counter()
         for argument, wanted in (("metrics", self._metrics), ("weighted_metrics", self._weighted_metrics)):
             weighted = argument == "weighted_metrics"
             for number, entries in enumerate(_lists_for_outputs(argument, wanted, self._outputs)):
+                prefix = "" if len(outputs) == 1 else f"{self._outputs[number]}_"
                 for entry in entries:
-                    sparse = self._sparse[number]
-                    metric = metrics.resolve(entry, outputs[number].shape, sparse)
-                    if self.function is None and metric.sparse != sparse:
+                    metric = metrics.resolve(entry, outputs[number].shape, self._sparse[number])
+                    if self.function is None and metric.sparse != self._sparse[number]:
                         needed = "class ids" if metric.sparse else "targets like the output"
                         raise ValueError(f"{argument}: {metric.name!r} needs {needed}, unlike the loss of the output")
-                    key = metric.name if len(outputs) == 1 else f"{self._outputs[number]}_{metric.name}"
-                    taken = {measure.key for measure in measures}
-                    if key in taken and weighted:
-                        key = f"weighted_{key}"
-                    if key in taken:
-                        key = f"{key}_{sum(taken_key.startswith(key) for taken_key in taken)}"
+                    key = f"{prefix}{metric.name}"
+                    if weighted and key in used:
+                        key = f"{prefix}weighted_{metric.name}"
+                    used[key] += 1
+                    if used[key] > 1:
+                        key = f"{key}_{used[key] - 1}"
                     measures.append(Measure(key, metric, metric.describe(number, weighted)))
         return measures
 
