@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from glob import glob
 from pathlib import Path
 
 import nox
@@ -81,7 +82,7 @@ def sanitizers(session: nox.Session, preset: str) -> None:
     )
     session.run(
         "pytest",
-        "tests/test_executor.py",
+        *sorted(glob("tests/test_executor*.py")),
         *session.posargs,
         env={
             "LD_PRELOAD": library.stdout.strip(),
