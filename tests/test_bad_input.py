@@ -186,6 +186,13 @@ def test_compile_refuses_and_keeps_what_was(arguments: dict[str, Any], error: ty
     assert model.evaluate(X, Y, verbose=0) == before
 
 
+def test_an_unknown_backend_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNNCORE_BACKEND", "referenz")
+    for call in (lambda: forecaster(loss="mse"), lambda: forecaster().predict(X, verbose=0)):
+        with pytest.raises(ValueError, match="unknown backend in RNNCORE_BACKEND 'referenz'; did you mean 'reference'"):
+            call()
+
+
 def test_unknown_activations_offer_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"unknown activation 'than'.*'tanh'"):
         layers.SimpleRNN(3, activation="than")

@@ -391,6 +391,14 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert " - loss: " in drawings[-1]
 
 
+def test_a_terminal_without_block_characters_gets_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    terminal.encoding = "ascii"
+    monkeypatch.setattr("sys.stdout", terminal)
+    forecaster(loss="mse").evaluate(X, Y)
+    assert "1/1 ==================== 0s " in terminal.text
+
+
 def test_elsewhere_an_epoch_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     model = forecaster(loss="mse", metrics=["mae"])
     for verbose in (1, 2, "auto"):

@@ -50,22 +50,22 @@ __all__ = [
     "utils",
 ]
 
-_SUBMODULES = frozenset(name for name in __all__ if name.islower() and "_" not in name) - {"predict", "train"}
 _HOMES = {
-    "RNNModel": "rnncore.tutorial",
-    "predict": "rnncore.tutorial",
-    "train": "rnncore.tutorial",
-    "get_num_threads": "rnncore.runtime",
-    "set_num_threads": "rnncore.runtime",
-    "show_config": "rnncore.runtime",
+    "RNNModel": "tutorial",
+    "predict": "tutorial",
+    "train": "tutorial",
+    "get_num_threads": "runtime",
+    "set_num_threads": "runtime",
+    "show_config": "runtime",
 }
+_SUBMODULES = set(__all__) - set(_HOMES) - {"__version__"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"rnncore.{name}")
     if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
+        value = getattr(importlib.import_module(f"rnncore.{_HOMES[name]}"), name)
     elif name == "__version__":
         value = importlib.import_module("rnncore._core").build_info()["version"]
     else:
