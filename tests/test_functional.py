@@ -164,7 +164,8 @@ def test_rows_do_not_depend_on_their_neighbours(function: str, options: dict[str
         permuted = run(x[order], *weights, initial_state=tuple(s[order] for s in case.state), **options)
         assert np.array_equal(permuted.output, whole.output[order])
         for row in (0, 3):
-            alone = run(x[row : row + 1], *weights, initial_state=tuple(s[row : row + 1] for s in case.state), **options)
+            state = tuple(s[row : row + 1] for s in case.state)
+            alone = run(x[row : row + 1], *weights, initial_state=state, **options)
             assert np.array_equal(alone.output, whole.output[row : row + 1])
             for a, b in zip(alone.state, whole.state, strict=True):
                 assert np.array_equal(a, b[row : row + 1])
@@ -203,7 +204,8 @@ def test_time_can_be_cut_in_two(function: str, options: dict[str, Any]) -> None:
 def test_no_state_is_a_zero_state(function: str, options: dict[str, Any]) -> None:
     case = make_case(function, options, (5, 4, 3, 21), "f8")
     zeros = tuple(np.zeros_like(s) for s in case.state)
-    assert_equal_results(case.run(functional, initial_state=None), case.run(functional, initial_state=zeros), exact=True)
+    without = case.run(functional, initial_state=None)
+    assert_equal_results(without, case.run(functional, initial_state=zeros), exact=True)
 
 
 @pytest.mark.parametrize(("function", "options"), USUAL, ids=str)

@@ -184,8 +184,8 @@ py::object run(Cell cell, Activation activation, Activation recurrent_activation
   }
   constexpr py::ssize_t size = sizeof(T);
   const BatchView<T> out = call->output();
-  auto output = owning_array<T>(call->take_output(), {in.rows, in.steps, H}, {out.row * size, out.step * size, size},
-                                out.data);
+  auto output =
+      owning_array<T>(call->take_output(), {in.rows, in.steps, H}, {out.row * size, out.step * size, size}, out.data);
   py::object tape = py::none();
   if (training) {
     py::tuple keep = py::make_tuple(x, kernel, recurrent_kernel, bias, h0, c0, lengths, output);
@@ -213,8 +213,8 @@ void bind_functional(py::module_& m) {
       .def("backward", &Tape::backward, py::arg("doutput"), py::arg("dh"), py::arg("dc"),
            "(x, kernel, recurrent_kernel, bias, h, c) gradients, or None when an argument needs converting.");
   m.def("sequence", &sequence, py::arg("cell"), py::arg("activation"), py::arg("recurrent_activation"), py::arg("x"),
-        py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::arg("h"), py::arg("c"),
-        py::arg("lengths"), py::arg("reverse"), py::arg("training"),
+        py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::arg("h"), py::arg("c"), py::arg("lengths"),
+        py::arg("reverse"), py::arg("training"),
         "(output, h, c, tape), or None when an argument needs checking or converting.");
 }
 

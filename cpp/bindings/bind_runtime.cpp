@@ -61,7 +61,8 @@ void bind_runtime(py::module_& m) {
   m.def(
       "set_isa",
       [](const std::string& level) {
-        if (!choose_kernels(level.c_str())) throw py::value_error("level must be one of " + level_names() + ", got '" + level + "'");
+        if (!choose_kernels(level.c_str()))
+          throw py::value_error("level must be one of " + level_names() + ", got '" + level + "'");
       },
       py::arg("level"), "Uses another level from now on; models made before keep theirs.");
   m.def("isa", [] { return std::string(kernels().name); }, "The level in use.");

@@ -147,8 +147,8 @@ static void product(const Product<T>& p, const Team& team, T* workspace) {
   const Range columns = by_column ? team_range(panels, team, 1) : Range{0, panels};
   const Range rows = by_column ? Range{0, p.m} : team_range(p.m, team, kTileRows);
   if (rows.begin >= rows.end) return;
-  T* panel = workspace;                        // [kDepthBlock][full]
-  T* strip = workspace + kDepthBlock * full;   // [kDepthBlock][kTileRows]
+  T* panel = workspace;                       // [kDepthBlock][full]
+  T* strip = workspace + kDepthBlock * full;  // [kDepthBlock][kTileRows]
   for (int64_t j = columns.begin; j < columns.end; ++j) {
     const int64_t column = j * full;
     const int64_t width = p.n - column < full ? p.n - column : full;

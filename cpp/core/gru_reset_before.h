@@ -17,11 +17,11 @@ struct ResetBeforePlan {
   const SequenceForward<T>& call;
   const SequenceShape& shape;
   int64_t total, H, H3;
-  T* slots;     // z r n [Σ rows][3·H]: the tape, or workspace
-  T* x;         // [Σ rows][I], packed
-  T* reset;     // r·h' [N][H]
-  T* hidden;    // h [2][N][H] when the caller keeps no output
-  T* scratch;   // of this thread
+  T* slots;    // z r n [Σ rows][3·H]: the tape, or workspace
+  T* x;        // [Σ rows][I], packed
+  T* reset;    // r·h' [N][H]
+  T* hidden;   // h [2][N][H] when the caller keeps no output
+  T* scratch;  // of this thread
   int64_t workspace_used;
 
   ResetBeforePlan(const SequenceForward<T>& f, const Team& team)
@@ -121,13 +121,13 @@ static void reset_before_forward(const SequenceForward<T>& call, const Team& tea
 template <class T>
 struct ResetBeforeBackwardPlan {
   ResetBeforePlan<T> forward;
-  T* transposed;   // [recurrent_kernel, kernel] transposed [3·H][H + I]
-  T* dh;           // [N][H]
-  T* dreset;       // d(r·h') [N][H]
-  T* before;       // h' [Σ rows][H]
-  T* reset;        // r·h' [Σ rows][H]
-  T* x;            // [Σ rows][I]
-  T* dx;           // [Σ rows][I]
+  T* transposed;  // [recurrent_kernel, kernel] transposed [3·H][H + I]
+  T* dh;          // [N][H]
+  T* dreset;      // d(r·h') [N][H]
+  T* before;      // h' [Σ rows][H]
+  T* reset;       // r·h' [Σ rows][H]
+  T* x;           // [Σ rows][I]
+  T* dx;          // [Σ rows][I]
   T* scratch;
   int64_t workspace_used;
 
@@ -234,7 +234,8 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
   for (int64_t t = 0; t < s.steps; ++t) {
     const Range rows = team_range(active_rows(s, t), team, 1);
     for (int64_t r = rows.begin; r < rows.end; ++r)
-      __builtin_memcpy(view_row(call.dx, s, t, r), p.dx + (step_offset(s, t) + r) * I, static_cast<size_t>(I) * sizeof(T));
+      __builtin_memcpy(view_row(call.dx, s, t, r), p.dx + (step_offset(s, t) + r) * I,
+                       static_cast<size_t>(I) * sizeof(T));
   }
 }
 

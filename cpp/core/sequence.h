@@ -37,26 +37,26 @@ struct SequenceForward {
   SequenceShape shape;
   const T* kernel;
   const T* recurrent_kernel;
-  const T* bias;                 // (G·H,), (2, 3·H) for gru, or null
-  SequenceView<const T> x;       // (T, N, I)
-  const T* initial_state[2];     // h, c: (N, H) each, or null for zeros
-  SequenceView<T> output;        // h of every step (T, N, H); data is null when only the last state is wanted
-  T* state[2];                   // h, c after each row's last step: (N, H) each, or null
-  T* tape;                       // sequence_tape elements for backward, or null for inference; training needs output
-  T* workspace;                  // sequence_workspace elements
+  const T* bias;              // (G·H,), (2, 3·H) for gru, or null
+  SequenceView<const T> x;    // (T, N, I)
+  const T* initial_state[2];  // h, c: (N, H) each, or null for zeros
+  SequenceView<T> output;     // h of every step (T, N, H); data is null when only the last state is wanted
+  T* state[2];                // h, c after each row's last step: (N, H) each, or null
+  T* tape;                    // sequence_tape elements for backward, or null for inference; training needs output
+  T* workspace;               // sequence_workspace elements
 };
 
 template <class T>
 struct SequenceBackward {
-  SequenceForward<T> forward;        // as it was called; its tape is overwritten
-  SequenceView<const T> doutput;     // (T, N, H), data may be null
-  const T* dstate[2];                // (N, H) each, or null
-  SequenceView<T> dx;                // (T, N, I), data is null when not wanted
-  T* dkernel;                        // (I, G·H), overwritten
-  T* drecurrent_kernel;              // (H, G·H), overwritten
-  T* dbias;                          // like bias, overwritten, or null
-  T* dinitial_state[2];              // (N, H) each, or null
-  T* workspace;                      // sequence_workspace elements
+  SequenceForward<T> forward;     // as it was called; its tape is overwritten
+  SequenceView<const T> doutput;  // (T, N, H), data may be null
+  const T* dstate[2];             // (N, H) each, or null
+  SequenceView<T> dx;             // (T, N, I), data is null when not wanted
+  T* dkernel;                     // (I, G·H), overwritten
+  T* drecurrent_kernel;           // (H, G·H), overwritten
+  T* dbias;                       // like bias, overwritten, or null
+  T* dinitial_state[2];           // (N, H) each, or null
+  T* workspace;                   // sequence_workspace elements
 };
 
 // In elements of T.

@@ -26,7 +26,7 @@ struct BackwardPlan {
   T* dcarry;             // part of dh that passes the products by [N][padded H]
   TransposedPanels<L> recurrent;
   TransposedPanels<L> input;
-  T* gradient_scratch;   // of this thread
+  T* gradient_scratch;  // of this thread
   int64_t workspace_used;
 
   BackwardPlan(const SequenceBackward<T>& b, const Team& team)
@@ -75,8 +75,8 @@ RNNCORE_INLINE void outer_gradients(const BackwardPlan<L>& p, int64_t t, int64_t
 
 // The cells of step t backward: overwrites the slots with their gradients.
 template <class L, class CellT>
-RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row, int64_t row_step,
-                                   int64_t rows, int64_t vector, int64_t vectors, bool later,
+RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row,
+                                   int64_t row_step, int64_t rows, int64_t vector, int64_t vectors, bool later,
                                    const Vec<typename L::Type>* dh) {
   using T = typename L::Type;
   using Form = typename L::Form;
@@ -210,8 +210,7 @@ static void sequence_backward(const SequenceBackward<typename L::Type>& call, co
     backward_step(p, cell, t, share, later, count, vectors, false);
     if (by_units) team_barrier(team);
   }
-  if (call.dinitial_state[0] || call.dinitial_state[1])
-    initial_states(p, share, vectors);
+  if (call.dinitial_state[0] || call.dinitial_state[1]) initial_states(p, share, vectors);
   if (call.dx.data) p.input.pack(call.forward.kernel, {0, p.input.column_vectors()}, team);
   team_barrier(team);
   if (call.dx.data) input_gradient(p, team);

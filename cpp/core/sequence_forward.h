@@ -23,14 +23,14 @@ struct ForwardPlan {
   const SequenceShape& shape;
   int64_t blocks;
   Split split;
-  bool chunked;        // the input product is made ahead of the steps
-  int64_t tape_row;    // numbers of a tape row: blocks · width
-  T* input_panels;     // [blocks][passes][I][·]
-  T* recurrent_panels; // [blocks][passes][H][·]
-  T* bias;             // [blocks][width]
-  T* slots;            // tape [Σ rows][blocks][width], or the chunk's pre-activations, or null
-  T* memory;           // c: tape [Σ rows][padded H], or [N][padded H] without tape
-  T* hidden;           // [2][N][H] when the caller keeps no output
+  bool chunked;         // the input product is made ahead of the steps
+  int64_t tape_row;     // numbers of a tape row: blocks · width
+  T* input_panels;      // [blocks][passes][I][·]
+  T* recurrent_panels;  // [blocks][passes][H][·]
+  T* bias;              // [blocks][width]
+  T* slots;             // tape [Σ rows][blocks][width], or the chunk's pre-activations, or null
+  T* memory;            // c: tape [Σ rows][padded H], or [N][padded H] without tape
+  T* hidden;            // [2][N][H] when the caller keeps no output
   int64_t workspace_used;
 
   ForwardPlan(const SequenceForward<T>& f, int threads) : call(f), shape(f.shape) {
@@ -149,8 +149,9 @@ static void project_tile(const ForwardPlan<L>& p, int64_t block, const typename 
 }
 
 template <class L>
-static __attribute__((noinline)) void project_rows(const ForwardPlan<L>& p, int64_t block, int64_t count, const typename L::Type* x,
-                         int64_t x_row, typename L::Type* slots, int64_t slots_row) {
+static __attribute__((noinline)) void project_rows(const ForwardPlan<L>& p, int64_t block, int64_t count,
+                                                   const typename L::Type* x, int64_t x_row, typename L::Type* slots,
+                                                   int64_t slots_row) {
   for (int64_t i = 0; i < count;) {
     const int64_t rows = tile_rows(count - i);
     const auto* xi = x + i * x_row;
@@ -290,7 +291,8 @@ static void keep_last_states(const ForwardPlan<L>& p, int64_t t, const RowShare&
     for (int k = 0; k < (L::Form::has_memory ? 2 : 1); ++k) {
       if (!p.call.state[k]) continue;
       const T* initial = p.call.initial_state[k];
-      const T* last = t >= 0 ? (k == 0 ? p.hidden_row(t, r) : p.memory_row(t, r)) : (initial ? initial + r * H : nullptr);
+      const T* last =
+          t >= 0 ? (k == 0 ? p.hidden_row(t, r) : p.memory_row(t, r)) : (initial ? initial + r * H : nullptr);
       for (int64_t u = units.begin; u < units.end; ++u) p.call.state[k][r * H + u] = last ? last[u] : T(0);
     }
   }

@@ -98,8 +98,7 @@ struct TransposedPanels {
           const int slot = first_slot + i % L::Form::gates;
           const int gate = input_part ? L::Form::input_gate(slot) : L::Form::recurrent_gate(slot);
           const int64_t unit = block * L::units + i / L::Form::gates * W<T>;
-          for (int64_t l = 0; l < W<T>; ++l, out += width)
-            *out = row && unit + l < H ? row[gate * H + unit + l] : T(0);
+          for (int64_t l = 0; l < W<T>; ++l, out += width) *out = row && unit + l < H ? row[gate * H + unit + l] : T(0);
         }
     }
   }
@@ -218,7 +217,8 @@ static void weight_tile(const SequenceShape& s, int64_t rows, int64_t depth, con
     }
     for (int64_t r = 0; r < rows; ++r)
       for (int i = 0; i < n; ++i)
-        sum[r * n + i] = first_chunk || left[i] <= 0 ? Vec<T>{} : load_partial(target[i] + r * Form::gates * H, left[i]);
+        sum[r * n + i] =
+            first_chunk || left[i] <= 0 ? Vec<T>{} : load_partial(target[i] + r * Form::gates * H, left[i]);
     const T* from = panel + L::part_vector(first, first_slot) * W<T>;
     switch (rows) {
       case 1: strip_products<T, 1, n>(depth, strip, from, L::width, sum); break;
@@ -246,10 +246,9 @@ static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::T
     const int slot = v % Form::slots;
     const int64_t unit = block * L::units + v / Form::slots * W<T>;
     if (unit >= H) continue;
-    T* targets[2] = {slot < Form::input_slot + Form::gates ? dbias + Form::input_gate(slot) * H + unit : nullptr,
-                     two && slot >= Form::recurrent_slot
-                         ? dbias + (Form::gates + Form::recurrent_gate(slot)) * H + unit
-                         : nullptr};
+    T* targets[2] = {
+        slot < Form::input_slot + Form::gates ? dbias + Form::input_gate(slot) * H + unit : nullptr,
+        two && slot >= Form::recurrent_slot ? dbias + (Form::gates + Form::recurrent_gate(slot)) * H + unit : nullptr};
     const T* from = targets[0] ? targets[0] : targets[1];
     Vec<T> sum = first_chunk ? Vec<T>{} : load_partial(from, H - unit);
     for (int64_t k = 0; k < depth; ++k) sum += load(panel + k * L::width + v * W<T>);
@@ -287,8 +286,8 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
       for (int64_t k = 0; k < depth; ++k) {
         while (r >= active_rows(s, t)) ++t, r = 0;
         x_rows[k] = view_row(f.x, s, t, r);
-        h_rows[k] = t > 0 ? view_row(f.output, s, t - 1, r)
-                          : (f.initial_state[0] ? f.initial_state[0] + r * H : nullptr);
+        h_rows[k] =
+            t > 0 ? view_row(f.output, s, t - 1, r) : (f.initial_state[0] ? f.initial_state[0] + r * H : nullptr);
         ++r;
       }
       for (int64_t b = block0; b < block1; ++b) {

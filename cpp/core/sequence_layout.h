@@ -48,9 +48,7 @@ RNNCORE_INLINE int64_t active_rows(const SequenceShape& s, int64_t t) {
 }
 
 // Rows of the tape before step t.
-RNNCORE_INLINE int64_t step_offset(const SequenceShape& s, int64_t t) {
-  return s.offsets ? s.offsets[t] : t * s.rows;
-}
+RNNCORE_INLINE int64_t step_offset(const SequenceShape& s, int64_t t) { return s.offsets ? s.offsets[t] : t * s.rows; }
 
 template <class T>
 RNNCORE_INLINE T* view_row(const SequenceView<T>& v, const SequenceShape& s, int64_t t, int64_t r) {

@@ -1,8 +1,8 @@
 // A team of threads that runs one kernel together, and its barrier.
 #pragma once
 
-#include <cstdint>
 #include <sched.h>
+#include <cstdint>
 
 namespace rnncore {
 

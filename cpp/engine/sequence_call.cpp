@@ -115,7 +115,8 @@ void SequenceCall<T>::forward(T* const state[2]) {
     for (int64_t r = mine.begin; r < mine.end; ++r) {
       const int64_t n = ragged_.rows[static_cast<size_t>(r)];
       T* out = output_.data + n * output_.row;
-      for (int64_t s = 0; s < length(n); ++s) copy_row(out + time(n, s) * output_.step, hidden + (offsets[s] + r) * H, H);
+      for (int64_t s = 0; s < length(n); ++s)
+        copy_row(out + time(n, s) * output_.step, hidden + (offsets[s] + r) * H, H);
       for (int64_t t = length(n); t < inputs_.steps; ++t) copy_row(out + t * output_.step, sorted + (2 * N + r) * H, H);
       for (int k = 0; k < states; ++k) copy_row(state[k] + n * H, sorted + ((2 + k) * N + r) * H, H);
     }

@@ -24,9 +24,9 @@ struct SequenceInputs {
   BatchView<const T> x;
   const T* kernel;
   const T* recurrent_kernel;
-  const T* bias;               // or null
-  const T* initial_state[2];   // (N, H), or null
-  const int32_t* lengths;      // (N,), or null
+  const T* bias;              // or null
+  const T* initial_state[2];  // (N, H), or null
+  const int32_t* lengths;     // (N,), or null
   bool reverse;
 };
 
@@ -42,8 +42,8 @@ class SequenceCall {
   void forward(T* const state[2]);
 
   // Once only: the saved values are overwritten. doutput may have null data, dstate and dinitial_state null entries.
-  void backward(BatchView<const T> doutput, const T* const dstate[2], BatchView<T> dx, T* dkernel,
-                T* drecurrent_kernel, T* dbias, T* const dinitial_state[2]);
+  void backward(BatchView<const T> doutput, const T* const dstate[2], BatchView<T> dx, T* dkernel, T* drecurrent_kernel,
+                T* dbias, T* const dinitial_state[2]);
 
  private:
   struct Ragged {

@@ -27,7 +27,8 @@ void run_team(int threads, F&& fn) {
     return;
   }
   run_team(
-      threads, [](const Team& team, void* context) { (*static_cast<std::remove_reference_t<F>*>(context))(team); }, const_cast<void*>(static_cast<const void*>(&fn)));
+      threads, [](const Team& team, void* context) { (*static_cast<std::remove_reference_t<F>*>(context))(team); },
+      const_cast<void*>(static_cast<const void*>(&fn)));
 }
 
 // Threads worth using for `flops` floating-point operations in one region.

@@ -34,15 +34,15 @@ struct GruCell {
     return s[0] + s[1] * (h_before - s[0]);
   }
 
-  static RNNCORE_INLINE void backward(const GruCell& cell, V (&s)[Form::slots], V /*h*/, V h_before, V /*c*/, V /*c_before*/, V dh,
-                               V& /*dc*/, V& dh_carry) {
+  static RNNCORE_INLINE void backward(const GruCell& cell, V (&s)[Form::slots], V /*h*/, V h_before, V /*c*/,
+                                      V /*c_before*/, V dh, V& /*dc*/, V& dh_carry) {
     const V n = s[0], z = s[1], r = s[2], q = s[3];
-    const V dn = dh * (T(1) - z) * A::template slope<T>(cell.a, n);    // h = z·h' + (1 - z)·n
-    s[0] = dn;                                                                // n = a(W·x + b + r·q)
-    s[1] = dh * (h_before - n) * R::template slope<T>(cell.r, z);      // h = z·h' + (1 - z)·n
-    s[2] = dn * q * R::template slope<T>(cell.r, r);                   // n = a(W·x + b + r·q)
-    s[3] = dn * r;                                                            // n = a(W·x + b + r·q)
-    dh_carry = dh * z;                                                        // h = z·h' + (1 - z)·n
+    const V dn = dh * (T(1) - z) * A::template slope<T>(cell.a, n);  // h = z·h' + (1 - z)·n
+    s[0] = dn;                                                       // n = a(W·x + b + r·q)
+    s[1] = dh * (h_before - n) * R::template slope<T>(cell.r, z);    // h = z·h' + (1 - z)·n
+    s[2] = dn * q * R::template slope<T>(cell.r, r);                 // n = a(W·x + b + r·q)
+    s[3] = dn * r;                                                   // n = a(W·x + b + r·q)
+    dh_carry = dh * z;                                               // h = z·h' + (1 - z)·n
   }
 };
 

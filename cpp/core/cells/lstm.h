@@ -35,17 +35,17 @@ struct LstmCell {
     return s[3] * A::template apply<T>(cell.a, c);
   }
 
-  static RNNCORE_INLINE void backward(const LstmCell& cell, V (&s)[Form::slots], V /*h*/, V /*h_before*/, V c, V c_before, V dh, V& dc,
-                               V& /*dh_carry*/) {
+  static RNNCORE_INLINE void backward(const LstmCell& cell, V (&s)[Form::slots], V /*h*/, V /*h_before*/, V c,
+                                      V c_before, V dh, V& dc, V& /*dh_carry*/) {
     const V i = s[0], f = s[1], g = s[2], o = s[3];
     const V y = A::template apply<T>(cell.a, c);
-    const V do_ = dh * y;                                               // h = o·a(c)
-    dc += dh * o * A::template slope<T>(cell.a, y);              // h = o·a(c)
-    s[0] = dc * g * R::template slope<T>(cell.r, i);             // c = f·c' + i·g
-    s[1] = dc * c_before * R::template slope<T>(cell.r, f);      // c = f·c' + i·g
-    s[2] = dc * i * A::template slope<T>(cell.a, g);             // c = f·c' + i·g
+    const V do_ = dh * y;                                    // h = o·a(c)
+    dc += dh * o * A::template slope<T>(cell.a, y);          // h = o·a(c)
+    s[0] = dc * g * R::template slope<T>(cell.r, i);         // c = f·c' + i·g
+    s[1] = dc * c_before * R::template slope<T>(cell.r, f);  // c = f·c' + i·g
+    s[2] = dc * i * A::template slope<T>(cell.a, g);         // c = f·c' + i·g
     s[3] = do_ * R::template slope<T>(cell.r, o);
-    dc = dc * f;                                                        // c = f·c' + i·g
+    dc = dc * f;  // c = f·c' + i·g
   }
 };
 

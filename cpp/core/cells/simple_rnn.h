@@ -7,12 +7,12 @@ namespace rnncore {
 namespace {
 
 struct SimpleRnn {
-  static constexpr int gates = 1;   // columns of the weights, in units
-  static constexpr int slots = 1;   // pre-activations of a unit
+  static constexpr int gates = 1;                           // columns of the weights, in units
+  static constexpr int slots = 1;                           // pre-activations of a unit
   static constexpr int input_slot = 0, recurrent_slot = 0;  // first slot each product adds to
-  static constexpr bool has_memory = false;    // carries c
-  static constexpr bool keeps_slots = false;   // backward needs h only
-  static constexpr bool carries_dh = false;    // h' reaches h past the products
+  static constexpr bool has_memory = false;                 // carries c
+  static constexpr bool keeps_slots = false;                // backward needs h only
+  static constexpr bool carries_dh = false;                 // h' reaches h past the products
 
   static constexpr int input_gate(int slot) { return slot; }
   static constexpr int recurrent_gate(int slot) { return slot; }
@@ -28,8 +28,8 @@ struct SimpleRnnCell {
     return F::template apply<T>(cell.f, s[0]);
   }
 
-  static RNNCORE_INLINE void backward(const SimpleRnnCell& cell, V (&s)[Form::slots], V h, V /*h_before*/, V /*c*/, V /*c_before*/,
-                               V dh, V& /*dc*/, V& /*dh_carry*/) {
+  static RNNCORE_INLINE void backward(const SimpleRnnCell& cell, V (&s)[Form::slots], V h, V /*h_before*/, V /*c*/,
+                                      V /*c_before*/, V dh, V& /*dc*/, V& /*dh_carry*/) {
     s[0] = dh * F::template slope<T>(cell.f, h);
   }
 };
