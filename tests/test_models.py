@@ -66,6 +66,11 @@ def test_a_chain_can_grow_and_shrink() -> None:
     with pytest.raises(ValueError, match="pop needs a layer"):
         model.pop()
 
+    model = models.Sequential([layers.Dense(2, input_shape=(3,))])
+    model.pop()
+    model.add(layers.Dense(2, input_shape=(5,)))
+    assert model.input_shape == (None, 5)
+
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float32])
 def test_a_chain_that_begins_with_an_embedding_takes_ids(dtype: type) -> None:

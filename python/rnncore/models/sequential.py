@@ -111,7 +111,8 @@ class Sequential(Model):
         if not self._layers:
             raise ValueError("pop needs a layer, got an empty model")
         layer = self._layers.pop()
-        self._set_values(self._values[:-1])
+        told_the_shape = not self._layers and layer.batch_input_shape is not None
+        self._set_values([] if told_the_shape else self._values[:-1])
         return layer
 
     def build(self, input_shape: Shape) -> None:
