@@ -98,10 +98,11 @@ typename Executor<T>::PlanPointer Executor<T>::plan(const BatchShape& shape) {
 }
 
 template <class T>
-void Executor<T>::bind(Plan<T>& plan, int threads) {
-  const size_t bytes = static_cast<size_t>(plan.reserve(threads));
-  if (bytes > arena_.size()) arena_ = Buffer(bytes);
-  plan.bind(arena_.as<std::byte>(), parameters_, gradients_);
+void Executor<T>::bind(std::initializer_list<Plan<T>*> plans, int threads) {
+  int64_t bytes = 0;
+  for (Plan<T>* plan : plans) bytes = std::max(bytes, plan->reserve(threads));
+  if (static_cast<size_t>(bytes) > arena_.size()) arena_ = Buffer(static_cast<size_t>(bytes));
+  for (Plan<T>* plan : plans) plan->bind(arena_.as<std::byte>(), parameters_, gradients_);
 }
 
 template <class T>
@@ -129,7 +130,7 @@ void Executor<T>::forward(const Samples& samples, int64_t sample_count, bool tra
   const BatchRows rows{nullptr, sample_count};
   check(*plan, samples, sample_count, rows);
   const int threads = threads_for(plan->flops());
-  bind(*plan, threads);
+  bind({plan.get()}, threads);
   if (sample_count > 0)
     run_team(threads, [&](const Team& team) {
       plan->load(samples, rows, team);
@@ -212,8 +213,7 @@ int64_t Executor<T>::run(const Epoch& epoch) {
   int64_t done = 0;
   bool stop = false;
   auto polled = Clock::now();
-  bind(*usual, threads);
-  bind(*last, threads);
+  bind({usual.get(), last.get()}, threads);
   ++running_;
   run_team(threads, [&](const Team& team) {
     for (int64_t batch = 0; batch < batches && !stop; ++batch) {
@@ -228,8 +228,7 @@ int64_t Executor<T>::run(const Epoch& epoch) {
           polled = now;
           stop = epoch.poll.call(epoch.poll.context, done);
           // The call may have run others on this executor, for whom the arena grew.
-          bind(*usual, threads);
-          bind(*last, threads);
+          bind({usual.get(), last.get()}, threads);
         }
       }
       team_barrier(team);

@@ -1,6 +1,7 @@
 // Runs a Program: single passes for custom training loops, and whole epochs of batches in one parallel region.
 #pragma once
 
+#include <initializer_list>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -71,7 +72,8 @@ class Executor {
 
   BatchShape batch_shape(Mode mode, const Samples& samples, int64_t batch) const;
   PlanPointer plan(const BatchShape& shape);
-  void bind(Plan<T>& plan, int threads);
+  // Makes room for plans that take turns.
+  void bind(std::initializer_list<Plan<T>*> plans, int threads);
   void check(const Plan<T>& plan, const Samples& samples, int64_t sample_count, const BatchRows& rows) const;
   void run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team);
 
