@@ -31,18 +31,23 @@ class BoundExecutor {
  public:
   virtual ~BoundExecutor() = default;
   virtual const char* isa() const = 0;
-  virtual py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::int_& seed,
+  virtual py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::object& seed,
                            int64_t step) = 0;
   virtual py::list backward(const py::sequence& output_gradients) = 0;
   virtual void configure(const py::object& training, const py::object& slots) = 0;
   virtual void apply_gradients(double learning_rate, int64_t step) = 0;
   virtual int64_t train(const EpochArguments& arguments, const MeasuredArguments& measured,
-                        const py::object& learning_rate, int64_t step, const py::int_& seed) = 0;
+                        const py::object& learning_rate, int64_t step, const py::object& seed) = 0;
   virtual int64_t test(const EpochArguments& arguments, const MeasuredArguments& measured) = 0;
   virtual int64_t predict(const EpochArguments& arguments, const py::sequence& outputs) = 0;
 };
 
-uint64_t read_seed(const py::int_& seed) { return PyLong_AsUnsignedLongLongMask(seed.ptr()); }
+// Any integer, modulo 2^64.
+uint64_t read_seed(const py::object& seed) {
+  const auto number = py::reinterpret_steal<py::object>(PyNumber_Index(seed.ptr()));
+  if (!number) throw py::error_already_set();
+  return PyLong_AsUnsignedLongLongMask(number.ptr());
+}
 
 // Asks Python, from the thread that made the call, whether to stop; keeps what it raises for later.
 class PythonPoll {
@@ -89,7 +94,7 @@ class TypedExecutor final : public BoundExecutor {
 
   const char* isa() const override { return engine_.kernels().name; }
 
-  py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::int_& seed,
+  py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::object& seed,
                    int64_t step) override {
     Samples samples;
     const int64_t count = read_inputs(inputs, lengths, samples);
@@ -165,7 +170,7 @@ class TypedExecutor final : public BoundExecutor {
   }
 
   int64_t train(const EpochArguments& arguments, const MeasuredArguments& measured, const py::object& learning_rate,
-                int64_t step, const py::int_& seed) override {
+                int64_t step, const py::object& seed) override {
     Epoch epoch = read_epoch(arguments, Mode::training);
     read_measured(measured, epoch);
     const auto rates = expect_array<double>(learning_rate, "learning_rate");
@@ -316,7 +321,7 @@ void bind_executor(py::module_& m) {
       .def(
           "train",
           [](BoundExecutor& self, py::sequence inputs, py::sequence targets, py::object order, int64_t batch_size,
-             const py::object& learning_rate, int64_t step, const py::int_& seed, py::object state,
+             const py::object& learning_rate, int64_t step, const py::object& seed, py::object state,
              py::object sample_weight, py::object lengths, py::object on_batch, bool every_batch) {
             return self.train(
                 {std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch), every_batch},
