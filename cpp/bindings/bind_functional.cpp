@@ -1,9 +1,10 @@
-// The recurrent functions on NumPy arrays. `sequence` takes arrays that are right already and returns None otherwise;
-// the Python layer then checks, converts or raises, and calls again.
+// The recurrent functions on NumPy arrays. They take arrays that are right already and return None otherwise; the
+// Python layer then checks, converts or raises, and calls again. A small call takes microseconds, so they use CPython's
+// and NumPy's C interfaces directly.
 #include <pybind11/numpy.h>
 
 #include <memory>
-#include <stdexcept>
+#include <optional>
 
 #include "bindings/module.h"
 #include "engine/sequence_call.h"
@@ -14,69 +15,146 @@ namespace rnncore {
 namespace {
 
 int64_t gates_of(Cell cell) { return cell == Cell::lstm ? 4 : cell == Cell::simple_rnn ? 1 : 3; }
-bool two_biases(Cell cell) { return cell == Cell::gru; }
+int states_of(Cell cell) { return cell == Cell::lstm ? 2 : 1; }
 
-// An array that owns pooled memory.
+const py::detail::npy_api& numpy() { return py::detail::npy_api::get(); }
+
+// A reference to NumPy's dtype of T, held for the life of the process.
 template <class T>
-py::array_t<T> owning_array(Buffer buffer, std::vector<py::ssize_t> shape, std::vector<py::ssize_t> strides,
-                            const T* first) {
-  auto* owner = new Buffer(std::move(buffer));
-  py::capsule base(owner, [](void* p) { delete static_cast<Buffer*>(p); });
-  return py::array_t<T>(std::move(shape), std::move(strides), first, base);
+PyObject* dtype_of() {
+  static PyObject* const descr = py::dtype::of<T>().release().ptr();
+  return descr;
+}
+
+const py::detail::PyArray_Proxy& fields(PyObject* array) { return *py::detail::array_proxy(array); }
+
+template <class T>
+bool has_dtype(PyObject* object) {
+  if (!numpy().PyArray_Check_(object)) return false;
+  PyObject* descr = fields(object).descr;
+  return descr == dtype_of<T>() || numpy().PyArray_EquivTypes_(descr, dtype_of<T>());
 }
 
 template <class T>
-py::array_t<T> new_array(std::vector<py::ssize_t> shape) {
-  py::ssize_t count = 1;
-  for (py::ssize_t n : shape) count *= n;
-  Buffer buffer(static_cast<size_t>(count) * sizeof(T));
-  const T* data = buffer.as<T>();
-  std::vector<py::ssize_t> strides(shape.size());
-  py::ssize_t stride = sizeof(T);
-  for (size_t i = shape.size(); i-- > 0; stride *= shape[i]) strides[i] = stride;
-  return owning_array<T>(std::move(buffer), std::move(shape), std::move(strides), data);
+bool aligned(PyObject* array) {
+  return reinterpret_cast<uintptr_t>(fields(array).data) % alignof(T) == 0;
 }
 
+// Fills `data` when the object is a C-contiguous array of T of this shape; null when it is None.
 template <class T>
-bool has_dtype(py::handle array) {
-  return py::isinstance<py::array_t<T>>(array);
-}
-
-// Fills `data` when the handle is None (null) or a C-contiguous array of T of this shape.
-template <class T>
-bool plain(py::handle array, std::initializer_list<py::ssize_t> shape, const T*& data) {
+bool plain(PyObject* object, std::initializer_list<int64_t> shape, const T*& data) {
   data = nullptr;
-  if (array.is_none()) return true;
-  if (!has_dtype<T>(array)) return false;
-  const auto a = py::reinterpret_borrow<py::array>(array);
-  if (a.ndim() != static_cast<py::ssize_t>(shape.size()) || !(a.flags() & py::array::c_style)) return false;
-  py::ssize_t i = 0;
-  for (py::ssize_t n : shape)
-    if (a.shape(i++) != n) return false;
-  if (reinterpret_cast<uintptr_t>(a.data()) % alignof(T) != 0) return false;
-  data = static_cast<const T*>(a.data());
+  if (object == Py_None) return true;
+  if (!has_dtype<T>(object) || !aligned<T>(object)) return false;
+  const auto& a = fields(object);
+  if (a.nd != static_cast<int>(shape.size()) || !(a.flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_)) return false;
+  int i = 0;
+  for (int64_t n : shape)
+    if (a.dimensions[i++] != n) return false;
+  data = reinterpret_cast<const T*>(a.data);
   return true;
 }
 
 // A (N, T, C) array whose last axis is contiguous; the other strides are free.
 template <class T>
-bool strided(py::handle array, BatchView<const T>& view) {
-  if (!has_dtype<T>(array)) return false;
-  const auto a = py::reinterpret_borrow<py::array>(array);
+bool strided(PyObject* object, BatchView<const T>& view) {
+  if (!has_dtype<T>(object) || !aligned<T>(object)) return false;
+  const auto& a = fields(object);
   constexpr py::ssize_t size = sizeof(T);
-  if (a.ndim() != 3) return false;
-  if ((a.strides(2) != size && a.size() > 0) || a.strides(0) % size || a.strides(1) % size) return false;
-  if (reinterpret_cast<uintptr_t>(a.data()) % alignof(T) != 0) return false;
-  view = {static_cast<const T*>(a.data()), a.strides(0) / size, a.strides(1) / size};
+  if (a.nd != 3) return false;
+  const bool empty = a.dimensions[0] == 0 || a.dimensions[1] == 0 || a.dimensions[2] == 0;
+  if ((a.strides[2] != size && !empty) || a.strides[0] % size || a.strides[1] % size) return false;
+  view = {reinterpret_cast<const T*>(a.data), a.strides[0] / size, a.strides[1] / size};
   return true;
+}
+
+py::object checked(PyObject* result) {
+  if (!result) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(result);
+}
+
+PyObject* array_from(PyObject* descr, int axes, const Py_intptr_t* shape, const Py_intptr_t* strides, void* data) {
+  Py_INCREF(descr);
+  // Without data, flags would ask for Fortran order.
+  const int flags = data ? py::detail::npy_api::NPY_ARRAY_WRITEABLE_ : 0;
+  return numpy().PyArray_NewFromDescr_(numpy().PyArray_Type_, descr, axes, shape, strides, data, flags, nullptr);
+}
+
+// A new C-contiguous array and its memory. Large ones live in pooled memory.
+template <class T>
+py::object new_array(std::initializer_list<Py_intptr_t> shape, T*& data);
+
+// An array over pooled memory, which it owns.
+template <class T>
+py::object owning_array(Buffer buffer, std::initializer_list<Py_intptr_t> shape,
+                        std::initializer_list<Py_intptr_t> strides, T* first) {
+  if (!first) return new_array<T>(shape, first);  // no elements
+  py::capsule owner(new Buffer(std::move(buffer)), [](void* p) { delete static_cast<Buffer*>(p); });
+  py::object array =
+      checked(array_from(dtype_of<T>(), static_cast<int>(shape.size()), shape.begin(), strides.begin(), first));
+  if (numpy().PyArray_SetBaseObject_(array.ptr(), owner.release().ptr()) < 0) throw py::error_already_set();
+  return array;
+}
+
+template <class T>
+py::object new_array(std::initializer_list<Py_intptr_t> shape, T*& data) {
+  constexpr int64_t kPooledBytes = 1 << 16;
+  int64_t count = 1;
+  for (Py_intptr_t n : shape) count *= n;
+  if (count * static_cast<int64_t>(sizeof(T)) >= kPooledBytes && shape.size() == 2) {
+    Buffer buffer(static_cast<size_t>(count) * sizeof(T));
+    data = buffer.as<T>();
+    constexpr Py_intptr_t size = sizeof(T);
+    return owning_array<T>(std::move(buffer), shape, {shape.begin()[1] * size, size}, data);
+  }
+  py::object array =
+      checked(array_from(dtype_of<T>(), static_cast<int>(shape.size()), shape.begin(), nullptr, nullptr));
+  data = reinterpret_cast<T*>(fields(array.ptr()).data);
+  return array;
+}
+
+// The GIL is handed over only when the call is long enough for others to gain from it.
+class LongCall {
+ public:
+  explicit LongCall(double flops) {
+    if (flops > 1e6) release_.emplace();
+  }
+
+ private:
+  std::optional<py::gil_scoped_release> release_;
+};
+
+// Instances of the Python layer's result types (named tuples).
+PyObject* result_type = nullptr;
+PyObject* gradients_type = nullptr;
+
+template <class... Objects>
+py::object named_tuple(PyObject* type, const Objects&... values) {
+  py::tuple items = py::make_tuple(values...);
+  py::tuple arguments = py::make_tuple(items);
+  return checked(PyTuple_Type.tp_new(reinterpret_cast<PyTypeObject*>(type), arguments.ptr(), nullptr));
 }
 
 // What backward needs: the call and everything its pointers point into.
 class Tape {
  public:
   virtual ~Tape() = default;
-  virtual py::object backward(py::handle doutput, py::handle dh, py::handle dc) = 0;
+  virtual py::object backward(PyObject* doutput, PyObject* dstate) = 0;
+  virtual py::tuple shape() const = 0;  // of the output (N, T, H)
+  virtual py::object dtype() const = 0;
+  virtual int states() const = 0;
 };
+
+// The arrays of a state: None, or a tuple of one array for each state of the cell.
+template <class T>
+bool state_arrays(PyObject* state, Cell cell, int64_t rows, int64_t units, const T* (&data)[2]) {
+  data[0] = data[1] = nullptr;
+  if (state == Py_None) return true;
+  if (!PyTuple_Check(state) || PyTuple_GET_SIZE(state) != states_of(cell)) return false;
+  for (int k = 0; k < states_of(cell); ++k)
+    if (!plain<T>(PyTuple_GET_ITEM(state, k), {rows, units}, data[k])) return false;
+  return true;
+}
 
 template <class T>
 class TypedTape final : public Tape {
@@ -84,53 +162,52 @@ class TypedTape final : public Tape {
   TypedTape(std::unique_ptr<SequenceCall<T>> call, const SequenceInputs<T>& inputs, py::tuple keep)
       : call_(std::move(call)), in_(inputs), keep_(std::move(keep)) {}
 
-  py::object backward(py::handle doutput, py::handle dh, py::handle dc) override {
+  py::tuple shape() const override { return py::make_tuple(in_.rows, in_.steps, in_.units); }
+  py::object dtype() const override { return py::reinterpret_borrow<py::object>(dtype_of<T>()); }
+  int states() const override { return states_of(in_.cell); }
+
+  py::object backward(PyObject* doutput, PyObject* state) override {
     if (!call_) throw py::value_error("tape: backward has already used it; run the forward pass again");
     const int64_t N = in_.rows, S = in_.steps, H = in_.units, I = in_.inputs, G = gates_of(in_.cell);
     BatchView<const T> dy{};
     const T* dstate[2];
-    if (!doutput.is_none()) {
+    if (doutput != Py_None) {
       if (!strided<T>(doutput, dy)) return py::none();
-      const auto a = py::reinterpret_borrow<py::array>(doutput);
-      if (a.shape(0) != N || a.shape(1) != S || a.shape(2) != H) return py::none();
+      const auto& a = fields(doutput);
+      if (a.dimensions[0] != N || a.dimensions[1] != S || a.dimensions[2] != H) return py::none();
     }
-    if (!plain<T>(dh, {N, H}, dstate[0]) || !plain<T>(dc, {N, H}, dstate[1])) return py::none();
+    if (!state_arrays<T>(state, in_.cell, N, H, dstate)) return py::none();
 
     // dx lies in memory as x does when that is dense, so that neither is strided for nothing.
     const bool time_major = N > 1 && in_.x.row == I && in_.x.step == N * I && !in_.lengths;
-    BatchView<T> dx = time_major ? BatchView<T>{nullptr, I, N * I} : BatchView<T>{nullptr, S * I, I};
-    Buffer dx_buffer(static_cast<size_t>(N * S * I) * sizeof(T));
-    dx.data = dx_buffer.as<T>();
-    auto dkernel = new_array<T>({I, G * H});
-    auto drecurrent = new_array<T>({H, G * H});
-    py::object dbias = py::none();
-    T* dbias_data = nullptr;
-    if (in_.bias) {
-      auto array = two_biases(in_.cell) ? new_array<T>({2, G * H}) : new_array<T>({G * H});
-      dbias_data = array.mutable_data();
-      dbias = array;
+    BatchView<T> dx{};
+    py::object dx_array;
+    if (time_major) {
+      Buffer buffer(static_cast<size_t>(N * S * I) * sizeof(T));
+      dx = {buffer.as<T>(), I, N * I};
+      constexpr Py_intptr_t size = sizeof(T);
+      dx_array = owning_array<T>(std::move(buffer), {N, S, I}, {dx.row * size, dx.step * size, size}, dx.data);
+    } else {
+      dx = {nullptr, S * I, I};
+      dx_array = new_array<T>({N, S, I}, dx.data);
     }
-    auto dh0 = new_array<T>({N, H});
-    py::object dc0 = py::none();
-    T* const dinitial[2] = {dh0.mutable_data(), [&]() -> T* {
-                              if (in_.cell != Cell::lstm) return nullptr;
-                              auto array = new_array<T>({N, H});
-                              T* data = array.mutable_data();
-                              dc0 = array;
-                              return data;
-                            }()};
-    T* dkernel_data = dkernel.mutable_data();
-    T* drecurrent_data = drecurrent.mutable_data();
+    T *dkernel, *drecurrent, *dbias = nullptr, *dinitial[2] = {nullptr, nullptr};
+    py::object kernel = new_array<T>({I, G * H}, dkernel);
+    py::object recurrent_kernel = new_array<T>({H, G * H}, drecurrent);
+    py::object bias = py::none();
+    if (in_.bias) bias = in_.cell == Cell::gru ? new_array<T>({2, G * H}, dbias) : new_array<T>({G * H}, dbias);
+    py::object dh = new_array<T>({N, H}, dinitial[0]);
+    py::object dc = states() == 2 ? new_array<T>({N, H}, dinitial[1]) : py::none();
     {
-      py::gil_scoped_release release;
-      call_->backward(dy, dstate, dx, dkernel_data, drecurrent_data, dbias_data, dinitial);
+      LongCall call(call_->flops());
+      call_->backward(dy, dstate, dx, dkernel, drecurrent, dbias, dinitial);
     }
     call_.reset();
     keep_ = py::tuple();
-    constexpr py::ssize_t size = sizeof(T);
-    const T* dx_data = dx.data;
-    auto dx_array = owning_array<T>(std::move(dx_buffer), {N, S, I}, {dx.row * size, dx.step * size, size}, dx_data);
-    return py::make_tuple(dx_array, dkernel, drecurrent, dbias, dh0, dc0);
+    py::tuple initial(states());
+    initial[0] = dh;
+    if (states() == 2) initial[1] = dc;
+    return named_tuple(gradients_type, dx_array, kernel, recurrent_kernel, bias, initial);
   }
 
  private:
@@ -139,83 +216,130 @@ class TypedTape final : public Tape {
   py::tuple keep_;
 };
 
+// The arguments of `sequence`, in order.
+enum {
+  kCell,
+  kActivation,
+  kRecurrentActivation,
+  kX,
+  kKernel,
+  kRecurrentKernel,
+  kBias,
+  kState,
+  kLengths,
+  kReverse,
+  kTraining,
+  kArguments
+};
+
 template <class T>
-py::object run(Cell cell, Activation activation, Activation recurrent_activation, py::handle x, py::handle kernel,
-               py::handle recurrent_kernel, py::handle bias, py::handle h0, py::handle c0, py::handle lengths,
-               bool reverse, bool training, const Kernels& kernels) {
+py::object run(PyObject* const* a, Cell cell, Activation activation, Activation recurrent_activation) {
   SequenceInputs<T> in{};
   in.cell = cell;
   in.activation = activation;
   in.recurrent_activation = recurrent_activation;
-  if (!strided<T>(x, in.x) || !has_dtype<T>(recurrent_kernel)) return py::none();
-  const auto x_array = py::reinterpret_borrow<py::array>(x);
-  const auto recurrent_array = py::reinterpret_borrow<py::array>(recurrent_kernel);
-  if (recurrent_array.ndim() != 2) return py::none();
-  in.rows = x_array.shape(0);
-  in.steps = x_array.shape(1);
-  in.inputs = x_array.shape(2);
-  in.units = recurrent_array.shape(0);
-  in.reverse = reverse;
-  const int64_t G = gates_of(cell), H = in.units;
-  if (in.steps == 0 || in.inputs == 0 || H == 0) return py::none();
-  if (!plain<T>(recurrent_kernel, {H, G * H}, in.recurrent_kernel) || !in.recurrent_kernel) return py::none();
-  if (!plain<T>(kernel, {in.inputs, G * H}, in.kernel) || !in.kernel) return py::none();
-  const bool bias_fits = two_biases(cell) ? plain<T>(bias, {2, G * H}, in.bias) : plain<T>(bias, {G * H}, in.bias);
-  if (!bias_fits) return py::none();
-  if (!plain<T>(h0, {in.rows, H}, in.initial_state[0]) || !plain<T>(c0, {in.rows, H}, in.initial_state[1]))
+  if (!strided<T>(a[kX], in.x) || !has_dtype<T>(a[kRecurrentKernel]) || fields(a[kRecurrentKernel]).nd != 2)
     return py::none();
-  if (!plain<int32_t>(lengths, {in.rows}, in.lengths)) return py::none();
+  const auto* shape = fields(a[kX]).dimensions;
+  in.rows = shape[0];
+  in.steps = shape[1];
+  in.inputs = shape[2];
+  in.units = fields(a[kRecurrentKernel]).dimensions[0];
+  in.reverse = a[kReverse] == Py_True;
+  const bool training = a[kTraining] == Py_True;
+  const int64_t G = gates_of(cell), N = in.rows, H = in.units;
+  if (in.steps == 0 || in.inputs == 0 || H == 0) return py::none();
+  if (!plain<T>(a[kRecurrentKernel], {H, G * H}, in.recurrent_kernel) || !in.recurrent_kernel) return py::none();
+  if (!plain<T>(a[kKernel], {in.inputs, G * H}, in.kernel) || !in.kernel) return py::none();
+  if (!(cell == Cell::gru ? plain<T>(a[kBias], {2, G * H}, in.bias) : plain<T>(a[kBias], {G * H}, in.bias)))
+    return py::none();
+  if (!state_arrays<T>(a[kState], cell, N, H, in.initial_state)) return py::none();
+  if (!plain<int32_t>(a[kLengths], {N}, in.lengths)) return py::none();
   if (in.lengths)
-    for (int64_t n = 0; n < in.rows; ++n)
+    for (int64_t n = 0; n < N; ++n)
       if (in.lengths[n] < 0 || in.lengths[n] > in.steps) return py::none();
 
-  auto call = std::make_unique<SequenceCall<T>>(in, training, kernels);
-  auto h = new_array<T>({in.rows, H});
-  py::object c = py::none();
-  T* state[2] = {h.mutable_data(), nullptr};
-  if (cell == Cell::lstm) {
-    auto array = new_array<T>({in.rows, H});
-    state[1] = array.mutable_data();
-    c = array;
-  }
+  auto call = std::make_unique<SequenceCall<T>>(in, training, kernels());
+  T* state[2] = {nullptr, nullptr};
+  py::object h = new_array<T>({N, H}, state[0]);
+  py::object c = cell == Cell::lstm ? new_array<T>({N, H}, state[1]) : py::none();
   {
-    py::gil_scoped_release release;
+    LongCall long_call(call->flops());
     call->forward(state);
   }
-  constexpr py::ssize_t size = sizeof(T);
+  constexpr Py_intptr_t size = sizeof(T);
   const BatchView<T> out = call->output();
-  auto output =
-      owning_array<T>(call->take_output(), {in.rows, in.steps, H}, {out.row * size, out.step * size, size}, out.data);
+  py::object output =
+      owning_array<T>(call->take_output(), {N, in.steps, H}, {out.row * size, out.step * size, size}, out.data);
   py::object tape = py::none();
   if (training) {
-    py::tuple keep = py::make_tuple(x, kernel, recurrent_kernel, bias, h0, c0, lengths, output);
+    py::tuple keep(6);
+    const int kept[] = {kX, kKernel, kRecurrentKernel, kState, kLengths};
+    for (size_t i = 0; i < 5; ++i) keep[i] = py::handle(a[kept[i]]);
+    keep[5] = output;
     tape = py::cast(std::unique_ptr<Tape>(new TypedTape<T>(std::move(call), in, std::move(keep))));
   }
-  return py::make_tuple(output, h, c, tape);
+  py::tuple states(states_of(cell));
+  states[0] = h;
+  if (cell == Cell::lstm) states[1] = c;
+  return named_tuple(result_type, output, states, tape);
 }
 
-py::object sequence(int cell, int activation, int recurrent_activation, py::handle x, py::handle kernel,
-                    py::handle recurrent_kernel, py::handle bias, py::handle h0, py::handle c0, py::handle lengths,
-                    bool reverse, bool training) {
-  const auto as_cell = static_cast<Cell>(cell);
-  const auto f = static_cast<Activation>(activation), g = static_cast<Activation>(recurrent_activation);
-  if (has_dtype<float>(x))
-    return run<float>(as_cell, f, g, x, kernel, recurrent_kernel, bias, h0, c0, lengths, reverse, training, kernels());
-  if (has_dtype<double>(x))
-    return run<double>(as_cell, f, g, x, kernel, recurrent_kernel, bias, h0, c0, lengths, reverse, training, kernels());
-  return py::none();
+// Turns C++ exceptions into Python ones, as pybind11 does for the functions it wraps.
+template <class Body>
+PyObject* guarded(Body body) {
+  try {
+    return body().release().ptr();
+  } catch (py::error_already_set& error) {
+    error.restore();
+  } catch (const py::builtin_exception& error) {
+    error.set_error();
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+  return nullptr;
 }
+
+PyObject* sequence(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+  return guarded([&]() -> py::object {
+    if (count != kArguments) throw py::type_error("sequence: expected 11 arguments");
+    const auto cell = static_cast<Cell>(PyLong_AsLong(arguments[kCell]));
+    const auto f = static_cast<Activation>(PyLong_AsLong(arguments[kActivation]));
+    const auto g = static_cast<Activation>(PyLong_AsLong(arguments[kRecurrentActivation]));
+    if (PyErr_Occurred()) throw py::error_already_set();
+    if (static_cast<int>(f) < 0 || static_cast<int>(g) < 0) return py::none();  // not a known name
+    for (int flag : {kReverse, kTraining})
+      if (!PyBool_Check(arguments[flag])) return py::none();
+    if (has_dtype<float>(arguments[kX])) return run<float>(arguments, cell, f, g);
+    if (has_dtype<double>(arguments[kX])) return run<double>(arguments, cell, f, g);
+    return py::none();
+  });
+}
+
+PyMethodDef methods[] = {
+    {"sequence", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sequence)), METH_FASTCALL,
+     "sequence(cell, activation, recurrent_activation, x, kernel, recurrent_kernel, bias, state, lengths, reverse, "
+     "training, /)\n--\n\nA SequenceResult, or None when an argument needs checking or converting."},
+    {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace
 
 void bind_functional(py::module_& m) {
-  py::class_<Tape>(m, "Tape", "What one recurrent call saved for its backward pass.")
-      .def("backward", &Tape::backward, py::arg("doutput"), py::arg("dh"), py::arg("dc"),
-           "(x, kernel, recurrent_kernel, bias, h, c) gradients, or None when an argument needs converting.");
-  m.def("sequence", &sequence, py::arg("cell"), py::arg("activation"), py::arg("recurrent_activation"), py::arg("x"),
-        py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::arg("h"), py::arg("c"), py::arg("lengths"),
-        py::arg("reverse"), py::arg("training"),
-        "(output, h, c, tape), or None when an argument needs checking or converting.");
+  py::class_<Tape>(m, "Tape", "What a training call saved for its backward pass; good for one `backward`.")
+      .def_property_readonly("shape", &Tape::shape, "Shape of the output (N, T, H).")
+      .def_property_readonly("dtype", &Tape::dtype, "dtype of the call's arrays.")
+      .def_property_readonly("states", &Tape::states, "Number of the cell's states.")
+      .def(
+          "backward",
+          [](Tape& tape, py::handle doutput, py::handle dstate) { return tape.backward(doutput.ptr(), dstate.ptr()); },
+          py::arg("doutput"), py::arg("dstate"), py::pos_only(),
+          "The SequenceGradients, or None when an argument needs checking or converting.");
+  if (PyModule_AddFunctions(m.ptr(), methods) < 0) throw py::error_already_set();
+  const py::module_ types = py::module_::import("rnncore._sequence_arguments");
+  result_type = types.attr("SequenceResult").cast<py::object>().release().ptr();
+  gradients_type = types.attr("SequenceGradients").cast<py::object>().release().ptr();
 }
 
 }  // namespace rnncore

@@ -33,8 +33,9 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
   call_.shape = {in.cell, in.activation, in.recurrent_activation, in.rows, in.steps, in.inputs, in.units, nullptr};
   if (in.lengths) sort_rows();
   const int64_t total = in.lengths ? ragged_.offsets.back() : in.rows * in.steps;
-  threads_ = threads_for(2.0 * static_cast<double>(total) * static_cast<double>(gate_count(in.cell)) *
-                         static_cast<double>(in.units) * static_cast<double>(in.inputs + in.units));
+  flops_ = 2.0 * static_cast<double>(total) * static_cast<double>(gate_count(in.cell)) * static_cast<double>(in.units) *
+           static_cast<double>(in.inputs + in.units);
+  threads_ = threads_for(flops_);
   sizes_ = kernels_.sizes(call_.shape, training, threads_);
   call_.kernel = in.kernel;
   call_.recurrent_kernel = in.recurrent_kernel;

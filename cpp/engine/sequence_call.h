@@ -38,6 +38,7 @@ class SequenceCall {
 
   // Output is (N, T, H) with the strides of output(): time-major inside when no row ends early.
   BatchView<T> output() const { return output_; }
+  double flops() const { return flops_; }  // of the forward pass
   Buffer take_output() { return std::move(output_buffer_); }
   void forward(T* const state[2]);
 
@@ -62,6 +63,7 @@ class SequenceCall {
   SequenceInputs<T> inputs_;
   bool training_;
   const SequenceKernels<T>& kernels_;
+  double flops_;
   int threads_;
   SequenceSizes sizes_;
   SequenceForward<T> call_{};

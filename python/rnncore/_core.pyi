@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from ._sequence_arguments import SequenceGradients, SequenceResult
 from .program import Program, Training
 
 _Float = TypeVar("_Float", np.float32, np.float64)
@@ -23,7 +24,13 @@ def tanh(x: npt.NDArray[_Float]) -> npt.NDArray[_Float]: ...
 
 class Tape:
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
-    def backward(self, doutput: Any, dh: Any, dc: Any) -> tuple[Any, ...] | None: ...
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def states(self) -> int: ...
+    def backward(self, doutput: Any, dstate: Any, /) -> SequenceGradients | None: ...
 
 def sequence(
     cell: int,
@@ -33,13 +40,12 @@ def sequence(
     kernel: Any,
     recurrent_kernel: Any,
     bias: Any,
-    h: Any,
-    c: Any,
+    state: Any,
     lengths: Any,
-    reverse: bool,
-    training: bool,
-    isa: str | None = None,
-) -> tuple[Any, ...] | None: ...
+    reverse: Any,
+    training: Any,
+    /,
+) -> SequenceResult | None: ...
 
 class Executor:
     backend: ClassVar[str]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from ._core import Tape
 from ._sequence_arguments import (
     Array,
     SequenceGradients,
@@ -27,18 +28,6 @@ _SIMPLE_RNN, _LSTM, _GRU, _GRU_RESET_BEFORE = range(4)
 _ACTIVATIONS = {"linear": 0, "relu": 1, "sigmoid": 2, "tanh": 3, "hard_sigmoid": 4}
 _GATES = (1, 4, 3, 3)
 _STATES = (1, 2, 1, 1)
-
-
-class Tape:
-    """What one training call saved for its backward pass; good for one `backward`."""
-
-    __slots__ = ("_core", "_dtype", "_shape", "_states")
-
-    def __init__(self, core: _core.Tape, shape: tuple[int, int, int], dtype: np.dtype[Any], states: int) -> None:
-        self._core = core
-        self._shape = shape  # of the output (N, T, H)
-        self._dtype = dtype
-        self._states = states
 
 
 def simple_rnn(
@@ -99,8 +88,10 @@ def simple_rnn(
     >>> simple_rnn(x, [[1.0]], [[0.5]], activation="linear").output[0, :, 0]
     array([1.  , 2.5 , 5.25])
     """
-    code = _activation(activation, "activation")
-    return _run(_SIMPLE_RNN, code, 0, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+    arguments = (x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+    return _core.sequence(_SIMPLE_RNN, _ACTIVATIONS.get(activation, -1), 0, *arguments) or _checked(
+        _SIMPLE_RNN, activation, "linear", *arguments
+    )
 
 
 def lstm(
@@ -165,8 +156,10 @@ def lstm(
     >>> result.output.shape, float(round(c[0, 0], 4))
     ((2, 3, 2), 1.2614)
     """
-    code, gate_code = _activation(activation, "activation"), _activation(recurrent_activation, "recurrent_activation")
-    return _run(_LSTM, code, gate_code, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+    arguments = (x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+    return _core.sequence(
+        _LSTM, _ACTIVATIONS.get(activation, -1), _ACTIVATIONS.get(recurrent_activation, -1), *arguments
+    ) or _checked(_LSTM, activation, recurrent_activation, *arguments)
 
 
 def gru(
@@ -233,8 +226,10 @@ def gru(
     array([0.5 , 0.75])
     """
     cell = _GRU if reset_after else _GRU_RESET_BEFORE
-    code, gate_code = _activation(activation, "activation"), _activation(recurrent_activation, "recurrent_activation")
-    return _run(cell, code, gate_code, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+    arguments = (x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+    return _core.sequence(
+        cell, _ACTIVATIONS.get(activation, -1), _ACTIVATIONS.get(recurrent_activation, -1), *arguments
+    ) or _checked(cell, activation, recurrent_activation, *arguments)
 
 
 def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = None) -> SequenceGradients:
@@ -275,22 +270,12 @@ def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = Non
     """
     if not isinstance(tape, Tape):
         raise TypeError(f"tape: expected the tape of a call with training=True, got {type(tape).__name__}")
-    states = tape._states
-    gradients = None
-    if dstate is None:
-        gradients = tape._core.backward(doutput, None, None)
+    gradients = tape.backward(doutput, dstate)
     if gradients is None:
-        doutput, dstate = gradient_arguments(doutput, dstate, states=states, shape=tape._shape, dtype=tape._dtype)
-        dh, dc = (*map(_plain, dstate), None)[:2]
-        gradients = tape._core.backward(None if doutput is None else _dense(doutput), dh, dc)
+        doutput, dstate = gradient_arguments(doutput, dstate, states=tape.states, shape=tape.shape, dtype=tape.dtype)
+        gradients = tape.backward(None if doutput is None else _dense(doutput), tuple(map(_plain, dstate)))
     assert gradients is not None
-    dx, dkernel, drecurrent_kernel, dbias, dh, dc = gradients
-    return SequenceGradients(dx, dkernel, drecurrent_kernel, dbias, (dh,) if states == 1 else (dh, dc))
-
-
-def _activation(name: Any, argument: str) -> int:
-    code = _ACTIVATIONS.get(name) if isinstance(name, str) else None
-    return _ACTIVATIONS[activation_name(name, argument)] if code is None else code
+    return gradients
 
 
 def _plain(array: Array) -> Array:
@@ -305,10 +290,10 @@ def _dense(array: Array) -> Array:
     return array if good else _plain(array)
 
 
-def _run(
+def _checked(
     cell: int,
-    activation: int,
-    recurrent_activation: int,
+    activation: str,
+    recurrent_activation: str,
     x: Any,
     kernel: Any,
     recurrent_kernel: Any,
@@ -318,30 +303,31 @@ def _run(
     reverse: bool,
     training: bool,
 ) -> SequenceResult:
-    result = None
-    codes = (cell, activation, recurrent_activation)
-    reverse, training = bool(reverse), bool(training)
-    if initial_state is None and lengths is None:
-        # The core takes arrays that are right already, so the usual call is checked only once.
-        result = _core.sequence(*codes, x, kernel, recurrent_kernel, bias, None, None, None, reverse, training)
-    if result is None:
-        arguments = sequence_arguments(
-            x,
-            kernel,
-            recurrent_kernel,
-            bias,
-            initial_state,
-            lengths,
-            gates=_GATES[cell],
-            states=_STATES[cell],
-            split_bias=cell == _GRU,
-        )
-        x = _dense(arguments.x)
-        kernel, recurrent_kernel, bias = (None if w is None else _plain(w) for w in arguments[1:4])
-        h, c = (*map(_plain, arguments.initial_state), None)[:2]
-        lengths = arguments.lengths
-        result = _core.sequence(*codes, x, kernel, recurrent_kernel, bias, h, c, lengths, reverse, training)
+    """Check and convert the arguments of a call that the core would not take as they were, and run it."""
+    arguments = sequence_arguments(
+        x,
+        kernel,
+        recurrent_kernel,
+        bias,
+        initial_state,
+        lengths,
+        gates=_GATES[cell],
+        states=_STATES[cell],
+        split_bias=cell == _GRU,
+    )
+    x, kernel, recurrent_kernel, bias, initial_state, lengths = arguments
+    result = _core.sequence(
+        cell,
+        _ACTIVATIONS[activation_name(activation, "activation")],
+        _ACTIVATIONS[activation_name(recurrent_activation, "recurrent_activation")],
+        _dense(x),
+        _plain(kernel),
+        _plain(recurrent_kernel),
+        None if bias is None else _plain(bias),
+        tuple(map(_plain, initial_state)),
+        lengths,
+        bool(reverse),
+        bool(training),
+    )
     assert result is not None
-    output, h, c, core = result
-    state = (h,) if c is None else (h, c)
-    return SequenceResult(output, state, Tape(core, output.shape, output.dtype, len(state)) if training else None)
+    return result
