@@ -53,19 +53,20 @@ RNNCORE_INLINE void store(T* p, Vec<T> v) {
   __builtin_memcpy(p, &v, sizeof(v));
 }
 
-// The first n lanes; the others are zero. n may be anything from 0 up.
+// The first n lanes; the others are zero. n may be anything; none are touched when it is not positive.
 #if RNNCORE_VECTOR_BYTES == 64
+RNNCORE_INLINE uint32_t lanes_below(int64_t n) { return (1u << (n < 0 ? 0 : n > 16 ? 16 : n)) - 1u; }
 RNNCORE_INLINE __m512 load_partial(const float* p, int64_t n) {
-  return _mm512_maskz_loadu_ps(static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1u), p);
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes_below(n)), p);
 }
 RNNCORE_INLINE __m512d load_partial(const double* p, int64_t n) {
-  return _mm512_maskz_loadu_pd(static_cast<__mmask8>(n >= 8 ? 0xffu : (1u << n) - 1u), p);
+  return _mm512_maskz_loadu_pd(static_cast<__mmask8>(lanes_below(n)), p);
 }
 RNNCORE_INLINE void store_partial(float* p, __m512 v, int64_t n) {
-  _mm512_mask_storeu_ps(p, static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1u), v);
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>(lanes_below(n)), v);
 }
 RNNCORE_INLINE void store_partial(double* p, __m512d v, int64_t n) {
-  _mm512_mask_storeu_pd(p, static_cast<__mmask8>(n >= 8 ? 0xffu : (1u << n) - 1u), v);
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>(lanes_below(n)), v);
 }
 #elif defined(__AVX2__) && RNNCORE_VECTOR_BYTES == 32
 RNNCORE_INLINE __m256i lanes_below_32(int64_t n) {
