@@ -14,16 +14,22 @@ constexpr int kTileRows = 6;
 constexpr int kTileVectors = RNNCORE_VECTOR_REGISTERS >= 32 ? 4 : 2;
 
 // sum[r][v] += Σ_k a[r·a_row + k·a_k] · b[k·b_k + v·W]
-template <class T, int Rows, int Vectors>
+//
+// With several chains, number k goes to chain k mod Chains and the chains are added up pairwise at the end: a tile of
+// few accumulators would otherwise wait for the latency of each addition. The number of chains must follow from the
+// sizes of the layer alone, never from the rows.
+template <class T, int Rows, int Vectors, int Chains = 1>
 RNNCORE_INLINE void tile_accumulate(int64_t depth, const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_k,
                                     Vec<T> (&sum)[Rows][Vectors]) {
   // Copied, so that the accumulators live in registers whatever the caller does with its array.
-  Vec<T> acc[Rows][Vectors];
+  Vec<T> acc[Chains][Rows][Vectors];
 #pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r)
+  for (int c = 0; c < Chains; ++c)
 #pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) acc[r][v] = sum[r][v];
-  for (int64_t k = 0; k < depth; ++k) {
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v) acc[c][r][v] = c == 0 ? sum[r][v] : Vec<T>{};
+  const auto add = [&](int c) __attribute__((always_inline)) {
     Vec<T> bv[Vectors];
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) bv[v] = load(b + v * W<T>);
@@ -31,15 +37,31 @@ RNNCORE_INLINE void tile_accumulate(int64_t depth, const T* a, int64_t a_row, in
     for (int r = 0; r < Rows; ++r) {
       const Vec<T> ar = broadcast(a[r * a_row]);
 #pragma GCC unroll 8
-      for (int v = 0; v < Vectors; ++v) acc[r][v] += ar * bv[v];
+      for (int v = 0; v < Vectors; ++v) acc[c][r][v] += ar * bv[v];
     }
     a += a_k;
     b += b_k;
-  }
+  };
+  int64_t k = 0;
+  for (; k + Chains <= depth; k += Chains)
+#pragma GCC unroll 8
+    for (int c = 0; c < Chains; ++c) add(c);
+  if constexpr (Chains > 1)
+#pragma GCC unroll 8
+    for (int c = 0; c < Chains - 1; ++c)
+      if (k + c < depth) add(c);
+#pragma GCC unroll 8
+  for (int width = Chains / 2; width > 0; width /= 2)
+#pragma GCC unroll 8
+    for (int c = 0; c < width; ++c)
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < Vectors; ++v) acc[c][r][v] += acc[c + width][r][v];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) sum[r][v] = acc[r][v];
+    for (int v = 0; v < Vectors; ++v) sum[r][v] = acc[0][r][v];
 }
 
 // C[m][n] (+)= Σ_k A[m][k]·B[k][n], element (m, k) of A at a[m·a_row + k·a_k], likewise B and C

@@ -39,8 +39,8 @@ struct BackwardPlan {
     dslots = Form::keeps_slots ? b.forward.tape : w.take(w, total * forward.tape_row);
     dmemory = w.take(w, Form::has_memory ? N * L::padded(H) : 0);
     dcarry = w.take(w, Form::carries_dh ? N * L::padded(H) : 0);
-    recurrent = {w.take(w, TransposedPanels<L>::size(H, H)), H, H, Form::recurrent_slot};
-    input = {w.take(w, b.dx.data || !b.workspace ? TransposedPanels<L>::size(I, H) : 0), I, H, Form::input_slot};
+    recurrent = {w.take(w, TransposedPanels<L>::size(H, H)), H, H, Form::recurrent_slot, true};
+    input = {w.take(w, b.dx.data || !b.workspace ? TransposedPanels<L>::size(I, H) : 0), I, H, Form::input_slot, false};
     const int64_t scratch = gradient_scratch_size<L>(shape);
     gradient_scratch = w.take(w, scratch * team.threads);
     if (gradient_scratch) gradient_scratch += scratch * team.thread;

@@ -140,7 +140,7 @@ static void project_tile(const ForwardPlan<L>& p, int64_t block, const typename 
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(p.bias + block * L::width + v * W<T>);
-  accumulate_part<L, L::Form::input_slot, 0, Rows>(
+  accumulate_part<L, L::Form::input_slot, 0, Rows, 1>(
       p.shape.inputs, x, x_row, p.input_panels + block * p.shape.inputs * L::part_vectors * W<T>, pre);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
@@ -207,12 +207,12 @@ static void forward_products(const ForwardPlan<L>& p, int64_t t, int64_t row, in
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
       for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(p.bias + block * L::width + v * W<T>);
-    accumulate_part<L, Form::input_slot, 0, Rows>(I, view_row(p.call.x, s, t, row), row_step * p.call.x.row,
-                                                  p.input_panels + block * I * panel, pre);
+    accumulate_part<L, Form::input_slot, 0, Rows, 1>(I, view_row(p.call.x, s, t, row), row_step * p.call.x.row,
+                                                     p.input_panels + block * I * panel, pre);
   }
   if (const T* h_before = p.before(t, row))
-    accumulate_part<L, Form::recurrent_slot, 0, Rows>(H, h_before, row_step * p.before_stride(t),
-                                                      p.recurrent_panels + block * H * panel, pre);
+    accumulate_part<L, Form::recurrent_slot, 0, Rows, L::chains>(H, h_before, row_step * p.before_stride(t),
+                                                                 p.recurrent_panels + block * H * panel, pre);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
@@ -319,7 +319,7 @@ static void sequence_forward(const SequenceForward<typename L::Type>& call, cons
     if (count == 0 && !by_units) break;
     if (p.chunked && t % kChunkSteps == 0) project_chunk(p, t, blocks);
     for (int64_t block = blocks.begin; block < blocks.end; ++block) forward_rows(p, cell, t, share, count, block);
-    keep_last_states(p, t, share, units);
+    if (active_rows(s, t + 1) < active_rows(s, t)) keep_last_states(p, t, share, units);
     if (by_units) team_barrier(team);
   }
 }

@@ -22,7 +22,7 @@ struct Runs {
   int64_t count, depth, stride;
 };
 
-template <class T, int Rows, int Vectors>
+template <class T, int Rows, int Vectors, int Chains>
 static void run_products(const Runs& runs, const T* a, int64_t a_row, const T* panel, Vec<T>* sum) {
   Vec<T> acc[Rows][Vectors];
 #pragma GCC unroll 8
@@ -30,24 +30,24 @@ static void run_products(const Runs& runs, const T* a, int64_t a_row, const T* p
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) acc[r][v] = sum[r * Vectors + v];
   for (int64_t i = 0; i < runs.count; ++i)
-    tile_accumulate<T, Rows, Vectors>(runs.depth, a + i * runs.stride, a_row, 1,
-                                      panel + i * runs.depth * Vectors * W<T>, Vectors * W<T>, acc);
+    tile_accumulate<T, Rows, Vectors, Chains>(runs.depth, a + i * runs.stride, a_row, 1,
+                                              panel + i * runs.depth * Vectors * W<T>, Vectors * W<T>, acc);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) sum[r * Vectors + v] = acc[r][v];
 }
 
-template <class T, int Vectors>
+template <class T, int Vectors, int Chains>
 RNNCORE_INLINE void run_products(int64_t rows, const Runs& runs, const T* a, int64_t a_row, const T* panel,
                                  Vec<T>* sum) {
   switch (rows) {
-    case 1: return run_products<T, 1, Vectors>(runs, a, a_row, panel, sum);
-    case 2: return run_products<T, 2, Vectors>(runs, a, a_row, panel, sum);
-    case 3: return run_products<T, 3, Vectors>(runs, a, a_row, panel, sum);
-    case 4: return run_products<T, 4, Vectors>(runs, a, a_row, panel, sum);
-    case 5: return run_products<T, 5, Vectors>(runs, a, a_row, panel, sum);
-    default: return run_products<T, 6, Vectors>(runs, a, a_row, panel, sum);
+    case 1: return run_products<T, 1, Vectors, Chains>(runs, a, a_row, panel, sum);
+    case 2: return run_products<T, 2, Vectors, Chains>(runs, a, a_row, panel, sum);
+    case 3: return run_products<T, 3, Vectors, Chains>(runs, a, a_row, panel, sum);
+    case 4: return run_products<T, 4, Vectors, Chains>(runs, a, a_row, panel, sum);
+    case 5: return run_products<T, 5, Vectors, Chains>(runs, a, a_row, panel, sum);
+    default: return run_products<T, 6, Vectors, Chains>(runs, a, a_row, panel, sum);
   }
 }
 
@@ -59,6 +59,7 @@ struct TransposedPanels {
   T* data;
   int64_t columns, H;
   int first_slot;
+  bool chained;  // rows may be few, so latency counts
 
   int64_t column_vectors() const { return (columns + W<T> - 1) / W<T>; }
   int64_t depth() const { return L::blocks(H) * L::part_vectors * W<T>; }
@@ -107,11 +108,20 @@ struct TransposedPanels {
   void accumulate(int64_t rows, int vectors, const T* dslots, int64_t row_stride, int64_t first, Vec<T>* sum) const {
     const T* panel = data + first * W<T> * depth();
     const T* a = dslots + (L::Form::gates == L::Form::slots ? 0 : first_slot * W<T>);
-    switch (vectors) {
-      case 1: return run_products<T, 1>(rows, runs(), a, row_stride, panel, sum);
-      case 2: return run_products<T, 2>(rows, runs(), a, row_stride, panel, sum);
-      default: return run_products<T, kTileVectors>(rows, runs(), a, row_stride, panel, sum);
+    // A matrix of one or two vectors of columns leaves registers for several chains. Their number follows from
+    // the matrix, not from the panel, which depends on the threads.
+    const int chains =
+        chained && column_vectors() < kTileVectors ? kTileVectors / static_cast<int>(column_vectors()) : 1;
+    if (vectors == 1) {
+      if (chains == 4) return run_products<T, 1, 4>(rows, runs(), a, row_stride, panel, sum);
+      if (chains == 2) return run_products<T, 1, 2>(rows, runs(), a, row_stride, panel, sum);
+      return run_products<T, 1, 1>(rows, runs(), a, row_stride, panel, sum);
     }
+    if (vectors == 2) {
+      if (chains == 2) return run_products<T, 2, 2>(rows, runs(), a, row_stride, panel, sum);
+      return run_products<T, 2, 1>(rows, runs(), a, row_stride, panel, sum);
+    }
+    run_products<T, kTileVectors, 1>(rows, runs(), a, row_stride, panel, sum);
   }
 };
 

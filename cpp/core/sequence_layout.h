@@ -20,6 +20,8 @@ struct Layout {
   static constexpr int64_t units = U * W<T>;        // units of a block
   static constexpr int64_t width = vectors * W<T>;  // numbers of a block
   static constexpr int part_vectors = Form::gates * U;
+  // The recurrent product's; more than one only where a single block holds all units.
+  static constexpr int chains = kTileVectors / part_vectors > 1 ? kTileVectors / part_vectors : 1;
 
   static RNNCORE_INLINE int64_t blocks(int64_t H) { return (H + units - 1) / units; }
   static RNNCORE_INLINE int64_t padded(int64_t H) { return blocks(H) * units; }
@@ -91,7 +93,7 @@ struct Workspace {
 
 // pre[r][·] += Σ_k a[r·a_row + k]·panel, panel [pass][k][vectors of the pass][W]; a pass is as wide as
 // the registers allow.
-template <class L, int FirstSlot, int Pass, int Rows, class V>
+template <class L, int FirstSlot, int Pass, int Rows, int Chains, class V>
 RNNCORE_INLINE void accumulate_part(int64_t depth, const typename L::Type* a, int64_t a_row,
                                     const typename L::Type* panel, V (&pre)[Rows][L::vectors]) {
   using T = typename L::Type;
@@ -103,12 +105,12 @@ RNNCORE_INLINE void accumulate_part(int64_t depth, const typename L::Type* a, in
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
       for (int i = 0; i < n; ++i) acc[r][i] = pre[r][L::part_vector(first + i, FirstSlot)];
-    tile_accumulate<T, Rows, n>(depth, a, a_row, 1, panel + first * depth * W<T>, n * W<T>, acc);
+    tile_accumulate<T, Rows, n, Chains>(depth, a, a_row, 1, panel + first * depth * W<T>, n * W<T>, acc);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
       for (int i = 0; i < n; ++i) pre[r][L::part_vector(first + i, FirstSlot)] = acc[r][i];
-    accumulate_part<L, FirstSlot, Pass + 1, Rows>(depth, a, a_row, panel, pre);
+    accumulate_part<L, FirstSlot, Pass + 1, Rows, Chains>(depth, a, a_row, panel, pre);
   }
 }
 
