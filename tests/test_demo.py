@@ -47,13 +47,13 @@ def test_windows_end_before_the_value_they_forecast() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_demo_beats_the_simple_forecasts(seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--seed", str(seed), "--output", str(tmp_path), "--quiet"]) == 0
+    assert main(["demo", "--seed", str(seed), "--output", str(tmp_path / "new"), "--quiet"]) == 0
     out = capsys.readouterr().out
     error = {line.rsplit(maxsplit=2)[0]: float(line.split()[-1]) for line in out.splitlines()[2:6]}
     # The figures of the least-squares forecasts are fixed by the data.
     assert error == {**error, "AR(9)": 0.113, "AR(9) of roots": 0.108, "persistence": 0.381}
     assert error["GRU"] < 0.095
-    assert (tmp_path / "sunspots.rnn").exists()
+    assert (tmp_path / "new" / "sunspots.rnn").exists()
 
 
 def test_demo_shows_a_progress_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,13 +30,13 @@ BATCH_SIZE = 8
 def run(folder: Path | str = ".", *, seed: int = 0, verbose: int = 1) -> dict[str, float]:
     """Train a GRU on the sunspot numbers up to 1920 and forecast 1921 to 1955, one year ahead each.
 
-    Prints the errors beside two simpler forecasts, saves the model, loads it again, checks that it gives the
+    Prints the errors beside those of simpler forecasts, saves the model, loads it again, checks that it gives the
     same bits, and draws the forecast.
 
     Parameters
     ----------
     folder : path, default "."
-        Where `sunspots.rnn` and, when matplotlib is installed, `sunspots.png` are written.
+        Where `sunspots.rnn` and, when matplotlib is installed, `sunspots.png` are written; made when missing.
     seed : int, default 0
         Seed of the initial weights and the shuffling.
     verbose : int, default 1
@@ -62,6 +62,8 @@ def run(folder: Path | str = ".", *, seed: int = 0, verbose: int = 1) -> dict[st
     >>> errors["GRU"] < min(errors["AR(9)"], errors["persistence"])
     True
     """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     utils.set_random_seed(seed)
     years, numbers = sunspots()
     training = years <= LAST_TRAINING_YEAR
@@ -78,7 +80,7 @@ def run(folder: Path | str = ".", *, seed: int = 0, verbose: int = 1) -> dict[st
     model.fit(past[known], scaled[WINDOW:][known], batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=verbose)
     forecast = model.predict(past[wanted], verbose=0)
 
-    file = Path(folder) / "sunspots.rnn"
+    file = folder / "sunspots.rnn"
     model.save(file)
     if not np.array_equal(models.load_model(file).predict(past[wanted], verbose=0), forecast):
         raise RuntimeError("the loaded model does not forecast what the saved one did")
@@ -98,7 +100,7 @@ def run(folder: Path | str = ".", *, seed: int = 0, verbose: int = 1) -> dict[st
         errors[name] = error / float(observed.var())
         print(f"{name:<16} {math.sqrt(error):6.1f} {errors[name]:13.3f}")
     print(f"Saved to {file}; loaded again it forecasts the same bits.")
-    draw(years[test], observed, forecasts["GRU"], Path(folder) / "sunspots.png")
+    draw(years[test], observed, forecasts["GRU"], folder / "sunspots.png")
     return errors
 
 
