@@ -300,8 +300,8 @@ std::unique_ptr<BoundExecutor> make_executor(const py::object& program, const py
 
 }  // namespace
 
-void bind_executor(py::module_& m) {
-  py::register_local_exception_translator([](std::exception_ptr error) {
+void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one signature for every area
+  py::register_local_exception_translator([](std::exception_ptr error) {  // NOLINT(performance-unnecessary-value-param)
     try {
       if (error) std::rethrow_exception(error);
     } catch (const WrongType& wrong) {

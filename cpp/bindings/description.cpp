@@ -14,7 +14,7 @@ A read(py::handle object, const char* attribute) {
 
 Shape read_shape(py::handle shape) {
   Shape sizes;
-  for (py::handle size : shape) sizes.push_back(size.is_none() ? kUnknown : size.cast<int64_t>());
+  for (const py::handle size : shape) sizes.push_back(size.is_none() ? kUnknown : size.cast<int64_t>());
   return sizes;
 }
 
@@ -42,14 +42,14 @@ Attributes read_attributes(py::handle object) {
 
 Program read_program(py::handle program) {
   Program p;
-  for (py::handle value : program.attr("values"))
+  for (const py::handle value : program.attr("values"))
     p.values.push_back({read<std::string>(value, "name"), read_shape(value.attr("shape")),
                         read<std::string>(value, "dtype") == "int"});
-  for (py::handle parameter : program.attr("parameters"))
+  for (const py::handle parameter : program.attr("parameters"))
     p.parameters.push_back({read<std::string>(parameter, "name"), read_shape(parameter.attr("shape")),
                             read<int64_t>(parameter, "offset"), read<int64_t>(parameter, "size"),
                             read<bool>(parameter, "trainable")});
-  for (py::handle node : program.attr("nodes"))
+  for (const py::handle node : program.attr("nodes"))
     p.nodes.push_back({read<std::string>(node, "op"), read<std::string>(node, "name"),
                        read<std::vector<int>>(node, "inputs"), read<std::vector<int>>(node, "outputs"),
                        read<std::vector<int>>(node, "parameters"), read_attributes(node)});
@@ -61,13 +61,13 @@ Program read_program(py::handle program) {
 
 Training read_training(py::handle training) {
   Training t;
-  for (py::handle loss : training.attr("losses"))
+  for (const py::handle loss : training.attr("losses"))
     t.losses.push_back({read<std::string>(loss, "kind"), read<int>(loss, "output"), read<double>(loss, "weight"),
                         read_attributes(loss)});
-  for (py::handle metric : training.attr("metrics"))
+  for (const py::handle metric : training.attr("metrics"))
     t.metrics.push_back({read<std::string>(metric, "kind"), read<int>(metric, "output"), read<bool>(metric, "weighted"),
                          read_attributes(metric)});
-  for (py::handle r : training.attr("regularizers"))
+  for (const py::handle r : training.attr("regularizers"))
     t.regularizers.push_back({read<int>(r, "parameter"), read<double>(r, "l1"), read<double>(r, "l2")});
   if (const py::object optimizer = training.attr("optimizer"); !optimizer.is_none())
     t.optimizer = {read<std::string>(optimizer, "kind"), read_attributes(optimizer)};

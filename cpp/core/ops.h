@@ -58,7 +58,7 @@ struct Embedding {
   T* dembeddings;       // (V, D), overwritten
 };
 
-enum class LossKind : int32_t {
+enum class LossKind : uint8_t {
   mean_squared_error,
   mean_absolute_error,
   huber,
@@ -84,7 +84,7 @@ struct LossArguments {
   double* sums;        // (kReductionParts, 2): sum of weight·loss, sum of weight
 };
 
-enum class UpdateRule : int32_t { sgd, rmsprop, adam };
+enum class UpdateRule : uint8_t { sgd, rmsprop, adam };
 
 template <class T>
 struct Update {

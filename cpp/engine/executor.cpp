@@ -29,12 +29,12 @@ void check_program(const Program& program, int64_t parameter_count) {
   const size_t values = program.values.size();
   for (const Node& node : program.nodes) {
     op_type(node.op);
-    for (int id : node.inputs) check_id("value", id, values, true);
-    for (int id : node.outputs) check_id("value", id, values, true);
-    for (int id : node.parameters) check_id("parameter", id, program.parameters.size(), true);
+    for (const int id : node.inputs) check_id("value", id, values, true);
+    for (const int id : node.outputs) check_id("value", id, values, true);
+    for (const int id : node.parameters) check_id("parameter", id, program.parameters.size(), true);
   }
   if (program.inputs.empty()) throw std::invalid_argument("program: expected at least one input");
-  for (int id : program.inputs) check_id("input value", id, values, false);
+  for (const int id : program.inputs) check_id("input value", id, values, false);
   for (size_t i = 0; i < program.outputs.size(); ++i) {
     check_id("output value", program.outputs[i], values, false);
     if (std::count(program.outputs.begin(), program.outputs.end(), program.outputs[i]) > 1)
@@ -67,10 +67,12 @@ void Executor<T>::configure(Training training, T* slots) {
 template <class T>
 std::vector<Tensor> Executor<T>::output_shapes(const std::vector<Array>& inputs) const {
   std::vector<Tensor> tensors;
+  tensors.reserve(inputs.size());
   for (const Array& array : inputs) tensors.push_back({array.shape, array.integer});
   const std::vector<Tensor> values = infer_shapes(program_, tensors);
   std::vector<Tensor> outputs;
-  for (int id : program_.outputs) outputs.push_back(values[static_cast<size_t>(id)]);
+  outputs.reserve(program_.outputs.size());
+  for (const int id : program_.outputs) outputs.push_back(values[static_cast<size_t>(id)]);
   return outputs;
 }
 
@@ -85,7 +87,7 @@ BatchShape Executor<T>::batch_shape(Mode mode, const Samples& samples, int64_t b
 }
 
 template <class T>
-typename Executor<T>::PlanPointer Executor<T>::plan(const BatchShape& shape) {
+auto Executor<T>::plan(const BatchShape& shape) -> PlanPointer {
   const auto found =
       std::find_if(plans_.begin(), plans_.end(), [&](const PlanPointer& p) { return p->shape() == shape; });
   if (found != plans_.end()) {

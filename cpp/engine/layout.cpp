@@ -14,7 +14,7 @@ int64_t place(std::vector<Block>& blocks) {
   const auto rounded = [](const Block& b) { return (b.bytes + kLine - 1) / kLine * kLine; };
   std::vector<const Block*> placed;  // by offset
   int64_t total = 0;
-  for (size_t i : by_size) {
+  for (const size_t i : by_size) {
     Block& block = blocks[i];
     if (block.bytes == 0) continue;
     int64_t offset = 0;

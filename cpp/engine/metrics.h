@@ -7,7 +7,7 @@
 
 namespace rnncore {
 
-enum class MetricKind {
+enum class MetricKind : uint8_t {
   binary_accuracy,
   categorical_accuracy,
   sparse_categorical_accuracy,

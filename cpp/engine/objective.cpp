@@ -147,7 +147,7 @@ void Objective<T>::make_metrics(const Training& training) {
       metric_kind(description.kind, m.kind);
       m.k = attributes.get("k", int64_t{5});
       m.rows = output.rows(), m.classes = output.columns();
-      for (double threshold : attributes.get("thresholds", std::vector<double>{attributes.get("threshold", 0.5)}))
+      for (const double threshold : attributes.get("thresholds", std::vector<double>{attributes.get("threshold", 0.5)}))
         metric.thresholds.push_back(static_cast<T>(threshold));
       m.threshold_count = static_cast<int64_t>(metric.thresholds.size());
       want_target(metric.output, takes_labels(m.kind), description.kind);

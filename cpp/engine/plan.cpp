@@ -11,9 +11,9 @@ Site make_site(const Program& program, size_t index, const std::vector<Tensor>& 
   const auto tensor = [&](int id) {
     return id == kAbsent || id == program.lengths ? nullptr : &tensors[static_cast<size_t>(id)];
   };
-  for (int id : node.inputs) site.inputs.push_back(tensor(id));
-  for (int id : node.outputs) site.outputs.push_back(tensor(id));
-  for (int id : node.parameters)
+  for (const int id : node.inputs) site.inputs.push_back(tensor(id));
+  for (const int id : node.outputs) site.outputs.push_back(tensor(id));
+  for (const int id : node.parameters)
     site.parameters.push_back(id == kAbsent ? nullptr : &program.parameters[static_cast<size_t>(id)]);
   return site;
 }
@@ -55,7 +55,8 @@ Plan<T>::Plan(const Program& program, const Training& training, const Kernels& k
       tensors_(infer_shapes(program, shape.inputs)) {
   if (shape_.measures()) {
     std::vector<Tensor> outputs;
-    for (int id : program.outputs) outputs.push_back(tensors_[static_cast<size_t>(id)]);
+    outputs.reserve(program.outputs.size());
+    for (const int id : program.outputs) outputs.push_back(tensors_[static_cast<size_t>(id)]);
     objective_.emplace(training, program, outputs, kernels);
   }
   for (size_t i = 0; i < program.nodes.size(); ++i) nodes_.emplace_back(make_site(program, i, tensors_));
@@ -80,7 +81,7 @@ void Plan<T>::plan_gradients(const Training& training) {
   if (!shape_.differentiates()) return;
 
   if (shape_.mode == Mode::differentiation)
-    for (int id : program_.inputs) needs_gradient_[index(id)] = !tensors_[index(id)].integer;
+    for (const int id : program_.inputs) needs_gradient_[index(id)] = !tensors_[index(id)].integer;
   for (PlannedNode& node : nodes_) {
     bool needs = false;
     for (size_t slot = 0; slot < node.site.parameters.size(); ++slot)
@@ -89,7 +90,7 @@ void Plan<T>::plan_gradients(const Training& training) {
     for (size_t slot = 0; slot < node.site.inputs.size(); ++slot)
       needs |= node.site.input_gradients[slot] =
           node.site.has_input(slot) && needs_gradient_[index(node.site.node.inputs[slot])];
-    for (int id : node.site.node.outputs)
+    for (const int id : node.site.node.outputs)
       if (id != kAbsent) needs_gradient_[index(id)] = needs;
   }
 
@@ -99,13 +100,13 @@ void Plan<T>::plan_gradients(const Training& training) {
     first_gradient_[index(id)] = objective_position();
   };
   if (shape_.mode == Mode::differentiation)
-    for (int id : program_.outputs) starts(id);
+    for (const int id : program_.outputs) starts(id);
   else
     for (const auto& loss : training.losses) starts(program_.outputs[static_cast<size_t>(loss.output)]);
 
   for (size_t i = nodes_.size(); i-- > 0;) {
     PlannedNode& node = nodes_[i];
-    for (int id : node.site.node.outputs) node.runs_backward |= id != kAbsent && has_gradient_[index(id)];
+    for (const int id : node.site.node.outputs) node.runs_backward |= id != kAbsent && has_gradient_[index(id)];
     if (!node.runs_backward) continue;
     for (size_t slot = 0; slot < node.site.inputs.size(); ++slot) {
       if (!node.site.input_gradients[slot]) continue;
@@ -185,14 +186,14 @@ void Plan<T>::add_value_blocks() {
     };
     for (size_t slot = 0; slot < node.site.inputs.size(); ++slot)
       if (node.site.has_input(slot)) extend(node.site.node.inputs[slot], needs.keeps_inputs);
-    for (int id : node.site.node.outputs) {
+    for (const int id : node.site.node.outputs) {
       if (id == kAbsent) continue;
       first[index(id)] = position(i);
       last_gradient[index(id)] = backward_position(i);
       extend(id, needs.keeps_outputs);
     }
   }
-  for (int id : program_.outputs) last[index(id)] = std::max(last[index(id)], objective_position());
+  for (const int id : program_.outputs) last[index(id)] = std::max(last[index(id)], objective_position());
 
   value_block_.assign(values, kAbsent);
   gradient_block_.assign(values, kAbsent);
@@ -228,7 +229,7 @@ void Plan<T>::bind(std::byte* memory, T* parameters, T* gradients) {
   if (!objective_) return;
   std::vector<const T*> outputs;
   std::vector<T*> output_gradients;
-  for (int id : program_.outputs) {
+  for (const int id : program_.outputs) {
     outputs.push_back(at<T>(value_block_[index(id)]));
     output_gradients.push_back(at<T>(gradient_block_[index(id)]));
   }
@@ -250,7 +251,7 @@ Buffers<T> Plan<T>::buffers_of(PlannedNode& node, const T* parameters) {
     }
     b.input_gradients.push_back(gradient);
   }
-  for (int id : site.node.outputs) {
+  for (const int id : site.node.outputs) {
     b.outputs.push_back(id == kAbsent ? nullptr : at<T>(value_block_[index(id)]));
     b.output_gradients.push_back(id == kAbsent ? nullptr : at<T>(gradient_block_[index(id)]));
   }

@@ -35,7 +35,8 @@ class Plan {
   void load(const Samples& samples, const BatchRows& rows, const Team& team);
   void forward(uint64_t seed, uint32_t step, const Team& team);
   void backward(uint64_t seed, uint32_t step, const Team& team);
-  Objective<T>& objective() { return *objective_; }
+  // Of a plan that measures.
+  Objective<T>& objective() { return objective_.value(); }
 
   // Throws std::invalid_argument when an id of the given rows is out of range.
   void check_ids(const Samples& samples, const BatchRows& rows) const;

@@ -15,7 +15,7 @@ struct Samples {
 };
 
 // What plans are made for.
-enum class Mode {
+enum class Mode : uint8_t {
   inference,
   evaluation,      // outputs, losses and metrics
   training,        // and gradients of the parameters

@@ -18,7 +18,7 @@ struct Tensor {
 
   int64_t size() const {
     int64_t n = 1;
-    for (int64_t s : shape) n *= s;
+    for (const int64_t s : shape) n *= s;
     return n;
   }
   int64_t columns() const { return shape.back(); }
