@@ -1,15 +1,15 @@
 // A team of threads that runs one kernel together, and its barrier.
 #pragma once
 
-#include <sched.h>
 #include <cstdint>
 
 namespace rnncore {
 
-// Zero-initialised; one per team. The two words live on lines of their own.
+// Zero-initialised; one per team. The words live on lines of their own.
 struct Barrier {
   alignas(64) int arrived;
   alignas(64) int generation;
+  alignas(64) int64_t lost;  // nanoseconds that threads waited for others beyond the usual
 };
 
 struct Team {
@@ -25,8 +25,10 @@ struct Range {
 
 #define RNNCORE_INLINE inline __attribute__((always_inline))
 
-// Waits until every thread of the team is here. Spins for some microseconds, then yields, so that
-// more threads than cores still make progress.
+// Waits for a late thread: yields the processor, which it may need, and counts the time in `lost`.
+void team_wait(Barrier& barrier, int generation);
+
+// Waits until every thread of the team is here: spins for some microseconds, then yields.
 static RNNCORE_INLINE void team_barrier(const Team& team) {
   if (team.threads == 1) return;
   Barrier& b = *team.barrier;
@@ -36,17 +38,15 @@ static RNNCORE_INLINE void team_barrier(const Team& team) {
     __atomic_store_n(&b.generation, generation + 1, __ATOMIC_RELEASE);
     return;
   }
-  for (int spins = 0; __atomic_load_n(&b.generation, __ATOMIC_ACQUIRE) == generation; ++spins) {
-    if (spins < 4096) {
+  for (int spins = 0; spins < 4096; ++spins) {
+    if (__atomic_load_n(&b.generation, __ATOMIC_ACQUIRE) != generation) return;
 #if defined(__x86_64__)
-      __builtin_ia32_pause();
+    __builtin_ia32_pause();
 #elif defined(__aarch64__)
-      asm volatile("yield");
+    asm volatile("yield");
 #endif
-    } else {
-      sched_yield();
-    }
   }
+  team_wait(b, generation);
 }
 
 // Part number `thread` of [0, n) cut into `threads` near-equal parts at multiples of `grain`.

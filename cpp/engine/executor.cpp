@@ -209,33 +209,39 @@ int64_t Executor<T>::run(const Epoch& epoch) {
   const PlanPointer last = plan(batch_shape(epoch.mode, epoch.samples, last_size));
   check(*usual, epoch.samples, epoch.sample_count, epoch.order);
   if (epoch.mode != Mode::inference) usual->objective().check(epoch.samples, epoch.sample_count, epoch.order);
-  const int threads = threads_for(usual->flops());
 
   // Thread 0 writes these between barriers.
   int64_t done = 0;
-  bool stop = false;
+  bool stop = false, regroup = false;
   auto polled = Clock::now();
-  bind({usual.get(), last.get()}, threads);
   ++running_;
-  run_team(threads, [&](const Team& team) {
-    for (int64_t batch = 0; batch < batches && !stop; ++batch) {
-      const BatchRows rows{epoch.order.order + batch * epoch.batch_size,
-                           batch + 1 < batches ? epoch.batch_size : last_size};
-      run_batch(batch + 1 < batches ? *usual : *last, epoch, batch, rows, team);
-      team_barrier(team);
-      if (team.thread == 0) {
-        done = batch + 1;
-        const auto now = Clock::now();
-        if (epoch.poll.every_batch || now - polled >= kPollInterval) {
-          polled = now;
-          stop = epoch.poll.call(epoch.poll.context, done);
-          // The call may have run others on this executor, for whom the arena grew.
-          bind({usual.get(), last.get()}, threads);
+  while (done < batches && !stop) {
+    const int threads = threads_for(usual->flops());
+    regroup = false;
+    bind({usual.get(), last.get()}, threads);
+    run_team(threads, [&](const Team& team) {
+      for (int64_t batch = done; batch < batches && !stop && !regroup; ++batch) {
+        const BatchRows rows{epoch.order.order + batch * epoch.batch_size,
+                             batch + 1 < batches ? epoch.batch_size : last_size};
+        run_batch(batch + 1 < batches ? *usual : *last, epoch, batch, rows, team);
+        team_barrier(team);
+        if (team.thread == 0) {
+          done = batch + 1;
+          const auto now = Clock::now();
+          const bool due = now - polled >= kPollInterval;
+          if (epoch.poll.every_batch || due) {
+            polled = now;
+            stop = epoch.poll.call(epoch.poll.context, done);
+            // The call may have run others on this executor, for whom the arena grew.
+            bind({usual.get(), last.get()}, threads);
+          }
+          // Another number of threads may suit by now; results do not depend on it.
+          if (due) regroup = contended(team) || threads_for(usual->flops()) != threads;
         }
+        team_barrier(team);
       }
-      team_barrier(team);
-    }
-  });
+    });
+  }
   --running_;
   return done;
 }

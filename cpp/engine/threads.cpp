@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -28,6 +29,28 @@ constexpr double kFlopsPerThread = 400e3;
 std::atomic<int> chosen{0};
 std::atomic<bool> serial{false};
 std::atomic<bool> whatever_the_work{false};
+
+using Clock = std::chrono::steady_clock;
+
+int64_t now() { return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count(); }
+
+// When the caller's region began, and until when regions stay serial because the last ones were contended.
+thread_local int64_t region_begin = 0;
+std::atomic<int64_t> serial_until{0};
+std::atomic<int64_t> serial_time{0};
+constexpr int64_t kShortestSerialTime = 10'000'000, kLongestSerialTime = 640'000'000;
+constexpr int64_t kNegligibleLoss = 200'000;
+
+// Notes how a region went.
+void learn(bool was_contended) {
+  if (!was_contended) {
+    serial_time = 0;
+    return;
+  }
+  const int64_t time = std::clamp(2 * serial_time, kShortestSerialTime, kLongestSerialTime);
+  serial_time = time;
+  serial_until = now() + time;
+}
 
 int environment(const char* name) {
   const char* text = std::getenv(name);
@@ -92,20 +115,40 @@ bool built_with_openmp() {
 }
 
 int threads_for(double flops) {
+  if (whatever_the_work) return num_threads();
+  static const int processors = available_processors();
+  const int limit = std::min(num_threads(), processors);
   const double worth = flops / kFlopsPerThread;
-  const int limit = num_threads();
-  return worth >= limit || whatever_the_work ? limit : std::max(1, static_cast<int>(worth));
+  if (limit == 1 || worth < 2) return 1;
+  if (serial_until != 0 && now() < serial_until) return 1;
+  return worth >= limit ? limit : static_cast<int>(worth);
+}
+
+bool contended(const Team& team) {
+  if (team.threads == 1 || whatever_the_work) return false;
+  const int64_t lost = __atomic_load_n(&team.barrier->lost, __ATOMIC_RELAXED) / (team.threads - 1);
+  return lost > kNegligibleLoss && 2 * lost > now() - region_begin;
 }
 
 void run_team(int threads, void (*fn)(const Team&, void*), void* context) {
   Barrier barrier{};
 #if defined(_OPENMP)
   if (threads > 1) {
+    const int64_t begin = now();
+    region_begin = begin;
+    int team_size = 1;
 #pragma omp parallel num_threads(threads)
     {
       // The runtime may give fewer threads than asked for.
-      fn(Team{omp_get_thread_num(), omp_get_num_threads(), &barrier}, context);
+      const Team team{omp_get_thread_num(), omp_get_num_threads(), &barrier};
+      if (team.thread == 0)
+        team_size = team.threads;
+      else
+        __atomic_add_fetch(&barrier.lost, now() - begin, __ATOMIC_RELAXED);  // late to start
+      fn(team, context);
+      team_barrier(team);  // so that waiting for the slowest is counted
     }
+    learn(contended({0, team_size, &barrier}));
     return;
   }
 #endif

@@ -31,7 +31,13 @@ void run_team(int threads, F&& fn) {
       const_cast<void*>(static_cast<const void*>(&fn)));
 }
 
-// Threads worth using for `flops` floating-point operations in one region.
+// Threads worth using for `flops` floating-point operations in one region: fewer than allowed when the work is
+// small, when there are fewer processors, or while others keep the processors busy.
 int threads_for(double flops);
+
+// Whether the team loses more time to waiting for its own threads than it gains from them, as happens when
+// others want the processors. Thread 0 may ask now and then; a region that ends so makes the next ones serial
+// for some milliseconds, longer each time.
+bool contended(const Team& team);
 
 }  // namespace rnncore
