@@ -155,13 +155,13 @@ class TypedExecutor final : public BoundExecutor {
       auto array = expect_writable<T>(slots, "slots");
       expect_shape(shape_of(array), {slot_count(description.optimizer), parameters_.size()}, "slots");
       data = array.mutable_data();
-      kept = array;
+      kept = std::move(array);
     }
     {
       const py::gil_scoped_release nogil;
       engine_.configure(std::move(description), data);
     }
-    slots_ = kept;
+    slots_ = std::move(kept);
   }
 
   void apply_gradients(double learning_rate, int64_t step) override {

@@ -57,7 +57,7 @@ Plan<T>::Plan(const Program& program, const Training& training, const Kernels& k
     std::vector<Tensor> outputs;
     outputs.reserve(program.outputs.size());
     for (const int id : program.outputs) outputs.push_back(tensors_[static_cast<size_t>(id)]);
-    objective_.emplace(training, program, outputs, kernels);
+    objective_ = std::make_unique<Objective<T>>(training, program, outputs, kernels);
   }
   for (size_t i = 0; i < program.nodes.size(); ++i) nodes_.emplace_back(make_site(program, i, tensors_));
   plan_gradients(training);

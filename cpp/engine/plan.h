@@ -4,7 +4,7 @@
 // are copied), then the nodes run backward. Each buffer is alive between two positions.
 #pragma once
 
-#include <optional>
+#include <memory>
 
 #include "engine/layout.h"
 #include "engine/objective.h"
@@ -36,7 +36,7 @@ class Plan {
   void forward(uint64_t seed, uint32_t step, const Team& team);
   void backward(uint64_t seed, uint32_t step, const Team& team);
   // Of a plan that measures.
-  Objective<T>& objective() { return objective_.value(); }
+  Objective<T>& objective() { return *objective_; }
 
   // Throws std::invalid_argument when an id of the given rows is out of range.
   void check_ids(const Samples& samples, const BatchRows& rows) const;
@@ -97,7 +97,7 @@ class Plan {
   std::vector<PlannedNode> nodes_;
   std::vector<Block> blocks_;  // the fixed ones, then those that depend on the threads
   size_t fixed_blocks_ = 0;
-  std::optional<Objective<T>> objective_;
+  std::unique_ptr<Objective<T>> objective_;  // null when the mode does not measure
   int objective_block_ = kAbsent;
   RaggedBatch ragged_{};
   int64_t ragged_steps_ = 0;
