@@ -90,16 +90,16 @@ struct TransposedPanels {
     const int64_t width = vectors * W<T>;
     const int64_t row_size = L::Form::gates * H;
     const bool input_part = first_slot == L::Form::input_slot;
-    for (int64_t j = 0; j < width; ++j) {
-      const int64_t column = first * W<T> + j;
-      const T* row = column < columns ? weights + column * row_size : nullptr;
-      T* out = panel + j;
+    for (int v = 0; v < vectors; ++v) {
+      const int64_t column = (first + v) * W<T>;
+      T* out = panel + v * W<T>;
       for (int64_t block = 0; block < L::blocks(H); ++block)
         for (int i = 0; i < L::part_vectors; ++i) {
           const int slot = first_slot + i % L::Form::gates;
           const int gate = input_part ? L::Form::input_gate(slot) : L::Form::recurrent_gate(slot);
           const int64_t unit = block * L::units + i / L::Form::gates * W<T>;
-          for (int64_t l = 0; l < W<T>; ++l, out += width) *out = row && unit + l < H ? row[gate * H + unit + l] : T(0);
+          transpose(weights + column * row_size + gate * H + unit, row_size, columns - column, H - unit, out, width);
+          out += W<T> * width;
         }
     }
   }

@@ -132,6 +132,40 @@ RNNCORE_INLINE To bit_cast(From v) {
   return r;
 }
 
+// to[i][·] = column i of the block `from` [rows][columns], rows `from_row` apart, for i < W; missing rows and columns
+// are zeros.
+template <class T>
+static __attribute__((noinline)) void transpose(const T* from, int64_t from_row, int64_t rows, int64_t columns, T* to,
+                                                int64_t to_row) {
+  Vec<T> m[W<T>];
+  for (int64_t j = 0; j < W<T>; ++j)
+    m[j] = j < rows && columns > 0 ? load_partial(from + j * from_row, columns) : Vec<T>{};
+#if defined(__clang__)
+  for (int64_t i = 0; i < W<T>; ++i)
+    for (int64_t j = 0; j < W<T>; ++j) to[i * to_row + j] = m[j][i];
+#else
+#pragma GCC unroll 4
+  for (int distance = W<T> / 2; distance > 0; distance /= 2) {
+    // Swaps the off-diagonal blocks of this size; lanes of the second operand count from W.
+    Bits<T> upper{}, lower{};
+#pragma GCC unroll 16
+    for (int lane = 0; lane < W<T>; ++lane) {
+      const bool left = (lane & distance) == 0;
+      upper[lane] = left ? lane : W<T> + lane - distance;
+      lower[lane] = left ? lane + distance : W<T> + lane;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < W<T>; ++i) {
+      if (i & distance) continue;
+      const Vec<T> a = m[i], b = m[i + distance];
+      m[i] = __builtin_shuffle(a, b, upper);
+      m[i + distance] = __builtin_shuffle(a, b, lower);
+    }
+  }
+  for (int64_t i = 0; i < W<T>; ++i) store(to + i * to_row, m[i]);
+#endif
+}
+
 // Sum of the lanes, always in the same pairwise order.
 template <class T>
 RNNCORE_INLINE T reduce_add(Vec<T> v) {
