@@ -28,7 +28,7 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
-@nox.session
+@nox.session(python="3.10")
 def oldest(session: nox.Session) -> None:
     """Run the tests with the oldest NumPy that is supported."""
     session.install(".[test]", "numpy==1.26.*")
@@ -74,19 +74,26 @@ def bench(session: nox.Session) -> None:
 def sanitizers(session: nox.Session, preset: str) -> None:
     """Run the tests of the compiled core under a sanitizer."""
     sanitize = {"asan": "address;undefined", "tsan": "thread"}[preset]
-    library = subprocess.run(["g++", f"-print-file-name=lib{preset}.so"], capture_output=True, text=True, check=True)
+    # Python itself is not instrumented, nor linked to the C++ library whose exceptions the sanitizers watch.
+    libraries = [
+        subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+        for name in (f"lib{preset}.so", "libstdc++.so")
+    ]
     session.install(
         ".[test]",
         f"--config-settings=cmake.define.RNNCORE_SANITIZE={sanitize}",
         "--config-settings=cmake.build-type=RelWithDebInfo",
+        "--config-settings=cmake.define.RNNCORE_ISA_LEVELS=portable;avx512",
     )
     session.run(
         "pytest",
         *sorted(glob("tests/test_executor*.py")),
+        "tests/test_functional.py",
         *session.posargs,
         env={
-            "LD_PRELOAD": library.stdout.strip(),
+            "LD_PRELOAD": " ".join(libraries),
             "ASAN_OPTIONS": "detect_leaks=0",
+            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
             # The OpenMP runtime is not instrumented: its own synchronisation would be reported.
             "TSAN_OPTIONS": "ignore_noninstrumented_modules=1",
         },
