@@ -187,6 +187,13 @@ def shared() -> Program:
     return b.build(first, second, b.dense(third, 2), b.dense(first, 3))
 
 
+def repeated() -> Program:
+    """A value that is an output three times and goes on."""
+    b = Builder()
+    h, c = b.recurrent("lstm", b.input(None, FEATURES), 4, outputs="h c", lengths=True)
+    return b.build(h, b.dense(h, 3), h, c, h)
+
+
 def frozen() -> Program:
     """Parameters that do not train, before, between and after others; one node has none that does."""
     b = Builder()
@@ -212,6 +219,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "words": words,
     "flattened": flattened,
     "shared": shared,
+    "repeated": repeated,
     "frozen": frozen,
 }
 

@@ -301,8 +301,6 @@ def test_bad_programs() -> None:
         _core.Executor(replace(program, nodes=(replace(node, op="sorting"),)), vector, vector.copy())
     with pytest.raises(ValueError, match="value 99 does not exist"):
         _core.Executor(replace(program, nodes=(replace(node, inputs=(99,)),)), vector, vector.copy())
-    with pytest.raises(ValueError, match="output twice"):
-        _core.Executor(replace(program, outputs=program.outputs * 2), vector, vector.copy())
     wrong = replace(node, attributes={"activation": "cosine"})
     executor = _core.Executor(replace(program, nodes=(wrong, *program.nodes[1:])), vector, vector.copy())
     with pytest.raises(ValueError, match="lstm0: activation: unknown activation 'cosine'"):

@@ -71,8 +71,10 @@ def test_inference_matches_the_reference(name: str) -> None:
             assert_close(actual, wanted)
 
 
-def test_backward_takes_absent_gradients() -> None:
-    program = PROGRAMS["shared"]()
+@pytest.mark.parametrize("given", [{1}, {3}, {0, 2}, {0, 3}])
+@pytest.mark.parametrize("name", ["shared", "repeated"])
+def test_backward_takes_absent_gradients(name: str, given: set[int]) -> None:
+    program = PROGRAMS[name]()
     parameters = random_parameters(program, np.float64)
     inputs, _ = random_inputs(program, SAMPLES, np.float64)
     results = []
@@ -80,7 +82,7 @@ def test_backward_takes_absent_gradients() -> None:
         gradients = np.full_like(parameters, 7)
         executor = kind(program, parameters, gradients)
         outputs = executor.forward(inputs, training=True)
-        executor.backward([None, outputs[1], None, None])
+        executor.backward([y if number in given else None for number, y in enumerate(outputs)])
         results.append(gradients)
     assert_close(*results)
 

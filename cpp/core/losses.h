@@ -75,12 +75,21 @@ struct BinaryCrossentropyLogits {
   T slope(T z, T t) const { return static_cast<T>(1 / (1 + __builtin_exp(-static_cast<double>(z)))) - smooth(t); }
 };
 
+// Padding is not looked at: it adds nothing and its gradient is zero.
+template <class T>
+RNNCORE_INLINE bool skip_row(const LossArguments<T>& a, int64_t r) {
+  if (!a.counted || a.counted[r]) return false;
+  for (int64_t c = r * a.classes; a.gradient && c < (r + 1) * a.classes; ++c) a.gradient[c] = 0;
+  return true;
+}
+
 // A part of the rows: Σ weight·loss and Σ weight.
 template <class T, class F>
 RNNCORE_INLINE void elementwise_rows(const LossArguments<T>& a, Range rows, double (&sums)[2], F f) {
   const T* target = static_cast<const T*>(a.target);
   const int64_t C = a.classes;
   for (int64_t r = rows.begin; r < rows.end; ++r) {
+    if (skip_row(a, r)) continue;
     const T weight = a.weight ? a.weight[r] : T(1);
     double sum = 0;
     for (int64_t c = r * C; c < (r + 1) * C; ++c) sum += static_cast<double>(f.value(a.output[c], target[c]));
@@ -110,6 +119,7 @@ template <class T, class Target>
 RNNCORE_INLINE void class_rows(const LossArguments<T>& a, Range rows, double (&sums)[2], Target target) {
   const int64_t C = a.classes;
   for (int64_t r = rows.begin; r < rows.end; ++r) {
+    if (skip_row(a, r)) continue;
     const T weight = a.weight ? a.weight[r] : T(1);
     const T share = weight * a.scale;
     const T* y = a.output + r * C;

@@ -76,12 +76,13 @@ struct LossArguments {
   bool from_logits;
   T label_smoothing, delta;
   int64_t rows, classes;
-  const T* output;     // (rows, C)
-  const void* target;  // (rows, C) of T; sparse: (rows,) int32
-  const T* weight;     // (rows,) or null for ones
-  T scale;             // factor of the gradient
-  T* gradient;         // (rows, C) or null
-  double* sums;        // (kReductionParts, 2): sum of weight·loss, sum of weight
+  const T* output;      // (rows, C)
+  const void* target;   // (rows, C) of T; sparse: (rows,) int32
+  const T* weight;      // (rows,) or null for ones
+  const bool* counted;  // (rows,) or null for all: rows that are not padding
+  T scale;              // factor of the gradient
+  T* gradient;          // (rows, C) or null
+  double* sums;         // (kReductionParts, 2): sum of weight·loss, sum of weight
 };
 
 enum class UpdateRule : uint8_t { sgd, rmsprop, adam };

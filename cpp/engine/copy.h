@@ -33,6 +33,15 @@ void gather(const E* from, E* to, int64_t steps, int64_t width, const BatchRows&
       copy_row(from + (rows.row(n) * steps + t) * width, to + (t * rows.count + n) * width, width);
 }
 
+// to[t][n][·] += from[n][t][·]
+template <class E>
+void gather_add(const E* from, E* to, int64_t steps, int64_t width, int64_t samples, const Team& team) {
+  const Range mine = team_range(samples, team, 1);
+  for (int64_t n = mine.begin; n < mine.end; ++n)
+    for (int64_t t = 0; t < steps; ++t)
+      for (int64_t i = 0; i < width; ++i) to[(t * samples + n) * width + i] += from[(n * steps + t) * width + i];
+}
+
 // to[n][t][·] = from[t][n][·]
 template <class E>
 void scatter(const E* from, E* to, int64_t steps, int64_t width, int64_t samples, const Team& team) {

@@ -75,6 +75,7 @@ void measure(const MetricArguments<T>& m, const Team& team) {
     std::fill_n(sums, size, 0.0);
     const Range rows = team_range(m.rows, part, kReductionParts, 8);
     for (int64_t r = rows.begin; r < rows.end; ++r) {
+      if (m.counted && !m.counted[r]) continue;
       const double weight = m.weight ? static_cast<double>(m.weight[r]) : 1.0;
       if (m.kind == MetricKind::confusion) {
         count_confusion(m, r, weight, sums);

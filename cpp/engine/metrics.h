@@ -27,10 +27,11 @@ struct MetricArguments {
   const T* thresholds;  // of binary_accuracy (1) and confusion
   int64_t threshold_count;
   int64_t rows, classes;
-  const T* output;     // (rows, C)
-  const void* target;  // (rows, C) of T, or (rows,) labels
-  const T* weight;     // (rows,) or null for ones
-  double* sums;        // (kReductionParts, state size)
+  const T* output;      // (rows, C)
+  const void* target;   // (rows, C) of T, or (rows,) labels
+  const T* weight;      // (rows,) or null for ones
+  const bool* counted;  // (rows,) or null for all: rows that are not padding
+  double* sums;         // (kReductionParts, state size)
 
   // total and weight, or the four counts for each threshold
   int64_t state_size() const { return kind == MetricKind::confusion ? 4 * threshold_count : 2; }

@@ -1,6 +1,6 @@
 #include "engine/objective.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "engine/layout.h"
 
@@ -34,6 +34,9 @@ LossArguments<T> loss_arguments(LossKind kind, const Attributes& attributes, con
   return a;
 }
 
+// Positions of one sample at one step.
+int64_t inner_positions(const Tensor& output) { return output.width() / output.columns(); }
+
 // Adds the parts (kReductionParts, size) to sums[0..size) in their order.
 void add_parts(const double* parts, int64_t size, double* sums) {
   for (int part = 0; part < kReductionParts; ++part)
@@ -53,6 +56,9 @@ void check_training(const Training& training, const Program& program) {
   for (const auto& l : training.losses) {
     if (!loss_kind(l.kind, loss)) fail("training: unknown loss '" + l.kind + "'");
     check_output(l.kind, l.output);
+    const int value = program.outputs[static_cast<size_t>(l.output)];
+    if (l.masked && program.values[static_cast<size_t>(value)].shape.size() < 3)
+      fail("training: '" + l.kind + "' is masked, but output " + std::to_string(l.output) + " has no time axis");
   }
   for (const auto& m : training.metrics) {
     if (!loss_kind(m.kind, loss) && !metric_kind(m.kind, metric)) fail("training: unknown metric '" + m.kind + "'");
@@ -78,7 +84,7 @@ template <class T>
 Objective<T>::Objective(const Training& training, const Program& program, const std::vector<Tensor>& outputs,
                         const Kernels& kernels)
     : kernels_(op_kernels<T>(kernels)), outputs_(outputs), targets_(outputs.size()), samples_(outputs[0].samples()) {
-  make_losses(training);
+  make_losses(training, program);
   make_metrics(training);
   for (const auto& r : training.regularizers) {
     const Parameter& p = program.parameters[static_cast<size_t>(r.parameter)];
@@ -109,8 +115,8 @@ void Objective<T>::want_target(size_t output, bool labels, const std::string& ki
 }
 
 template <class T>
-void Objective<T>::make_losses(const Training& training) {
-  std::vector<bool> written(outputs_.size());
+void Objective<T>::make_losses(const Training& training, const Program& program) {
+  std::vector<bool> written(program.values.size());
   for (const auto& description : training.losses) {
     Loss loss;
     loss.output = static_cast<size_t>(description.output);
@@ -118,12 +124,14 @@ void Objective<T>::make_losses(const Training& training) {
     LossKind kind{};
     loss_kind(description.kind, kind);
     loss.call = loss_arguments<T>(kind, description.attributes, output);
-    loss.call.scale = static_cast<T>(description.weight / static_cast<double>(output.rows()));
     loss.weight = description.weight;
-    loss.adds = written[loss.output];
-    written[loss.output] = true;
+    loss.masked = description.masked;
+    const size_t value = static_cast<size_t>(program.outputs[loss.output]);
+    loss.adds = written[value];
+    written[value] = true;
     want_target(loss.output, kind == LossKind::sparse_categorical_crossentropy, description.kind);
     loss.weights_offset = take(output.rows() * static_cast<int64_t>(sizeof(T)));
+    loss.counted_offset = loss.masked ? take(output.rows() * static_cast<int64_t>(sizeof(bool))) : 0;
     loss.scratch_offset = loss.adds ? take(output.size() * static_cast<int64_t>(sizeof(T))) : 0;
     loss.sums_offset = take(2 * kReductionParts * 8);
     losses_.push_back(loss);
@@ -152,8 +160,9 @@ void Objective<T>::make_metrics(const Training& training) {
       m.threshold_count = static_cast<int64_t>(metric.thresholds.size());
       want_target(metric.output, takes_labels(m.kind), description.kind);
     }
-    for (size_t i = 0; description.weighted && i < losses_.size(); ++i)
-      if (losses_[i].output == metric.output) metric.weights_of = static_cast<int>(i);
+    metric.weighted = description.weighted;
+    for (size_t i = 0; i < losses_.size(); ++i)
+      if (losses_[i].output == metric.output) metric.loss_of = static_cast<int>(i);
     metric.sums_offset = take(metric.state_size() * kReductionParts * 8);
     metrics_.push_back(metric);
   }
@@ -186,6 +195,13 @@ void Objective<T>::check(const Samples& samples, int64_t sample_count, const Bat
                std::to_string(label));
       }
   }
+  for (const Loss& loss : losses_) {
+    const int64_t steps = outputs_[loss.output].steps();
+    for (int64_t n = 0; loss.masked && samples.lengths && n < rows.count; ++n)
+      if (const int32_t length = samples.lengths[rows.row(n)]; length < 0 || length > steps)
+        fail("lengths: expected values from 0 to " + std::to_string(steps) + ", the time steps of output " +
+             std::to_string(loss.output) + ", got " + std::to_string(length));
+  }
   for (size_t i = 0; i < samples.weights.size(); ++i) {
     const Array& array = samples.weights[i];
     Shape expected = outputs_[losses_[i].output].shape;
@@ -205,6 +221,7 @@ void Objective<T>::bind(std::byte* memory, const std::vector<const T*>& outputs,
   for (Target& target : targets_) target.data = memory + target.offset;
   for (Loss& loss : losses_) {
     loss.weights = reinterpret_cast<T*>(memory + loss.weights_offset);
+    loss.counted = reinterpret_cast<bool*>(memory + loss.counted_offset);
     loss.total_gradient = output_gradients[loss.output];
     loss.call.output = outputs[loss.output];
     loss.call.target = targets_[loss.output].data;
@@ -234,29 +251,53 @@ void Objective<T>::load(const Samples& samples, const BatchRows& rows, const Tea
     else
       gather(static_cast<const T*>(samples.targets[i].data), static_cast<T*>(target.data), steps, width, rows, team);
   }
+  const auto weighted = [&](size_t i) { return i < samples.weights.size() && samples.weights[i].data; };
   for (size_t i = 0; i < losses_.size(); ++i) {
-    const Loss& loss = losses_[i];
-    const Array* array = i < samples.weights.size() && samples.weights[i].data ? &samples.weights[i] : nullptr;
-    if (!array) continue;
-    const T* data = static_cast<const T*>(array->data);
-    const Tensor& output = outputs_[loss.output];
-    const int64_t steps = output.steps(), width = output.width() / output.columns();
-    if (array->shape.size() > 1) {
-      gather(data, loss.weights, steps, width, rows, team);
-      continue;
-    }
-    const Range mine = team_range(rows.count, team, 1);
-    for (int64_t t = 0; t < steps; ++t)
-      for (int64_t n = mine.begin; n < mine.end; ++n)
-        for (int64_t j = 0; j < width; ++j) loss.weights[(t * rows.count + n) * width + j] = data[rows.row(n)];
+    if (weighted(i)) load_weights(losses_[i], samples.weights[i], rows, team);
+    if (losses_[i].masked && samples.lengths) load_mask(losses_[i], samples.lengths, rows, team);
   }
   if (team.thread > 0) return;
-  // A weight that is absent in this call reads as ones.
-  for (size_t i = 0; i < losses_.size(); ++i)
-    losses_[i].call.weight = i < samples.weights.size() && samples.weights[i].data ? losses_[i].weights : nullptr;
-  for (Metric& metric : metrics_)
-    metric.loss.weight = metric.metric.weight =
-        metric.weights_of == kAbsent ? nullptr : losses_[static_cast<size_t>(metric.weights_of)].call.weight;
+  // What is absent in this call reads as ones.
+  for (size_t i = 0; i < losses_.size(); ++i) {
+    Loss& loss = losses_[i];
+    int64_t positions = loss.call.rows;
+    loss.call.weight = weighted(i) ? loss.weights : nullptr;
+    loss.call.counted = nullptr;
+    if (loss.masked && samples.lengths) {
+      loss.call.counted = loss.counted;
+      positions = 0;
+      for (int64_t n = 0; n < rows.count; ++n) positions += samples.lengths[rows.row(n)];
+      positions *= inner_positions(outputs_[loss.output]);
+    }
+    loss.positions = static_cast<double>(std::max(positions, int64_t{1}));
+    loss.call.scale = static_cast<T>(loss.weight / loss.positions);
+  }
+  for (Metric& metric : metrics_) {
+    if (metric.loss_of == kAbsent) continue;
+    const LossArguments<T>& loss = losses_[static_cast<size_t>(metric.loss_of)].call;
+    metric.loss.weight = metric.metric.weight = metric.weighted ? loss.weight : nullptr;
+    metric.loss.counted = metric.metric.counted = loss.counted;
+  }
+}
+
+template <class T>
+void Objective<T>::load_weights(const Loss& loss, const Array& weights, const BatchRows& rows, const Team& team) const {
+  const T* data = static_cast<const T*>(weights.data);
+  const int64_t steps = outputs_[loss.output].steps(), width = inner_positions(outputs_[loss.output]);
+  if (weights.shape.size() > 1) return gather(data, loss.weights, steps, width, rows, team);
+  const Range mine = team_range(rows.count, team, 1);
+  for (int64_t t = 0; t < steps; ++t)
+    for (int64_t n = mine.begin; n < mine.end; ++n)
+      std::fill_n(loss.weights + (t * rows.count + n) * width, width, data[rows.row(n)]);
+}
+
+template <class T>
+void Objective<T>::load_mask(const Loss& loss, const int32_t* lengths, const BatchRows& rows, const Team& team) const {
+  const int64_t steps = outputs_[loss.output].steps(), width = inner_positions(outputs_[loss.output]);
+  const Range mine = team_range(rows.count, team, 1);
+  for (int64_t t = 0; t < steps; ++t)
+    for (int64_t n = mine.begin; n < mine.end; ++n)
+      std::fill_n(loss.counted + (t * rows.count + n) * width, width, t < lengths[rows.row(n)]);
 }
 
 template <class T>
@@ -295,7 +336,7 @@ void Objective<T>::accumulate(double* state) const {
   for (size_t i = 0; i < losses_.size(); ++i) {
     double sums[2] = {0, 0};
     add_parts(losses_[i].call.sums, 2, sums);
-    const double value = sums[0] / static_cast<double>(losses_[i].call.rows);
+    const double value = sums[0] / losses_[i].positions;
     total += losses_[i].weight * value;
     if (losses_.size() > 1) {
       state[2 + 2 * i] += value * samples;

@@ -50,10 +50,13 @@ class Objective {
     LossArguments<T> call{};
     size_t output;
     double weight;
-    bool adds;  // an earlier loss has written the gradient of this output
+    bool masked;
+    bool adds;  // an earlier loss has written the gradient of this value
     T* total_gradient = nullptr;
-    T* weights = nullptr;  // room for the sample weights
-    int64_t weights_offset = 0, scratch_offset = 0, sums_offset = 0;
+    T* weights = nullptr;     // room for the sample weights
+    bool* counted = nullptr;  // and for the mask
+    double positions = 0;     // that count in this batch
+    int64_t weights_offset = 0, counted_offset = 0, scratch_offset = 0, sums_offset = 0;
   };
 
   struct Metric {
@@ -62,7 +65,8 @@ class Objective {
     MetricArguments<T> metric{};
     std::vector<T> thresholds;
     size_t output;
-    int weights_of = kAbsent;  // the loss whose sample weights it uses
+    bool weighted;
+    int loss_of = kAbsent;  // the loss on its output, whose mask it uses, and sample weights if weighted
     int64_t sums_offset = 0;
     double* sums = nullptr;
 
@@ -77,8 +81,10 @@ class Objective {
     double* sums = nullptr;
   };
 
-  void make_losses(const Training& training);
+  void make_losses(const Training& training, const Program& program);
   void make_metrics(const Training& training);
+  void load_weights(const Loss& loss, const Array& weights, const BatchRows& rows, const Team& team) const;
+  void load_mask(const Loss& loss, const int32_t* lengths, const BatchRows& rows, const Team& team) const;
   void want_target(size_t output, bool labels, const std::string& kind);
   int64_t take(int64_t bytes);
 

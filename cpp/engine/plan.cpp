@@ -349,7 +349,12 @@ void Plan<T>::load_output_gradients(const std::vector<const T*>& gradients, cons
     T* to = at<T>(gradient_block_[value]);
     if (!to) continue;
     const Tensor& tensor = tensors_[value];
-    if (!gradients[i])
+    const auto* const output = program_.outputs.data() + i;
+    if (std::find(program_.outputs.data(), output, *output) != output) {  // an output before, too
+      if (!gradients[i]) continue;
+      team_barrier(team);
+      gather_add(gradients[i], to, tensor.steps(), tensor.width(), samples(), team);
+    } else if (!gradients[i])
       zero(tensor.size(), to, team);
     else
       gather(gradients[i], to, tensor.steps(), tensor.width(), {nullptr, samples()}, team);

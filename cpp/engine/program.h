@@ -73,6 +73,7 @@ struct LossDescription {
   std::string kind;
   int output;
   double weight;
+  bool masked;
   Attributes attributes;
 };
 

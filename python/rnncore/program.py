@@ -110,12 +110,17 @@ class Program:
 
 @dataclass(frozen=True)
 class Loss:
-    """One loss on output number `output` of the Program."""
+    """One loss on output number `output` of the Program.
+
+    `masked`: the lengths of a batch belong to axis 1 of the output, (N, T, ...), and the positions they
+    leave out count neither in this loss nor in the metrics on the output.
+    """
 
     kind: str
     output: int = 0
     weight: float = 1.0
     attributes: dict[str, Any] = field(default_factory=dict)
+    masked: bool = False
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,7 @@ class Executor:
     ) -> int:
         """Train on the samples in `order`, batch by batch; return the number of batches done."""
         batches = self._batches(inputs, order, batch_size, lengths)
-        evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
+        evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, lengths, state)
         _check(learning_rate, "learning_rate", (len(batches),), np.dtype(np.float64))
         _, objective = self._configured()
 
@@ -236,7 +236,7 @@ class Executor:
     ) -> int:
         """Measure losses and metrics on the samples in `order`; return the number of batches done."""
         batches = self._batches(inputs, order, batch_size, lengths)
-        evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
+        evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, lengths, state)
 
         def run(number: int, rows: Array) -> None:
             outputs = self.forward([array[rows] for array in inputs], None if lengths is None else lengths[rows])
@@ -279,7 +279,12 @@ class Executor:
         return self._training, self._objective
 
     def _evaluation(
-        self, samples: int, targets: Sequence[Array], sample_weight: Weights | None, state: Array
+        self,
+        samples: int,
+        targets: Sequence[Array],
+        sample_weight: Weights | None,
+        lengths: Array | None,
+        state: Array,
     ) -> Callable[[list[Array], Array], tuple[Array, Arrays]]:
         """A function of the outputs of a batch and its rows, after a check of what belongs to the samples."""
         training, objective = self._configured()
@@ -300,6 +305,7 @@ class Executor:
                 outputs,
                 [array[rows] for array in targets],
                 [None if weight is None else weight[rows] for weight in weights],
+                None if lengths is None else lengths[rows],
             )
 
         return evaluate

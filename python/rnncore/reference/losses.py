@@ -88,8 +88,8 @@ LOSSES: dict[str, Callable[..., tuple[Array, Array]]] = {
 
 
 def weighted_loss(value: Array, gradient: Array, weight: Array | None) -> tuple[float, Array]:
-    """Σ w·l / count(l) of a batch, and its gradient (N, ..., U). `weight` is (N,), (N, ...) or None."""
-    share = np.full(value.shape, 1 / value.size, value.dtype)
+    """Σ w·l / count(l) of a batch, 0 when empty, and its gradient (N, ..., U). `weight` is (N,), (N, ...) or None."""
+    share = np.full(value.shape, 1 / max(value.size, 1), value.dtype)
     if weight is not None:
         share *= weight.reshape(weight.shape + (1,) * (value.ndim - weight.ndim))
     return float(np.sum(share * value, dtype=np.float64)), share[..., None] * gradient

@@ -39,27 +39,36 @@ class Objective:
                 raise ValueError(
                     f"training: {item.kind!r} is on output {item.output}, the program has {len(program.outputs)}"
                 )
+        for loss in training.losses:
+            if loss.masked and len(program.values[program.outputs[loss.output]].shape) < 3:
+                raise ValueError(f"training: {loss.kind!r} is masked, but output {loss.output} has no time axis")
         self._training = training
         self._penalties: list[tuple[Regularizer, Array, Any]] = [
             (regularizer, parameters[regularizer.parameter], gradients[regularizer.parameter])
             for regularizer in training.regularizers
         ]
 
-    def evaluate(self, outputs: list[Array], targets: Sequence[Array], weights: Arrays) -> tuple[Array, Arrays]:
+    def evaluate(
+        self, outputs: list[Array], targets: Sequence[Array], weights: Arrays, lengths: Array | None = None
+    ) -> tuple[Array, Arrays]:
         """Return what this batch adds to the state, and the gradient of its loss to each output.
 
-        `targets` has one array per output, `weights` one per loss: (N,), (N, ...) or None.
+        `targets` has one array per output, `weights` one per loss: (N,), (N, ...) or None; `lengths` is (N,).
         """
         training = self._training
         output_gradients: Arrays = [None] * len(outputs)
+        real_of_output: dict[int, Any] = {}
         losses = []
         for loss, weight in zip(training.losses, weights, strict=True):
             output, target = outputs[loss.output], targets[loss.output]
             _check_batch(loss.kind, output, target, weight)
-            value, gradient = weighted_loss(*LOSSES[loss.kind](target, output, **loss.attributes), weight)
+            real = real_of_output[loss.output] = _real_positions(output, lengths if loss.masked else None)
+            target, weight = target[real], _at(real, weight, output)
+            value, slope = weighted_loss(*LOSSES[loss.kind](target, output[real], **loss.attributes), weight)
             losses.append(value)
             earlier = output_gradients[loss.output]
-            gradient = loss.weight * gradient
+            gradient = np.zeros_like(output)
+            gradient[real] = loss.weight * slope
             output_gradients[loss.output] = gradient if earlier is None else earlier + gradient
 
         total = sum(loss.weight * value for loss, value in zip(training.losses, losses, strict=True))
@@ -75,7 +84,8 @@ class Objective:
             output, target = outputs[metric.output], targets[metric.output]
             weight = weight_of_output.get(metric.output) if metric.weighted else None
             _check_batch(metric.kind, output, target, weight)
-            increments.append(state_increment(metric, target, output, weight))
+            real = real_of_output.get(metric.output, ...)
+            increments.append(state_increment(metric, target[real], output[real], _at(real, weight, output)))
         return np.concatenate(increments), output_gradients
 
     def regularize(self) -> None:
@@ -83,6 +93,27 @@ class Objective:
         for regularizer, w, gradient in self._penalties:
             if gradient is not None:
                 gradient += regularizer.l1 * np.sign(w) + 2 * regularizer.l2 * w
+
+
+def _real_positions(output: Array, lengths: Array | None) -> Any:
+    """An index of the positions (N, T, ...) of an output that are not padding: which they are, or all of them."""
+    if lengths is None:
+        return ...
+    steps = output.shape[1]
+    if lengths.size and not 0 <= lengths.min() <= lengths.max() <= steps:
+        raise ValueError(f"lengths: expected values from 0 to {steps}, got {lengths.min()} to {lengths.max()}")
+    real = np.arange(steps) < lengths[:, None]
+    return np.broadcast_to(real.reshape(real.shape + (1,) * (output.ndim - 3)), output.shape[:-1])
+
+
+def _at(real: Any, weight: Array | None, output: Array) -> Array | None:
+    """The weights (N,) or (N, ...) of the real positions of an output."""
+    if weight is None or real is ...:
+        return weight
+    positions = output.shape[:-1]
+    spread: Array = np.broadcast_to(weight.reshape(weight.shape + (1,) * (len(positions) - weight.ndim)), positions)
+    chosen: Array = spread[real]
+    return chosen
 
 
 def _check_batch(kind: str, output: Array, target: Array, weight: Array | None) -> None:
