@@ -8,10 +8,11 @@ import pickle
 
 import numpy as np
 import pytest
-from small_models import data, forecaster, same
+from small_models import BACKENDS, data, forecaster, same
+from tolerance import assert_close
 
 import rnncore
-from rnncore import layers, models, utils
+from rnncore import layers, losses, models, optimizers, utils
 
 
 def test_the_ways_to_make_a_sequential_are_one() -> None:
@@ -142,6 +143,38 @@ def test_several_inputs_come_as_lists_or_by_name() -> None:
         model.predict([x[0], x[1][:5]], verbose=0)
     with pytest.raises(ValueError, match=r"x\['b'\] must have shape \(any, 3\)"):
         model.predict({"a": x[0], "b": x[0]}, verbose=0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_value_may_be_an_output_twice(backend: str) -> None:
+    """The output of an LSTM and its returned h are one value: losses on both add up."""
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(9, 4, 3)), [rng.normal(size=(9, 2)) for _ in range(3)]
+    given = layers.Input((4, 3))
+    out, h, c = layers.LSTM(2, return_state=True, name="cell")(given)
+    twice, once = models.Model(given, [out, h, c]), models.Model(given, [h, c])
+    compiled = {"loss": "mse", "backend": backend, "dtype_policy": "float64"}
+    twice.compile(optimizers.SGD(0.1), loss_weights=[0.5, 2.0, 1.0], **compiled)
+    assert twice.metrics_names == ["loss", "cell_loss", "cell_1_loss", "cell_2_loss"]
+    named_so = layers.Dense(1, name="cell_1")(out)
+    assert models.Model(given, [out, h, named_so]).output_names == ["cell", "cell_2", "cell_1"]
+    outputs = twice.predict(x, batch_size=4, verbose=0)
+    assert np.array_equal(outputs[0], outputs[1])
+    values = [losses.get("mse")(target, output) for target, output in zip(y, outputs, strict=True)]
+    np.testing.assert_allclose(
+        twice.evaluate(x, y, batch_size=9, verbose=0), [np.dot([0.5, 2.0, 1.0], values), *values], rtol=1e-10
+    )
+    # One step on the sum of the losses, taken by hand through the model in which h is there once.
+    start = twice.get_weights()
+    twice.train_on_batch(x, y)
+    trained = twice.get_weights()
+    once.compile(optimizers.SGD(0.1), backend=backend, dtype_policy="float64")
+    once.set_weights(start)
+    h_now, c_now = once.forward(x, training=True)
+    once.backward([(0.5 * (h_now - y[0]) + 2.0 * (h_now - y[1])) / 9, (c_now - y[2]) / 9])
+    once.apply_gradients()
+    for actual, wanted in zip(trained, once.get_weights(), strict=True):
+        assert_close(actual, wanted)
 
 
 def test_layers_are_found_by_name_and_place() -> None:

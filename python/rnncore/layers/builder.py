@@ -10,7 +10,7 @@ from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values, walk
 from rnncore.parameters import ParameterStore, Weight
 from rnncore.program import Node, Parameter, Program, Shape, Value
 
-__all__ = ["ProgramBuilder", "build_program", "layers_of"]
+__all__ = ["ProgramBuilder", "build_program", "layers_of", "ragged_outputs"]
 
 
 class ProgramBuilder:
@@ -83,6 +83,26 @@ def layers_of(calls: Sequence[Call]) -> list[Layer]:
     return layers
 
 
+def ragged_outputs(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue]) -> tuple[bool, ...]:
+    """Which outputs are sequences (N, T, ...) whose rows end where the lengths of a batch say."""
+    timed = _timed(inputs[0], walk(inputs, outputs))
+    return tuple(len(value.shape) > 2 and (value.call, value.index) in timed for value in outputs)
+
+
+def _timed(first: SymbolicValue, calls: Sequence[Call]) -> set[tuple[Call, int] | None]:
+    """The values whose axis 1 is the time axis of the first input: a call and the index of its output."""
+    timed: set[tuple[Call, int] | None] = {(first.call, first.index)}
+    for call in calls:
+        if _source(call) in timed and call.layer.keeps_time:
+            timed.add((call, 0))
+    return timed
+
+
+def _source(call: Call) -> tuple[Call, int] | None:
+    """The first value that a call reads."""
+    return (call.inputs[0].call, call.inputs[0].index) if call.inputs else None
+
+
 def build_program(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue]) -> tuple[Program, ParameterStore]:
     """Describe the computation of `outputs` from `inputs` as a Program over one store of weights.
 
@@ -127,14 +147,12 @@ def build_program(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicVal
     number = {value: builder.value(value.name, value.shape, value.dtype) for value in inputs}
     given = tuple(number[value] for value in inputs)
     lengths = builder.value("lengths", (None,), "int")
-    timed = {given[0]}  # values whose axis 1 is the time axis of the first input
+    timed = _timed(inputs[0], calls)
     made: dict[Call, tuple[int, ...]] = {}
 
     for call in calls:
         read = tuple(number[value] if value in number else made[value.call][value.index] for value in call.inputs)
-        made[call] = call.layer.emit(builder, read, lengths if read and read[0] in timed else -1)
-        if read[0] in timed and call.layer.keeps_time:
-            timed.add(made[call][0])
+        made[call] = call.layer.emit(builder, read, lengths if _source(call) in timed else -1)
 
     results = tuple(number[value] if value in number else made[value.call][value.index] for value in outputs)
     return builder.finish(given, results, lengths), store

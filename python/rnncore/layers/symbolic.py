@@ -11,7 +11,7 @@ from rnncore.program import Shape
 if TYPE_CHECKING:
     from rnncore.layers.base import Layer
 
-__all__ = ["Call", "SymbolicValue", "symbolic_values", "walk"]
+__all__ = ["Call", "SymbolicValue", "distinct_names", "symbolic_values", "walk"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +86,19 @@ def symbolic_values(argument: str, values: Any) -> tuple[SymbolicValue, ...]:
     if not items:
         raise ValueError(f"{argument} must hold at least one symbolic value")
     return tuple(items)
+
+
+def distinct_names(values: Sequence[SymbolicValue]) -> list[str]:
+    """The names of values, with a number where several would have one name: lstm, lstm_1, lstm_2."""
+    taken = {value.name for value in values}
+    names: list[str] = []
+    for value in values:
+        name, number = value.name, 0
+        while name in names or (number and name in taken):
+            number += 1
+            name = f"{value.name}_{number}"
+        names.append(name)
+    return names
 
 
 def walk(inputs: Iterable[SymbolicValue], outputs: Iterable[SymbolicValue]) -> list[Call]:

@@ -15,7 +15,7 @@ from rnncore import saving, utils
 from rnncore.data import Array
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.builder import layers_of
-from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values, walk
+from rnncore.layers.symbolic import Call, SymbolicValue, distinct_names, symbolic_values, walk
 from rnncore.models.summary import summary
 from rnncore.parameters import Weight
 from rnncore.training.engine import DTYPES
@@ -211,7 +211,7 @@ class Model(Trainer):
     @property
     def output_names(self) -> list[str]:
         """The names of the outputs, for dicts of losses, metrics and targets."""
-        return [value.name for value in self.outputs]
+        return distinct_names(self.outputs)
 
     def summary(self, print_fn: Callable[[str], object] = print) -> None:
         """Print a table of layers, output shapes and numbers of weights.

@@ -56,7 +56,8 @@ class Base:
         loss : str, Loss, or callable, optional
             For several outputs a list, or a dict by output name. A callable
             `loss(y_true, y_pred) -> (value, gradient)` gets the arrays of a batch and returns its loss and
-            the derivative by `y_pred`, of the same shape.
+            the derivative by `y_pred`, of the same shape. It sees padded positions too and must leave them
+            out itself; metrics do not count them.
         loss_weights : float, list, or dict by output name, optional
         metrics, weighted_metrics : list of str or Metric, optional
             For several outputs a list of lists, or a dict by output name. "accuracy" becomes the accuracy
@@ -81,7 +82,7 @@ class Base:
         backend = choose_backend(backend)
         dtype = check.lookup("dtype_policy", dtype_policy, DTYPES)
         if self.built:
-            compilation.bind(self.outputs)
+            compilation.bind(self.inputs, self.outputs)
         self._compilation, self._backend, self._dtype, self._engine = compilation, backend, dtype, None
 
     @property
@@ -124,7 +125,7 @@ class Base:
         if stale is not None and stale.is_current:
             return stale
         if compilation is not None:
-            compilation.bind(self.outputs)
+            compilation.bind(self.inputs, self.outputs)
         engine = Engine(self.inputs, self.outputs, choose_backend(self._backend), self._dtype)
         if compilation is not None:
             optimizer = compilation.optimizer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +15,10 @@ from rnncore import _validation as check
 from rnncore import data, losses, metrics, optimizers, program
 from rnncore.callbacks.base import Logs
 from rnncore.data import Array
+from rnncore.layers.builder import ragged_outputs
+from rnncore.layers.symbolic import SymbolicValue, distinct_names
 from rnncore.losses import Loss
 from rnncore.metrics import Metric
-from rnncore.program import Shape
-
-
-class Output(Protocol):
-    """What `Compilation` needs to know of an output."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def shape(self) -> Shape: ...
 
 
 @dataclass(frozen=True)
@@ -64,15 +56,17 @@ class Compilation:
             raise ValueError("a loss that is a function takes no loss_weights and no weighted_metrics")
         self.losses: tuple[program.Loss, ...] = ()
         self.measures: tuple[Measure, ...] = ()
+        self.masked: tuple[bool, ...] = ()  # by output: padded positions do not count
         self._outputs: tuple[str, ...] = ()
 
     @property
     def has_loss(self) -> bool:
         return self.function is not None or self._loss is not None
 
-    def bind(self, outputs: Sequence[Output]) -> None:
+    def bind(self, inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue]) -> None:
         """Fit losses and metrics to the outputs; ValueError if they do not."""
-        self._outputs = tuple(output.name for output in outputs)
+        self._outputs = tuple(distinct_names(outputs))
+        self.masked = ragged_outputs(inputs, outputs)
         given = _for_outputs("loss", self._loss, self._outputs)
         if self.function is not None and len(outputs) > 1:
             raise ValueError(f"loss must be one per output, got a function for {len(outputs)} outputs")
@@ -80,7 +74,7 @@ class Compilation:
             raise ValueError(f"loss must be one for each of the outputs {list(self._outputs)}, got {self._loss}")
         weights = [1.0 if w is None else w for w in _for_outputs("loss_weights", self._loss_weights, self._outputs)]
         self.losses = tuple(
-            loss.describe(output, weight)
+            replace(loss.describe(output, weight), masked=self.masked[output])
             for output, (loss, weight) in enumerate(zip(given, weights, strict=True))
             if loss is not None
         )
@@ -88,7 +82,7 @@ class Compilation:
         self.measures = tuple(self._bound_measures(outputs))
         self._state_size = self.training(()).state_size()
 
-    def _bound_measures(self, outputs: Sequence[Output]) -> list[Measure]:
+    def _bound_measures(self, outputs: Sequence[SymbolicValue]) -> list[Measure]:
         measures: list[Measure] = []
         used: Counter[str] = Counter()
         for argument, wanted in (("metrics", self._metrics), ("weighted_metrics", self._weighted_metrics)):

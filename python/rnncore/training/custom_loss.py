@@ -31,6 +31,7 @@ class FunctionLossExecutor:
         self._executor = executor
         self._function: Callable[[Array, Array], Any] = compilation.function
         self._measures = compilation.measures
+        self._masked = compilation.masked[0]
         parameters, gradients = vectors
         self._penalised = [
             (regularizer, parameters[window], gradients[window])
@@ -59,7 +60,7 @@ class FunctionLossExecutor:
         for number, rows in enumerate(_batches(order, batch_size)):
             output = self._forward(inputs, rows, lengths, training=True, seed=seed, step=step + number)
             value, gradient = self._loss(targets[0][rows], output)
-            increment = self._increment(value, targets[0][rows], output)
+            increment = self._increment(value, targets[0][rows], output, _batch_of(lengths, rows))
             self._executor.backward([gradient])
             for regularizer, w, dw in self._penalised:
                 dw += regularizer.l1 * np.sign(w) + 2 * regularizer.l2 * w
@@ -86,14 +87,14 @@ class FunctionLossExecutor:
         for number, rows in enumerate(_batches(order, batch_size)):
             output = self._forward(inputs, rows, lengths)
             value, _ = self._loss(targets[0][rows], output)
-            state += self._increment(value, targets[0][rows], output)
+            state += self._increment(value, targets[0][rows], output, _batch_of(lengths, rows))
             if on_batch is not None and on_batch(number + 1):
                 return number + 1
         return -(-len(order) // batch_size)
 
     def _forward(self, inputs: Sequence[Array], rows: Array, lengths: Array | None, **run: Any) -> Array:
         batch = [array[rows] for array in inputs]
-        (output,) = self._executor.forward(batch, None if lengths is None else lengths[rows], **run)
+        (output,) = self._executor.forward(batch, _batch_of(lengths, rows), **run)
         return np.asarray(output)
 
     def _loss(self, target: Array, output: Array) -> tuple[float, Array]:
@@ -104,14 +105,21 @@ class FunctionLossExecutor:
         gradient = check.real_array("gradient of the loss function", result[1], output.shape)
         return float(value), np.ascontiguousarray(gradient, output.dtype)
 
-    def _increment(self, value: float, target: Array, output: Array) -> Array:
+    def _increment(self, value: float, target: Array, output: Array, lengths: Array | None) -> Array:
         """What a batch adds to the state: as `Training` describes it for one loss."""
         for regularizer, w, _ in self._penalised:
             value += float(regularizer.l1 * np.abs(w).sum() + regularizer.l2 * np.square(w).sum())
         rows = len(output)
         pair = np.array([value * rows, rows])
+        if self._measures and self._masked and lengths is not None:
+            real = np.arange(output.shape[1]) < lengths[:, None]
+            target, output = target[real], output[real]
         return np.concatenate([pair, *(measure.metric.increment(target, output) for measure in self._measures)])
 
 
 def _batches(order: Array, batch_size: int) -> list[Array]:
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def _batch_of(lengths: Array | None, rows: Array) -> Array | None:
+    return None if lengths is None else lengths[rows]

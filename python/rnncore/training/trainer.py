@@ -77,7 +77,9 @@ class Trainer(Steps):
         validation_freq : int or list of int, default 1
             Validate after every so many epochs, or after the listed ones, counted from 1.
         lengths : array_like of int, shape (N,), optional
-            How many leading time steps of each row are real, from 0 to T; the others are padding.
+            How many leading time steps of each row are real, from 0 to T; the others are padding. Where an
+            output keeps the time axis, padding counts neither in metrics nor in the loss: it is
+            Σ w·l over the real positions / their number.
 
         Returns
         -------
