@@ -75,7 +75,6 @@ void bind_runtime(py::module_& m) {
       },
       py::arg("threads"), py::arg("always") = false,
       "Sets the number of threads a call may use; with `always` even calls too small to gain use them.");
-  m.def("serial_after_fork", &serial_after_fork, "Makes a forked child run on one thread.");
 }
 
 }  // namespace rnncore

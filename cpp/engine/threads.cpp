@@ -100,10 +100,9 @@ void set_num_threads(int threads, bool always) {
   whatever_the_work = always;
 }
 
-void serial_after_fork() { serial = true; }
-
 #if defined(__unix__) || defined(__APPLE__)
-[[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, serial_after_fork);
+// In a forked child the OpenMP pool of the parent is gone: run serially from then on.
+[[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] { serial = true; });
 #endif
 
 bool built_with_openmp() {

@@ -14,9 +14,6 @@ int num_threads();
 void set_num_threads(int threads, bool always = false);
 bool built_with_openmp();
 
-// In a forked child the OpenMP pool of the parent is gone: run serially from then on.
-void serial_after_fork();
-
 // Runs fn(team) on each thread of a team of at most `threads`; the caller is thread 0. fn must not throw.
 void run_team(int threads, void (*fn)(const Team&, void*), void* context);
 
