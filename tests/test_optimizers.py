@@ -27,6 +27,11 @@ def test_an_optimizer_survives_its_description(optimizer: optimizers.Optimizer) 
     assert np.array_equal(again.rates(20), optimizer.rates(20))
 
 
+@pytest.mark.parametrize("name", ["rmsprop", "RMSprop", "RMSProp", "RMSPROP"])
+def test_names_may_be_written_in_any_case(name: str) -> None:
+    assert type(optimizers.get(name)) is optimizers.RMSprop
+
+
 def test_defaults_are_those_of_keras() -> None:
     found = {name: optimizers.get(name) for name in ("sgd", "rmsprop", "adam", "adamw")}
     assert {name: o.learning_rate for name, o in found.items()} == {

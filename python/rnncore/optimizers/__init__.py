@@ -346,7 +346,7 @@ _TABLE: dict[str, type[Optimizer]] = {
 
 
 def get(identifier: Any) -> Optimizer:
-    """Find an optimizer by name, class or description; an optimizer stays itself.
+    """Find an optimizer by name in upper or lower case, class or description; an optimizer stays itself.
 
     Raises
     ------
@@ -359,6 +359,8 @@ def get(identifier: Any) -> Optimizer:
     >>> optimizers.get("rmsprop").learning_rate
     0.001
     """
+    if isinstance(identifier, str) and identifier.lower() in _TABLE:
+        identifier = identifier.lower()
     return configurable.find("optimizer", identifier, Optimizer, _TABLE)
 
 
