@@ -234,6 +234,8 @@ def test_paths_and_readiness_are_checked(tmp_path: Path) -> None:
             forecaster().save(tmp_path / name)
     with pytest.raises(ValueError, match=r"filepath of weights must end in '\.weights\.safetensors'"):
         forecaster().save_weights(tmp_path / "w.h5")
+    with pytest.raises(FileNotFoundError, match=r"model\.rnn cannot be written: there is no directory .*nowhere"):
+        forecaster().save(tmp_path / "nowhere" / "model.rnn")
     with pytest.raises(ValueError, match="must be built before it is saved"):
         models.Sequential([layers.Dense(2)]).save(tmp_path / "model.rnn")
     with pytest.raises(FileNotFoundError):

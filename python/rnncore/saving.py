@@ -138,6 +138,8 @@ def write(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str],
     """Write a file that appears whole or not at all."""
     if not overwrite and path.exists():
         raise FileExistsError(f"{path} exists; give overwrite=True to replace it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no directory {path.parent}")
     header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "version": VERSION, **metadata}}
     names = {dtype.itemsize: name for name, dtype in DTYPES.items()}
     stop = 0
