@@ -173,6 +173,7 @@ def test_set_weights_takes_any_real_array() -> None:
     ("change", "error", "message"),
     [
         (lambda w: w[:2], ValueError, "weights of 'cell' must be 3 arrays, got 2"),
+        (lambda w: 1.0, TypeError, "weights of 'cell' must be a list of 3 arrays, got float"),
         (lambda w: [w[0], w[1], w[2][:-1]], ValueError, r"cell/bias must have shape \(4,\), got \(3,\)"),
         (
             lambda w: [w[0], w[1] * 1j, w[2]],

@@ -78,6 +78,18 @@ class Weight:
         return f"<Weight {self.path} {self.shape} {self.dtype}>"
 
 
+def assign_all(argument: str, weights: Sequence[Weight], values: Iterable[npt.ArrayLike]) -> None:
+    """Overwrite all weights, or none if a value does not fit."""
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{argument} must be a list of {len(weights)} arrays, got {type(values).__name__}")
+    arrays = list(values)
+    if len(arrays) != len(weights):
+        raise ValueError(f"{argument} must be {len(weights)} arrays, got {len(arrays)}")
+    checked = [weight.checked(array) for weight, array in zip(weights, arrays, strict=True)]
+    for weight, array in zip(weights, checked, strict=True):
+        weight.assign(array)
+
+
 class ParameterStore:
     """One contiguous vector of weights and one of their gradients.
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rnncore import _validation as check
 from rnncore import initializers, regularizers, utils
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
-from rnncore.parameters import Array, ParameterStore, Weight
+from rnncore.parameters import Array, ParameterStore, Weight, assign_all
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
@@ -270,12 +270,7 @@ class Layer:
         """
         if not self.built:
             raise ValueError(f"{self.name!r} takes no weights before it is built")
-        arrays = list(weights)
-        if len(arrays) != len(self.weights):
-            raise ValueError(f"weights of {self.name!r} must be {len(self.weights)} arrays, got {len(arrays)}")
-        checked = [weight.checked(array) for weight, array in zip(self.weights, arrays, strict=True)]
-        for weight, array in zip(self.weights, checked, strict=True):
-            weight.assign(array)
+        assign_all(f"weights of {self.name!r}", self.weights, weights)
 
     # Calls
 

@@ -17,7 +17,7 @@ from rnncore.layers import InputLayer, Layer
 from rnncore.layers.builder import layers_of
 from rnncore.layers.symbolic import Call, SymbolicValue, distinct_names, symbolic_values, walk
 from rnncore.models.summary import summary
-from rnncore.parameters import Weight
+from rnncore.parameters import Weight, assign_all
 from rnncore.training.engine import DTYPES
 from rnncore.training.trainer import Trainer
 
@@ -176,12 +176,7 @@ class Model(Trainer):
         True
         """
         self._require_built("its weights are set")
-        arrays = list(weights)
-        if len(arrays) != len(self.weights):
-            raise ValueError(f"weights must be {len(self.weights)} arrays, got {len(arrays)}")
-        checked = [weight.checked(array) for weight, array in zip(self.weights, arrays, strict=True)]
-        for weight, array in zip(self.weights, checked, strict=True):
-            weight.assign(array)
+        assign_all("weights", self.weights, weights)
 
     def _require_built(self, purpose: str) -> None:
         if not self.built:
