@@ -78,6 +78,11 @@ TARGETS: dict[str, Case] = {
         ValueError,
         "sample_weight must have shape (20,), got (20, 6)",
     ),
+    "infinite weights": (
+        {"sample_weight": np.full(20, np.inf)},
+        ValueError,
+        "sample_weight must hold finite weights, got inf",
+    ),
     "text weights": ({"sample_weight": ["1"] * 20}, TypeError, "sample_weight must hold real numbers"),
 }
 
@@ -138,6 +143,22 @@ def test_bad_labels(door: str, backend: str, labels: Array, error: type[Exceptio
         assert model.optimizer.iterations == 0
     else:
         refuse(door, model, {"x": X, "y": labels}, error, message)
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "categorical_crossentropy"])
+@pytest.mark.parametrize("wrong", [-1, 2])
+def test_targets_of_cross_entropies_are_probabilities(loss: str, wrong: int) -> None:
+    model = forecaster(loss=loss, backend="reference")
+    labels = np.eye(2)[np.arange(20) % 2]
+    model.evaluate(X, labels, verbose=0)
+    labels[3, 1] = wrong
+    for door in WITH_TARGETS:
+        message = f"y must lie in [0, 1] for a cross-entropy, got {wrong}"
+        if door == "validation":
+            with pytest.raises(ValueError, match=re.escape(f"validation_data: {message}")):
+                model.fit(X, labels.clip(0, 1), validation_data=(X, labels), verbose=0)
+        else:
+            refuse(door, model, {"x": X, "y": labels}, ValueError, message)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -213,6 +234,7 @@ def test_unknown_activations_offer_the_nearest() -> None:
         ({"validation_split": -0.5}, ValueError, "validation_split must be a finite number in [0.0, 1.0]"),
         ({"validation_data": X}, ValueError, "validation_data must be (x, y)"),
         ({"validation_data": (X,)}, ValueError, "validation_data must be (x, y)"),
+        ({"validation_data": (X[0], Y)}, ValueError, "validation_data: x must have shape (any, any, 3), got (6, 3)"),
         ({"validation_freq": 0}, ValueError, "validation_freq must be at least 1, got 0"),
         ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be at least 1, got 0"),
         ({"class_weight": [1.0, 2.0]}, TypeError, "class_weight must map class ids to weights, got list"),

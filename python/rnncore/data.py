@@ -113,7 +113,9 @@ def one_input(argument: str, value: Any, spec: Value, limit: int | None, dtype: 
     return whole(argument, array, 0, limit) if spec.dtype == "int" else np.ascontiguousarray(array, dtype)
 
 
-def target(argument: str, value: Any, output: Shape, dtype: npt.DTypeLike, *, sparse: bool = False) -> Array:
+def target(
+    argument: str, value: Any, output: Shape, dtype: npt.DTypeLike, *, sparse: bool = False, probabilities: bool = False
+) -> Array:
     """Targets for an output of shape (N, ..., U): like it, or class ids (N, ...) when `sparse`."""
     array = real(argument, value)
     if sparse:
@@ -121,15 +123,20 @@ def target(argument: str, value: Any, output: Shape, dtype: npt.DTypeLike, *, sp
     hint = ""
     if array.ndim == len(output) - 1 and array.dtype.kind in "iu":
         hint = "; class ids go with sparse_categorical_crossentropy or through utils.to_categorical"
-    return np.ascontiguousarray(matched(argument, array, output, hint), dtype)
+    array = np.ascontiguousarray(matched(argument, array, output, hint), dtype)
+    outside = (array < 0) | (array > 1) if probabilities else False
+    if np.any(outside):
+        raise ValueError(f"{argument} must lie in [0, 1] for a cross-entropy, got {array[outside].flat[0]}")
+    return array
 
 
 def sample_weight(argument: str, value: Any, positions: Shape, dtype: npt.DTypeLike) -> Array:
     """Weights (N,), or for each of the loss's positions (N, ...)."""
     array = real(argument, value)
-    if array.ndim <= len(positions):
-        return np.ascontiguousarray(matched(argument, array, positions[: array.ndim]), dtype)
-    return np.ascontiguousarray(matched(argument, array, positions), dtype)
+    array = matched(argument, array, positions[: array.ndim])
+    if not np.isfinite(array).all():
+        raise ValueError(f"{argument} must hold finite weights, got {array[~np.isfinite(array)].flat[0]}")
+    return np.ascontiguousarray(array, dtype)
 
 
 def class_weight(value: Any, targets: Array, *, sparse: bool, dtype: npt.DTypeLike) -> Array:

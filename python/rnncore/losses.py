@@ -52,6 +52,7 @@ class Loss(configurable.Configurable):
 
     kind: ClassVar[str]
     sparse: ClassVar[bool] = False  # targets are class ids, without the last axis of the output
+    probabilities: ClassVar[bool] = False  # targets lie in [0, 1]
 
     def __init__(self, *, reduction: str = "sum_over_batch_size", name: str | None = None) -> None:
         check.lookup("reduction", reduction, {"sum_over_batch_size": None, "mean": None})
@@ -87,7 +88,9 @@ class Loss(configurable.Configurable):
             If the shapes or types do not fit; labels out of range.
         """
         output = data.floating("y_pred", y_pred)
-        target = data.target("y_true", y_true, output.shape, output.dtype, sparse=self.sparse)
+        target = data.target(
+            "y_true", y_true, output.shape, output.dtype, sparse=self.sparse, probabilities=self.probabilities
+        )
         value, gradient = LOSSES[self.kind](target, output, **self.attributes())
         weight = None
         if sample_weight is not None:
@@ -153,6 +156,8 @@ class Huber(Loss):
 
 
 class _Crossentropy(Loss):
+    probabilities = True
+
     def __init__(
         self,
         from_logits: bool = False,

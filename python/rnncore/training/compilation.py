@@ -79,6 +79,7 @@ class Compilation:
             if loss is not None
         )
         self._sparse = tuple(loss is not None and loss.sparse for loss in given)
+        self._probabilities = tuple(loss is not None and loss.probabilities for loss in given)
         self.measures = tuple(self._bound_measures(outputs))
         self._state_size = self.training(()).state_size()
 
@@ -119,8 +120,10 @@ class Compilation:
             return {"y": data.floating("y", array, dtype) if array.dtype.kind == "f" else np.ascontiguousarray(array)}
         entries = data.named("y", y, self._outputs)
         return {
-            argument: data.target(argument, value, (None, *inner), dtype, sparse=sparse)
-            for (argument, value), inner, sparse in zip(entries.items(), sizes, self._sparse, strict=True)
+            argument: data.target(argument, value, (None, *inner), dtype, sparse=sparse, probabilities=probabilities)
+            for (argument, value), inner, sparse, probabilities in zip(
+                entries.items(), sizes, self._sparse, self._probabilities, strict=True
+            )
         }
 
     def sample_weights(

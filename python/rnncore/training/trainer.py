@@ -260,7 +260,10 @@ class Trainer(Steps):
                     "validation_data must be (x, y), (x, y, sample_weight) or (x, y, sample_weight, lengths)"
                 )
             x, y, sample_weight, lengths = (*given, None, None)[:4]
-            return samples, self._samples(x, y, sample_weight, None, lengths)
+            try:
+                return samples, self._samples(x, y, sample_weight, None, lengths)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"validation_data: {error}") from error
         if check.number("validation_split", split, low=0.0, high=1.0) == 0:
             return samples, None
         kept = int(samples.rows * (1 - split))
