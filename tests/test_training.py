@@ -166,6 +166,16 @@ def test_class_weights_are_sample_weights_by_class() -> None:
         assert_same_weights(pair[0], pair[1])
 
 
+def test_class_weights_leave_validation_alone() -> None:
+    model = models.Sequential([layers.Input((6, 3)), layers.GRU(3), layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    labels, by_sample = np.arange(20) % 3, np.arange(1.0, 21)
+    found = model.fit(
+        X, labels, class_weight={0: 9.0}, sample_weight=by_sample, validation_split=0.25, verbose=0
+    ).history["val_loss"]
+    assert found == [pytest.approx(model.evaluate(X[15:], labels[15:], sample_weight=by_sample[15:], verbose=0))]
+
+
 # Lengths
 
 

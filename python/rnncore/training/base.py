@@ -161,8 +161,9 @@ class Base:
             inputs = list(named.values())
             targets = compilation.targets(y, engine.output_sizes(inputs), engine.dtype)
             data.same_rows({**named, **targets})
-            weights = compilation.sample_weights(sample_weight, class_weight, targets, engine.dtype)
-        return Samples(inputs, list(targets.values()), weights, steps)
+            weights = compilation.sample_weights(sample_weight, list(targets.values()), engine.dtype)
+            samples = Samples(inputs, list(targets.values()), weights, steps)
+            return compilation.with_class_weight(samples, class_weight, engine.dtype)
 
     def _hooks(self, callbacks: Callback | Sequence[Callback] | None, params: dict[str, Any]) -> CallbackList:
         """The callbacks of a run, checked and introduced to the model."""

@@ -14,7 +14,7 @@ from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import data, losses, metrics, optimizers, program
 from rnncore.callbacks.base import Logs
-from rnncore.data import Array
+from rnncore.data import Array, Samples
 from rnncore.layers.builder import ragged_outputs
 from rnncore.layers.symbolic import SymbolicValue, distinct_names
 from rnncore.losses import Loss
@@ -126,32 +126,34 @@ class Compilation:
             )
         }
 
-    def sample_weights(
-        self, sample_weight: Any, class_weight: Any, targets: dict[str, Array], dtype: np.dtype[Any]
-    ) -> list[Array | None]:
-        """One array of weights or None per loss; class weights multiply sample weights."""
-        weights: list[Array | None] = [None] * len(targets)
-        if sample_weight is None and class_weight is None:
-            return weights
+    def sample_weights(self, sample_weight: Any, targets: list[Array], dtype: np.dtype[Any]) -> list[Array | None]:
+        """One array of weights or None per loss."""
+        if sample_weight is None:
+            return [None] * len(targets)
+        self._need_named_loss()
+        positions = [y.shape if sparse else y.shape[:-1] for y, sparse in zip(targets, self._sparse, strict=True)]
+        entries = data.named("sample_weight", sample_weight, self._outputs)
+        return [
+            None if value is None else data.sample_weight(argument, value, shape, dtype)
+            for (argument, value), shape in zip(entries.items(), positions, strict=True)
+        ]
+
+    def with_class_weight(self, samples: Samples, class_weight: Any, dtype: np.dtype[Any]) -> Samples:
+        """The samples with their weights multiplied by those of their classes, if there are any."""
+        if class_weight is None:
+            return samples
+        self._need_named_loss()
+        if len(samples.targets) > 1:
+            raise ValueError("class_weight needs a model with one output")
+        by_class = data.class_weight(class_weight, samples.targets[0], sparse=self._sparse[0], dtype=dtype)
+        given = samples.weights[0]
+        if given is not None:
+            by_class *= given.reshape(given.shape + (1,) * (by_class.ndim - given.ndim))
+        return replace(samples, weights=[by_class])
+
+    def _need_named_loss(self) -> None:
         if self.function is not None:
             raise ValueError("sample_weight and class_weight need a loss by name or class, got a function")
-        arrays = list(targets.values())
-        positions = [y.shape if sparse else y.shape[:-1] for y, sparse in zip(arrays, self._sparse, strict=True)]
-        if sample_weight is not None:
-            entries = data.named("sample_weight", sample_weight, self._outputs)
-            weights = [
-                None if value is None else data.sample_weight(argument, value, shape, dtype)
-                for (argument, value), shape in zip(entries.items(), positions, strict=True)
-            ]
-        if class_weight is not None:
-            if len(arrays) > 1:
-                raise ValueError("class_weight needs a model with one output")
-            by_class = data.class_weight(class_weight, arrays[0], sparse=self._sparse[0], dtype=dtype)
-            given = weights[0]
-            if given is not None:
-                by_class *= given.reshape(given.shape + (1,) * (by_class.ndim - given.ndim))
-            weights = [by_class]
-        return weights
 
     def state(self) -> npt.NDArray[np.float64]:
         """What an executor adds to, from the start of an epoch."""

@@ -68,6 +68,7 @@ class Trainer(Steps):
             Whether each epoch visits the samples in a new order, drawn after `utils.set_random_seed`.
         class_weight : dict of int to float, optional
             Weights of the samples by class id; 1 for classes not named. Multiplies `sample_weight`.
+            Validation knows none.
         sample_weight : array_like, shape (N,) or (N, T), optional
             Weights of samples or of their time steps. The loss is Σ w·l / N, not divided by Σ w.
         initial_epoch : int, default 0
@@ -116,8 +117,9 @@ class Trainer(Steps):
         validation_steps = _limit("validation_steps", validation_steps)
         validation_size = batch_size if validation_batch_size is None else _batch_size(validation_batch_size)
         with self._built_only_on_success():
-            samples = self._samples(x, y, sample_weight, class_weight, lengths)
+            samples = self._samples(x, y, sample_weight, None, lengths)
             samples, validation = self._with_validation(samples, validation_split, validation_data)
+            samples = self._compiled("training").with_class_weight(samples, class_weight, self._dtype)
 
         per_epoch = samples.rows if steps is None else steps * batch_size
         steps = -(-per_epoch // batch_size)
