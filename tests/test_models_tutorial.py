@@ -74,6 +74,17 @@ def test_train_is_adam_on_all_samples_at_once(model: RNNModel) -> None:
     assert same(model.get_weights(), same_by_layers.get_weights())
 
 
+def test_flat_targets_are_those_of_the_last_step() -> None:
+    x = np.random.default_rng(3).normal(size=(12, 5, 2))
+    y = x.sum(axis=(1, 2)) > 0
+    pair = [RNNModel(2, 4, 1) for _ in range(2)]
+    pair[1].set_weights(pair[0].get_weights())
+    train(pair[0], x, y, learning_rate=0.01, epochs=2)
+    train(pair[1], x, y[:, None], learning_rate=0.01, epochs=2)
+    assert np.array_equal(predict(pair[0], x), predict(pair[1], x))
+    assert predict(pair[0], x).shape == (12, 1)
+
+
 def test_both_kinds_of_targets_train_the_same_weights(model: RNNModel) -> None:
     before = model.get_weights()
     train(model, X, LAST, learning_rate=0.1, epochs=1)

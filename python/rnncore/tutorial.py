@@ -88,7 +88,7 @@ def train(model: RNNModel, x: npt.ArrayLike, y: npt.ArrayLike, learning_rate: fl
     model : RNNModel
     x : array_like, shape (N, T, n_input)
     y : array_like, shape (N, T, n_output) or (N, n_output)
-        Targets from 0 to 1: for every time step, or for the last one alone.
+        Targets from 0 to 1: for every time step, or for the last one alone; (N,) for a single output.
     learning_rate : float
     epochs : int
 
@@ -115,7 +115,7 @@ def train(model: RNNModel, x: npt.ArrayLike, y: npt.ArrayLike, learning_rate: fl
     if not isinstance(model, RNNModel):
         raise TypeError(f"model must be an RNNModel, got {type(model).__name__}")
     epochs = check.integer("epochs", epochs, low=0)
-    on_last = data.real("y", y).ndim == 2
+    on_last = data.real("y", y).ndim <= 2
     network = model.last_step if on_last else model.every_step
     network.compile(Adam(learning_rate), BinaryCrossentropy(from_logits=True))
     show = LambdaCallback(on_epoch_end=lambda epoch, logs: print(f"Epoch {epoch + 1}: Loss {logs['loss']:f}"))
