@@ -101,8 +101,8 @@ def test_one_state_needs_no_tuple() -> None:
         ({"lengths": [1]}, r"lengths: expected shape \(2,\), one per row of x, got \(1,\)"),
         ({"lengths": [1, 4]}, r"lengths: expected values from 0 to 3"),
         ({"lengths": [-1, 3]}, r"lengths: expected values from 0 to 3"),
-        ({"lengths": [1.0, np.nan]}, r"lengths: expected whole numbers"),
-        ({"lengths": [1.0, 2.5]}, r"lengths: expected whole numbers"),
+        ({"lengths": [1.0, np.nan]}, r"lengths: expected whole numbers, got nan"),
+        ({"lengths": [1.0, 2.5]}, r"lengths: expected whole numbers, got 2\.5"),
         ({"lengths": [1.0, np.inf]}, r"lengths: expected values from 0 to 3"),
     ],
 )

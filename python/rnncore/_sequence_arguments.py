@@ -230,8 +230,10 @@ def _lengths(value: npt.ArrayLike, rows: int, steps: int) -> Array:
         raise TypeError(f"lengths: expected integers, got dtype {array.dtype}")
     if array.shape != (rows,):
         raise ValueError(f"lengths: expected shape {(rows,)}, one per row of x, got {array.shape}")
-    if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
-        raise ValueError(f"lengths: expected whole numbers, got {array}")
-    if rows and not 0 <= array.min() <= array.max() <= steps:
-        raise ValueError(f"lengths: expected values from 0 to {steps}, the time steps of x, got {array}")
+    broken = array[array != np.floor(array)]
+    if broken.size:
+        raise ValueError(f"lengths: expected whole numbers, got {broken[0]}")
+    outside = array[(array < 0) | (array > steps)]
+    if outside.size:
+        raise ValueError(f"lengths: expected values from 0 to {steps}, the time steps of x, got {outside[0]}")
     return np.ascontiguousarray(array, INT32)
