@@ -10,6 +10,7 @@ namespace {
 // Rows of the reduction that are packed at a time, and blocks whose packed gradients stay in cache.
 constexpr int64_t kReductionRows = 256;
 constexpr int64_t kReductionBlocks = 8;
+constexpr int64_t kStripSlack = 16;  // numbers behind a packed strip
 
 // Vectors of the next panel when `left` are left.
 RNNCORE_INLINE int panel_vectors(int64_t left) {
@@ -184,7 +185,7 @@ static int64_t gradient_scratch_size(const SequenceShape& s) {
   using T = typename L::Type;
   const int64_t blocks = L::blocks(s.units) < kReductionBlocks ? L::blocks(s.units) : kReductionBlocks;
   const int64_t pointers = 2 * kReductionRows * static_cast<int64_t>(sizeof(void*) / sizeof(T));
-  return kReductionRows * (blocks * L::width + kTileRows) + pointers + 64;
+  return kReductionRows * (blocks * L::width + kTileRows) + kStripSlack + pointers;
 }
 
 // sum [Rows][n] += Σ_k strip[k][r] · panel[k·panel_row + v·W]
@@ -267,6 +268,17 @@ static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::T
   }
 }
 
+// strip[k][0..rows) = numbers [row, row + rows) of source k, zeros where it is null. Stores whole vectors, whose rest
+// the next one overwrites: the strip has a vector of slack behind it.
+template <class T>
+static void pack_strip(const T* const* sources, int64_t depth, int64_t row, int64_t rows, T* strip) {
+  for (int64_t k = 0; k < depth; ++k) {
+    const T* source = sources[k] ? sources[k] + row : strip;
+    const int64_t count = sources[k] ? rows : 0;
+    for (int64_t i = 0; i < rows; i += W<T>) store(strip + k * rows + i, load_partial(source + i, count - i));
+  }
+}
+
 // Tiles of (block, strip of weight rows) are shared out; each is one chain over all rows and steps.
 template <class L, template <class> class Plan>
 static void weight_gradients(const Plan<L>& p, const Team& team) {
@@ -281,7 +293,7 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
   const int64_t group = blocks < kReductionBlocks ? blocks : kReductionBlocks;
   T* panels = p.gradient_scratch;
   T* strip = panels + group * kReductionRows * L::width;
-  const T** x_rows = reinterpret_cast<const T**>(strip + kReductionRows * kTileRows);
+  const T** x_rows = reinterpret_cast<const T**>(strip + kReductionRows * kTileRows + kStripSlack);
   const T** h_rows = x_rows + kReductionRows;
 
   for (int64_t tile = tiles.begin; tile < tiles.end;) {
@@ -293,12 +305,19 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
     for (int64_t m0 = 0; m0 == 0 || m0 < total; m0 += kReductionRows) {
       const int64_t depth = total - m0 < kReductionRows ? total - m0 : kReductionRows;
       const bool first = m0 == 0;
-      for (int64_t k = 0; k < depth; ++k) {
+      for (int64_t k = 0; k < depth;) {
         while (r >= active_rows(s, t)) ++t, r = 0;
-        x_rows[k] = view_row(f.x, s, t, r);
-        h_rows[k] =
-            t > 0 ? view_row(f.output, s, t - 1, r) : (f.initial_state[0] ? f.initial_state[0] + r * H : nullptr);
-        ++r;
+        const int64_t here = active_rows(s, t) - r;
+        const int64_t n = here < depth - k ? here : depth - k;
+        const T* x = view_row(f.x, s, t, r);
+        const T* h = p.forward.before(t, r);
+        const int64_t h_row = p.forward.before_stride(t);
+        for (int64_t i = 0; i < n; ++i) {
+          x_rows[k + i] = x + i * f.x.row;
+          h_rows[k + i] = h ? h + i * h_row : nullptr;
+        }
+        k += n;
+        r += n;
       }
       for (int64_t b = block0; b < block1; ++b) {
         T* panel = panels + (b - block0) * kReductionRows * L::width;
@@ -319,9 +338,7 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
         for (int64_t b = block0; b < block1; ++b) {
           if (b * strips + j < tile || b * strips + j >= tile_end) continue;
           if (!packed) {
-            const T* const* sources = input_part ? x_rows : h_rows;
-            for (int64_t k = 0; k < depth; ++k)
-              for (int64_t i = 0; i < rows; ++i) strip[k * rows + i] = sources[k] ? sources[k][row + i] : T(0);
+            pack_strip(input_part ? x_rows : h_rows, depth, row, rows, strip);
             packed = true;
           }
           const T* panel = panels + (b - block0) * kReductionRows * L::width;
