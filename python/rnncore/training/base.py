@@ -63,7 +63,7 @@ class Base:
             For several outputs a list of lists, or a dict by output name. "accuracy" becomes the accuracy
             that fits the output. Weighted metrics use the sample weights.
         backend : {"compiled", "reference"}, optional
-            By default the environment variable RNNCORE_BACKEND, or "compiled".
+            "compiled" by default. The environment variable RNNCORE_BACKEND overrides it.
         dtype_policy : {"float32", "float64"}, default "float32"
 
         Raises

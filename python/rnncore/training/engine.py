@@ -21,10 +21,9 @@ BACKENDS = {"compiled": "compiled", "reference": "reference"}
 
 
 def choose_backend(backend: str | None) -> str:
-    """The backend asked for, or that of the environment variable RNNCORE_BACKEND, or "compiled"."""
-    if backend is None:
-        return check.lookup("backend in RNNCORE_BACKEND", os.environ.get("RNNCORE_BACKEND", "compiled"), BACKENDS)
-    return check.lookup("backend", backend, BACKENDS)
+    """The backend that the environment variable RNNCORE_BACKEND names, else the one asked for, else "compiled"."""
+    chosen = check.lookup("backend", "compiled" if backend is None else backend, BACKENDS)
+    return check.lookup("backend in RNNCORE_BACKEND", os.environ.get("RNNCORE_BACKEND", chosen), BACKENDS)
 
 
 def executor_class(backend: str) -> Any:
