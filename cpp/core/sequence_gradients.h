@@ -226,10 +226,10 @@ static void weight_tile(const SequenceShape& s, int64_t rows, int64_t depth, con
       target[i] = dw + row * Form::gates * H + gate * H + unit;
       left[i] = unit < H && first + i < L::part_vectors ? H - unit : 0;
     }
-    for (int64_t r = 0; r < rows; ++r)
+    // The tile of dW comes from far away; it is on its way while the products run.
+    for (int64_t r = 0; r < rows && !first_chunk; ++r)
       for (int i = 0; i < n; ++i)
-        sum[r * n + i] =
-            first_chunk || left[i] <= 0 ? Vec<T>{} : load_partial(target[i] + r * Form::gates * H, left[i]);
+        if (left[i] > 0) __builtin_prefetch(target[i] + r * Form::gates * H, 1);
     const T* from = panel + L::part_vector(first, first_slot) * W<T>;
     switch (rows) {
       case 1: strip_products<T, 1, n>(depth, strip, from, L::width, sum); break;
@@ -241,7 +241,11 @@ static void weight_tile(const SequenceShape& s, int64_t rows, int64_t depth, con
     }
     for (int64_t r = 0; r < rows; ++r)
       for (int i = 0; i < n; ++i)
-        if (left[i] > 0) store_partial(target[i] + r * Form::gates * H, sum[r * n + i], left[i]);
+        if (left[i] > 0) {
+          T* dw_part = target[i] + r * Form::gates * H;
+          if (!first_chunk) sum[r * n + i] += load_partial(dw_part, left[i]);
+          store_partial(dw_part, sum[r * n + i], left[i]);
+        }
   }
 }
 
@@ -279,7 +283,8 @@ static void pack_strip(const T* const* sources, int64_t depth, int64_t row, int6
   }
 }
 
-// Tiles of (block, strip of weight rows) are shared out; each is one chain over all rows and steps.
+// Tiles of (block, strip of weight rows) are shared out. Each adds up one chain for every kReductionRows rows, in
+// order.
 template <class L, template <class> class Plan>
 static void weight_gradients(const Plan<L>& p, const Team& team) {
   using T = typename L::Type;
