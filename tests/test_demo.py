@@ -1,10 +1,8 @@
-"""The main job on real data, and the examples."""
+"""The main job on real data."""
 
 from __future__ import annotations
 
 import builtins
-import runpy
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,8 +13,6 @@ import pytest
 from rnncore import demo
 from rnncore.__main__ import main
 from rnncore.datasets import sunspots
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def test_sunspots_are_whole() -> None:
@@ -83,19 +79,3 @@ def test_forecast_is_drawn_on_the_terminal(
     assert lines[-4] == "    0 |*       o "
     assert lines[-2].split() == ["1921", "1925"]
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.py")))
-def test_examples_run(
-    example: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [example, "--quick"])
-    runpy.run_path(str(EXAMPLES / example), run_name="__main__")
-    assert capsys.readouterr().out
-
-
-def test_sine_to_cosine_reaches_the_known_losses() -> None:
-    example = runpy.run_path(str(EXAMPLES / "keras_sine_to_cosine.py"))
-    assert example["one_step"](500) == pytest.approx(0.498, abs=0.02)
-    assert example["windowed"](100) < 0.01

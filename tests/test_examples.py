@@ -1,0 +1,100 @@
+"""Each example runs in its short form, and learns what a broken model would not."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TASKS = {"forecasting", "images"}  # tested one by one below
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _importable() -> Any:
+    """Examples import each other, as they can where they lie."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(EXAMPLES))
+        yield
+
+
+def example(name: str) -> ModuleType:
+    return importlib.import_module(name)
+
+
+def data(part: str) -> str:
+    """The arguments that name the data folder; skips where it lacks `part`."""
+    folder = os.environ.get("RNNCORE_DATA")
+    if not folder:
+        pytest.skip("RNNCORE_DATA is not set")
+    if not (Path(folder) / part).exists():
+        pytest.skip(f"RNNCORE_DATA has no {part}")
+    return f"--data={folder}"
+
+
+def run(name: str, output: Path, *arguments: str) -> dict[str, float]:
+    """Results of an example in its short form."""
+    found: dict[str, float] = example(name).main(["--quick", "--verbose=0", f"--output={output}", *arguments])
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", sorted({path.stem for path in EXAMPLES.glob("*.py") if not path.stem.startswith("_")} - TASKS)
+)
+def test_example_runs(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, "--quick"])
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    assert capsys.readouterr().out
+
+
+def test_sine_to_cosine_reaches_the_known_losses() -> None:
+    example = runpy.run_path(str(EXAMPLES / "keras_sine_to_cosine.py"))
+    assert example["one_step"](500) == pytest.approx(0.498, abs=0.02)
+    assert example["windowed"](100) < 0.01
+
+
+def test_images(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    found = run("images", tmp_path)
+    assert found["accuracy"] >= 0.95
+    assert found["drawn"] >= 0.95
+
+
+def test_rows_are_drawn_from_those_above() -> None:
+    images = np.random.default_rng(1).random((3, 8, 8))
+    above = example("images").before(images)
+    assert not above[:, 0].any()
+    np.testing.assert_array_equal(above[:, 1:], images[:, :-1])
+    read = example("images").conditioned(above, np.array([0, 9, 4]))
+    assert read.shape == (3, 8, 18)
+    assert read[1, 5, 8 + 9] == 1.0
+    assert read[..., 8:].sum() == 3 * 8
+
+
+def test_forecasting(tmp_path: Path) -> None:
+    found = run("forecasting", tmp_path, data("ett/ETTh1.csv"))
+    assert found["ETTh1 GRU"] <= 0.033  # the last value is at 0.0343
+    # These three are fixed by the data; the literature's split is what makes them so.
+    assert found["ETTh1 last value"] == pytest.approx(0.0343, abs=1e-4)
+    assert found["ETTh1 same hour yesterday"] == pytest.approx(0.0458, abs=1e-4)
+
+
+def test_forecast_windows_follow_each_other() -> None:
+    series = np.arange(20 * 720.0) ** 2
+    parts = example("forecasting").split(series)
+    mean, spread = series[:8640].mean(), series[:8640].std()
+    assert [len(known) for known, _ in parts.values()] == [8640 - 119, 2880 - 23, 2880 - 23]
+    for name, first in (("training", 0), ("validation", 8640 - 96), ("test", 11520 - 96)):
+        known, asked = parts[name]
+        whole = (series[first : first + 120] - mean) / spread
+        np.testing.assert_allclose(np.concatenate([known[0], asked[0]]), whole, rtol=1e-6)
