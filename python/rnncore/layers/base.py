@@ -322,7 +322,7 @@ class Layer:
         """Attributes of the layer's node."""
         return {}
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], lengths: int) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """Append the layer's nodes; return the value of each output.
 
         Parameters
@@ -330,13 +330,22 @@ class Layer:
         builder : ProgramBuilder
         inputs : tuple of int
             Values the layer reads.
-        lengths : int
-            The value that holds the lengths of the input's time axis, or -1.
+        masks : tuple of int
+            For each of them the value that says which of its steps are real, or -1: the lengths of a batch,
+            (N,), or a mask (N, T) made inside the Program.
         """
         (shape,) = self.output_shapes(builder.shape(inputs[0]))
         output = builder.value(self.name, shape, self.output_dtype)
         builder.node(self.op, self.name, inputs, (output,), self.emit_weights(builder), self.attributes())
         return (output,)
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """The mask of each output, or -1; called after `emit` with the same arguments.
+
+        By default the mask of the first input goes on with the first output where that keeps the time axis.
+        """
+        outputs = len(self.output_shapes(builder.shape(inputs[0])))
+        return (masks[0] if self.keeps_time else -1, *[-1] * (outputs - 1))
 
     def emit_weights(self, builder: ProgramBuilder) -> tuple[int, ...]:
         """Append the layer's parameters."""

@@ -147,12 +147,20 @@ def build_program(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicVal
     number = {value: builder.value(value.name, value.shape, value.dtype) for value in inputs}
     given = tuple(number[value] for value in inputs)
     lengths = builder.value("lengths", (None,), "int")
-    timed = _timed(inputs[0], calls)
     made: dict[Call, tuple[int, ...]] = {}
+    masks: dict[Call, tuple[int, ...]] = {}
+
+    def value_of(value: SymbolicValue) -> int:
+        return number[value] if value in number else made[value.call][value.index]
+
+    def mask_of(value: SymbolicValue) -> int:
+        if value in number:
+            return lengths if value is inputs[0] else -1
+        return masks[value.call][value.index]
 
     for call in calls:
-        read = tuple(number[value] if value in number else made[value.call][value.index] for value in call.inputs)
-        made[call] = call.layer.emit(builder, read, lengths if _source(call) in timed else -1)
+        read = tuple(map(value_of, call.inputs)), tuple(map(mask_of, call.inputs))
+        made[call] = call.layer.emit(builder, *read)
+        masks[call] = call.layer.emit_masks(builder, *read)
 
-    results = tuple(number[value] if value in number else made[value.call][value.index] for value in outputs)
-    return builder.finish(given, results, lengths), store
+    return builder.finish(given, tuple(map(value_of, outputs)), lengths), store

@@ -68,7 +68,7 @@ class InputLayer(Layer):
         self.build(self.batch_shape)
         self._last_call = ((), (SymbolicValue(self.batch_shape, Call(self, 0, ()), 0),))
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], lengths: int) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """Refuse: an input is given, not computed."""
         raise ValueError(f"an output depends on the input {self.name!r}, which is not among the model's inputs")
 

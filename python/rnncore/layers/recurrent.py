@@ -139,8 +139,8 @@ class Recurrent(Layer):
             if len(state.shape) != 2 or state.shape[1] != self.units or state.dtype != "float":
                 raise ValueError(f"initial_state of {self.name!r} must have shape (N, {self.units}), got {state}")
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], lengths: int) -> tuple[int, ...]:
-        """Append one node: sequence and states from x, lengths and initial states."""
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """Append one node: sequence and states from x, its mask and initial states."""
         x, *initial = inputs
         shape = builder.shape(x)
         sequence = builder.value(f"{self.name}/sequence", (*shape[:2], self.units))
@@ -148,7 +148,7 @@ class Recurrent(Layer):
         builder.node(
             self.op,
             self.name,
-            (x, lengths, *(initial or [-1] * len(states))),
+            (x, masks[0], *(initial or [-1] * len(states))),
             (sequence, *states),
             self.emit_weights(builder),
             {**self.attributes(), "go_backwards": self.go_backwards},
