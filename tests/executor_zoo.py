@@ -34,6 +34,12 @@ class Builder:
         self.inputs.append(self.value(*shape, dtype=dtype))
         return self.inputs[-1]
 
+    def mask(self, steps: int | None = None) -> int:
+        """An input (N, T) that says which steps are real."""
+        self.values.append(Value(f"mask{len(self.values)}", (None, steps), "int"))
+        self.inputs.append(len(self.values) - 1)
+        return self.inputs[-1]
+
     def lengths_value(self) -> int:
         if self.lengths < 0:
             self.lengths = self.value(dtype="int")
@@ -75,6 +81,7 @@ class Builder:
         outputs: str = "sequence",
         initial: tuple[int, ...] = (),
         lengths: bool = False,
+        mask: int = -1,
         bias: bool = True,
         trainable: tuple[bool, bool, bool] = (True, True, True),
         **attributes: Any,
@@ -95,7 +102,7 @@ class Builder:
             made[name] = self.value(*shape) if name in outputs.split() else -1
             slots.append(made[name])
         initial = (*initial, *(-1 for _ in range(states - len(initial))))
-        slot = self.lengths_value() if lengths else -1
+        slot = self.lengths_value() if lengths else mask
         attributes = {"activation": "tanh", "go_backwards": False, **attributes}
         if op != "simple_rnn":
             attributes.setdefault("recurrent_activation", "sigmoid")
@@ -150,6 +157,40 @@ def states() -> Program:
     sequence, h = b.recurrent("gru", sequence, 6, outputs="sequence h", initial=(c,), lengths=True, go_backwards=True)
     (h,) = b.recurrent("simple_rnn", sequence, 6, outputs="h", initial=(h,), lengths=True)
     return b.build(b.dense(h, 3), sequence)
+
+
+def masked() -> Program:
+    """Every cell under one mask of any pattern, in both directions; sequences and states go on."""
+    b = Builder()
+    x, h0, c0, mask = b.input(None, FEATURES), b.input(6), b.input(6), b.mask()
+    first, h, c = b.recurrent("lstm", x, 6, outputs="sequence h c", initial=(h0, c0), mask=mask)
+    options: dict[str, Any] = {"go_backwards": True, "aligned": True}
+    second, h = b.recurrent("gru", first, 6, outputs="sequence h", initial=(h,), mask=mask, **options)
+    third, h = b.recurrent("simple_rnn", second, 6, outputs="sequence h", initial=(h,), mask=mask, go_backwards=True)
+    (h,) = b.recurrent("gru", second, 6, outputs="h", initial=(c,), mask=mask, reset_after=False)
+    return b.build(b.dense(h, 3), first, second, third)
+
+
+def masked_with_zeros() -> Program:
+    """Zeros in place of the state held, and no initial states."""
+    b = Builder()
+    x, mask = b.input(None, FEATURES), b.mask()
+    (x,) = b.recurrent("lstm", x, 5, mask=mask, zero_output_for_mask=True)
+    (x,) = b.recurrent("simple_rnn", x, 18, mask=mask, zero_output_for_mask=True, go_backwards=True)
+    (x,) = b.recurrent("gru", x, 4, lengths=True, zero_output_for_mask=True)
+    return b.build(x)
+
+
+def aligned() -> Program:
+    """From the end to the beginning, with the output in the order of the input."""
+    b = Builder()
+    options: dict[str, Any] = {"go_backwards": True, "aligned": True}
+    x, h0 = b.input(None, FEATURES), b.input(6)
+    (x,) = b.recurrent("lstm", x, 19, **options)
+    (x,) = b.recurrent("gru", x, 6, initial=(h0,), **options)
+    sequence, h = b.recurrent("simple_rnn", x, 6, outputs="sequence h", initial=(h0,), lengths=True, **options)
+    (h,) = b.recurrent("gru", sequence, 4, outputs="h", initial=(), **options, reset_after=False)
+    return b.build(sequence, h)
 
 
 def words() -> Program:
@@ -216,6 +257,9 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "ragged": stack("gru", lengths=True),
     "mixed": mixed,
     "states": states,
+    "masked": masked,
+    "masked_with_zeros": masked_with_zeros,
+    "aligned": aligned,
     "words": words,
     "flattened": flattened,
     "shared": shared,
@@ -231,7 +275,10 @@ def random_inputs(program: Program, samples: int, dtype: Any, seed: int = 3) -> 
     for number in program.inputs:
         value = program.values[number]
         shape = (samples, *(STEPS if size is None else size for size in value.shape[1:]))
-        if value.dtype == "int":
+        if value.name.startswith("mask"):
+            arrays.append(rng.integers(2, size=shape).astype(np.int32))
+            arrays[-1][:1] = 0
+        elif value.dtype == "int":
             arrays.append(rng.integers(9, size=shape).astype(np.int32))
         else:
             arrays.append(rng.normal(size=shape).astype(dtype))

@@ -143,12 +143,16 @@ RECURRENT = [
 
 
 def recurrent(
-    op: str, parameters: list[tuple[int, ...]], states: int, attributes: dict[str, Any], given_state: bool
+    op: str,
+    parameters: list[tuple[int, ...]],
+    states: int,
+    attributes: dict[str, Any],
+    given_state: bool,
+    mask: bool = False,
 ) -> Program:
     state = [(f"state{k}" if given_state else "absent", (None, 2), "float") for k in range(states)]
-    return one_node(
-        op, [("x", (None, None, 3), "float"), ("lengths", (None,), "int"), *state], 1 + states, parameters, attributes
-    )
+    steps = ("mask", (None, None), "int") if mask else ("lengths", (None,), "int")
+    return one_node(op, [("x", (None, None, 3), "float"), steps, *state], 1 + states, parameters, attributes)
 
 
 @pytest.mark.parametrize(("op", "parameters", "states", "attributes"), RECURRENT)
@@ -171,6 +175,72 @@ def test_recurrent(
     check_gradients(program, inputs, None if lengths is None else np.array(lengths, np.int32))
 
 
+MASK = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 1], [0, 1, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1]], np.int32)
+
+
+@pytest.mark.parametrize(("op", "parameters", "states", "attributes"), RECURRENT)
+@pytest.mark.parametrize("direction", [{}, {"go_backwards": True}, {"go_backwards": True, "aligned": True}])
+@pytest.mark.parametrize("zeros", [False, True])
+def test_masked_recurrent(
+    op: str,
+    parameters: list[tuple[int, ...]],
+    states: int,
+    attributes: dict[str, Any],
+    direction: dict[str, bool],
+    zeros: bool,
+) -> None:
+    rng = np.random.default_rng(5)
+    attributes = {**attributes, **direction, "zero_output_for_mask": zeros}
+    program = recurrent(op, parameters, states, attributes, given_state=True, mask=True)
+    x, initial = rng.normal(size=(6, 4, 3)), [rng.normal(size=(6, 2)) for _ in range(states)]
+    check_gradients(program, [x, MASK, *initial])
+
+    # Each row as if alone, with the steps that are not real cut out of it.
+    vector = rng.normal(size=sum(parameter.size for parameter in program.parameters))
+    alone = recurrent(op, parameters, states, {**attributes, "aligned": False}, given_state=True)
+    sequence, *state = Executor(program, vector, vector.copy()).forward([x, MASK, *initial])
+    for n, real in enumerate(MASK.astype(bool)):
+        held = initial[0][n]
+        expected = np.empty((4, 2))
+        if real.any():
+            row = [x[n : n + 1, real], *(part[n : n + 1] for part in initial)]
+            outputs, *last = Executor(alone, vector, vector.copy()).forward(row)
+            steps = iter(outputs[0])
+        else:
+            last, steps = [part[n : n + 1] for part in initial], iter(())
+        backwards = attributes.get("go_backwards", False)
+        for t in range(3, -1, -1) if backwards else range(4):
+            held = next(steps) if real[t] else held
+            expected[t] = 0 if zeros and not real[t] else held
+        in_order = not backwards or "aligned" in direction
+        np.testing.assert_allclose(sequence[n], expected if in_order else expected[::-1], rtol=1e-12)
+        for actual, wanted in zip(state, last, strict=True):
+            np.testing.assert_allclose(actual[n], wanted[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (5, 4)])
+def test_masks_of_a_wrong_shape(shape: tuple[int, int]) -> None:
+    op, shapes, states, attributes = RECURRENT[0]
+    program = recurrent(op, shapes, states, attributes, given_state=False, mask=True)
+    with pytest.raises(ValueError, match=r"mask.*expected shape \(6, 4\)|mask: expected shape \(6, None\)"):
+        Executor(program, np.ones(12), np.ones(12)).forward([np.ones((6, 4, 3)), np.ones(shape, np.int32)])
+
+
+def test_lengths_are_a_mask_whose_real_steps_come_first() -> None:
+    rng = np.random.default_rng(7)
+    op, shapes, states, attributes = RECURRENT[1]
+    x, lengths, vector = rng.normal(size=(5, 4, 3)), np.array([2, 4, 0, 1, 3], np.int32), rng.normal(size=48)
+    mask = (np.arange(4) < lengths[:, None]).astype(np.int32)
+    for go_backwards in (False, True):
+        found = []
+        for inputs, given in (([x], lengths), ([x, mask], None)):
+            options = {**attributes, "go_backwards": go_backwards}
+            program = recurrent(op, shapes, states, options, given_state=False, mask=given is None)
+            found.append(Executor(program, vector, np.zeros(48)).forward(inputs, given))
+        for actual, wanted in zip(*found, strict=True):
+            np.testing.assert_array_equal(actual, wanted)
+
+
 def test_go_backwards_gives_the_sequence_in_reversed_time() -> None:
     rng = np.random.default_rng(6)
     op, shapes, states, attributes = RECURRENT[1]
@@ -179,6 +249,7 @@ def test_go_backwards_gives_the_sequence_in_reversed_time() -> None:
     sequence, h, c = Executor(program, parameters, np.zeros(48)).forward([x], lengths)
     kernel, recurrent_kernel, bias = parameters[:24].reshape(3, 8), parameters[24:40].reshape(2, 8), parameters[40:]
     expected = lstm(x, kernel, recurrent_kernel, bias, lengths=lengths, reverse=True)
-    np.testing.assert_array_equal(sequence, expected.output[:, ::-1])
+    real = np.arange(4) < lengths[:, None]
+    np.testing.assert_array_equal(sequence, np.where(real[..., None], expected.output, 0)[:, ::-1])
     np.testing.assert_array_equal(h, expected.state[0])
     np.testing.assert_array_equal(c, expected.state[1])

@@ -1,17 +1,32 @@
-// Rows of a batch that end early, sorted and packed as the recurrent kernels want them.
+// Rows of a batch of which only some steps are real, sorted and packed as the recurrent kernels want them.
 #pragma once
 
 #include "engine/copy.h"
 
 namespace rnncore {
 
-// Place r of the sorted batch (longest first) is row `rows[r]` of the batch, `lengths[r]` steps long.
-// Step t of packed arrays begins at row offsets[t].
+// Place r of the sorted batch (longest first) is row `rows[r]` of the batch, which has `lengths[r]` real steps.
+// Step k of packed arrays begins at row offsets[k]; it is the row's k-th real step.
 struct RaggedBatch {
   int64_t samples, steps;
   int32_t* rows;     // (N,)
   int32_t* lengths;  // (N,)
   int64_t* offsets;  // (T + 1,)
+  int32_t* times;    // (N, T), of the real steps of each row of the batch; null: they come first
+
+  // Time of step k of row n of the batch.
+  int64_t time(int64_t n, int64_t k) const { return times ? times[n * steps + k] : k; }
+
+  // Finds the times of a mask (T, N) and how many each row has (N,); each thread of the team does its rows.
+  void find_times(const int32_t* mask, int32_t* counts, const Team& team) const {
+    const Range mine = team_range(samples, team, 1);
+    for (int64_t n = mine.begin; n < mine.end; ++n) {
+      int32_t count = 0;
+      for (int64_t t = 0; t < steps; ++t)
+        if (mask[t * samples + n]) times[n * steps + count++] = static_cast<int32_t>(t);
+      counts[n] = count;
+    }
+  }
 
   // Sorts stably by counting; for one thread.
   void sort(const int32_t* all_lengths, const BatchRows& batch) const {

@@ -91,7 +91,7 @@ void Plan<T>::plan_gradients(const Training& training) {
       needs |= node.site.input_gradients[slot] =
           node.site.has_input(slot) && needs_gradient_[index(node.site.node.inputs[slot])];
     for (const int id : node.site.node.outputs)
-      if (id != kAbsent) needs_gradient_[index(id)] = needs;
+      if (id != kAbsent) needs_gradient_[index(id)] = needs && !tensors_[index(id)].integer;
   }
 
   const auto starts = [&](int id) {

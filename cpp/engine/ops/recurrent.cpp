@@ -1,7 +1,8 @@
-// simple_rnn, lstm, gru: x (N, T, I), lengths, initial states -> sequence (N, T, H), final states.
+// simple_rnn, lstm, gru: x (N, T, I), lengths or mask, initial states -> sequence (N, T, H), final states.
 //
-// A sequence output is in processing order. Without lengths the kernels work on the values in place. With
-// lengths, rows are sorted and packed first; a padded step holds the row's final state.
+// A sequence output is in processing order, or in that of the input when `aligned`. When all steps are real the
+// kernels work on the values in place. Otherwise the real steps of each row are packed and the rows sorted; a step
+// that is not real holds the state.
 #include <algorithm>
 
 #include "engine/copy.h"
@@ -24,8 +25,8 @@ CellFacts cell_of(const Site& site) {
   return {after ? Cell::gru : Cell::gru_reset_before, 3, 1, after};
 }
 
-// Slots of a node: x, lengths, initial states; sequence, final states; kernel, recurrent kernel, bias.
-constexpr size_t kFirstStateInput = 2, kFirstStateOutput = 1;
+// Slots of a node: x, lengths or mask, initial states; sequence, final states; kernel, recurrent kernel, bias.
+constexpr size_t kMaskInput = 1, kFirstStateInput = 2, kFirstStateOutput = 1;
 
 std::vector<Tensor> infer_recurrent(const Site& site) {
   const CellFacts facts = cell_of(site);
@@ -39,6 +40,11 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   if (site.has_parameter(2))
     expect_shape(site, "bias", site.parameters[2]->shape,
                  facts.split_bias ? Shape{2, facts.gates * units} : Shape{facts.gates * units});
+  if (site.has_input(kMaskInput)) {
+    const Tensor& mask = *site.inputs[kMaskInput];
+    expect_shape(site, "mask", mask.shape, {x.samples(), x.steps()});
+    if (!mask.integer) fail(site, "mask: expected integers, got floating point values");
+  }
   const Tensor state{{x.samples(), units}, false};
   for (size_t i = 0; i < facts.states; ++i)
     if (site.has_input(kFirstStateInput + i))
@@ -68,8 +74,11 @@ class RecurrentOp final : public Op<T> {
       : kernels_(sequence_kernels<T>(kernels)),
         facts_(cell_of(site)),
         training_(site.training),
-        ragged_(site.ragged),
+        masked_(site.has_input(kMaskInput)),
+        packed_(site.ragged || masked_),
         backwards_(site.node.attributes.get("go_backwards", false)),
+        reversed_(backwards_ && !site.node.attributes.get("aligned", false)),
+        zero_output_(site.node.attributes.get("zero_output_for_mask", false)),
         has_sequence_(site.has_output(0)) {
     const Tensor& x = *site.inputs[0];
     N_ = x.samples(), T_ = x.steps(), I_ = x.columns(), H_ = site.parameters[1]->shape[0];
@@ -89,7 +98,7 @@ class RecurrentOp final : public Op<T> {
   Needs needs(int threads) const override {
     SequenceShape shape = call_.forward.shape;
     std::vector<int64_t> offsets;  // of full rows: the most there can be
-    if (ragged_) {
+    if (packed_) {
       for (int64_t t = 0; t <= T_; ++t) offsets.push_back(t * N_);
       shape.offsets = offsets.data();
     }
@@ -107,8 +116,8 @@ class RecurrentOp final : public Op<T> {
     return {.saved = saved.used + most.tape,
             .forward_workspace = most.forward_workspace,
             .backward_workspace = workspace.used + most.backward_workspace,
-            .keeps_inputs = !ragged_,
-            .keeps_outputs = !ragged_};
+            .keeps_inputs = !packed_,
+            .keeps_outputs = !packed_};
   }
 
   void bind(const Buffers<T>& b) override {
@@ -124,46 +133,68 @@ class RecurrentOp final : public Op<T> {
     call_.dkernel = b.parameter_gradient(0) ? b.parameter_gradient(0) : scratch_[0];
     call_.drecurrent_kernel = b.parameter_gradient(1) ? b.parameter_gradient(1) : scratch_[1];
     call_.dbias = b.parameter_gradient(2) ? b.parameter_gradient(2) : scratch_[2];
-    if (ragged_)
+    if (packed_)
       bind_packed();
     else
       bind_in_place();
   }
 
   void forward(const Step& step, const Team& team) override {
-    if (!ragged_) return kernels_.forward(call_.forward, team);
-    pack(*step.ragged, team);
+    if (!packed_) return kernels_.forward(call_.forward, team);
+    if (masked_) {
+      batch_.find_times(static_cast<const int32_t*>(buffers_.inputs[kMaskInput]), counts_, team);
+      team_barrier(team);
+      if (team.thread == 0) batch_.sort(counts_, {nullptr, N_});
+      team_barrier(team);
+    }
+    const RaggedBatch& batch = masked_ ? batch_ : *step.ragged;
+    pack(batch, team);
     team_barrier(team);
     SequenceForward<T> f = call_.forward;
-    f.shape.offsets = step.ragged->offsets;
+    f.shape.offsets = batch.offsets;
     kernels_.forward(f, team);
     team_barrier(team);
-    unpack(*step.ragged, team);
+    unpack(batch, team);
   }
 
   void backward(const Step& step, const Team& team) override {
-    if (!ragged_) return kernels_.backward(call_, team);
-    pack_gradients(*step.ragged, team);
+    if (!packed_) return kernels_.backward(call_, team);
+    const RaggedBatch& batch = masked_ ? batch_ : *step.ragged;
+    pack_gradients(batch, team);
     team_barrier(team);
     SequenceBackward<T> b = call_;
-    b.forward.shape.offsets = step.ragged->offsets;
+    b.forward.shape.offsets = batch.offsets;
     kernels_.backward(b, team);
     team_barrier(team);
-    unpack_gradients(*step.ragged, team);
+    unpack_gradients(batch, team);
   }
 
  private:
   // What forward leaves to backward beside the tape.
   void take_saved(Parts<T>& parts) {
-    if (ragged_ || (training_ && !has_sequence_)) output_ = parts.take(N_ * T_ * H_);
-    if (!ragged_) return;
+    if (packed_ || (training_ && !has_sequence_)) output_ = parts.take(N_ * T_ * H_);
+    if (!packed_) return;
     x_ = parts.take(N_ * T_ * I_);
     for (size_t i = 0; i < facts_.states; ++i) initial_[i] = parts.take(N_ * H_), state_[i] = parts.take(N_ * H_);
+    if (!masked_) return;
+    batch_ = {N_,
+              T_,
+              integers<int32_t>(parts, N_),
+              integers<int32_t>(parts, N_),
+              integers<int64_t>(parts, T_ + 1),
+              integers<int32_t>(parts, N_ * T_)};
+    counts_ = integers<int32_t>(parts, N_);
+  }
+
+  template <class Integer>
+  static Integer* integers(Parts<T>& parts, int64_t count) {
+    constexpr int64_t integer = sizeof(Integer), number = sizeof(T);
+    return reinterpret_cast<Integer*>(parts.take((count * integer + number - 1) / number));
   }
 
   void take_workspace(Parts<T>& parts) {
     for (size_t i = 0; i < 3; ++i) scratch_[i] = scratch_size_[i] ? parts.take(scratch_size_[i]) : nullptr;
-    if (!ragged_) return;
+    if (!packed_) return;
     doutput_ = parts.take(N_ * T_ * H_);
     dx_ = parts.take(N_ * T_ * I_);
     for (size_t i = 0; i < facts_.states; ++i) dstate_[i] = parts.take(N_ * H_), dinitial_[i] = parts.take(N_ * H_);
@@ -174,8 +205,11 @@ class RecurrentOp final : public Op<T> {
     SequenceForward<T>& f = call_.forward;
     const int64_t first = backwards_ ? (T_ - 1) * N_ * I_ : 0, stride = backwards_ ? -N_ * I_ : N_ * I_;
     f.x = {b.input(0) + first, stride, I_};
-    f.output = {has_sequence_ ? b.output(0) : output_, N_ * H_, H_};
-    call_.doutput = {b.output_gradient(0), N_ * H_, H_};
+    // An output in the order of the input, written from its end on.
+    const bool from_end = backwards_ && !reversed_ && has_sequence_;
+    const int64_t first_output = from_end ? (T_ - 1) * N_ * H_ : 0, output_stride = from_end ? -N_ * H_ : N_ * H_;
+    f.output = {has_sequence_ ? b.output(0) + first_output : output_, output_stride, H_};
+    call_.doutput = {b.output_gradient(0) ? b.output_gradient(0) + first_output : nullptr, output_stride, H_};
     call_.dx = {b.input_gradient(0) ? b.input_gradient(0) + first : nullptr, stride, I_};
     for (size_t i = 0; i < facts_.states; ++i) {
       f.initial_state[i] = b.input(kFirstStateInput + i);
@@ -195,16 +229,27 @@ class RecurrentOp final : public Op<T> {
     for (size_t i = 0; i < facts_.states; ++i) {
       f.initial_state[i] = b.input(kFirstStateInput + i) ? initial_[i] : nullptr;
       f.state[i] = state_[i];
-      const bool flows = b.output_gradient(kFirstStateOutput + i) || (i == 0 && b.output_gradient(0));
-      call_.dstate[i] = flows ? dstate_[i] : nullptr;
+      call_.dstate[i] = b.output_gradient(kFirstStateOutput + i) ? dstate_[i] : nullptr;
       call_.dinitial_state[i] = b.input_gradient(kFirstStateInput + i) ? dinitial_[i] : nullptr;
     }
   }
 
-  // Time that step k of a row reads, and the place of its output; then the places of padding.
-  int64_t time_of(int64_t k, int64_t length) const { return backwards_ ? length - 1 - k : k; }
-  int64_t place_of(int64_t k, int64_t length) const { return backwards_ ? T_ - length + k : k; }
-  Range padding(int64_t length) const { return backwards_ ? Range{0, T_ - length} : Range{length, T_}; }
+  // Time that step k of row n reads.
+  int64_t time_of(const RaggedBatch& batch, int64_t n, int64_t k, int64_t length) const {
+    return batch.time(n, backwards_ ? length - 1 - k : k);
+  }
+
+  // Calls visit(place, k, real) for each place of row n in a sequence, in processing order: step k is the last one
+  // done there, -1 before the first; it is that very place's when `real`.
+  template <class Visit>
+  void visit_places(const RaggedBatch& batch, int64_t n, int64_t length, const Visit& visit) const {
+    for (int64_t p = 0, k = -1; p < T_; ++p) {
+      const int64_t t = backwards_ ? T_ - 1 - p : p;
+      const bool real = k + 1 < length && time_of(batch, n, k + 1, length) == t;
+      k += real;
+      visit((reversed_ ? p : t) * N_ + n, k, real);
+    }
+  }
 
   void pack(const RaggedBatch& batch, const Team& team) const {
     const T* x = buffers_.input(0);
@@ -212,7 +257,7 @@ class RecurrentOp final : public Op<T> {
     for (int64_t r = rows.begin; r < rows.end; ++r) {
       const int64_t n = batch.rows[r], length = batch.lengths[r];
       for (int64_t k = 0; k < length; ++k)
-        copy_row(x + (time_of(k, length) * N_ + n) * I_, x_ + (batch.offsets[k] + r) * I_, I_);
+        copy_row(x + (time_of(batch, n, k, length) * N_ + n) * I_, x_ + (batch.offsets[k] + r) * I_, I_);
       for (size_t i = 0; i < facts_.states; ++i)
         if (const T* initial = buffers_.input(kFirstStateInput + i))
           copy_row(initial + n * H_, initial_[i] + r * H_, H_);
@@ -227,11 +272,14 @@ class RecurrentOp final : public Op<T> {
       for (size_t i = 0; i < facts_.states; ++i)
         if (T* state = buffers_.output(kFirstStateOutput + i)) copy_row(state_[i] + r * H_, state + n * H_, H_);
       if (!sequence) continue;
-      for (int64_t k = 0; k < length; ++k)
-        copy_row(output_ + (batch.offsets[k] + r) * H_, sequence + (place_of(k, length) * N_ + n) * H_, H_);
-      const Range padded = padding(length);
-      for (int64_t t = padded.begin; t < padded.end; ++t)
-        copy_row(state_[0] + r * H_, sequence + (t * N_ + n) * H_, H_);
+      const T* initial = buffers_.input(kFirstStateInput) ? initial_[0] + r * H_ : nullptr;
+      visit_places(batch, n, length, [&](int64_t place, int64_t k, bool real) {
+        const T* held = k < 0 ? initial : output_ + (batch.offsets[k] + r) * H_;
+        if (held && (real || !zero_output_))
+          copy_row(held, sequence + place * H_, H_);
+        else
+          std::fill_n(sequence + place * H_, H_, T(0));
+      });
     }
   }
 
@@ -240,44 +288,57 @@ class RecurrentOp final : public Op<T> {
     const Range rows = team_range(N_, team, 1);
     for (int64_t r = rows.begin; r < rows.end; ++r) {
       const int64_t n = batch.rows[r], length = batch.lengths[r];
-      for (size_t i = 0; i < facts_.states; ++i) {
+      for (size_t i = 0; i < facts_.states; ++i)
         if (const T* dstate = buffers_.output_gradient(kFirstStateOutput + i))
           copy_row(dstate + n * H_, dstate_[i] + r * H_, H_);
-        else
-          std::fill_n(dstate_[i] + r * H_, H_, T(0));
-      }
       if (!dsequence) continue;
-      for (int64_t k = 0; k < length; ++k)
-        copy_row(dsequence + (place_of(k, length) * N_ + n) * H_, doutput_ + (batch.offsets[k] + r) * H_, H_);
-      const Range padded = padding(length);
-      for (int64_t t = padded.begin; t < padded.end; ++t)
-        for (int64_t u = 0; u < H_; ++u) dstate_[0][r * H_ + u] += dsequence[(t * N_ + n) * H_ + u];
+      visit_places(batch, n, length, [&](int64_t place, int64_t k, bool real) {
+        if (real)
+          copy_row(dsequence + place * H_, doutput_ + (batch.offsets[k] + r) * H_, H_);
+        else if (k >= 0 && !zero_output_)
+          add_row(dsequence + place * H_, doutput_ + (batch.offsets[k] + r) * H_);
+      });
     }
   }
 
   void unpack_gradients(const RaggedBatch& batch, const Team& team) const {
     T* dx = buffers_.input_gradient(0);
+    const T* dsequence = buffers_.output_gradient(0);
     const Range rows = team_range(N_, team, 1);
     for (int64_t r = rows.begin; r < rows.end; ++r) {
       const int64_t n = batch.rows[r], length = batch.lengths[r];
       for (size_t i = 0; i < facts_.states; ++i)
-        if (T* dinitial = buffers_.input_gradient(kFirstStateInput + i))
+        if (T* dinitial = buffers_.input_gradient(kFirstStateInput + i)) {
           copy_row(dinitial_[i] + r * H_, dinitial + n * H_, H_);
+          if (i == 0 && dsequence && !zero_output_)
+            visit_places(batch, n, length, [&](int64_t place, int64_t k, bool) {
+              if (k < 0) add_row(dsequence + place * H_, dinitial + n * H_);
+            });
+        }
       if (!dx) continue;
+      if (length < T_)
+        for (int64_t t = 0; t < T_; ++t) std::fill_n(dx + (t * N_ + n) * I_, I_, T(0));
       for (int64_t k = 0; k < length; ++k)
-        copy_row(dx_ + (batch.offsets[k] + r) * I_, dx + (time_of(k, length) * N_ + n) * I_, I_);
-      for (int64_t t = length; t < T_; ++t) std::fill_n(dx + (t * N_ + n) * I_, I_, T(0));
+        copy_row(dx_ + (batch.offsets[k] + r) * I_, dx + (time_of(batch, n, k, length) * N_ + n) * I_, I_);
     }
+  }
+
+  void add_row(const T* from, T* to) const {
+    for (int64_t u = 0; u < H_; ++u) to[u] += from[u];
   }
 
   const SequenceKernels<T>& kernels_;
   CellFacts facts_;
-  bool training_, ragged_, backwards_, has_sequence_;
+  bool training_, masked_, packed_;
+  bool backwards_, reversed_;  // the order of the steps, and of the sequence output
+  bool zero_output_, has_sequence_;
   int64_t N_, T_, I_, H_;
   int64_t scratch_size_[3];  // gradients of parameters that do not train
   SequenceBackward<T> call_{};
   Buffers<T> buffers_;
   T* scratch_[3] = {};
+  RaggedBatch batch_{};  // of a mask
+  int32_t* counts_ = nullptr;
   // Packed: x, output (Σ lengths, ·); states in sorted order (N, H). `output_` is also the place of
   // the sequence that backward needs when nobody else reads it.
   T *x_ = nullptr, *output_ = nullptr, *dx_ = nullptr, *doutput_ = nullptr;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from .._sequence_arguments import (
@@ -263,12 +264,14 @@ def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = Non
         raise TypeError(f"tape: expected the tape of a result computed with training=True, got {type(tape).__name__}")
     rows, steps, _ = tape.arguments.x.shape
     units = tape.arguments.recurrent_kernel.shape[0]
-    return sequence.backward(
-        tape,
-        *gradient_arguments(
-            doutput, dstate, states=tape.cell.STATES, shape=(rows, steps, units), dtype=tape.arguments.x.dtype
-        ),
+    doutput, dstate = gradient_arguments(
+        doutput, dstate, states=tape.cell.STATES, shape=(rows, steps, units), dtype=tape.arguments.x.dtype
     )
+    if doutput is not None:  # output[rows, times] = state[0][rows] at padded times
+        padded = ~tape.real[..., None]
+        dstate = (dstate[0] + np.where(padded, doutput, 0).sum(axis=1), *dstate[1:])
+        doutput = np.where(padded, 0, doutput)
+    return sequence.backward(tape, doutput, dstate)
 
 
 def _run(
@@ -293,4 +296,6 @@ def _run(
         states=cell.STATES,
         split_bias=cell.split_bias,
     )
-    return sequence.forward(cell, arguments, reverse, training)
+    real = sequence.real_steps(arguments.x.shape, arguments.lengths)
+    output, state, tape = sequence.forward(cell, arguments, real, reverse, training)
+    return SequenceResult(np.where(real[..., None], output, state[0][:, None]), state, tape)

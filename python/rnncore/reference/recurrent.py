@@ -18,38 +18,51 @@ __all__ = ["Recurrent"]
 
 @dataclass(frozen=True)
 class Recurrent:
-    """inputs x (N, T, I), lengths, initial states -> sequence (N, T, H), final states."""
+    """inputs x (N, T, I), lengths (N,) or mask (N, T), initial states -> sequence (N, T, H), final states.
+
+    A step that is not real holds the state. The sequence is in the order of processing, or, when `aligned`, in
+    that of x; at steps that are not real it repeats the state held, or with `zero_output_for_mask` is zero.
+    """
 
     make_cell: Callable[..., Cell]
 
     def forward(
         self, inputs: Arrays, weights: list[Array], attributes: dict[str, Any], run: Run
     ) -> tuple[list[Array], Any]:
-        x, lengths, *initial_state = inputs
+        x, mask, *initial_state = inputs
         options = dict(attributes)
         go_backwards = options.pop("go_backwards", False)
+        flipped = not options.pop("aligned", False) and go_backwards
+        zero_output = options.pop("zero_output_for_mask", False)
         cell = self.make_cell(**options)
         kernel, recurrent_kernel, *bias = weights
+        is_mask = mask is not None and mask.ndim == 2
         arguments = sequence_arguments(
             x,
             kernel,
             recurrent_kernel,
             bias[0] if bias else None,
             tuple(initial_state),  # a list of one would be read as a state itself
-            lengths,
+            None if is_mask else mask,
             gates=cell.GATES,
             states=cell.STATES,
             split_bias=cell.split_bias,
         )
-        result = sequence.forward(cell, arguments, go_backwards, run.training)
-        output = np.flip(result.output, axis=1) if go_backwards else result.output
-        return [output, *result.state], (result.tape, output.shape)
+        if is_mask and mask.shape != x.shape[:2]:
+            raise ValueError(f"mask: expected shape {x.shape[:2]}, got {mask.shape}")
+        real = mask != 0 if is_mask else sequence.real_steps(x.shape, arguments.lengths)
+        result = sequence.forward(cell, arguments, real, go_backwards, run.training)
+        output = np.where(real[..., None], result.output, 0) if zero_output else result.output
+        output = np.flip(output, axis=1) if flipped else output
+        return [output, *result.state], (result.tape, output.shape, flipped, zero_output)
 
     def backward(self, doutputs: Arrays, saved: Any) -> tuple[Arrays, list[Array]]:
-        tape, shape = saved
+        tape, shape, flipped, zero_output = saved
         doutput, *dstate = doutputs
-        if doutput is not None and tape.reverse:
-            doutput = np.flip(doutput, axis=1)  # output = flip(result.output)
+        if doutput is not None and flipped:
+            doutput = np.flip(doutput, axis=1)  # output = flip(output)
+        if doutput is not None and zero_output:
+            doutput = np.where(tape.real[..., None], doutput, 0)  # output = where(real, result.output, 0)
         states, dtype = tape.cell.STATES, tape.arguments.x.dtype
         gradients = sequence.backward(
             tape, *gradient_arguments(doutput, tuple(dstate), states=states, shape=shape, dtype=dtype)

@@ -1,8 +1,6 @@
 """The time loop: runs a cell over a batch of sequences, forward and backward through time.
 
-A row takes part in as many steps as it is long. Step k of a row reads its time k or, in reverse,
-its k-th real time from the end. Padded times are never processed: the output repeats the row's
-final state there.
+A row takes part in the steps that are real for it; in the others it holds its state.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import numpy as np
 from .._sequence_arguments import Array, SequenceArguments, SequenceGradients, SequenceResult
 from .cell import Cell, Weights
 
-__all__ = ["Tape", "backward", "forward"]
+__all__ = ["Tape", "backward", "forward", "real_steps"]
 
 
 @dataclass(frozen=True)
@@ -25,49 +23,50 @@ class Tape:
     cell: Cell
     arguments: SequenceArguments
     reverse: bool
-    saved: list[Any]  # of the cell, one per step
+    real: Array  # (N, T): which steps are
+    saved: list[Any]  # of the cell, one per step in the order of processing
 
 
-def forward(cell: Cell, arguments: SequenceArguments, reverse: bool, training: bool) -> SequenceResult:
+def real_steps(shape: tuple[int, ...], lengths: Array | None) -> Array:
+    """Which steps of x, of shape (N, T, I), are real: (N, T)."""
+    rows, steps = shape[:2]
+    if lengths is None:
+        return np.ones((rows, steps), bool)
+    real: Array = np.arange(steps) < lengths[:, None]
+    return real
+
+
+def forward(cell: Cell, arguments: SequenceArguments, real: Array, reverse: bool, training: bool) -> SequenceResult:
+    """Run the steps that are `real` (N, T); the output is aligned with x."""
     x = arguments.x
     weights = _weights(cell, arguments)
-    steps_of_row = _steps_of_row(arguments)
-    units = weights.recurrent_kernel.shape[0]
-
-    output = np.empty((*x.shape[:2], units), x.dtype)
+    output = np.empty((*x.shape[:2], weights.recurrent_kernel.shape[0]), x.dtype)
     state = tuple(part.copy() for part in arguments.initial_state)
     saved = []
-    for step in range(steps_of_row.max(initial=0)):
-        rows, times = _rows_and_times(steps_of_row, step, reverse)
-        new, kept = cell.forward(x[rows, times], tuple(part[rows] for part in state), weights)
+    for t in _times(x, reverse):
+        rows = np.flatnonzero(real[:, t])
+        new, kept = cell.forward(x[rows, t], tuple(part[rows] for part in state), weights)
         for part, value in zip(state, new, strict=True):
             part[rows] = value
-        output[rows, times] = new[0]
+        output[:, t] = state[0]
         if training:
             saved.append(kept)
-    rows, times = _padding(arguments, steps_of_row)
-    output[rows, times] = state[0][rows]
-    return SequenceResult(output, state, Tape(cell, arguments, reverse, saved) if training else None)
+    return SequenceResult(output, state, Tape(cell, arguments, reverse, real, saved) if training else None)
 
 
 def backward(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> SequenceGradients:
     cell, arguments = tape.cell, tape.arguments
     x = arguments.x
     weights = _weights(cell, arguments)
-    steps_of_row = _steps_of_row(arguments)
-
     dx = np.zeros(x.shape, x.dtype)
     dweights = Weights(*(np.zeros(part.shape, x.dtype) for part in weights))
     dstate = tuple(part.copy() for part in dstate)
-    if doutput is not None:  # output[rows, times] = state[0][rows] at padded times
-        rows, times = _padding(arguments, steps_of_row)
-        np.add.at(dstate[0], rows, doutput[rows, times])
-    for step in reversed(range(len(tape.saved))):
-        rows, times = _rows_and_times(steps_of_row, step, tape.reverse)
-        if doutput is not None:  # output[rows, times] = new[0]
-            dstate[0][rows] += doutput[rows, times]
-        gradients = cell.backward(tuple(part[rows] for part in dstate), tape.saved[step], weights)
-        dx[rows, times] = gradients.x
+    for t, kept in reversed(list(zip(_times(x, tape.reverse), tape.saved, strict=True))):
+        if doutput is not None:  # output[:, t] = state[0]
+            dstate[0][...] += doutput[:, t]
+        rows = np.flatnonzero(tape.real[:, t])
+        gradients = cell.backward(tuple(part[rows] for part in dstate), kept, weights)
+        dx[rows, t] = gradients.x
         for part, value in zip(dstate, gradients.state, strict=True):
             part[rows] = value
         for total, share in zip(dweights, gradients.weights, strict=True):
@@ -81,28 +80,15 @@ def backward(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> Se
     )
 
 
+def _times(x: Array, reverse: bool) -> range:
+    """The times of x (N, T, I) in the order of processing."""
+    steps = x.shape[1]
+    return range(steps - 1, -1, -1) if reverse else range(steps)
+
+
 def _weights(cell: Cell, arguments: SequenceArguments) -> Weights:
     bias = arguments.bias
     if bias is None:
         columns = arguments.kernel.shape[1]
         bias = np.zeros((2, columns) if cell.split_bias else columns, arguments.x.dtype)
     return Weights(arguments.kernel, arguments.recurrent_kernel, bias)
-
-
-def _steps_of_row(arguments: SequenceArguments) -> Array:
-    """Number of real steps of each row (N,)."""
-    rows, steps, _ = arguments.x.shape
-    return np.full(rows, steps) if arguments.lengths is None else arguments.lengths
-
-
-def _rows_and_times(steps_of_row: Array, step: int, reverse: bool) -> tuple[Array, Array]:
-    """The rows that take part in this step, and the input time each of them reads."""
-    rows = np.flatnonzero(steps_of_row > step)
-    times = steps_of_row[rows] - 1 - step if reverse else np.full(len(rows), step)
-    return rows, times
-
-
-def _padding(arguments: SequenceArguments, steps_of_row: Array) -> tuple[Array, Array]:
-    """The (row, time) pairs that are not real."""
-    rows, times = np.nonzero(np.arange(arguments.x.shape[1]) >= steps_of_row[:, None])
-    return rows, times
