@@ -146,7 +146,7 @@ static void backward_step(const BackwardPlan<L>& p, const CellT& cell, int64_t t
   }
 }
 
-// dh and dc of the initial states, after the first step. Once a call, so row by row.
+// dh and dc of the initial states, after the first step.
 template <class L>
 static void initial_states(const BackwardPlan<L>& p, const RowShare& share, Range vectors) {
   using T = typename L::Type;
@@ -154,18 +154,23 @@ static void initial_states(const BackwardPlan<L>& p, const RowShare& share, Rang
   const int64_t count = RowShare::below(share, active_rows(p.shape, 0));
   for (int64_t vector = vectors.begin; vector < vectors.end;) {
     const int width = panel_vectors(vectors.end - vector);
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t n = share.first + i * share.step;
-      Vec<T> dh[kTileVectors] = {};
-      for (int v = 0; v < width && L::Form::carries_dh; ++v) dh[v] = load(p.dcarry + n * padded + (vector + v) * W<T>);
-      p.recurrent.accumulate(1, width, p.dslots_row(0, n), p.forward.tape_row, vector, dh);
-      for (int v = 0; v < width; ++v) {
-        const int64_t unit = (vector + v) * W<T>;
-        if (unit >= H) continue;
-        if (p.call.dinitial_state[0]) store_partial(p.call.dinitial_state[0] + n * H + unit, dh[v], H - unit);
-        if (L::Form::has_memory && p.call.dinitial_state[1])
-          store_partial(p.call.dinitial_state[1] + n * H + unit, load(p.dmemory + n * padded + unit), H - unit);
-      }
+    for (int64_t i = 0; i < count;) {
+      const int64_t rows = tile_rows(count - i), row = share.first + i * share.step;
+      Vec<T> dh[kTileRows * kTileVectors] = {};
+      for (int64_t r = 0; r < rows && L::Form::carries_dh; ++r)
+        for (int v = 0; v < width; ++v)
+          dh[r * width + v] = load(p.dcarry + (row + r * share.step) * padded + (vector + v) * W<T>);
+      p.recurrent.accumulate(rows, width, p.dslots_row(0, row), share.step * p.forward.tape_row, vector, dh);
+      for (int64_t r = 0; r < rows; ++r)
+        for (int v = 0; v < width; ++v) {
+          const int64_t n = row + r * share.step, unit = (vector + v) * W<T>;
+          if (unit >= H) continue;
+          if (p.call.dinitial_state[0])
+            store_partial(p.call.dinitial_state[0] + n * H + unit, dh[r * width + v], H - unit);
+          if (L::Form::has_memory && p.call.dinitial_state[1])
+            store_partial(p.call.dinitial_state[1] + n * H + unit, load(p.dmemory + n * padded + unit), H - unit);
+        }
+      i += rows;
     }
     vector += width;
   }
