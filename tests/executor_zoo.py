@@ -246,6 +246,52 @@ def frozen() -> Program:
     return b.build(b.dense(h, 3))
 
 
+def merged() -> Program:
+    """Every merge: equal shapes, repeated axes, other ranks, three inputs, an input that comes twice."""
+    b = Builder()
+    given, vector = b.input(None, FEATURES), b.input(FEATURES)
+    (x,) = b.recurrent("gru", given, FEATURES)
+
+    def merge(kind: str, *inputs: int) -> int:
+        shapes = [b.values[value].shape[1:] for value in inputs]
+        y = b.value(*max(shapes, key=lambda shape: (len(shape), shape[-1])))
+        b.node("merge", inputs, (y,), (), kind=kind)
+        return y
+
+    narrow = b.dense(given, 1, "tanh")
+    x = merge("add", x, vector, narrow)
+    x = merge("average", x, given, given)
+    x = merge("multiply", x, narrow, vector)
+    flat = merge("subtract", vector, b.dense(vector, 1))
+    x = merge("maximum", x, given, flat, x)
+    x = merge("minimum", x, given)
+    return b.build(b.dense(x, 2), merge("multiply", flat, vector, flat))
+
+
+def shaped() -> Program:
+    """Concatenation along features and time, reshaping, repetition and permutation, of three and four axes."""
+    b = Builder()
+    given = b.input(STEPS, FEATURES)
+    (x, h) = b.recurrent("lstm", given, 4, outputs="sequence h")
+    joined = b.value(STEPS, 4 + 2 * FEATURES)
+    b.node("concatenate", (given, x, given), (joined,), (), axis=-1)
+    repeated = b.value(2, 4)
+    b.node("repeat_vector", (h,), (repeated,), (), n=2)
+    longer = b.value(STEPS + 2, 4)
+    b.node("concatenate", (x, repeated), (longer,), (), axis=1)
+    block = b.value(2, STEPS, STEPS)
+    b.node("reshape", (joined,), (block,), (), shape=[2, -1, STEPS])
+    turned = b.value(STEPS, 2, STEPS)
+    b.node("permute", (block,), (turned,), (), dims=[3, 1, 2])
+    flat = b.value(2 * STEPS * STEPS)
+    b.node("reshape", (turned,), (flat,), (), shape=[-1])
+    wide = b.value(2 * STEPS * STEPS + 4)
+    b.node("concatenate", (flat, h), (wide,), (), axis=1)
+    back = b.value(4, STEPS + 2)
+    b.node("permute", (longer,), (back,), (), dims=[2, 1])
+    return b.build(b.dense(wide, 3), b.dense(back, 2))
+
+
 PROGRAMS: dict[str, Callable[[], Program]] = {
     "dense_stack": dense_stack,
     "tutorial": tutorial,
@@ -265,6 +311,8 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "shared": shared,
     "repeated": repeated,
     "frozen": frozen,
+    "merged": merged,
+    "shaped": shaped,
 }
 
 

@@ -11,6 +11,7 @@ from tolerance import FINITE_DIFFERENCES, Array, assert_close, numerical_gradien
 from rnncore.program import Node, Parameter, Program, Value
 from rnncore.reference import Executor, lstm
 from rnncore.reference.activations import ACTIVATIONS
+from rnncore.reference.merge import KINDS
 
 SEED, STEP = 11, 4
 
@@ -103,6 +104,56 @@ def test_flatten() -> None:
     check_gradients(program, [x])
     (y,) = Executor(program, np.ones(0), np.ones(0)).forward([x])
     np.testing.assert_array_equal(y, x.reshape(2, 12))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "shapes",
+    [[(2, 3)], [(2, 3, 4), (2, 3, 4)], [(2, 4), (2, 3, 4), (2, 1, 4), (2, 3, 1)], [(5, 1), (5, 4)]],
+    ids=["one", "equal", "ranks", "repeated"],
+)
+def test_merge(kind: str, shapes: list[tuple[int, ...]]) -> None:
+    if kind == "subtract" and len(shapes) != 2:
+        return
+    rng = np.random.default_rng(8)
+    arrays = [rng.normal(size=shape) for shape in shapes]
+    inputs = [(f"x{k}", (None, *shape[1:]), "float") for k, shape in enumerate(shapes)]
+    check_gradients(one_node("merge", inputs, 1, [], {"kind": kind}), arrays)
+
+
+@pytest.mark.parametrize("kind", ["maximum", "minimum"])
+def test_equal_numbers_share_the_gradient_of_an_extremum(kind: str) -> None:
+    inputs = [(f"x{k}", (None, 1), "float") for k in range(3)]
+    executor = Executor(one_node("merge", inputs, 1, [], {"kind": kind}), np.ones(0), np.ones(0))
+    executor.forward([np.ones((1, 1))] * 3, training=True)
+    assert np.ravel(executor.backward([np.ones((1, 1))])).tolist() == [0.25, 0.25, 0.5]
+
+
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_concatenate(axis: int) -> None:
+    rng = np.random.default_rng(5)
+    arrays = [rng.normal(size=(2, 3, k) if axis != 1 else (2, k, 4)) for k in (1, 3, 2)]
+    inputs = [(f"x{k}", (None, None, None), "float") for k in range(3)]
+    program = one_node("concatenate", inputs, 1, [], {"axis": axis})
+    check_gradients(program, arrays)
+    (y,) = Executor(program, np.ones(0), np.ones(0)).forward(arrays)
+    np.testing.assert_array_equal(y, np.concatenate(arrays, axis))
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "shape", "expected"),
+    [
+        ("reshape", {"shape": [2, -1]}, (2, 3, 4), lambda x: x.reshape(2, 2, 6)),
+        ("repeat_vector", {"n": 3}, (2, 4), lambda x: np.stack([x, x, x], 1)),
+        ("permute", {"dims": [3, 1, 2]}, (2, 3, 4, 5), lambda x: x.transpose(0, 3, 1, 2)),
+    ],
+)
+def test_shapes(op: str, attributes: dict[str, Any], shape: tuple[int, ...], expected: Any) -> None:
+    program = one_node(op, [("x", (None,) * len(shape), "float")], 1, [], attributes)
+    x = np.random.default_rng(5).normal(size=shape)
+    check_gradients(program, [x])
+    (y,) = Executor(program, np.ones(0), np.ones(0)).forward([x])
+    np.testing.assert_array_equal(y, expected(x))
 
 
 def test_dropout() -> None:

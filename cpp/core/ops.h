@@ -58,6 +58,34 @@ struct Embedding {
   T* dembeddings;       // (V, D), overwritten
 };
 
+enum class MergeKind : uint8_t { add, multiply, average, subtract, maximum, minimum };
+
+template <class T>
+struct Merge {
+  MergeKind kind;
+  int inputs;
+  int64_t size;
+  const T* const* x;  // (inputs,) arrays of `size`
+  T* y;
+};
+
+// An axis of two arrays at once: its size and the distance of neighbours in each. A distance may be 0.
+struct StridedAxis {
+  int64_t size, from, to;
+};
+
+constexpr int kMaxAxes = 8;
+
+struct StridedCopy {
+  int axes;  // at least one
+  StridedAxis axis[kMaxAxes];
+};
+
+struct StridedSum {
+  int kept_axes, summed_axes;  // at least one is kept
+  StridedAxis kept[kMaxAxes], summed[kMaxAxes];
+};
+
 enum class LossKind : uint8_t {
   mean_squared_error,
   mean_absolute_error,
@@ -116,6 +144,11 @@ struct OpKernels {
   void (*embedding_forward)(const Embedding<T>&, const Team&);
   void (*embedding_backward)(const Embedding<T>&, const Team&);
   void (*loss)(const LossArguments<T>&, const Team&);
+
+  void (*merge)(const Merge<T>&, const Team&);
+  void (*merge_backward)(const Merge<T>&, int slot, const T* dy, T* dx, const Team&);
+  void (*strided_copy)(const StridedCopy&, const T* from, T* to, const Team&);
+  void (*strided_sum)(const StridedSum&, const T* from, T* to, const Team&);
 
   // y += x
   void (*add)(int64_t size, const T* x, T* y, const Team&);

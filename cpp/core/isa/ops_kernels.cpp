@@ -4,8 +4,10 @@
 #include "core/embedding.h"
 #include "core/level.h"
 #include "core/losses.h"
+#include "core/merge.h"
 #include "core/optimizers.h"
 #include "core/softmax.h"
+#include "core/strided.h"
 
 namespace rnncore {
 namespace {
@@ -23,6 +25,10 @@ constexpr OpKernels<T> op_table{
     .embedding_forward = embedding_forward<T>,
     .embedding_backward = embedding_backward<T>,
     .loss = loss<T>,
+    .merge = merge<T>,
+    .merge_backward = merge_backward<T>,
+    .strided_copy = strided_copy<T>,
+    .strided_sum = strided_sum<T>,
     .add = add<T>,
     .update = update<T>,
     .regularize = regularize<T>,

@@ -13,6 +13,11 @@ OpType embedding_op();
 OpType activation_op();
 OpType dropout_op();
 OpType flatten_op();
+OpType merge_op();
+OpType concatenate_op();
+OpType reshape_op();
+OpType repeat_vector_op();
+OpType permute_op();
 
 // Errors name the node.
 [[noreturn]] void fail(const Site& site, const std::string& message);

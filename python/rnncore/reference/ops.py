@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from . import activation, dense, dropout, embedding, flatten
+from . import (
+    activation,
+    concatenate,
+    dense,
+    dropout,
+    embedding,
+    flatten,
+    merge,
+    permute,
+    repeat_vector,
+    reshape,
+)
 from .gru import GRUCell
 from .lstm import LSTMCell
 from .op import Op
@@ -20,4 +31,9 @@ OPS: dict[str, Op] = {
     "activation": activation,
     "dropout": dropout,
     "flatten": flatten,
+    "merge": merge,
+    "concatenate": concatenate,
+    "reshape": reshape,
+    "repeat_vector": repeat_vector,
+    "permute": permute,
 }
