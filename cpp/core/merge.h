@@ -22,15 +22,9 @@ void merge(const Merge<T>& m, const Team& team) {
     for (int64_t i = block.begin; i < block.end; ++i) m.y[i] = m.x[0][i];
     for (int k = 1; k < m.inputs; ++k) switch (m.kind) {
         case MergeKind::add:
-        case MergeKind::average:
-          merge_into(m.x[k], m.y, block, [](T a, T b) { return a + b; });
-          break;
-        case MergeKind::subtract:
-          merge_into(m.x[k], m.y, block, [](T a, T b) { return a - b; });
-          break;
-        case MergeKind::multiply:
-          merge_into(m.x[k], m.y, block, [](T a, T b) { return a * b; });
-          break;
+        case MergeKind::average: merge_into(m.x[k], m.y, block, [](T a, T b) { return a + b; }); break;
+        case MergeKind::subtract: merge_into(m.x[k], m.y, block, [](T a, T b) { return a - b; }); break;
+        case MergeKind::multiply: merge_into(m.x[k], m.y, block, [](T a, T b) { return a * b; }); break;
         case MergeKind::maximum:
           merge_into(m.x[k], m.y, block, [](T a, T b) { return a > b || a != a ? a : b; });
           break;
@@ -81,12 +75,8 @@ void merge_backward(const Merge<T>& m, int slot, const T* dy, T* dx, const Team&
       for (int k = 0; k < m.inputs; ++k)
         if (k != slot) merge_into(m.x[k], dx, mine, [](T a, T b) { return a * b; });
       break;
-    case MergeKind::maximum:
-      extremum_backward(m, slot, dy, dx, T(1), mine);
-      break;
-    case MergeKind::minimum:
-      extremum_backward(m, slot, dy, dx, T(-1), mine);
-      break;
+    case MergeKind::maximum: extremum_backward(m, slot, dy, dx, T(1), mine); break;
+    case MergeKind::minimum: extremum_backward(m, slot, dy, dx, T(-1), mine); break;
   }
 }
 

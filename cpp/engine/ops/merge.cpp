@@ -55,8 +55,8 @@ class MergeOp final : public Op<T> {
       reduce_.push_back(strided_sum_of(y, x));
       repeats_ += repeated_.back();
     }
-    reads_inputs_ = merge_.kind == MergeKind::multiply || merge_.kind == MergeKind::maximum ||
-                    merge_.kind == MergeKind::minimum;
+    reads_inputs_ =
+        merge_.kind == MergeKind::multiply || merge_.kind == MergeKind::maximum || merge_.kind == MergeKind::minimum;
     x_.resize(site.inputs.size());
   }
 

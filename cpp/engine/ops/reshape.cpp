@@ -22,8 +22,7 @@ std::vector<Tensor> infer_reshape(const Site& site) {
       known *= y.shape.back();
   }
   if (free && known > 0) y.shape[free] = width / known;
-  if (y.steps() * y.width() != width)
-    fail(site, "cannot reshape " + to_string(x.shape) + " to " + to_string(y.shape));
+  if (y.steps() * y.width() != width) fail(site, "cannot reshape " + to_string(x.shape) + " to " + to_string(y.shape));
   return {y};
 }
 
@@ -38,9 +37,7 @@ class ReshapeOp final : public Op<T> {
   Needs needs(int) const override { return {}; }
   void bind(const Buffers<T>& b) override { buffers_ = b; }
 
-  void forward(const Step&, const Team& team) override {
-    copy(x_, buffers_.input(0), y_, buffers_.output(0), team);
-  }
+  void forward(const Step&, const Team& team) override { copy(x_, buffers_.input(0), y_, buffers_.output(0), team); }
   void backward(const Step&, const Team& team) override {
     if (T* dx = buffers_.input_gradient(0)) copy(y_, buffers_.output_gradient(0), x_, dx, team);
   }

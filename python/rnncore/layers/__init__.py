@@ -7,6 +7,7 @@ from typing import Any
 from rnncore import _validation as check
 from rnncore.layers.activation import Activation
 from rnncore.layers.base import Layer
+from rnncore.layers.concatenate import Concatenate, concatenate
 from rnncore.layers.dense import Dense
 from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
@@ -14,12 +15,32 @@ from rnncore.layers.flatten import Flatten
 from rnncore.layers.gru import GRU
 from rnncore.layers.input import Input, InputLayer
 from rnncore.layers.lstm import LSTM
+from rnncore.layers.merging import (
+    Add,
+    Average,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
+from rnncore.layers.permute import Permute
+from rnncore.layers.repeat_vector import RepeatVector
+from rnncore.layers.reshape import Reshape
 from rnncore.layers.simple_rnn import SimpleRNN
 
 __all__ = [
     "GRU",
     "LSTM",
     "Activation",
+    "Add",
+    "Average",
+    "Concatenate",
     "Dense",
     "Dropout",
     "Embedding",
@@ -27,13 +48,48 @@ __all__ = [
     "Input",
     "InputLayer",
     "Layer",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Permute",
+    "RepeatVector",
+    "Reshape",
     "SimpleRNN",
+    "Subtract",
+    "add",
+    "average",
+    "concatenate",
     "deserialize",
+    "maximum",
+    "minimum",
+    "multiply",
     "serialize",
+    "subtract",
 ]
 
 _TABLE: dict[str, type[Layer]] = {
-    cls.__name__: cls for cls in (Activation, Dense, Dropout, Embedding, Flatten, GRU, InputLayer, LSTM, SimpleRNN)
+    cls.__name__: cls
+    for cls in (
+        Activation,
+        Add,
+        Average,
+        Concatenate,
+        Dense,
+        Dropout,
+        Embedding,
+        Flatten,
+        GRU,
+        InputLayer,
+        LSTM,
+        Maximum,
+        Minimum,
+        Multiply,
+        Permute,
+        RepeatVector,
+        Reshape,
+        SimpleRNN,
+        Subtract,
+    )
 }
 
 

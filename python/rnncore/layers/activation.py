@@ -33,6 +33,7 @@ class Activation(Layer):
     """
 
     op = "activation"
+    acts_per_step = True
 
     def __init__(self, activation: str | activations.Function, **arguments: Any) -> None:
         super().__init__(**arguments)

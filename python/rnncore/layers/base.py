@@ -86,6 +86,7 @@ class Layer:
     input_dtype: ClassVar[str] = "float"
     output_dtype: str = "float"
     keeps_time: bool = True  # axis 1 of the first output is axis 1 of the input
+    acts_per_step: bool = False  # a step of the output depends on that step of the input and on carried states alone
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, **arguments: Any) -> None:
         if name is not None and not isinstance(name, str):
@@ -281,10 +282,14 @@ class Layer:
         self.build(values[0].shape)
         call = Call(self, self._calls, values)
         self._calls += 1
-        shapes = self.output_shapes(values[0].shape)
+        shapes = self.shapes_of_call(values)
         outputs = tuple(SymbolicValue(shape, call, index) for index, shape in enumerate(shapes))
         self._last_call = (values, outputs)
         return outputs[0] if len(outputs) == 1 else list(outputs)
+
+    def shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
+        """The shape of each output of a call on these inputs; by default the first one decides."""
+        return self.output_shapes(values[0].shape)
 
     def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
         """Raise unless the layer takes these inputs: by default one, of its `input_dtype`."""

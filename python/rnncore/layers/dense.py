@@ -48,6 +48,7 @@ class Dense(Layer):
     """
 
     op = "dense"
+    acts_per_step = True
     kernel = WeightView()
     bias = WeightView()
 

@@ -37,6 +37,7 @@ class Dropout(Layer):
     """
 
     op = "dropout"
+    acts_per_step = True
 
     def __init__(self, rate: float, noise_shape: None = None, seed: int | None = None, **arguments: Any) -> None:
         check.unsupported("Dropout", noise_shape=noise_shape)

@@ -53,6 +53,7 @@ class Embedding(Layer):
     """
 
     op = "embedding"
+    acts_per_step = True
     input_dtype = "int"
     embeddings = WeightView()
 

@@ -1,0 +1,98 @@
+"""Joining along an axis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rnncore import _validation as check
+from rnncore.layers.merging import Merge
+from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from rnncore.layers.builder import ProgramBuilder
+
+__all__ = ["Concatenate", "concatenate"]
+
+
+class Concatenate(Merge):
+    """Join values along one axis; all other axes have equal sizes.
+
+    Parameters
+    ----------
+    axis : int, default -1
+        Any but the batch's, 0.
+    **arguments
+        `name`, `trainable`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument, or shapes that do not fit.
+
+    Notes
+    -----
+    A mask that all inputs share goes on, unless they are joined in time; other masks end here.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> x = layers.Input((5, 3))
+    >>> layers.Concatenate()([x, x]).shape
+    (None, 5, 6)
+    """
+
+    op = "concatenate"
+    least = 1
+
+    def __init__(self, axis: int = -1, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.axis = check.integer("axis", axis)
+        if self.axis == 0:
+            raise ValueError("axis must not be that of the batch, got 0")
+        self.keeps_time = self.acts_per_step = self.axis == -1
+
+    def merged_shape(self, shapes: tuple[Shape, ...]) -> Shape:
+        """The shape of the first input with the sizes along the axis added up."""
+        rank = len(shapes[0])
+        if not -rank < self.axis < rank:
+            raise ValueError(f"axis of {self.name!r} must be one of those after the batch of {shapes[0]}")
+        axis = self.axis % rank
+        if axis == 0:
+            raise ValueError(f"axis of {self.name!r} must not be that of the batch of {shapes[0]}, got {self.axis}")
+        merged: list[int | None] = list(shapes[0])
+        for shape in shapes[1:]:
+            others = [a for a in range(rank) if a != axis]
+            if len(shape) != rank or any(None not in (merged[a], shape[a]) and merged[a] != shape[a] for a in others):
+                raise ValueError(
+                    f"{self.name!r} needs inputs of equal shapes but for axis {self.axis}, got {list(shapes)}"
+                )
+            for a in others:
+                merged[a] = shape[a] if merged[a] is None else merged[a]
+            size, added = merged[axis], shape[axis]
+            merged[axis] = None if size is None or added is None else size + added
+        return tuple(merged)
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """The mask of all inputs if they are not joined in time."""
+        rank = len(builder.shape(inputs[0]))
+        return (masks[0] if self.axis % rank != 1 and len(set(masks)) == 1 else -1,)
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {"axis": self.axis}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {**super().get_config(), "axis": self.axis}
+
+
+def concatenate(inputs: Any, axis: int = -1, **arguments: Any) -> Any:
+    """Join values along one axis: `Concatenate(axis, **arguments)(inputs)`.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.concatenate([layers.Input((3,)), layers.Input((2,))]).shape
+    (None, 5)
+    """
+    return Concatenate(axis, **arguments)(inputs)

@@ -1,0 +1,340 @@
+"""Merging: several values into one, element by element."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rnncore.layers.base import Layer
+from rnncore.layers.symbolic import SymbolicValue
+from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from rnncore.layers.builder import ProgramBuilder
+
+__all__ = [
+    "Add",
+    "Average",
+    "Maximum",
+    "Merge",
+    "Minimum",
+    "Multiply",
+    "Subtract",
+    "add",
+    "average",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
+]
+
+
+class Merge(Layer):
+    """Base of the layers that take a list of values and give one.
+
+    An axis of size 1 is repeated to fit the others, and a value with fewer axes gets axes of size 1 after
+    the batch, as in Keras. The mask of the first input goes on.
+    """
+
+    op = "merge"
+    acts_per_step = True
+    kind: ClassVar[str]
+    least: ClassVar[int] = 1
+
+    def __call__(self, inputs: Any) -> Any:
+        """Describe this layer applied to a list of symbolic values."""
+        if isinstance(inputs, SymbolicValue):
+            raise ValueError(f"{self.name!r} takes a list of values, got {inputs}")
+        return super().__call__(inputs)
+
+    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+        """Raise unless these are float values whose shapes fit."""
+        if len(values) < self.least:
+            raise ValueError(f"{self.name!r} takes at least {self.least} inputs, got {len(values)}")
+        for value in values:
+            if value.dtype != "float":
+                raise TypeError(f"{self.name!r} takes float values, got {value}")
+        self.merged_shape(tuple(value.shape for value in values))
+
+    def shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
+        """The shape of the merged value."""
+        return (self.merged_shape(tuple(value.shape for value in values)),)
+
+    def merged_shape(self, shapes: tuple[Shape, ...]) -> Shape:
+        """The shape that all shapes can be repeated to."""
+        rank = max(map(len, shapes))
+        merged: list[int | None] = [shapes[0][0], *[1] * (rank - 1)]
+        for shape in shapes:
+            full = (shape[0], *[1] * (rank - len(shape)), *shape[1:])
+            for a, (size, other) in enumerate(zip(merged, full, strict=True)):
+                if size is None or (size == 1 and a > 0):
+                    merged[a] = size if other == 1 and a > 0 else other
+                elif other not in (None, size) and (other != 1 or a == 0):
+                    raise ValueError(f"{self.name!r} needs inputs whose shapes fit, got {list(shapes)}")
+        return tuple(merged)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the output, batch first, from the list of shapes of the inputs.
+
+        Examples
+        --------
+        >>> from rnncore import layers
+        >>> layers.Add().compute_output_shape([(None, 5, 3), (None, 1, 3)])
+        (None, 5, 3)
+        """
+        if not isinstance(input_shape, (list, tuple)) or not all(isinstance(s, (list, tuple)) for s in input_shape):
+            raise ValueError(f"{self.name!r} takes a list of shapes, got {input_shape!r}")
+        return self.merged_shape(tuple(tuple(shape) for shape in input_shape))
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the last output."""
+        return self.output.shape
+
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """Append one node."""
+        shape = self.merged_shape(tuple(builder.shape(value) for value in inputs))
+        output = builder.value(self.name, shape)
+        builder.node(self.op, self.name, inputs, (output,), (), self.attributes())
+        return (output,)
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {"kind": self.kind}
+
+
+class Add(Merge):
+    """Add values element by element.
+
+    Parameters
+    ----------
+    **arguments
+        `name`, `trainable`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For inputs whose shapes do not fit.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.Add()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
+    (None, 5, 3)
+    """
+
+    kind = "add"
+
+
+class Subtract(Merge):
+    """Subtract the second of two values from the first.
+
+    Parameters
+    ----------
+    **arguments
+        `name`, `trainable`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For inputs whose shapes do not fit.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.Subtract()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
+    (None, 5, 3)
+    """
+
+    kind = "subtract"
+
+    least = 2
+
+    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+        """Raise unless these are two float values whose shapes fit."""
+        if len(values) != 2:
+            raise ValueError(f"{self.name!r} takes two inputs, got {len(values)}")
+        super().check_values(values)
+
+
+class Multiply(Merge):
+    """Multiply values element by element.
+
+    A mask that all inputs share goes on; other masks end here.
+
+    Parameters
+    ----------
+    **arguments
+        `name`, `trainable`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For inputs whose shapes do not fit.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.Multiply()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
+    (None, 5, 3)
+    """
+
+    kind = "multiply"
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """The mask of all inputs, if they have the same."""
+        return (masks[0] if len(set(masks)) == 1 else -1,)
+
+
+class Average(Merge):
+    """The mean of values, element by element.
+
+    Parameters
+    ----------
+    **arguments
+        `name`, `trainable`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For inputs whose shapes do not fit.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.Average()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
+    (None, 5, 3)
+    """
+
+    kind = "average"
+
+
+class Maximum(Merge):
+    """The greatest of values, element by element.
+
+    A mask that all inputs share goes on; other masks end here.
+    Equal elements share the gradient, as in a chain of pairwise comparisons.
+
+    Parameters
+    ----------
+    **arguments
+        `name`, `trainable`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For inputs whose shapes do not fit.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.Maximum()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
+    (None, 5, 3)
+    """
+
+    kind = "maximum"
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """The mask of all inputs, if they have the same."""
+        return (masks[0] if len(set(masks)) == 1 else -1,)
+
+
+class Minimum(Merge):
+    """The least of values, element by element.
+
+    A mask that all inputs share goes on; other masks end here.
+    Equal elements share the gradient, as in a chain of pairwise comparisons.
+
+    Parameters
+    ----------
+    **arguments
+        `name`, `trainable`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For inputs whose shapes do not fit.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.Minimum()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
+    (None, 5, 3)
+    """
+
+    kind = "minimum"
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """The mask of all inputs, if they have the same."""
+        return (masks[0] if len(set(masks)) == 1 else -1,)
+
+
+def add(inputs: Any, **arguments: Any) -> Any:
+    """Add values element by element. The same as `Add(**arguments)(inputs)`.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.add([layers.Input((3,)), layers.Input((3,))]).shape
+    (None, 3)
+    """
+    return Add(**arguments)(inputs)
+
+
+def subtract(inputs: Any, **arguments: Any) -> Any:
+    """Subtract the second of two values from the first. The same as `Subtract(**arguments)(inputs)`.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.subtract([layers.Input((3,)), layers.Input((3,))]).shape
+    (None, 3)
+    """
+    return Subtract(**arguments)(inputs)
+
+
+def multiply(inputs: Any, **arguments: Any) -> Any:
+    """Multiply values element by element. The same as `Multiply(**arguments)(inputs)`.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.multiply([layers.Input((3,)), layers.Input((3,))]).shape
+    (None, 3)
+    """
+    return Multiply(**arguments)(inputs)
+
+
+def average(inputs: Any, **arguments: Any) -> Any:
+    """The mean of values, element by element. The same as `Average(**arguments)(inputs)`.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.average([layers.Input((3,)), layers.Input((3,))]).shape
+    (None, 3)
+    """
+    return Average(**arguments)(inputs)
+
+
+def maximum(inputs: Any, **arguments: Any) -> Any:
+    """The greatest of values, element by element. The same as `Maximum(**arguments)(inputs)`.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.maximum([layers.Input((3,)), layers.Input((3,))]).shape
+    (None, 3)
+    """
+    return Maximum(**arguments)(inputs)
+
+
+def minimum(inputs: Any, **arguments: Any) -> Any:
+    """The least of values, element by element. The same as `Minimum(**arguments)(inputs)`.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.minimum([layers.Input((3,)), layers.Input((3,))]).shape
+    (None, 3)
+    """
+    return Minimum(**arguments)(inputs)

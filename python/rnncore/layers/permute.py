@@ -1,0 +1,63 @@
+"""Another order of axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rnncore import _validation as check
+from rnncore.layers.base import Layer
+from rnncore.program import Shape
+
+__all__ = ["Permute"]
+
+
+class Permute(Layer):
+    """Put the axes after the batch into another order.
+
+    Parameters
+    ----------
+    dims : sequence of int
+        Axis k of the output is axis dims[k] of the input, both counted from 1: (2, 1) exchanges two axes.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument, or an input with another number of axes.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.Permute((2, 1))(layers.Input((5, 3))).shape
+    (None, 3, 5)
+    """
+
+    op = "permute"
+    keeps_time = False
+
+    def __init__(self, dims: Sequence[int], **arguments: Any) -> None:
+        super().__init__(**arguments)
+        if isinstance(dims, (str, int)) or not isinstance(dims, Sequence):
+            raise TypeError(f"dims must be a tuple of axes, got {type(dims).__name__} {dims!r}")
+        self.dims = tuple(check.integer("each of dims", axis) for axis in dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(f"dims must hold each axis from 1 to {len(self.dims)} once, got {self.dims}")
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError unless the input has as many axes as `dims`, and the batch."""
+        if len(shape) != len(self.dims) + 1:
+            raise ValueError(f"{self.name!r} needs an input of {len(self.dims) + 1} axes, got shape {shape}")
+
+    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+        """The sizes in their new order."""
+        return ((input_shape[0], *(input_shape[axis] for axis in self.dims)),)
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {"dims": list(self.dims)}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {**super().get_config(), "dims": list(self.dims)}
