@@ -27,6 +27,7 @@ PUBLIC_MODULES = [
     "rnncore",
     "rnncore.callbacks",
     "rnncore.datasets",
+    "rnncore.decoding",
     "rnncore.functional",
     "rnncore.initializers",
     "rnncore.layers",
