@@ -205,6 +205,20 @@ def words() -> Program:
     return b.build(b.elementwise("activation", b.dense(h, 4), function="softmax"))
 
 
+def dropped() -> Program:
+    """Masks that stay over time: of the inputs, and of the states of every cell; some rows end early."""
+    b = Builder()
+    x, h0 = b.input(None, FEATURES), b.input(19)
+    x = b.elementwise("dropout", x, rate=0.3, shared_axes=[1])
+    (x,) = b.recurrent("lstm", x, 19, initial=(h0,), recurrent_dropout=0.4, seed=2**63 + 5)
+    x = b.elementwise("dropout", b.dense(x, 70), rate=0.6, shared_axes=[1], seed=1)
+    sequence, h = b.recurrent("gru", x, 6, outputs="sequence h", recurrent_dropout=0.5, lengths=True)
+    (x,) = b.recurrent("simple_rnn", sequence, 6, initial=(h,), recurrent_dropout=0.2, go_backwards=True)
+    (x,) = b.recurrent("gru", x, 6, initial=(h,), recurrent_dropout=0.2, reset_after=False)
+    (y,) = b.recurrent("gru", x, 6, outputs="h", recurrent_dropout=0.2, reset_after=False, lengths=True)
+    return b.build(b.dense(y, 3), x)
+
+
 def flattened() -> Program:
     b = Builder()
     (x,) = b.recurrent("gru", b.input(STEPS, FEATURES), 4, lengths=True, go_backwards=True)
@@ -307,6 +321,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "masked_with_zeros": masked_with_zeros,
     "aligned": aligned,
     "words": words,
+    "dropped": dropped,
     "flattened": flattened,
     "shared": shared,
     "repeated": repeated,

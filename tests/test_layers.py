@@ -302,8 +302,6 @@ def test_shape_of_a_first_layer(layer: Any, shape: Any) -> None:
 @pytest.mark.parametrize(
     "argument",
     [
-        {"dropout": 0.1},
-        {"recurrent_dropout": 0.1},
         {"stateful": True},
         {"activity_regularizer": "l2"},
         {"kernel_constraint": "max_norm"},

@@ -52,22 +52,39 @@ void dropout(const Dropout<T>& d, const RandomStream& stream, const Team& team) 
   const uint32_t threshold = static_cast<uint32_t>(__builtin_ceil(d.rate * 0x1p24));
   const T scale = static_cast<T>(1.0 / (1.0 - d.rate));
   uint32_t words[kPhiloxWords];
-  int64_t ready = -1;  // which run of kPhiloxWords elements `words` is for
+  int64_t ready = -1;                                  // which run of kPhiloxWords elements `words` is for
+  const int64_t draws = d.shared_steps ? 1 : d.steps;  // masks of a sample
   const Range samples = team_range(d.samples, team, 1);
   for (int64_t n = samples.begin; n < samples.end; ++n)
-    for (int64_t t = 0; t < d.steps; ++t) {
-      const int64_t row = (t * d.samples + n) * d.width, first = (n * d.steps + t) * d.width;
+    for (int64_t t = 0; t < draws; ++t) {
+      const int64_t row = (t * d.samples + n) * d.width, first = (n * draws + t) * d.width;
       for (int64_t c = 0; c < d.width;) {
         const int64_t run = (first + c) / kPhiloxWords, begin = (first + c) % kPhiloxWords;
         if (run != ready) philox(stream, static_cast<uint64_t>(run) * kPhiloxBlocks, words);
         ready = run;
         const int64_t count = d.width - c < kPhiloxWords - begin ? d.width - c : kPhiloxWords - begin;
-        const T* x = d.x + row + c;
-        T* y = d.y + row + c;
-        for (int64_t i = 0; i < count; ++i) y[i] = words[begin + i] >> 8 >= threshold ? x[i] * scale : T(0);
+        for (int64_t k = 0; k < d.steps / draws; ++k) {  // the steps with this mask
+          const T* x = d.x + row + k * d.samples * d.width + c;
+          T* y = d.y + row + k * d.samples * d.width + c;
+          for (int64_t i = 0; i < count; ++i) y[i] = words[begin + i] >> 8 >= threshold ? x[i] * scale : T(0);
+        }
         c += count;
       }
     }
+}
+
+// y[i] = kept where the uniform number of element first + i reaches `rate`, else dropped.
+template <class T>
+void choose(const Choice<T>& c, const RandomStream& stream) {
+  const uint32_t threshold = static_cast<uint32_t>(__builtin_ceil(c.rate * 0x1p24));
+  const uint64_t array = static_cast<uint64_t>(c.array) << kArrayBits;
+  uint32_t words[kPhiloxWords];
+  for (int64_t i = 0; i < c.count;) {
+    const int64_t run = (c.first + i) / kPhiloxWords, begin = (c.first + i) % kPhiloxWords;
+    philox(stream, array + static_cast<uint64_t>(run) * kPhiloxBlocks, words);
+    for (int64_t k = begin; k < kPhiloxWords && i < c.count; ++k, ++i)
+      c.y[i] = words[k] >> 8 >= threshold ? c.kept : c.dropped;
+  }
 }
 
 }  // namespace

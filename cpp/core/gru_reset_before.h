@@ -2,6 +2,7 @@
 //
 //   z, r = s(W·x + b + U·h'),  n = a(W·x + b + U·(r·h')),  h = z·h' + (1 - z)·n
 //
+// With recurrent dropout both products read h'·mask in place of h'.
 // A step has two products in a row, so it does not fit the one-product driver. Here each thread runs its rows with
 // general products, on rows [z r n] of 3·H; everything that is not recurrent is one long product.
 #pragma once
@@ -21,6 +22,7 @@ struct ResetBeforePlan {
   T* x;        // [Σ rows][I], packed
   T* reset;    // r·h' [N][H]
   T* hidden;   // h [2][N][H] when the caller keeps no output
+  T* masked;   // h'·mask [N][H], null without mask
   T* scratch;  // of this thread
   int64_t workspace_used;
 
@@ -31,6 +33,7 @@ struct ResetBeforePlan {
     x = w.take(w, total * shape.inputs);
     reset = w.take(w, shape.rows * H);
     hidden = w.take(w, f.output.data ? 0 : 2 * shape.rows * H);
+    masked = shape.recurrent_dropout ? w.take(w, shape.rows * H) : nullptr;
     scratch = w.take(w, product_workspace<T>() * team.threads);
     if (scratch) scratch += product_workspace<T>() * team.thread;
     workspace_used = w.used;
@@ -48,6 +51,11 @@ struct ResetBeforePlan {
     return call.initial_state[0] ? call.initial_state[0] + r * H : nullptr;
   }
   int64_t before_stride(int64_t t) const { return t > 0 && call.output.data ? call.output.row : H; }
+
+  // What the recurrent products of row r read at unit u, given h there.
+  Vec<T> factor(Vec<T> before, int64_t r, int64_t u) const {
+    return shape.recurrent_dropout ? before * load_partial(call.recurrent_mask + r * H + u, H - u) : before;
+  }
 };
 
 template <class T>
@@ -78,9 +86,14 @@ static void reset_before_forward(const SequenceForward<T>& call, const Team& tea
     const int64_t count = t < 0 ? share.count : RowShare::below(share, active_rows(s, t));
     const T* h0 = t < 0 ? nullptr : p.before(t, share.first);
     const int64_t stride = share.step * p.before_stride(t);
+    for (int64_t i = 0; h0 && p.masked && i < count; ++i) {
+      const int64_t r = share.first + i * share.step;
+      for (int64_t u = 0; u < H; u += W<T>)
+        store_partial(p.masked + r * H + u, p.factor(load_partial(h0 + i * stride + u, H - u), r, u), H - u);
+    }
     if (h0)
-      product<T>({count, 2 * H, H, h0, stride, 1, call.recurrent_kernel, H3, 1, p.slots_row(t, share.first),
-                  share.step * H3, nullptr, true},
+      product<T>({count, 2 * H, H, p.masked ? p.masked + share.first * H : h0, p.masked ? share.step * H : stride, 1,
+                  call.recurrent_kernel, H3, 1, p.slots_row(t, share.first), share.step * H3, nullptr, true},
                  alone, p.scratch);
     for (int64_t i = 0; t >= 0 && i < count; ++i) {
       const int64_t r = share.first + i * share.step;
@@ -89,7 +102,8 @@ static void reset_before_forward(const SequenceForward<T>& call, const Team& tea
         const Vec<T> reset = activate_call<T>(s.recurrent_activation, load_partial(z + H + u, H - u));
         store_partial(z + u, activate_call<T>(s.recurrent_activation, load_partial(z + u, H - u)), H - u);
         store_partial(z + H + u, reset, H - u);
-        store_partial(p.reset + r * H + u, h0 ? reset * load_partial(h0 + i * stride + u, H - u) : Vec<T>{}, H - u);
+        const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
+        store_partial(p.reset + r * H + u, reset * p.factor(before, r, u), H - u);
       }
     }
     if (h0)
@@ -199,18 +213,26 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
       for (int64_t u = 0; u < H; u += W<T>) {
         T* slot = f.slots_row(t, r) + H + u;
         const Vec<T> reset = load_partial(slot, H - u), dreset = load_partial(p.dreset + r * H + u, H - u);
-        const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
+        const Vec<T> before = f.factor(h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{}, r, u);
         store_partial(p.before + m * H + u, before, H - u);
         store_partial(p.reset + m * H + u, reset * before, H - u);
         store_partial(slot, dreset * before * activation_slope<T>(s.recurrent_activation, reset), H - u);
-        T* dh = p.dh + r * H + u;
-        store_partial(dh, load_partial(dh, H - u) + dreset * reset, H - u);
+        // To h' itself, or to h'·mask, which the product below adds to first.
+        T* dh = (f.masked ? p.dreset : p.dh) + r * H + u;
+        store_partial(dh, (f.masked ? Vec<T>{} : load_partial(dh, H - u)) + dreset * reset, H - u);
       }
     }
     // dh' += [dz dr]·Uᵀ
     product<T>({count, H, 2 * H, f.slots_row(t, share.first), share.step * H3, 1, p.transposed, H + I, 1,
-                p.dh + share.first * H, share.step * H, nullptr, true},
+                (f.masked ? p.dreset : p.dh) + share.first * H, share.step * H, nullptr, true},
                alone, p.scratch);
+    for (int64_t i = 0; f.masked && i < count; ++i) {
+      const int64_t r = share.first + i * share.step;
+      for (int64_t u = 0; u < H; u += W<T>) {
+        T* dh = p.dh + r * H + u;
+        store_partial(dh, load_partial(dh, H - u) + f.factor(load_partial(p.dreset + r * H + u, H - u), r, u), H - u);
+      }
+    }
   }
   team_barrier(team);
 

@@ -38,14 +38,27 @@ template <class T>
 struct Dropout {
   int64_t samples, steps, width;  // stored as (steps, samples, width)
   double rate;
+  bool shared_steps;  // one mask (samples, 1, width) for all steps
   const T* x;
   T* y;
 };
 
-// Which random numbers: Philox-4x32-10, key = seed, counter = (element / 4, step, node).
+// Which random numbers: Philox-4x32-10, key = seed, counter = (element / 4, step, node). Where a node draws several
+// arrays, number k of them begins k·2^kArrayBits counters on.
 struct RandomStream {
   uint64_t seed;
   uint32_t step, node;
+};
+constexpr int kArrayBits = 48;
+
+// Some elements of a random array as one of two values.
+template <class T>
+struct Choice {
+  int array;             // which of the node's arrays
+  int64_t first, count;  // elements
+  double rate;
+  T dropped, kept;
+  T* y;  // (count,)
 };
 
 template <class T>
@@ -141,6 +154,7 @@ struct OpKernels {
   void (*softmax_backward)(int64_t rows, int64_t classes, const T* y, const T* dy, T* dx, const Team&);
 
   void (*dropout)(const Dropout<T>&, const RandomStream&, const Team&);
+  void (*choose)(const Choice<T>&, const RandomStream&);  // by one thread
   void (*embedding_forward)(const Embedding<T>&, const Team&);
   void (*embedding_backward)(const Embedding<T>&, const Team&);
   void (*loss)(const LossArguments<T>&, const Team&);

@@ -22,7 +22,8 @@ struct SequenceShape {
   Activation activation;
   Activation recurrent_activation;  // ignored by simple_rnn
   int64_t rows, steps, inputs, units;
-  const int64_t* offsets;  // (T+1,) or null
+  const int64_t* offsets;          // (T+1,) or null
+  bool recurrent_dropout = false;  // the recurrent product reads h·mask
 };
 
 // Element k of row r at step t: data[t·step + r·row + k], or data[(offsets[t] + r)·row + k] when packed.
@@ -38,6 +39,7 @@ struct SequenceForward {
   const T* kernel;
   const T* recurrent_kernel;
   const T* bias;              // (G·H,), (2, 3·H) for gru, or null
+  const T* recurrent_mask;    // (N, H): factors of h in the recurrent product, for recurrent_dropout
   SequenceView<const T> x;    // (T, N, I)
   const T* initial_state[2];  // h, c: (N, H) each, or null for zeros
   SequenceView<T> output;     // h of every step (T, N, H); data is null when only the last state is wanted

@@ -73,6 +73,24 @@ RNNCORE_INLINE void outer_gradients(const BackwardPlan<L>& p, int64_t t, int64_t
   }
 }
 
+// Adds what the recurrent product of step t hands to dh before it.
+template <class L>
+RNNCORE_INLINE void state_gradients(const BackwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t rows,
+                                    int64_t vector, int vectors, Vec<typename L::Type>* dh) {
+  using T = typename L::Type;
+  const T* dslots = p.dslots_row(t, row);
+  const int64_t dslots_row = row_step * p.forward.tape_row, H = p.shape.units;
+  if (!p.forward.masked) return p.recurrent.accumulate(rows, vectors, dslots, dslots_row, vector, dh);
+  Vec<T> product[kTileRows * kTileVectors] = {};
+  p.recurrent.accumulate(rows, vectors, dslots, dslots_row, vector, product);
+  const T* mask = p.call.forward.recurrent_mask;
+  for (int64_t r = 0; r < rows; ++r)
+    for (int v = 0; v < vectors; ++v) {
+      const int64_t unit = (vector + v) * W<T>;
+      dh[r * vectors + v] += product[r * vectors + v] * load_partial(mask + (row + r * row_step) * H + unit, H - unit);
+    }
+}
+
 // The cells of step t backward: overwrites the slots with their gradients.
 template <class L, class CellT>
 RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row,
@@ -137,8 +155,7 @@ static void backward_step(const BackwardPlan<L>& p, const CellT& cell, int64_t t
       const int64_t rows = tile_rows(to - i);
       const int64_t row = share.first + i * share.step;
       outer_gradients(p, t, row, share.step, rows, vector, count, later, dh);
-      if (later)
-        p.recurrent.accumulate(rows, count, p.dslots_row(t + 1, row), share.step * p.forward.tape_row, vector, dh);
+      if (later) state_gradients(p, t + 1, row, share.step, rows, vector, count, dh);
       backward_cells(p, cell, t, row, share.step, rows, vector, count, later, dh);
       i += rows;
     }
@@ -160,7 +177,7 @@ static void initial_states(const BackwardPlan<L>& p, const RowShare& share, Rang
       for (int64_t r = 0; r < rows && L::Form::carries_dh; ++r)
         for (int v = 0; v < width; ++v)
           dh[r * width + v] = load(p.dcarry + (row + r * share.step) * padded + (vector + v) * W<T>);
-      p.recurrent.accumulate(rows, width, p.dslots_row(0, row), share.step * p.forward.tape_row, vector, dh);
+      state_gradients(p, 0, row, share.step, rows, vector, width, dh);
       for (int64_t r = 0; r < rows; ++r)
         for (int v = 0; v < width; ++v) {
           const int64_t n = row + r * share.step, unit = (vector + v) * W<T>;

@@ -31,6 +31,7 @@ struct ForwardPlan {
   T* slots;             // tape [Σ rows][blocks][width], or the chunk's pre-activations, or null
   T* memory;            // c: tape [Σ rows][padded H], or [N][padded H] without tape
   T* hidden;            // [2][N][H] when the caller keeps no output
+  T* masked;            // h·mask before each step: tape [N + Σ rows][H], or [2][N][H]; null without mask
   int64_t workspace_used;
 
   ForwardPlan(const SequenceForward<T>& f, int threads) : call(f), shape(f.shape) {
@@ -52,13 +53,15 @@ struct ForwardPlan {
       slots = w.take(w, kChunkSteps * N * tape_row);
     if (Form::has_memory) memory = f.tape ? f.tape + total * tape_row : w.take(w, N * L::padded(H));
     hidden = w.take(w, f.output.data ? 0 : 2 * N * H);
+    masked = nullptr;
+    if (shape.recurrent_dropout) masked = f.tape ? f.tape + tape_size(shape) - (N + total) * H : w.take(w, 2 * N * H);
     workspace_used = w.used;
   }
 
   static RNNCORE_INLINE int64_t tape_size(const SequenceShape& s) {
     const int64_t total = step_offset(s, s.steps);
     return (Form::keeps_slots ? total * L::blocks(s.units) * L::width : 0) +
-           (Form::has_memory ? total * L::padded(s.units) : 0);
+           (Form::has_memory ? total * L::padded(s.units) : 0) + (s.recurrent_dropout ? (s.rows + total) * s.units : 0);
   }
 
   bool tape_keeps_slots() const { return Form::keeps_slots && call.tape; }
@@ -86,6 +89,19 @@ struct ForwardPlan {
     return call.initial_state[0] ? call.initial_state[0] + r * shape.units : nullptr;
   }
   int64_t before_stride(int64_t t) const { return t > 0 && call.output.data ? call.output.row : shape.units; }
+
+  // h·mask of row r before step t.
+  T* masked_row(int64_t t, int64_t r) const {
+    const int64_t step = !call.tape ? (t % 2) * shape.rows : t > 0 ? shape.rows + step_offset(shape, t - 1) : 0;
+    return masked + (step + r) * shape.units;
+  }
+
+  // What the recurrent product reads: h before step t, masked if there is a mask.
+  const T* factor(int64_t t, int64_t r) const {
+    if (!masked) return before(t, r);
+    return t > 0 || call.initial_state[0] ? masked_row(t, r) : nullptr;
+  }
+  int64_t factor_stride(int64_t t) const { return masked ? shape.units : before_stride(t); }
 };
 
 // Packs columns `gate·H + unit` of one weight matrix (depth, G·H) for one block.
@@ -210,8 +226,8 @@ static void forward_products(const ForwardPlan<L>& p, int64_t t, int64_t row, in
     accumulate_part<L, Form::input_slot, 0, Rows, 1>(I, view_row(p.call.x, s, t, row), row_step * p.call.x.row,
                                                      p.input_panels + block * I * panel, pre);
   }
-  if (const T* h_before = p.before(t, row))
-    accumulate_part<L, Form::recurrent_slot, 0, Rows, L::chains>(H, h_before, row_step * p.before_stride(t),
+  if (const T* h_before = p.factor(t, row))
+    accumulate_part<L, Form::recurrent_slot, 0, Rows, L::chains>(H, h_before, row_step * p.factor_stride(t),
                                                                  p.recurrent_panels + block * H * panel, pre);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
@@ -248,6 +264,9 @@ RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, in
       h = CellT::forward(cell, slot, h, c);
       if (Form::has_memory) store(p.memory_row(t, n) + unit, c);
       store_partial(p.hidden_row(t, n) + unit, h, H - unit);
+      if (p.masked)
+        store_partial(p.masked_row(t + 1, n) + unit, h * load_partial(p.call.recurrent_mask + n * H + unit, H - unit),
+                      H - unit);
       if (p.tape_keeps_slots()) {
         T* out = p.slots_at(t, n, block) + u * Form::slots * W<T>;
 #pragma GCC unroll 8
@@ -278,6 +297,16 @@ static __attribute__((noinline)) void forward_rows(const ForwardPlan<L>& p, cons
   }
 }
 
+// h·mask before the first step.
+template <class L>
+static void mask_initial_state(const ForwardPlan<L>& p, const Team& team) {
+  using T = typename L::Type;
+  const int64_t H = p.shape.units;
+  const T* initial = p.call.initial_state[0];
+  const Range elements = initial ? team_range(p.shape.rows * H, team, 1) : Range{0, 0};
+  for (int64_t i = elements.begin; i < elements.end; ++i) p.masked_row(0, 0)[i] = initial[i] * p.call.recurrent_mask[i];
+}
+
 // Copies units [begin, end) of the states of rows that end with step t (t = -1: rows without a step).
 template <class L>
 static void keep_last_states(const ForwardPlan<L>& p, int64_t t, const RowShare& share, Range units) {
@@ -306,7 +335,8 @@ static void sequence_forward(const SequenceForward<typename L::Type>& call, cons
   const Range mine = team_range(p.blocks, team, 1);
   for (int64_t block = mine.begin; block < mine.end; ++block) pack_forward(p, block);
   const bool by_units = p.split == Split::units;
-  if (!by_units) team_barrier(team);
+  if (p.masked) mask_initial_state(p, team);
+  if (!by_units || p.masked) team_barrier(team);
 
   const RowShare share = row_share<typename L::Type>(s, team, p.split);
   const Range blocks = by_units ? mine : all;

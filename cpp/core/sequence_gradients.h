@@ -315,8 +315,8 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
         const int64_t here = active_rows(s, t) - r;
         const int64_t n = here < depth - k ? here : depth - k;
         const T* x = view_row(f.x, s, t, r);
-        const T* h = p.forward.before(t, r);
-        const int64_t h_row = p.forward.before_stride(t);
+        const T* h = p.forward.factor(t, r);
+        const int64_t h_row = p.forward.factor_stride(t);
         for (int64_t i = 0; i < n; ++i) {
           x_rows[k + i] = x + i * f.x.row;
           h_rows[k + i] = h ? h + i * h_row : nullptr;

@@ -22,6 +22,7 @@ constexpr OpKernels<T> op_table{
     .softmax = softmax<T>,
     .softmax_backward = softmax_backward<T>,
     .dropout = dropout<T>,
+    .choose = choose<T>,
     .embedding_forward = embedding_forward<T>,
     .embedding_backward = embedding_backward<T>,
     .loss = loss<T>,

@@ -1,4 +1,5 @@
-// y = x·mask / (1 − rate) in training, y = x otherwise. Backward draws the same mask again.
+// y = x·mask / (1 − rate) in training, y = x otherwise. Backward draws the same mask again. `shared_axes` are axes
+// along which it is the same: none, or [1].
 #include "engine/ops/registry.h"
 
 namespace rnncore {
@@ -7,7 +8,11 @@ namespace {
 std::vector<Tensor> infer_dropout(const Site& site) {
   const double rate = site.node.attributes.get("rate", 0.0);
   if (!(rate >= 0 && rate < 1)) fail(site, "rate: expected a number from 0 to below 1, got " + std::to_string(rate));
-  return {expect_input(site, 0, -1)};
+  const Tensor& x = expect_input(site, 0, -1);
+  const std::vector<double> shared = site.node.attributes.get("shared_axes", std::vector<double>{});
+  if (!shared.empty() && (shared != std::vector<double>{1} || x.rank() < 3))
+    fail(site, "shared_axes: expected none, or [1] with an input of at least 3 axes");
+  return {x};
 }
 
 template <class T>
@@ -17,7 +22,8 @@ class DropoutOp final : public Op<T> {
     const Tensor& x = *site.inputs[0];
     seed_ = static_cast<uint64_t>(site.node.attributes.get("seed", int64_t{0}));
     const double rate = site.training ? site.node.attributes.get("rate", 0.0) : 0.0;
-    forward_ = {x.samples(), x.steps(), x.width(), rate, nullptr, nullptr};
+    const bool shared = !site.node.attributes.get("shared_axes", std::vector<double>{}).empty();
+    forward_ = {x.samples(), x.steps(), x.width(), rate, shared, nullptr, nullptr};
     backward_ = forward_;
   }
 

@@ -35,6 +35,9 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   if (!site.has_parameter(0) || !site.has_parameter(1)) fail(site, "needs a kernel and a recurrent_kernel");
   const Shape& recurrent = site.parameters[1]->shape;
   const int64_t units = recurrent.empty() ? 0 : recurrent[0];
+  const double rate = site.node.attributes.get("recurrent_dropout", 0.0);
+  if (!(rate >= 0 && rate < 1))
+    fail(site, "recurrent_dropout: expected a number from 0 to below 1, got " + std::to_string(rate));
   expect_shape(site, "recurrent_kernel", recurrent, {units, facts.gates * units});
   expect_shape(site, "kernel", site.parameters[0]->shape, {x.columns(), facts.gates * units});
   if (site.has_parameter(2))
@@ -72,7 +75,11 @@ class RecurrentOp final : public Op<T> {
  public:
   RecurrentOp(const Site& site, const Kernels& kernels)
       : kernels_(sequence_kernels<T>(kernels)),
+        op_kernels_(op_kernels<T>(kernels)),
         facts_(cell_of(site)),
+        node_(site.index),
+        seed_(static_cast<uint64_t>(site.node.attributes.get("seed", int64_t{0}))),
+        recurrent_dropout_(site.training ? site.node.attributes.get("recurrent_dropout", 0.0) : 0.0),
         training_(site.training),
         masked_(site.has_input(kMaskInput)),
         packed_(site.ragged || masked_),
@@ -87,6 +94,7 @@ class RecurrentOp final : public Op<T> {
     shape.activation = activation_of(site, "activation", "tanh");
     shape.recurrent_activation = activation_of(site, "recurrent_activation", "sigmoid");
     shape.rows = N_, shape.steps = T_, shape.inputs = I_, shape.units = H_;
+    shape.recurrent_dropout = recurrent_dropout_ > 0;
     for (size_t i = 0; i < 3; ++i)
       scratch_size_[i] = site.has_parameter(i) && !site.parameter_gradients[i] ? site.parameters[i]->size : 0;
   }
@@ -127,6 +135,7 @@ class RecurrentOp final : public Op<T> {
     take_workspace(workspace);
     SequenceForward<T>& f = call_.forward;
     f.kernel = b.parameter(0), f.recurrent_kernel = b.parameter(1), f.bias = b.parameter(2);
+    f.recurrent_mask = recurrent_mask_;
     f.tape = training_ ? b.saved + saved.used : nullptr;
     call_.forward.workspace = b.forward_workspace;
     call_.workspace = b.backward_workspace + workspace.used;
@@ -140,7 +149,10 @@ class RecurrentOp final : public Op<T> {
   }
 
   void forward(const Step& step, const Team& team) override {
-    if (!packed_) return kernels_.forward(call_.forward, team);
+    if (!packed_) {
+      if (recurrent_mask_) draw_recurrent_mask(step, nullptr, team);
+      return kernels_.forward(call_.forward, team);
+    }
     if (masked_) {
       batch_.find_times(static_cast<const int32_t*>(buffers_.inputs[kMaskInput]), counts_, team);
       team_barrier(team);
@@ -149,6 +161,7 @@ class RecurrentOp final : public Op<T> {
     }
     const RaggedBatch& batch = masked_ ? batch_ : *step.ragged;
     pack(batch, team);
+    if (recurrent_mask_) draw_recurrent_mask(step, batch.rows, team);
     team_barrier(team);
     SequenceForward<T> f = call_.forward;
     f.shape.offsets = batch.offsets;
@@ -172,6 +185,7 @@ class RecurrentOp final : public Op<T> {
  private:
   // What forward leaves to backward beside the tape.
   void take_saved(Parts<T>& parts) {
+    if (recurrent_dropout_ > 0) recurrent_mask_ = parts.take(N_ * H_);
     if (packed_ || (training_ && !has_sequence_)) output_ = parts.take(N_ * T_ * H_);
     if (!packed_) return;
     x_ = parts.take(N_ * T_ * I_);
@@ -232,6 +246,17 @@ class RecurrentOp final : public Op<T> {
       call_.dstate[i] = b.output_gradient(kFirstStateOutput + i) ? dstate_[i] : nullptr;
       call_.dinitial_state[i] = b.input_gradient(kFirstStateInput + i) ? dinitial_[i] : nullptr;
     }
+  }
+
+  // Array 0 of the node's random numbers, (N, H); its rows in the order of `rows`.
+  void draw_recurrent_mask(const Step& step, const int32_t* rows, const Team& team) const {
+    const RandomStream stream{step.seed + seed_, step.number, node_};
+    const T kept = static_cast<T>(1 / (1 - recurrent_dropout_));
+    const Range mine = team_range(N_, team, 1);
+    for (int64_t r = mine.begin; r < mine.end; ++r)
+      op_kernels_.choose({0, (rows ? rows[r] : r) * H_, H_, recurrent_dropout_, T(0), kept, recurrent_mask_ + r * H_},
+                         stream);
+    if (!rows) team_barrier(team);
   }
 
   // Time that step k of row n reads.
@@ -328,7 +353,11 @@ class RecurrentOp final : public Op<T> {
   }
 
   const SequenceKernels<T>& kernels_;
+  const OpKernels<T>& op_kernels_;
   CellFacts facts_;
+  uint32_t node_;
+  uint64_t seed_;
+  double recurrent_dropout_;
   bool training_, masked_, packed_;
   bool backwards_, reversed_;  // the order of the steps, and of the sequence output
   bool zero_output_, has_sequence_;
@@ -337,7 +366,8 @@ class RecurrentOp final : public Op<T> {
   SequenceBackward<T> call_{};
   Buffers<T> buffers_;
   T* scratch_[3] = {};
-  RaggedBatch batch_{};  // of a mask
+  T* recurrent_mask_ = nullptr;  // (N, H), rows as the kernels see them
+  RaggedBatch batch_{};          // of a mask
   int32_t* counts_ = nullptr;
   // Packed: x, output (Σ lengths, ·); states in sorted order (N, H). `output_` is also the place of
   // the sequence that backward needs when nobody else reads it.

@@ -40,11 +40,17 @@ class LSTM(Recurrent):
         Read the sequence from its end; a returned sequence stays in the order of processing.
     unroll : bool, default False
         Kept for compatibility: the numbers are the same.
+    dropout : float, default 0.0
+        In training, the part of the features of x that is set to zero, the same at all steps and for all gates; the
+        others are scaled by 1 / (1 - dropout). From 0 to below 1.
+    recurrent_dropout : float, default 0.0
+        Likewise for h where the recurrent kernel multiplies it: one mask for all steps (Gal and Ghahramani 2016) and
+        all gates, where Keras draws one for each gate. What passes the product stays whole.
     seed : int, optional
-        Kept for compatibility.
+        Added to the seed of the run for the two kinds of dropout.
     use_cudnn : {"auto", False}
         Kept for compatibility; True is refused.
-    activity_regularizer, *_constraint, dropout, recurrent_dropout, stateful
+    activity_regularizer, *_constraint, stateful
         Not supported yet: a ValueError unless off.
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`.
@@ -115,14 +121,14 @@ class LSTM(Recurrent):
             return_state=return_state,
             go_backwards=go_backwards,
             unroll=unroll,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
             seed=seed,
             unsupported={
                 "activity_regularizer": activity_regularizer,
                 "kernel_constraint": kernel_constraint,
                 "recurrent_constraint": recurrent_constraint,
                 "bias_constraint": bias_constraint,
-                "dropout": dropout,
-                "recurrent_dropout": recurrent_dropout,
                 "stateful": stateful,
                 "use_cudnn": use_cudnn != "auto" and use_cudnn,
             },

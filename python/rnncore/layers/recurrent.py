@@ -47,6 +47,8 @@ class Recurrent(Layer):
         return_state: bool,
         go_backwards: bool,
         unroll: bool,
+        dropout: float,
+        recurrent_dropout: float,
         seed: int | None,
         unsupported: dict[str, Any],
         arguments: dict[str, Any],
@@ -68,6 +70,8 @@ class Recurrent(Layer):
         self.return_state = check.boolean("return_state", return_state)
         self.go_backwards = check.boolean("go_backwards", go_backwards)
         self.unroll = check.boolean("unroll", unroll)
+        self.dropout = _rate("dropout", dropout)
+        self.recurrent_dropout = _rate("recurrent_dropout", recurrent_dropout)
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
         # A reversed sequence has its padding in front, where lengths cannot point.
         self.keeps_time = self.return_sequences and not self.go_backwards
@@ -140,9 +144,14 @@ class Recurrent(Layer):
                 raise ValueError(f"initial_state of {self.name!r} must have shape (N, {self.units}), got {state}")
 
     def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
-        """Append one node: sequence and states from x, its mask and initial states."""
+        """Append one node: sequence and states from x, its mask and initial states; dropout of x is one before."""
         x, *initial = inputs
         shape = builder.shape(x)
+        if self.dropout > 0:
+            dropped = builder.value(f"{self.name}/dropout", shape)
+            attributes = {"rate": self.dropout, "seed": self.seed or 0, "shared_axes": [1]}
+            builder.node("dropout", f"{self.name}/dropout", (x,), (dropped,), (), attributes)
+            x = dropped
         sequence = builder.value(f"{self.name}/sequence", (*shape[:2], self.units))
         states = [builder.value(f"{self.name}/{state}", (shape[0], self.units)) for state in self.states]
         builder.node(
@@ -157,7 +166,10 @@ class Recurrent(Layer):
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {"activation": self.activation}
+        attributes: dict[str, Any] = {"activation": self.activation}
+        if self.recurrent_dropout > 0:
+            attributes |= {"recurrent_dropout": self.recurrent_dropout, "seed": self.seed or 0}
+        return attributes
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
@@ -176,6 +188,8 @@ class Recurrent(Layer):
             "return_state": self.return_state,
             "go_backwards": self.go_backwards,
             "unroll": self.unroll,
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
             "seed": self.seed,
         }
 
@@ -186,3 +200,11 @@ def elementwise(argument: str, identifier: str | activations.Function | None) ->
     if name == "softmax":
         raise ValueError(f"{argument} of a recurrent layer must be elementwise, got 'softmax'")
     return name
+
+
+def _rate(argument: str, rate: float) -> float:
+    """A number from 0 to below 1."""
+    value = check.number(argument, rate, low=0.0)
+    if value >= 1:
+        raise ValueError(f"{argument} must be below 1, got {rate}")
+    return value

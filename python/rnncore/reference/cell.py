@@ -6,9 +6,12 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from .._sequence_arguments import Array
 
-__all__ = ["Cell", "State", "StepGradients", "Weights"]
+__all__ = ["Cell", "Mask", "State", "StepGradients", "Weights"]
 
 State = tuple[Array, ...]  # (N, H) each; the first is the hidden state h, which is also the output
+
+
+Mask = Array | int  # (N, H) of recurrent dropout, or 1
 
 
 class Weights(NamedTuple):
@@ -33,8 +36,11 @@ class Cell(Protocol):
     def split_bias(self) -> bool:
         """Whether the bias is (2, G·H)."""
 
-    def forward(self, x: Array, state: State, weights: Weights) -> tuple[State, Any]:
-        """From x (N, I) and the state before: the state after, and what `backward` needs."""
+    def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, Any]:
+        """From x (N, I) and the state before: the state after, and what `backward` needs.
+
+        The recurrent product reads h * mask in place of h.
+        """
 
     def backward(self, dstate: State, saved: Any, weights: Weights) -> StepGradients:
         """Gradient to the state after the step -> gradients to everything the step read."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from .activations import ACTIVATIONS
-from .cell import State, StepGradients, Weights
+from .cell import Mask, State, StepGradients, Weights
 
 __all__ = ["GRUCell"]
 
@@ -21,10 +21,11 @@ __all__ = ["GRUCell"]
 class Saved(NamedTuple):
     x: Array  # (N, I)
     h: Array  # (N, H), as everything below
+    mask: Mask
     z: Array
     r: Array
     g: Array
-    q: Array  # what the reset gate multiplies: the recurrent product, or h itself
+    q: Array  # what the reset gate multiplies: the recurrent product, or h * mask itself
 
 
 @dataclass(frozen=True)
@@ -40,49 +41,51 @@ class GRUCell:
     def split_bias(self) -> bool:
         return self.reset_after
 
-    def forward(self, x: Array, state: State, weights: Weights) -> tuple[State, Saved]:
+    def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, Saved]:
         phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
         (h,) = state
+        m = h * mask
         if self.reset_after:
             az, ar, ag = np.split(x @ weights.kernel + weights.bias[0], 3, axis=1)
-            bz, br, q = np.split(h @ weights.recurrent_kernel + weights.bias[1], 3, axis=1)
+            bz, br, q = np.split(m @ weights.recurrent_kernel + weights.bias[1], 3, axis=1)
             z = sigma.forward(az + bz)
             r = sigma.forward(ar + br)
             g = phi.forward(ag + r * q)
         else:
             az, ar, ag = np.split(x @ weights.kernel + weights.bias, 3, axis=1)
             kernel_z, kernel_r, kernel_g = np.split(weights.recurrent_kernel, 3, axis=1)
-            q = h
-            z = sigma.forward(az + h @ kernel_z)
-            r = sigma.forward(ar + h @ kernel_r)
+            q = m
+            z = sigma.forward(az + m @ kernel_z)
+            r = sigma.forward(ar + m @ kernel_r)
             g = phi.forward(ag + (r * q) @ kernel_g)
         h_new = z * h + (1 - z) * g
-        return (h_new,), Saved(x, h, z, r, g, q)
+        return (h_new,), Saved(x, h, mask, z, r, g, q)
 
     def backward(self, dstate: State, saved: Saved, weights: Weights) -> StepGradients:
         phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
-        x, h, z, r, g, q = saved
+        x, h, mask, z, r, g, q = saved
         (dh_new,) = dstate
+        m = h * mask
         dz, dh, dg = dh_new * (h - g), dh_new * z, dh_new * (1 - z)  # h_new = z * h + (1 - z) * g
         daz = sigma.backward(z, dz)
         dag = phi.backward(g, dg)
         if self.reset_after:
             dr, dq = dag * q, dag * r  # g = phi(ag + r * q)
             dar = sigma.backward(r, dr)
-            db = np.concatenate([daz, dar, dq], axis=1)  # bz, br, q = split(h @ recurrent_kernel + bias[1])
-            dh = dh + db @ weights.recurrent_kernel.T
-            drecurrent_kernel = h.T @ db
+            db = np.concatenate([daz, dar, dq], axis=1)  # bz, br, q = split(m @ recurrent_kernel + bias[1])
+            dm = db @ weights.recurrent_kernel.T
+            drecurrent_kernel = m.T @ db
         else:
             kernel_z, kernel_r, kernel_g = np.split(weights.recurrent_kernel, 3, axis=1)
             drq = dag @ kernel_g.T  # g = phi(ag + (r * q) @ kernel_g)
-            dr, dh = drq * q, dh + drq * r  # q = h
+            dr, dm = drq * q, drq * r  # q = m
             dar = sigma.backward(r, dr)
-            dh = dh + daz @ kernel_z.T + dar @ kernel_r.T  # z = sigma(az + h @ kernel_z), r alike
-            drecurrent_kernel = np.concatenate([h.T @ daz, h.T @ dar, (r * q).T @ dag], axis=1)
+            dm = dm + daz @ kernel_z.T + dar @ kernel_r.T  # z = sigma(az + m @ kernel_z), r alike
+            drecurrent_kernel = np.concatenate([m.T @ daz, m.T @ dar, (r * q).T @ dag], axis=1)
         da = np.concatenate([daz, dar, dag], axis=1)  # az, ar, ag = split(x @ kernel + bias)
         dbias = np.stack([da.sum(axis=0), db.sum(axis=0)]) if self.reset_after else da.sum(axis=0)
         return StepGradients(
             x=da @ weights.kernel.T,
-            state=(dh,),
+            state=(dh + dm * mask,),  # m = h * mask
             weights=Weights(x.T @ da, drecurrent_kernel, dbias),
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from .activations import ACTIVATIONS
-from .cell import State, StepGradients, Weights
+from .cell import Mask, State, StepGradients, Weights
 
 __all__ = ["LSTMCell"]
 
@@ -17,6 +17,7 @@ __all__ = ["LSTMCell"]
 class Saved(NamedTuple):
     x: Array  # (N, I)
     h: Array  # (N, H), as everything below
+    mask: Mask
     c: Array
     i: Array
     f: Array
@@ -35,10 +36,10 @@ class LSTMCell:
 
     split_bias: ClassVar[bool] = False
 
-    def forward(self, x: Array, state: State, weights: Weights) -> tuple[State, Saved]:
+    def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, Saved]:
         phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
         h, c = state
-        z = x @ weights.kernel + h @ weights.recurrent_kernel + weights.bias
+        z = x @ weights.kernel + (h * mask) @ weights.recurrent_kernel + weights.bias
         zi, zf, zg, zo = np.split(z, 4, axis=1)
         i = sigma.forward(zi)
         f = sigma.forward(zf)
@@ -47,11 +48,11 @@ class LSTMCell:
         c_new = f * c + i * g
         p = phi.forward(c_new)
         h_new = o * p
-        return (h_new, c_new), Saved(x, h, c, i, f, g, o, p)
+        return (h_new, c_new), Saved(x, h, mask, c, i, f, g, o, p)
 
     def backward(self, dstate: State, saved: Saved, weights: Weights) -> StepGradients:
         phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
-        x, h, c, i, f, g, o, p = saved
+        x, h, mask, c, i, f, g, o, p = saved
         dh_new, dc_new = dstate
         do = dh_new * p  # h_new = o * p
         dp = dh_new * o
@@ -63,8 +64,8 @@ class LSTMCell:
         dzg = phi.backward(g, dg)
         dzo = sigma.backward(o, do)
         dz = np.concatenate([dzi, dzf, dzg, dzo], axis=1)
-        return StepGradients(  # z = x @ kernel + h @ recurrent_kernel + bias
+        return StepGradients(  # z = x @ kernel + (h * mask) @ recurrent_kernel + bias
             x=dz @ weights.kernel.T,
-            state=(dz @ weights.recurrent_kernel.T, dc),
-            weights=Weights(x.T @ dz, h.T @ dz, dz.sum(axis=0)),
+            state=(dz @ weights.recurrent_kernel.T * mask, dc),
+            weights=Weights(x.T @ dz, (h * mask).T @ dz, dz.sum(axis=0)),
         )

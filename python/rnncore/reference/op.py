@@ -22,9 +22,9 @@ class Run:
     step: int
     node: int  # its index in the Program
 
-    def uniform(self, size: int, seed: int) -> Array:
-        """Random numbers (size,) in [0, 1) that belong to this node and step."""
-        return random.uniform(size, self.seed + seed, self.step, self.node)
+    def uniform(self, size: int, seed: int, array: int = 0) -> Array:
+        """Random numbers (size,) in [0, 1) that belong to this node and step, and to that array of them."""
+        return random.uniform(size, self.seed + seed, self.step, self.node, array)
 
 
 class Op(Protocol):

@@ -16,6 +16,7 @@ ROUNDS = 10
 MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)
 WEYL = np.array([0x9E3779B9, 0xBB67AE85], np.uint64)
 LOW = np.uint64(0xFFFFFFFF)
+ARRAY_BITS = 48
 SHIFT = np.uint64(32)
 
 
@@ -35,9 +36,12 @@ def philox(counter: Array, key: Array) -> Array:
     return np.stack([c0, c1, c2, c3], axis=1)
 
 
-def uniform(size: int, seed: int, step: int, node: int) -> Array:
-    """`size` numbers (size,) in [0, 1), multiples of 2**-24; element e is word e % 4 of block e // 4."""
-    block = np.arange((size + 3) // 4, dtype=np.uint64)
+def uniform(size: int, seed: int, step: int, node: int, array: int = 0) -> Array:
+    """`size` numbers (size,) in [0, 1), multiples of 2**-24; element e is word e % 4 of block e // 4.
+
+    A node that draws several arrays numbers them; number k begins with block k * 2**48.
+    """
+    block = np.arange((size + 3) // 4, dtype=np.uint64) + np.uint64(array << ARRAY_BITS)
     counter = np.stack(
         [block & LOW, block >> SHIFT, np.full_like(block, step), np.full_like(block, node)],
         axis=1,

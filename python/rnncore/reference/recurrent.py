@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ class Recurrent:
 
     A step that is not real holds the state. The sequence is in the order of processing, or, when `aligned`, in
     that of x; at steps that are not real it repeats the state held, or with `zero_output_for_mask` is zero.
+    In training, `recurrent_dropout` is the part of h that the recurrent product does not see, the same at all steps.
     """
 
     make_cell: Callable[..., Cell]
@@ -34,6 +36,7 @@ class Recurrent:
         go_backwards = options.pop("go_backwards", False)
         flipped = not options.pop("aligned", False) and go_backwards
         zero_output = options.pop("zero_output_for_mask", False)
+        rate, seed = options.pop("recurrent_dropout", 0.0), options.pop("seed", 0)
         cell = self.make_cell(**options)
         kernel, recurrent_kernel, *bias = weights
         is_mask = mask is not None and mask.ndim == 2
@@ -51,7 +54,12 @@ class Recurrent:
         if is_mask and mask.shape != x.shape[:2]:
             raise ValueError(f"mask: expected shape {x.shape[:2]}, got {mask.shape}")
         real = mask != 0 if is_mask else sequence.real_steps(x.shape, arguments.lengths)
-        result = sequence.forward(cell, arguments, real, go_backwards, run.training)
+        factors = None
+        if run.training and rate > 0:
+            size = (len(x), recurrent_kernel.shape[0])
+            keep = run.uniform(math.prod(size), seed or 0).reshape(size) >= rate
+            factors = keep * x.dtype.type(1 / (1 - rate))
+        result = sequence.forward(cell, arguments, real, go_backwards, run.training, factors)
         output = np.where(real[..., None], result.output, 0) if zero_output else result.output
         output = np.flip(output, axis=1) if flipped else output
         return [output, *result.state], (result.tape, output.shape, flipped, zero_output)

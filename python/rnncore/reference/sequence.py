@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._sequence_arguments import Array, SequenceArguments, SequenceGradients, SequenceResult
-from .cell import Cell, Weights
+from .cell import Cell, Mask, Weights
 
 __all__ = ["Tape", "backward", "forward", "real_steps"]
 
@@ -36,8 +36,10 @@ def real_steps(shape: tuple[int, ...], lengths: Array | None) -> Array:
     return real
 
 
-def forward(cell: Cell, arguments: SequenceArguments, real: Array, reverse: bool, training: bool) -> SequenceResult:
-    """Run the steps that are `real` (N, T); the output is aligned with x."""
+def forward(
+    cell: Cell, arguments: SequenceArguments, real: Array, reverse: bool, training: bool, mask: Array | None = None
+) -> SequenceResult:
+    """Run the steps that are `real` (N, T); the output is aligned with x. The recurrent product reads h * mask."""
     x = arguments.x
     weights = _weights(cell, arguments)
     output = np.empty((*x.shape[:2], weights.recurrent_kernel.shape[0]), x.dtype)
@@ -45,7 +47,8 @@ def forward(cell: Cell, arguments: SequenceArguments, real: Array, reverse: bool
     saved = []
     for t in _times(x, reverse):
         rows = np.flatnonzero(real[:, t])
-        new, kept = cell.forward(x[rows, t], tuple(part[rows] for part in state), weights)
+        step_mask: Mask = 1 if mask is None else mask[rows]
+        new, kept = cell.forward(x[rows, t], tuple(part[rows] for part in state), weights, step_mask)
         for part, value in zip(state, new, strict=True):
             part[rows] = value
         output[:, t] = state[0]

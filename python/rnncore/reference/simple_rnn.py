@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from .._sequence_arguments import Array
 from .activations import ACTIVATIONS
-from .cell import State, StepGradients, Weights
+from .cell import Mask, State, StepGradients, Weights
 
 __all__ = ["SimpleRNNCell"]
 
-Saved = tuple[Array, Array, Array]
+Saved = tuple[Array, Array, Mask, Array]
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,18 @@ class SimpleRNNCell:
 
     split_bias: ClassVar[bool] = False
 
-    def forward(self, x: Array, state: State, weights: Weights) -> tuple[State, Saved]:
+    def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, Saved]:
         (h,) = state
-        z = x @ weights.kernel + h @ weights.recurrent_kernel + weights.bias
+        z = x @ weights.kernel + (h * mask) @ weights.recurrent_kernel + weights.bias
         h_new = ACTIVATIONS[self.activation].forward(z)
-        return (h_new,), (x, h, h_new)
+        return (h_new,), (x, h, mask, h_new)
 
     def backward(self, dstate: State, saved: Saved, weights: Weights) -> StepGradients:
-        x, h, h_new = saved
+        x, h, mask, h_new = saved
         (dh_new,) = dstate
         dz = ACTIVATIONS[self.activation].backward(h_new, dh_new)  # h_new = activation(z)
-        return StepGradients(  # z = x @ kernel + h @ recurrent_kernel + bias
+        return StepGradients(  # z = x @ kernel + (h * mask) @ recurrent_kernel + bias
             x=dz @ weights.kernel.T,
-            state=(dz @ weights.recurrent_kernel.T,),
-            weights=Weights(x.T @ dz, h.T @ dz, dz.sum(axis=0)),
+            state=(dz @ weights.recurrent_kernel.T * mask,),
+            weights=Weights(x.T @ dz, (h * mask).T @ dz, dz.sum(axis=0)),
         )
