@@ -109,6 +109,28 @@ class Builder:
         self.node(op, (x, slot, *initial), tuple(slots), tuple(parameters), **attributes)
         return [made[name] for name in outputs.split()]
 
+    def attention(
+        self,
+        query: int,
+        value: int,
+        key: int,
+        *,
+        masks: tuple[int, ...] = (),
+        weights: tuple[int, ...] = (),
+        outputs: str = "context",
+        heads: int | None = None,
+        **attributes: Any,
+    ) -> list[int]:
+        """Masks of query, value and attention; outputs are named: "context", "weights"."""
+        queries, keys = self.values[query].shape[1], self.values[value].shape[1]
+        made = {"context": -1, "weights": -1}
+        for name in outputs.split():
+            shape = (queries, keys) if heads is None else (heads, queries, keys)
+            made[name] = self.value(*(shape if name == "weights" else (queries, self.values[value].shape[2])))
+        inputs = (query, value, key, *masks, *(-1 for _ in range(3 - len(masks))))
+        self.node("attention", inputs, tuple(made.values()), weights, heads=heads, **attributes)
+        return [made[name] for name in outputs.split()]
+
     def build(self, *outputs: int) -> Program:
         return Program(
             tuple(self.values), tuple(self.parameters), tuple(self.nodes), tuple(self.inputs), outputs, self.lengths
@@ -306,6 +328,72 @@ def shaped() -> Program:
     return b.build(b.dense(wide, 3), b.dense(back, 2))
 
 
+def attention() -> Program:
+    """Scaled dots between sequences of other lengths, all masks given, dropped weights are an output."""
+    b = Builder()
+    query, value, key = b.input(7, 19), b.input(None, 5), b.input(None, 19)
+    masks = b.input(7, dtype="int"), b.input(None, dtype="int"), b.input(7, None, dtype="int")
+    made = b.attention(
+        query,
+        b.dense(value, 6),
+        key,
+        masks=masks,
+        weights=(b.parameter(),),
+        outputs="context weights",
+        score="dot",
+        causal=True,
+        rate=0.4,
+        seed=3,
+        drops_weights=True,
+    )
+    return b.build(*made)
+
+
+def heads() -> Program:
+    """Self-attention of three heads; the lengths mask queries and keys."""
+    b = Builder()
+    x = b.input(None, FEATURES)
+    query, value, key = b.dense(x, 12), b.dense(x, 21), b.dense(x, 12, bias=False)
+    lengths = b.lengths_value()
+    made = b.attention(
+        query,
+        value,
+        key,
+        masks=(lengths, lengths),
+        outputs="context weights",
+        score="dot",
+        heads=3,
+        factor=0.5,
+        rate=0.3,
+        hides_queries=True,
+    )
+    return b.build(b.dense(made[0], 4), made[1])
+
+
+def additive() -> Program:
+    """A decoder's queries on an encoder's sequence that ends early; query and value are read twice."""
+    b = Builder()
+    x = b.input(None, FEATURES)
+    (value,) = b.recurrent("gru", x, 18, lengths=True)
+    query = b.dense(b.input(3, 4), 18)
+    (context,) = b.attention(
+        query, value, value, masks=(-1, b.lengths_value()), weights=(b.parameter(18),), score="additive"
+    )
+    (again,) = b.attention(context, value, value, score="additive", causal=True, rate=0.2)
+    return b.build(b.dense(again, 2), query)
+
+
+def concat() -> Program:
+    b = Builder()
+    query, value = b.input(None, 6), b.input(60, 6)
+    mask = b.input(60, dtype="int")
+    (context,) = b.attention(
+        query, value, value, masks=(-1, mask), weights=(b.parameter(), b.parameter()), score="concat"
+    )
+    made = b.attention(context, value, value, weights=(b.parameter(),), outputs="weights", score="concat")
+    return b.build(context, *made)
+
+
 PROGRAMS: dict[str, Callable[[], Program]] = {
     "dense_stack": dense_stack,
     "tutorial": tutorial,
@@ -328,6 +416,10 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "frozen": frozen,
     "merged": merged,
     "shaped": shaped,
+    "attention": attention,
+    "heads": heads,
+    "additive": additive,
+    "concat": concat,
 }
 
 

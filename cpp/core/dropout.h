@@ -46,30 +46,49 @@ static void philox(const RandomStream& stream, uint64_t first, uint32_t (&words)
     }
 }
 
+// Drops runs of elements; neighbouring runs share the random words made.
+template <class T>
+class Dropper {
+ public:
+  Dropper(double rate, const RandomStream& stream)
+      : stream_(stream),
+        threshold_(static_cast<uint32_t>(__builtin_ceil(rate * 0x1p24))),
+        scale_(static_cast<T>(1.0 / (1.0 - rate))) {}
+
+  // For the elements from number `first` on: y = x·mask / (1 − rate), and so with each of the arrays `stride` after
+  // x and y. y may be x.
+  RNNCORE_INLINE void drop(int64_t first, int64_t size, const T* x, T* y, int64_t arrays = 1, int64_t stride = 0) {
+    for (int64_t c = 0; c < size;) {
+      const int64_t run = (first + c) / kPhiloxWords, begin = (first + c) % kPhiloxWords;
+      if (run != ready_) philox(stream_, static_cast<uint64_t>(run) * kPhiloxBlocks, words_);
+      ready_ = run;
+      const int64_t count = size - c < kPhiloxWords - begin ? size - c : kPhiloxWords - begin;
+      for (int64_t k = 0; k < arrays; ++k) {
+        const T* from = x + k * stride + c;
+        T* to = y + k * stride + c;
+        for (int64_t i = 0; i < count; ++i) to[i] = words_[begin + i] >> 8 >= threshold_ ? from[i] * scale_ : T(0);
+      }
+      c += count;
+    }
+  }
+
+ private:
+  RandomStream stream_;
+  uint32_t threshold_;  // smallest 24-bit number that means "keep": uniform >= rate
+  T scale_;
+  int64_t ready_ = -1;  // which run of kPhiloxWords elements the words are for
+  uint32_t words_[kPhiloxWords];
+};
+
 template <class T>
 void dropout(const Dropout<T>& d, const RandomStream& stream, const Team& team) {
-  // Smallest 24-bit number that means "keep": uniform >= rate.
-  const uint32_t threshold = static_cast<uint32_t>(__builtin_ceil(d.rate * 0x1p24));
-  const T scale = static_cast<T>(1.0 / (1.0 - d.rate));
-  uint32_t words[kPhiloxWords];
-  int64_t ready = -1;                                  // which run of kPhiloxWords elements `words` is for
+  Dropper<T> dropper(d.rate, stream);
   const int64_t draws = d.shared_steps ? 1 : d.steps;  // masks of a sample
   const Range samples = team_range(d.samples, team, 1);
   for (int64_t n = samples.begin; n < samples.end; ++n)
     for (int64_t t = 0; t < draws; ++t) {
-      const int64_t row = (t * d.samples + n) * d.width, first = (n * draws + t) * d.width;
-      for (int64_t c = 0; c < d.width;) {
-        const int64_t run = (first + c) / kPhiloxWords, begin = (first + c) % kPhiloxWords;
-        if (run != ready) philox(stream, static_cast<uint64_t>(run) * kPhiloxBlocks, words);
-        ready = run;
-        const int64_t count = d.width - c < kPhiloxWords - begin ? d.width - c : kPhiloxWords - begin;
-        for (int64_t k = 0; k < d.steps / draws; ++k) {  // the steps with this mask
-          const T* x = d.x + row + k * d.samples * d.width + c;
-          T* y = d.y + row + k * d.samples * d.width + c;
-          for (int64_t i = 0; i < count; ++i) y[i] = words[begin + i] >> 8 >= threshold ? x[i] * scale : T(0);
-        }
-        c += count;
-      }
+      const int64_t row = (t * d.samples + n) * d.width;
+      dropper.drop((n * draws + t) * d.width, d.width, d.x + row, d.y + row, d.steps / draws, d.samples * d.width);
     }
 }
 

@@ -99,6 +99,45 @@ struct StridedSum {
   StridedAxis kept[kMaxAxes], summed[kMaxAxes];
 };
 
+// How a query is compared with a key; K is the width of a head.
+//   dot       factor·scale·Σ_d q_d·k_d
+//   additive  Σ_d weight_d·tanh(q_d + k_d)
+//   concat    weight·Σ_d tanh(scale·(q_d + k_d))
+enum class AttentionScore : uint8_t { dot, additive, concat };
+
+// Which steps of a row are real: where a mask (T, N) is not zero, or those before the lengths (N,), or all.
+struct RealSteps {
+  const int32_t* mask;
+  const int32_t* lengths;
+};
+
+// A unit is one head h of one sample n. Queries, keys, values, context are stored as (T, N, heads·width).
+template <class T>
+struct Attention {
+  AttentionScore score;
+  bool causal;         // query i sees the keys up to i
+  bool hides_queries;  // a masked query sees nothing; otherwise only its context is zero
+  bool drops_weights;  // the weights that are an output are those after dropout
+  int64_t samples, heads, queries, keys, key_width, value_width;
+  int64_t weights_sample, weights_head, weights_query;  // strides of the weights that are an output
+  double rate;
+  T factor;
+  RandomStream random;
+  RealSteps query_steps, value_steps;
+  const int32_t* attention_mask;  // (Tq, N, Tv) or null
+  const T *query, *key, *value;
+  const T* scale;    // () or null for one
+  const T* weight;   // additive: (K,) or null for ones; concat: ()
+  T* probabilities;  // (N, heads, Tq, Tv) for backward, or null
+  T* context;        // or null
+  T* weights;        // or null
+  T* workspace;      // attention_workspace elements
+
+  const T *dcontext, *dweights;  // or null for zeros
+  T *dquery, *dkey, *dvalue;     // or null
+  T *dscale, *dweight;           // or null
+};
+
 enum class LossKind : uint8_t {
   mean_squared_error,
   mean_absolute_error,
@@ -155,6 +194,10 @@ struct OpKernels {
 
   void (*dropout)(const Dropout<T>&, const RandomStream&, const Team&);
   void (*choose)(const Choice<T>&, const RandomStream&);  // by one thread
+  // Elements, by the arguments' sizes.
+  int64_t (*attention_workspace)(const Attention<T>&, bool backward, int threads);
+  void (*attention_forward)(const Attention<T>&, const Team&);
+  void (*attention_backward)(const Attention<T>&, const Team&);
   void (*embedding_forward)(const Embedding<T>&, const Team&);
   void (*embedding_backward)(const Embedding<T>&, const Team&);
   void (*loss)(const LossArguments<T>&, const Team&);

@@ -73,6 +73,7 @@ class Op {
 
   virtual double flops() const = 0;               // of the forward pass
   virtual int64_t id_limit() const { return 0; }  // ids in input 0 must be from 0 to below this; 0: not ids
+  virtual size_t timed_input(size_t /*slot*/) const { return 0; }  // whose steps the lengths in a slot count
   virtual Needs needs(int threads) const = 0;
   virtual void bind(const Buffers<T>& buffers) = 0;
   // Each thread of the team calls these; results are there after a barrier of the caller's.

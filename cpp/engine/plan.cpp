@@ -140,9 +140,12 @@ void Plan<T>::make_ops(const Kernels& kernels) {
     node.op = op_type(site.node.op).template make<T>(site, kernels);
     flops_ += node.op->flops() * (shape_.differentiates() ? 3 : 1);
     if (!site.ragged) continue;
-    const int64_t steps = site.inputs[0]->steps();
-    ragged_steps_ = ragged_steps_ ? std::min(ragged_steps_, steps) : steps;
-    ragged_.steps = std::max(ragged_.steps, steps);
+    for (size_t slot = 0; slot < inputs.size(); ++slot) {
+      if (inputs[slot] != program_.lengths) continue;
+      const int64_t steps = site.inputs[node.op->timed_input(slot)]->steps();
+      ragged_steps_ = ragged_steps_ ? std::min(ragged_steps_, steps) : steps;
+      ragged_.steps = std::max(ragged_.steps, steps);
+    }
   }
   ragged_.samples = samples();
 }

@@ -1,4 +1,6 @@
 // The op kernels in float and double, at the level this file is compiled for.
+#include "core/attention.h"
+#include "core/attention_backward.h"
 #include "core/dense.h"
 #include "core/dropout.h"
 #include "core/embedding.h"
@@ -23,6 +25,9 @@ constexpr OpKernels<T> op_table{
     .softmax_backward = softmax_backward<T>,
     .dropout = dropout<T>,
     .choose = choose<T>,
+    .attention_workspace = attention_workspace<T>,
+    .attention_forward = attention_forward<T>,
+    .attention_backward = attention_backward<T>,
     .embedding_forward = embedding_forward<T>,
     .embedding_backward = embedding_backward<T>,
     .loss = loss<T>,

@@ -18,6 +18,7 @@ OpType concatenate_op();
 OpType reshape_op();
 OpType repeat_vector_op();
 OpType permute_op();
+OpType attention_op();
 
 // Errors name the node.
 [[noreturn]] void fail(const Site& site, const std::string& message);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     activation,
+    attention,
     concatenate,
     dense,
     dropout,
@@ -36,4 +37,5 @@ OPS: dict[str, Op] = {
     "reshape": reshape,
     "repeat_vector": repeat_vector,
     "permute": permute,
+    "attention": attention,
 }
