@@ -32,6 +32,13 @@ class Samples:
         return len(self.inputs[0])
 
     def __getitem__(self, part: slice) -> Samples:
+        return self._each(part)
+
+    def take(self, rows: Array) -> Samples:
+        """Copies of the rows with these numbers."""
+        return self._each(rows)
+
+    def _each(self, part: slice | Array) -> Samples:
         return Samples(
             [array[part] for array in self.inputs],
             [array[part] for array in self.targets],

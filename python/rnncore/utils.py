@@ -5,15 +5,19 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from collections.abc import Sequence as SequenceOf
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
+from rnncore.dataset import PyDataset
 
-__all__ = ["clear_session", "pad_sequences", "set_random_seed", "to_categorical"]
+__all__ = ["PyDataset", "Sequence", "clear_session", "pad_sequences", "set_random_seed", "to_categorical"]
+
+Sequence = PyDataset  # its older name
 
 _seeds = np.random.default_rng()
 _names: Counter[str] = Counter()
@@ -130,7 +134,7 @@ def to_categorical(x: npt.ArrayLike, num_classes: int | None = None) -> npt.NDAr
 
 
 def pad_sequences(
-    sequences: Iterable[Sequence[Any] | npt.NDArray[Any]],
+    sequences: Iterable[SequenceOf[Any] | npt.NDArray[Any]],
     maxlen: int | None = None,
     dtype: npt.DTypeLike = "int32",
     padding: str = "pre",

@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from rnncore import _validation as check
 from rnncore import data
 from rnncore.callbacks.base import Callback, CallbackList, History, Logs
@@ -17,6 +15,7 @@ from rnncore.optimizers import Optimizer
 from rnncore.training import epoch
 from rnncore.training.compilation import Compilation
 from rnncore.training.engine import DTYPES, Engine, choose_backend
+from rnncore.training.feed import ArrayFeed, StreamFeed
 from rnncore.training.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -148,11 +147,15 @@ class Base:
             data.same_rows(inputs)
             return engine, inputs, engine.lengths(lengths, next(iter(inputs.values())))
 
-    def _samples(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, lengths: Any) -> Samples:
-        """The checked arrays for training or evaluation."""
+    def _needs_loss(self) -> Compilation:
         compilation = self._compiled("it can be trained or evaluated")
         if not compilation.has_loss:
             raise ValueError("the model was compiled without a loss: call compile(optimizer, loss)")
+        return compilation
+
+    def _samples(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, lengths: Any) -> Samples:
+        """The checked arrays for training or evaluation."""
+        compilation = self._needs_loss()
         for argument, value in (("x", x), ("y", y)):
             if value is None:
                 raise ValueError(f"{argument} must be given, got None")
@@ -175,13 +178,10 @@ class Base:
                 raise TypeError(f"callbacks must be a Callback or a list of them, got {type(callback).__name__}")
         return CallbackList(found, cast("Model", self), params)
 
-    def _test(
-        self, samples: Samples, batch_size: int, steps: int | None, hooks: CallbackList, bar: ProgressBar
-    ) -> Logs:
-        order = np.arange(first_rows(samples.rows, batch_size, steps))
-        engine, compilation = self._ready(), self._compiled("evaluation")
-        return epoch.evaluate(engine.trainer, compilation, samples, order, batch_size, hooks, bar)
-
-
-def first_rows(rows: int, batch_size: int, steps: int | None) -> int:
-    return rows if steps is None else min(rows, steps * batch_size)
+    def _test(self, feed: ArrayFeed | StreamFeed, hooks: CallbackList, bar: ProgressBar) -> Logs:
+        """Measure one epoch of a feed; no logs if it had no batch left."""
+        if isinstance(feed, StreamFeed) and not self.built:
+            feed.peek()
+        compilation = self._compiled("evaluation")
+        logs, samples = epoch.evaluate(self._ready().trainer, compilation, feed.epoch(0), hooks, bar)
+        return logs if samples else {}

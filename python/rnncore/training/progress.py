@@ -26,19 +26,20 @@ class ProgressBar:
 
     Parameters
     ----------
-    steps : int
-        Batches to do.
+    steps : int or None
+        Batches to do; None where nobody knows.
     verbose : {0, 1, 2}
     title : str
         Such as `Epoch 1/5`; may be empty.
     """
 
-    def __init__(self, steps: int, verbose: int, title: str = "") -> None:
+    def __init__(self, steps: int | None, verbose: int, title: str = "") -> None:
         self._steps = steps
         self._title = title
         self._silent = verbose == 0
         self._live = verbose == 1 and (sys.stdout.isatty() or "ipykernel" in sys.modules)
         self._start = time.perf_counter()
+        self._done = 0  # batches
         self._drawn = 0.0  # seconds after the start
         self._shown = 0  # characters on the current line
         if self._live and title:
@@ -46,16 +47,19 @@ class ProgressBar:
 
     def update(self, done: int, logs: Callable[[], Logs]) -> None:
         """Redraw the bar after `done` batches, unless it was drawn a moment ago."""
+        self._done = done
         passed = time.perf_counter() - self._start
         if self._live and passed - self._drawn >= INTERVAL:
             self._drawn = passed
-            left = passed / done * (self._steps - done)
-            self._draw(f"{self._bar(done)} {_clock(left)} {self._speed(passed, done)}{_numbers(logs())}")
+            clock = _clock(passed if self._steps is None else passed / done * (self._steps - done))
+            self._draw(f"{self._bar(done)} {clock} {self._speed(passed, done)}{_numbers(logs())}")
 
     def finish(self, logs: Logs) -> None:
         """Show the final line."""
         if self._silent:
             return
+        if self._steps is None:
+            self._steps = self._done
         passed = time.perf_counter() - self._start
         if self._live:
             self._draw(f"{self._bar(self._steps)} {_clock(passed)} {self._speed(passed, self._steps)}{_numbers(logs)}")
@@ -77,7 +81,9 @@ class ProgressBar:
             self._shown = 0
 
     def _bar(self, done: int) -> str:
-        full = WIDTH * done // self._steps
+        if self._steps is None:
+            return f"{done}/Unknown"
+        full = WIDTH * done // max(self._steps, 1)
         heavy, light = ("━", "─") if _can_print("━─") else ("=", ".")
         return f"{done:>{len(str(self._steps))}}/{self._steps} {heavy * full}{light * (WIDTH - full)}"
 

@@ -12,6 +12,7 @@ from rnncore import data, utils
 from rnncore.callbacks.base import Logs
 from rnncore.training import epoch
 from rnncore.training.base import Base
+from rnncore.training.feed import ArrayFeed, Part
 from rnncore.training.progress import ProgressBar
 
 
@@ -56,12 +57,12 @@ class Steps(Base):
         1.0
         """
         samples = self._samples(x, y, sample_weight, class_weight, lengths)
-        order = np.arange(samples.rows)
+        part = Part(samples, np.arange(samples.rows), samples.rows)
         hooks = self._hooks(None, {})
         engine, compilation, bar = self._ready(), self._compiled("training"), ProgressBar(1, 0)
         self.stop_training = False
         seed = utils.next_seed()
-        logs = epoch.train(self, engine.trainer, compilation, samples, order, samples.rows, seed, hooks, bar)
+        logs, _ = epoch.train(self, engine.trainer, compilation, [part], seed, hooks, bar)
         return result(logs, return_dict)
 
     def test_on_batch(
@@ -85,8 +86,8 @@ class Steps(Base):
         1.0
         """
         samples = self._samples(x, y, sample_weight, None, lengths)
-        hooks = self._hooks(None, {})
-        return result(self._test(samples, samples.rows, None, hooks, ProgressBar(1, 0)), return_dict)
+        logs = self._test(ArrayFeed(samples, samples.rows), self._hooks(None, {}), ProgressBar(1, 0))
+        return result(logs, return_dict)
 
     def predict_on_batch(self, x: Any, *, lengths: npt.ArrayLike | None = None) -> Any:
         """Compute the outputs of one batch, all rows of `x`; otherwise as `predict`.

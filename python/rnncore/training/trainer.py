@@ -11,9 +11,9 @@ import numpy.typing as npt
 from rnncore import _validation as check
 from rnncore import utils
 from rnncore.callbacks.base import Callback, History, Logs
-from rnncore.data import Samples
+from rnncore.data import Array, Samples
 from rnncore.training import epoch
-from rnncore.training.base import first_rows
+from rnncore.training.feed import ArrayFeed, Part, Stream, StreamFeed, is_stream, reject_beside_stream
 from rnncore.training.progress import ProgressBar, verbosity
 from rnncore.training.steps import Steps, result
 
@@ -32,7 +32,7 @@ class Trainer(Steps):
         verbose: str | int = "auto",
         callbacks: Callback | Sequence[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: Sequence[Any] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
         class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
@@ -48,9 +48,14 @@ class Trainer(Steps):
 
         Parameters
         ----------
-        x : array_like, shape (N, T, I), or (N, ...) as the model's input
+        x : array_like, shape (N, T, I), or (N, ...) as the model's input, or an iterable of batches
             Real numbers of any dtype. A list, or a dict by input name, for several inputs. A last axis of
             size 1 may be left out. A model without input shape is built for this one.
+
+            An iterable, a generator, or an object such as `utils.PyDataset` gives batches (x, y),
+            (x, y, sample_weight) or (x, y, sample_weight, lengths), or dicts with these keys; their sizes, the
+            number of steps too, may differ. The order of a PyDataset's batches is shuffled, that of others
+            not.
         y : array_like, shape (N, ..., U) as the output, or (N, ...) class ids for a sparse loss
             A last axis of size 1 may be left out.
         batch_size : int, default 32
@@ -63,7 +68,7 @@ class Trainer(Steps):
         validation_split : float in [0, 1), default 0.0
             The share of the samples, the last ones, that is kept from training and evaluated after epochs.
         validation_data : tuple (x, y), (x, y, sample_weight) or (x, y, sample_weight, lengths), optional
-            What is evaluated after epochs; beats `validation_split`.
+            What is evaluated after epochs; beats `validation_split`. Or an iterable of batches.
         shuffle : bool, default True
             Whether each epoch visits the samples in a new order, drawn after `utils.set_random_seed`.
         class_weight : dict of int to float, optional
@@ -74,6 +79,7 @@ class Trainer(Steps):
         initial_epoch : int, default 0
         steps_per_epoch : int, optional
             Batches per epoch; the next epoch goes on where the last one stopped. By default all samples.
+            A generator that ends too early ends training with a warning.
         validation_steps, validation_batch_size : int, optional
         validation_freq : int or list of int, default 1
             Validate after every so many epochs, or after the listed ones, counted from 1.
@@ -110,37 +116,52 @@ class Trainer(Steps):
         verbose = verbosity(verbose)
         epochs = check.integer("epochs", epochs, low=0)
         first = check.integer("initial_epoch", initial_epoch, low=0)
-        batch_size = _batch_size(batch_size)
+        given_batch_size, batch_size = batch_size, _batch_size(batch_size)
         shuffle = check.boolean("shuffle", shuffle)
         validated = _validated_epochs(validation_freq)
         steps = _limit("steps_per_epoch", steps_per_epoch)
         validation_steps = _limit("validation_steps", validation_steps)
         validation_size = batch_size if validation_batch_size is None else _batch_size(validation_batch_size)
-        with self._built_only_on_success():
-            samples = self._samples(x, y, sample_weight, None, lengths)
-            samples, validation = self._with_validation(samples, validation_split, validation_data)
-            samples = self._compiled("training").with_class_weight(samples, class_weight, self._dtype)
-
-        per_epoch = samples.rows if steps is None else steps * batch_size
-        steps = -(-per_epoch // batch_size)
-        history = History()
-        hooks = self._hooks(callbacks, {"verbose": verbose, "epochs": epochs, "steps": steps})
-        hooks.append(history)  # last, so that it sees what the others add to the logs
         rng = np.random.default_rng(utils.next_seed())
-        seed = int(rng.integers(2**32))  # of dropout
-        orders = _orders(samples.rows, per_epoch, rng if shuffle else None)
+        seed = int(rng.integers(2**32))  # of dropout and augmentation
+        chosen = rng if shuffle else None
+        validation: ArrayFeed | StreamFeed | None
+        feed: ArrayFeed | StreamFeed
+        if is_stream(x):
+            reject_beside_stream("x", y=y, sample_weight=sample_weight, lengths=lengths, batch_size=given_batch_size)
+            if check.number("validation_split", validation_split, low=0.0, high=1.0) != 0:
+                raise ValueError("validation_split needs arrays, got an iterable as x: give validation_data")
+            self._needs_loss()
+            feed = self._stream_feed("x", x, steps, chosen, class_weight)
+            if not self.built:
+                feed.peek()
+            validation = self._validation_feed(validation_data, validation_size, validation_steps)
+        else:
+            with self._built_only_on_success():
+                samples = self._samples(x, y, sample_weight, None, lengths)
+                samples, held_out = self._with_validation_split(samples, validation_split, validation_data)
+                validation = self._validation_feed(validation_data, validation_size, validation_steps)
+                samples = self._compiled("training").with_class_weight(samples, class_weight, self._dtype)
+            if held_out is not None:
+                validation = ArrayFeed(_first(held_out, validation_size, validation_steps), validation_size)
+            feed = ArrayFeed(samples, batch_size, steps, chosen)
+        history = History()
+        hooks = self._hooks(callbacks, {"verbose": verbose, "epochs": epochs, "steps": feed.steps})
+        hooks.append(history)  # last, so that it sees what the others add to the logs
         logs: Logs = {}
         self.history = history
         self.stop_training = False
         hooks.begin("train")
         for number in range(first, epochs):
             hooks.on_epoch_begin(number)
-            with ProgressBar(steps, verbose, f"Epoch {number + 1}/{epochs}") as bar:
+            with ProgressBar(feed.steps, verbose, f"Epoch {number + 1}/{epochs}") as bar:
                 engine, compilation = self._ready(), self._compiled("training")
-                order = next(orders)
-                logs = epoch.train(self, engine.trainer, compilation, samples, order, batch_size, seed, hooks, bar)
+                found, seen = epoch.train(self, engine.trainer, compilation, feed.epoch(number), seed, hooks, bar)
+                if not seen:
+                    break  # nothing was left of what can be read only once
+                logs = found
                 if validation is not None and validated(number + 1):
-                    found = self._test(validation, validation_size, validation_steps, hooks, ProgressBar(1, 0))
+                    found = self._test(validation, hooks, ProgressBar(1, 0))
                     logs.update({f"val_{key}": value for key, value in found.items()})
                 bar.finish(logs)
             hooks.on_epoch_end(number, logs)
@@ -167,7 +188,7 @@ class Trainer(Steps):
         Parameters
         ----------
         x, y, batch_size, verbose, sample_weight, callbacks, lengths
-            As for `fit`.
+            As for `fit`, iterables included.
         steps : int, optional
             Number of batches, from the first; by default all.
         return_dict : bool, default False
@@ -192,13 +213,21 @@ class Trainer(Steps):
         [4.0, 2.0]
         """
         verbose = verbosity(verbose)
-        samples = self._samples(x, y, sample_weight, None, lengths)
-        batch_size = _batch_size(batch_size)
         steps = _limit("steps", steps)
-        count = -(-samples.rows // batch_size) if steps is None else steps
-        hooks = self._hooks(callbacks, {"verbose": verbose, "steps": count})
-        with ProgressBar(count, verbose) as bar:
-            logs = self._test(samples, batch_size, steps, hooks, bar)
+        feed: ArrayFeed | StreamFeed
+        if is_stream(x):
+            reject_beside_stream("x", y=y, sample_weight=sample_weight, lengths=lengths, batch_size=batch_size)
+            self._needs_loss()
+            feed = self._stream_feed("x", x, steps)
+        else:
+            samples = self._samples(x, y, sample_weight, None, lengths)
+            size = _batch_size(batch_size)
+            feed = ArrayFeed(_first(samples, size, steps), size)
+        hooks = self._hooks(callbacks, {"verbose": verbose, "steps": feed.steps})
+        with ProgressBar(feed.steps, verbose) as bar:
+            logs = self._test(feed, hooks, bar)
+            if not logs:
+                raise ValueError("x must give at least one batch, got none")
             bar.finish(logs)
         return result(logs, return_dict)
 
@@ -217,7 +246,7 @@ class Trainer(Steps):
         Parameters
         ----------
         x, batch_size, verbose, callbacks, lengths
-            As for `fit`.
+            As for `fit`. Of the batches of an iterable only x and lengths are read.
         steps : int, optional
             Number of batches, from the first; by default all.
 
@@ -240,32 +269,80 @@ class Trainer(Steps):
         (2, 5, 4)
         """
         verbose = verbosity(verbose)
-        batch_size = _batch_size(batch_size)
-        engine, named, kept = self._arrays(x, lengths)
-        inputs = list(named.values())
-        order = np.arange(first_rows(len(inputs[0]), batch_size, _limit("steps", steps)))
-        outputs = [np.empty((len(order), *sizes), engine.dtype) for sizes in engine.output_sizes(inputs)]
-        count = epoch.steps_of(order, batch_size)
-        hooks = self._hooks(callbacks, {"verbose": verbose, "steps": count})
-        with ProgressBar(count, verbose) as bar:
-            epoch.predict(engine.executor, inputs, kept, order, batch_size, outputs, hooks, bar)
+        steps = _limit("steps", steps)
+        feed: ArrayFeed | StreamFeed
+        if is_stream(x):
+            reject_beside_stream("x", lengths=lengths, batch_size=batch_size)
+            stream = Stream("x", x, steps)
+            feed = StreamFeed(stream, lambda x, y, sample_weight, lengths: self._inputs(x, lengths))
+            if not self.built:
+                feed.peek()
+        else:
+            samples, size = self._inputs(x, lengths), _batch_size(batch_size)
+            feed = ArrayFeed(_first(samples, size, steps), size)
+        engine = self._ready()
+        hooks = self._hooks(callbacks, {"verbose": verbose, "steps": feed.steps})
+        parts: list[list[Array]] = []
+        with ProgressBar(feed.steps, verbose) as bar:
+            epoch.predict(engine.executor, self._with_outputs(feed, parts), hooks, bar)
             bar.finish({})
+        outputs = [_joined(arrays) for arrays in zip(*parts, strict=True)]
+        if not outputs:
+            raise ValueError("x must give at least one batch, got none")
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def _with_validation(
-        self, samples: Samples, split: float, given: Sequence[Any] | None
-    ) -> tuple[Samples, Samples | None]:
-        """The samples to train on and those to validate with."""
+    def _inputs(self, x: Any, lengths: Any) -> Samples:
+        """The checked inputs alone, for predictions."""
+        _, named, kept = self._arrays(x, lengths)
+        return Samples(list(named.values()), [], [], kept)
+
+    def _with_outputs(
+        self, feed: ArrayFeed | StreamFeed, made: list[list[Array]]
+    ) -> Iterator[tuple[Part, list[Array]]]:
+        """The parts with the arrays for their predictions, which `made` keeps."""
+        engine = self._ready()
+        for part in feed.epoch(0):
+            sizes = engine.output_sizes(part.samples.inputs)
+            made.append([np.empty((len(part.order), *inner), engine.dtype) for inner in sizes])
+            yield part, made[-1]
+
+    def _stream_feed(
+        self,
+        argument: str,
+        source: Any,
+        steps: int | None,
+        rng: np.random.Generator | None = None,
+        class_weight: dict[int, float] | None = None,
+    ) -> StreamFeed:
+        """The batches of an iterable as samples to train on or to measure."""
+
+        def convert(x: Any, y: Any, sample_weight: Any, lengths: Any) -> Samples:
+            return self._samples(x, y, sample_weight, class_weight, lengths)
+
+        return StreamFeed(Stream(argument, source, steps, rng), convert)
+
+    def _validation_feed(self, given: Any, batch_size: int, steps: int | None) -> ArrayFeed | StreamFeed | None:
+        """What `validation_data` gives."""
+        if given is None:
+            return None
+        if is_stream(given):
+            return self._stream_feed("validation_data", given, steps)
+        if not isinstance(given, (tuple, list)) or not 2 <= len(given) <= 4:
+            raise ValueError(
+                "validation_data must be (x, y), (x, y, sample_weight), (x, y, sample_weight, lengths), or an iterable "
+                "of such batches"
+            )
+        x, y, sample_weight, lengths = (*given, None, None)[:4]
+        try:
+            samples = self._samples(x, y, sample_weight, None, lengths)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation_data: {error}") from error
+        return ArrayFeed(_first(samples, batch_size, steps), batch_size)
+
+    def _with_validation_split(self, samples: Samples, split: float, given: Any) -> tuple[Samples, Samples | None]:
+        """The samples to train on and those kept to validate with."""
         if given is not None:
-            if not isinstance(given, (tuple, list)) or not 2 <= len(given) <= 4:
-                raise ValueError(
-                    "validation_data must be (x, y), (x, y, sample_weight) or (x, y, sample_weight, lengths)"
-                )
-            x, y, sample_weight, lengths = (*given, None, None)[:4]
-            try:
-                return samples, self._samples(x, y, sample_weight, None, lengths)
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"validation_data: {error}") from error
+            return samples, None
         if check.number("validation_split", split, low=0.0, high=1.0) == 0:
             return samples, None
         kept = int(samples.rows * (1 - split))
@@ -274,14 +351,17 @@ class Trainer(Steps):
         return samples[:kept], samples[kept:]
 
 
-def _orders(rows: int, per_epoch: int, rng: np.random.Generator | None) -> Iterator[epoch.Order]:
-    """The samples of each epoch: pass after pass over all rows, cut where epochs end; shuffled if `rng` is given."""
-    order = np.empty(0, np.int64)
-    while True:
-        while len(order) < per_epoch:
-            order = np.concatenate([order, np.arange(rows) if rng is None else rng.permutation(rows)])
-        yield order[:per_epoch]
-        order = order[per_epoch:]
+def _first(samples: Samples, batch_size: int, steps: int | None) -> Samples:
+    """The samples of the first `steps` batches; None for all."""
+    return samples if steps is None else samples[: steps * batch_size]
+
+
+def _joined(arrays: Sequence[Array]) -> Array:
+    """The predictions of all batches, which must agree in shape but for their rows."""
+    shapes = {array.shape[1:] for array in arrays}
+    if len(shapes) > 1:
+        raise ValueError(f"the predictions of all batches must have one shape to be joined, got {sorted(shapes)}")
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _batch_size(value: int | None) -> int:

@@ -1,0 +1,258 @@
+"""Where the batches of an epoch come from: arrays in memory, or an iterable that gives batch after batch."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from rnncore.data import Array, Samples
+
+KEYS = ("x", "y", "sample_weight", "lengths")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What an executor does in one call: batches of samples in an order."""
+
+    samples: Samples
+    order: Array  # (n,) int64
+    batch_size: int
+
+    @property
+    def steps(self) -> int:
+        return -(-len(self.order) // self.batch_size)
+
+
+class ArrayFeed:
+    """Epochs over arrays: pass after pass over all rows, cut where epochs end, shuffled if `rng` is given."""
+
+    def __init__(
+        self,
+        samples: Samples,
+        batch_size: int,
+        steps: int | None = None,
+        rng: np.random.Generator | None = None,
+        augment: Callable[[Samples, Array, int], Samples] | None = None,
+    ) -> None:
+        self._samples = samples
+        self._batch_size = batch_size
+        self._rows = samples.rows if steps is None else steps * batch_size
+        self._rng = rng
+        self._augment = augment
+        self._order = np.empty(0, np.int64)
+        self.steps: int | None = -(-self._rows // batch_size)
+
+    exhausted = False
+
+    def epoch(self, number: int) -> Iterator[Part]:
+        """The parts of epoch `number`: one, or with augmentation one for each chunk of rows."""
+        while len(self._order) < self._rows:
+            count = self._samples.rows
+            order = np.arange(count) if self._rng is None else self._rng.permutation(count)
+            self._order = np.concatenate([self._order, order])
+        order, self._order = self._order[: self._rows], self._order[self._rows :]
+        if self._augment is None:
+            yield Part(self._samples, order, self._batch_size)
+            return
+        chunk = self._chunk()
+        for start in range(0, len(order), chunk):
+            rows = order[start : start + chunk]
+            samples = self._augment(self._samples.take(rows), rows, number)
+            yield Part(samples, np.arange(len(rows)), self._batch_size)
+
+    def _chunk(self) -> int:
+        """Rows to augment at a time: whole batches of about a million numbers."""
+        row = sum(int(array[0].size) for array in self._samples.inputs)
+        return self._batch_size * max(1, 2**20 // max(1, self._batch_size * row))
+
+
+class Stream:
+    """The batches of an iterable, of a generator, or of an object with `__len__` and `__getitem__`.
+
+    With `steps` an epoch goes on where the last one stopped; without, it begins anew. What can be read only once,
+    as a generator, is `exhausted` at its end.
+    """
+
+    def __init__(
+        self, argument: str, source: Any, steps: int | None = None, rng: np.random.Generator | None = None
+    ) -> None:
+        self.exhausted = False
+        self.argument = argument
+        self._source = source
+        self._given_steps = steps
+        self._rng = rng
+        self._indexed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+        self.once = not self._indexed and hasattr(source, "__next__")
+        self._iterator: Iterator[Any] | None = None
+        self._peeked = self._warned = False
+        self._seen: int | None = None  # batches of the last whole pass
+
+    @property
+    def steps(self) -> int | None:
+        """The number of batches in an epoch, if it can be known."""
+        if self._given_steps is not None:
+            return self._given_steps
+        if self._seen is not None:
+            return self._seen
+        try:
+            return len(self._source)
+        except TypeError:
+            return None
+
+    def epoch(self) -> Iterator[Any]:
+        """The batches of the next epoch, as they come from the source."""
+        self._notify("on_epoch_begin")
+        if self._given_steps is None and not self._peeked:
+            self._iterator = None
+        self._peeked = False
+        done = 0
+        while self._given_steps is None or done < self._given_steps:
+            fresh = self._iterator is None  # a pass that has given nothing yet
+            self._iterator = self._iterator or self._start()
+            for batch in self._iterator:
+                fresh = False
+                yield batch
+                done += 1
+                if done == self._given_steps:
+                    break
+            else:
+                self._iterator = None
+                if fresh and not self.once:
+                    raise ValueError(f"{self.argument} must give at least one batch, got none")
+                if self._given_steps is None and done:
+                    self._seen = done
+                    self.exhausted = self.once
+                    break
+                if self.once:
+                    self._ran_out(done)
+                    break
+        self._notify("on_epoch_end")
+
+    def peek(self) -> Any:
+        """The first batch, which the next epoch will give again."""
+        self._iterator = self._start()
+        for batch in self._iterator:
+            self._iterator = chain([batch], self._iterator)
+            self._peeked = True
+            return batch
+        raise ValueError(f"{self.argument} must give at least one batch, got none")
+
+    def _ran_out(self, done: int) -> None:
+        if self._warned:
+            return
+        self.exhausted = self._warned = True
+        wanted = "at least one batch" if self._given_steps is None else f"{self._given_steps} batches in each epoch"
+        warnings.warn(
+            f"{self.argument} ran out of data; stopping early: it must give {wanted}, got {done} in this one",
+            stacklevel=2,
+        )
+
+    def _start(self) -> Iterator[Any]:
+        """A new pass over the source."""
+        if not self._indexed:
+            return iter(self._source)
+        count = len(self._source)
+        order = [int(k) for k in (range(count) if self._rng is None else self._rng.permutation(count))]
+        workers = int(getattr(self._source, "workers", 1) or 1)
+        if workers == 1:
+            return (self._source[k] for k in order)
+        return _prefetched(self._source, order, workers, int(getattr(self._source, "max_queue_size", 10)))
+
+    def _notify(self, hook: str) -> None:
+        if callable(function := getattr(self._source, hook, None)):
+            function()
+
+
+class StreamFeed:
+    """Epochs over the batches of a stream, each converted by `convert` and perhaps augmented."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        convert: Callable[..., Samples],
+        augment: Callable[[Samples, Array, int], Samples] | None = None,
+    ) -> None:
+        self._stream = stream
+        self._convert = convert
+        self._augment = augment
+
+    @property
+    def steps(self) -> int | None:
+        return self._stream.steps
+
+    @property
+    def exhausted(self) -> bool:
+        return self._stream.exhausted
+
+    def peek(self) -> None:
+        """Convert the first batch, for a model that is built for it."""
+        self._samples(0, self._stream.peek())
+
+    def _samples(self, number: int, batch: Any) -> Samples:
+        argument = f"batch {number} of {self._stream.argument}"
+        try:
+            return self._convert(*unpacked("it", batch))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{argument}: {error}") from error
+
+    def epoch(self, number: int) -> Iterator[Part]:
+        """One part for each batch."""
+        seen = 0
+        for k, batch in enumerate(self._stream.epoch()):
+            samples = self._samples(k, batch)
+            rows = np.arange(seen, seen + samples.rows)
+            seen += samples.rows
+            if self._augment is not None:
+                samples = self._augment(samples, rows, number)
+            yield Part(samples, np.arange(samples.rows), samples.rows)
+
+
+def is_stream(x: Any) -> bool:
+    """Whether `x` gives batches rather than being arrays itself."""
+    if x is None or isinstance(x, (Sequence, Mapping, np.generic)):
+        return False
+    if any(hasattr(x, name) for name in ("__array__", "__array_interface__")):
+        return False
+    return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def unpacked(argument: str, batch: Any) -> tuple[Any, Any, Any, Any]:
+    """x, y, sample_weight and lengths of a batch; what it does not have is None."""
+    if isinstance(batch, Mapping) and "x" in batch and set(batch) <= set(KEYS):
+        batch = tuple(batch.get(key) for key in KEYS)
+    if not isinstance(batch, (tuple, list)):
+        return batch, None, None, None
+    if not 1 <= len(batch) <= len(KEYS):
+        raise ValueError(f"{argument} must be (x, y), with sample_weight and lengths if wanted, got {len(batch)} items")
+    x, y, sample_weight, lengths = (*batch, None, None, None)[:4]
+    return x, y, sample_weight, lengths
+
+
+def reject_beside_stream(argument: str, **given: Any) -> None:
+    """ValueError for arguments that describe arrays when the batches come from an iterable."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} must be left out when {argument} is an iterable of batches")
+
+
+def _prefetched(source: Any, order: list[int], workers: int, ahead: int) -> Iterator[Any]:
+    """The batches in order, while threads already make the next ones."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[Any]] = deque()
+        try:
+            for k in order:
+                waiting.append(pool.submit(source.__getitem__, k))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
