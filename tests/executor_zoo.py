@@ -394,6 +394,23 @@ def concat() -> Program:
     return b.build(context, *made)
 
 
+def activated() -> Program:
+    """Every function that cells lack, in wide and narrow layers, and with what it takes."""
+    b = Builder()
+    given = b.input(None, FEATURES)
+    ends = []
+    for function in ("leaky_relu", "elu", "selu", "exponential", "softsign", "softplus", "silu", "gelu", "mish"):
+        ends.append(b.dense(given, 3, function))
+        ends.append(b.dense(b.dense(given, 21, function), 3))
+        ends.append(b.dense(b.elementwise("activation", b.dense(given, 18), function=function), 3))
+    x = b.value(None, 3)
+    b.node("merge", tuple(ends), (x,), (), kind="average")
+    y = b.elementwise("activation", given, function="relu", negative_slope=0.1, max_value=0.8, threshold=0.2)
+    y = b.elementwise("activation", b.dense(y, 3), function="relu", max_value=0.5)
+    y = b.elementwise("activation", b.dense(y, 17), function="leaky_relu", negative_slope=0.3)
+    return b.build(b.dense(x, 2), b.elementwise("activation", y, function="elu", alpha=0.6))
+
+
 PROGRAMS: dict[str, Callable[[], Program]] = {
     "dense_stack": dense_stack,
     "tutorial": tutorial,
@@ -420,6 +437,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "heads": heads,
     "additive": additive,
     "concat": concat,
+    "activated": activated,
 }
 
 

@@ -335,6 +335,10 @@ def test_recurrent_layers_refuse_what_they_cannot_do(make: Any, argument: dict[s
         (lambda: LSTM(H, "tahn"), ValueError, "unknown activation 'tahn'; did you mean 'tanh'"),
         (lambda: LSTM(H, activation="softmax"), ValueError, "activation of a recurrent layer must be elementwise"),
         (lambda: GRU(H, recurrent_activation="softmax"), ValueError, "recurrent_activation of a recurrent layer"),
+        (lambda: LSTM(H, "gelu"), ValueError, "activation of a recurrent layer must be one of linear, relu, .*'gelu'"),
+        (lambda: layers.Softmax(0, name="s"), ValueError, "axis of 's' must be -1"),
+        (lambda: layers.ReLU(max_value=-1), ValueError, "max_value must be"),
+        (lambda: layers.LeakyReLU("x"), TypeError, "negative_slope must be a number"),
         (lambda: Dense(H, np.tanh), TypeError, "activation must be a name or a function of rnncore.activations"),
         (lambda: Dense(H, kernel_initializer="glorot_unifrom"), ValueError, "did you mean 'glorot_uniform'"),
         (lambda: Dense(H, kernel_regularizer="l3"), ValueError, "unknown regularizer 'l3'"),
@@ -424,5 +428,6 @@ def test_activations_by_name_and_function() -> None:
         assert Activation(function).get_config()["activation"] == name
         np.testing.assert_allclose(function(x), value, rtol=1e-12, atol=1e-15)
     assert activations.get(None) is activations.linear
+    assert activations.serialize("swish") == "silu"
     with pytest.raises(ValueError, match="at least one axis"):
         activations.softmax(1.0)

@@ -10,7 +10,7 @@ from tolerance import FINITE_DIFFERENCES, Array, assert_close, numerical_gradien
 
 from rnncore.program import Node, Parameter, Program, Value
 from rnncore.reference import Executor, lstm
-from rnncore.reference.activations import ACTIVATIONS
+from rnncore.reference.functions import FUNCTIONS
 from rnncore.reference.merge import KINDS
 
 SEED, STEP = 11, 4
@@ -66,7 +66,7 @@ def check_gradients(program: Program, inputs: list[Array], lengths: Array | None
             assert_close(gradient, numerical_gradient(loss, array), FINITE_DIFFERENCES)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", FUNCTIONS)
 @pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
 @pytest.mark.parametrize("shape", [(4, 3), (2, 3, 3)], ids=["matrix", "sequence"])
 def test_dense(activation: str, bias: bool, shape: tuple[int, ...]) -> None:
@@ -80,9 +80,23 @@ def test_dense(activation: str, bias: bool, shape: tuple[int, ...]) -> None:
     check_gradients(program, [np.random.default_rng(1).normal(size=shape)])
 
 
-@pytest.mark.parametrize("function", ACTIVATIONS)
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_activation(function: str) -> None:
     program = one_node("activation", [("x", (None, None, 4), "float")], 1, [], {"function": function})
+    check_gradients(program, [np.random.default_rng(2).normal(scale=2, size=(2, 3, 4))])
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"function": "relu", "negative_slope": 0.1, "max_value": 1.0, "threshold": 0.4},
+        {"function": "relu", "max_value": 0.5},
+        {"function": "leaky_relu", "negative_slope": 0.3},
+        {"function": "elu", "alpha": 0.7},
+    ],
+)
+def test_activation_with_options(attributes: dict[str, Any]) -> None:
+    program = one_node("activation", [("x", (None, None, 4), "float")], 1, [], attributes)
     check_gradients(program, [np.random.default_rng(2).normal(scale=2, size=(2, 3, 4))])
 
 

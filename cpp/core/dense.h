@@ -22,7 +22,7 @@ RNNCORE_INLINE void narrow_tile(const Product<T>& p, int64_t row, int64_t k0, in
   T* c = p.c + row * p.c_row;
   const Vec<T> bias = p.bias ? load_partial(p.bias, p.n) : Vec<T>{};
 #pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r) acc[r][0] = k0 > 0 ? load_partial(c + r * p.c_row, p.n) : bias;
+  for (int r = 0; r < Rows; ++r) acc[r][0] = k0 > 0 || p.accumulate ? load_partial(c + r * p.c_row, p.n) : bias;
   tile_accumulate<T, Rows, 1>(depth, p.a + row * p.a_row + k0 * p.a_k, p.a_row, p.a_k, panel, W<T>, acc);
   const bool last = k0 + depth == p.k;
 #pragma GCC unroll 8
@@ -55,19 +55,31 @@ RNNCORE_INLINE void any_product(const Product<T>& p, const Team& team, T* worksp
     product(p, team, workspace);
 }
 
+// The functions whose derivative follows from the output, and which a product can therefore apply to its tile.
+template <class Body>
+RNNCORE_INLINE void with_cell_function(Function function, Body body) {
+  switch (function) {
+    case Function::relu: return body(Relu{});
+    case Function::sigmoid: return body(Sigmoid{});
+    case Function::tanh: return body(Tanh{});
+    case Function::hard_sigmoid: return body(HardSigmoid{});
+    default: return body(Linear{});
+  }
+}
+
 template <class T>
 void dense_forward(const DenseForward<T>& d, const Team& team) {
   T* workspace = d.workspace + team.thread * product_workspace<T>();
   const int64_t I = d.inputs, U = d.units;
-  const Product<T> p{d.rows, U, I, d.x, I, 1, d.kernel, U, 1, d.y, U, d.bias, false};
-  if (U <= W<T>) {
-    with_activation(d.activation, [&](auto f) { narrow_product(p, team, workspace, f); });
+  const Product<T> p{d.rows, U, I, d.x, I, 1, d.kernel, U, 1, d.z, U, d.bias, false};
+  if (U <= W<T> && d.activation.function <= Function::hard_sigmoid) {
+    with_cell_function(d.activation.function, [&](auto f) { narrow_product(p, team, workspace, f); });
     return;
   }
-  product(p, team, workspace);
-  if (d.activation == Activation::linear) return;
+  any_product(p, team, workspace);
+  if (d.activation.function == Function::linear) return;
   team_barrier(team);
-  activate(d.activation, d.rows * U, d.y, d.y, team);
+  activate(d.activation, d.rows * U, d.z, d.y, team);
 }
 
 // sum[j] = Σ_r z[r][j], each column one chain over the rows
@@ -96,8 +108,8 @@ void dense_backward(const DenseBackward<T>& d, const Team& team) {
   T* workspace = f.workspace + team.thread * product_workspace<T>();
   const int64_t N = f.rows, I = f.inputs, U = f.units;
   const T* dz = d.dy;
-  if (f.activation != Activation::linear) {
-    activate_backward(f.activation, N * U, f.y, d.dy, d.dz, team);
+  if (f.activation.function != Function::linear) {
+    activate_backward(f.activation, N * U, f.z, f.y, d.dy, d.dz, team);
     team_barrier(team);
     dz = d.dz;
   }

@@ -12,13 +12,43 @@
 
 namespace rnncore {
 
+// The first five are those of the cells, in the same order.
+enum class Function : uint8_t {
+  linear,
+  relu,
+  sigmoid,
+  tanh,
+  hard_sigmoid,
+  leaky_relu,
+  elu,
+  exponential,
+  softsign,
+  softplus,
+  silu,
+  gelu,
+  mish
+};
+
+// A function of one number, with what it is parametrized by: leaky_relu by slope, limit, threshold, elu by alpha,
+// scale.
+struct Elementwise {
+  Function function = Function::linear;
+  double slope = 0, limit = 0, threshold = 0, alpha = 1, scale = 1;
+};
+
+// Whether the derivative reads the input; that of the others follows from the output.
+constexpr bool needs_input(Function f) {
+  return f >= Function::leaky_relu && f != Function::exponential && f != Function::softsign;
+}
+
 template <class T>
 struct DenseForward {
   int64_t rows, inputs, units;
-  Activation activation;
+  Elementwise activation;
   const T* x;       // (rows, I)
   const T* kernel;  // (I, U)
   const T* bias;    // (U,) or null
+  T* z;             // (rows, U): before the activation, where its derivative reads that; otherwise y
   T* y;             // (rows, U)
   T* workspace;     // dense_workspace elements
 };
@@ -186,9 +216,9 @@ struct OpKernels {
   void (*dense_forward)(const DenseForward<T>&, const Team&);
   void (*dense_backward)(const DenseBackward<T>&, const Team&);
 
-  // Elementwise; y is the result, also in backward. Arrays may be the same.
-  void (*activate)(Activation, int64_t size, const T* x, T* y, const Team&);
-  void (*activate_backward)(Activation, int64_t size, const T* y, const T* dy, T* dx, const Team&);
+  // y is the result, also in backward, where x may be null unless needs_input(). Arrays may be the same.
+  void (*activate)(const Elementwise&, int64_t size, const T* x, T* y, const Team&);
+  void (*activate_backward)(const Elementwise&, int64_t size, const T* x, const T* y, const T* dy, T* dx, const Team&);
   void (*softmax)(int64_t rows, int64_t classes, const T* x, T* y, const Team&);
   void (*softmax_backward)(int64_t rows, int64_t classes, const T* y, const T* dy, T* dx, const Team&);
 

@@ -10,7 +10,26 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 
-__all__ = ["get", "hard_sigmoid", "linear", "relu", "serialize", "sigmoid", "softmax", "tanh"]
+__all__ = [
+    "elu",
+    "exponential",
+    "gelu",
+    "get",
+    "hard_sigmoid",
+    "leaky_relu",
+    "linear",
+    "mish",
+    "relu",
+    "selu",
+    "serialize",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+    "swish",
+    "tanh",
+]
 
 Array = npt.NDArray[Any]
 Function = Callable[[npt.ArrayLike], Array]
@@ -18,12 +37,12 @@ Function = Callable[[npt.ArrayLike], Array]
 
 def _apply(name: str, x: npt.ArrayLike) -> Array:
     """The reference's activation `name` of x."""
-    from rnncore.reference.activations import ACTIVATIONS  # here, so that describing a layer does not load the oracle
+    from rnncore.reference.functions import FUNCTIONS  # here, so that describing a layer does not load the oracle
 
     array = check.real_array("x", x)
     if name == "softmax" and array.ndim == 0:
         raise ValueError("x must have at least one axis, got a single number")
-    return np.asarray(ACTIVATIONS[name].forward(array))
+    return np.asarray(FUNCTIONS[name].forward(array if array.dtype.kind == "f" else array.astype(np.float64)))
 
 
 def linear(x: npt.ArrayLike) -> Array:
@@ -86,6 +105,114 @@ def hard_sigmoid(x: npt.ArrayLike) -> Array:
     return _apply("hard_sigmoid", x)
 
 
+def elu(x: npt.ArrayLike) -> Array:
+    """Return x above zero, exp(x) - 1 below, elementwise (Clevert et al. 2015).
+
+    Examples
+    --------
+    >>> from rnncore import activations
+    >>> activations.elu([0.0, 2.0])
+    array([0., 2.])
+    """
+    return _apply("elu", x)
+
+
+def selu(x: npt.ArrayLike) -> Array:
+    """Return 1.0507 · x above zero, 1.0507 · 1.6733 · (exp(x) - 1) below, elementwise (Klambauer et al. 2017).
+
+    Examples
+    --------
+    >>> from rnncore import activations
+    >>> activations.selu([0.0, 1.0]).round(4)
+    array([0.    , 1.0507])
+    """
+    return _apply("selu", x)
+
+
+def exponential(x: npt.ArrayLike) -> Array:
+    """Return exp(x), elementwise.
+
+    Examples
+    --------
+    >>> from rnncore import activations
+    >>> activations.exponential([0.0, 1.0]).round(4)
+    array([1.    , 2.7183])
+    """
+    return _apply("exponential", x)
+
+
+def softsign(x: npt.ArrayLike) -> Array:
+    """Return x / (1 + abs(x)), elementwise.
+
+    Examples
+    --------
+    >>> from rnncore import activations
+    >>> activations.softsign([-1.0, 0.0, 3.0])
+    array([-0.5 ,  0.  ,  0.75])
+    """
+    return _apply("softsign", x)
+
+
+def softplus(x: npt.ArrayLike) -> Array:
+    """Return log(1 + exp(x)), elementwise.
+
+    Examples
+    --------
+    >>> from rnncore import activations
+    >>> activations.softplus([-1000.0, 1000.0])
+    array([   0., 1000.])
+    """
+    return _apply("softplus", x)
+
+
+def leaky_relu(x: npt.ArrayLike) -> Array:
+    """Return x above zero, 0.2 · x below, elementwise.
+
+    Examples
+    --------
+    >>> from rnncore import activations
+    >>> activations.leaky_relu([-1.0, 2.0])
+    array([-0.2,  2. ])
+    """
+    return _apply("leaky_relu", x)
+
+
+def silu(x: npt.ArrayLike) -> Array:
+    """Return x · sigmoid(x), elementwise (Elfwing et al. 2017); `swish` is the same function.
+
+    Examples
+    --------
+    >>> from rnncore import activations
+    >>> activations.silu([0.0, 1000.0])
+    array([   0., 1000.])
+    """
+    return _apply("silu", x)
+
+
+def gelu(x: npt.ArrayLike) -> Array:
+    """Return x · Φ(x), elementwise, with Φ the normal distribution function (Hendrycks and Gimpel 2016).
+
+    Examples
+    --------
+    >>> from rnncore import activations
+    >>> activations.gelu([0.0, 10.0])
+    array([ 0., 10.])
+    """
+    return _apply("gelu", x)
+
+
+def mish(x: npt.ArrayLike) -> Array:
+    """Return x · tanh(log(1 + exp(x))), elementwise (Misra 2019).
+
+    Examples
+    --------
+    >>> from rnncore import activations
+    >>> activations.mish([0.0, 1000.0])
+    array([   0., 1000.])
+    """
+    return _apply("mish", x)
+
+
 def softmax(x: npt.ArrayLike) -> Array:
     """Return exp(x) / Σ exp(x) over the last axis.
 
@@ -98,9 +225,29 @@ def softmax(x: npt.ArrayLike) -> Array:
     return _apply("softmax", x)
 
 
-_TABLE: dict[str, Function] = {
-    function.__name__: function for function in (linear, relu, sigmoid, tanh, hard_sigmoid, softmax)
+swish = silu
+
+_FUNCTIONS: dict[str, Function] = {
+    function.__name__: function
+    for function in (
+        elu,
+        exponential,
+        gelu,
+        hard_sigmoid,
+        leaky_relu,
+        linear,
+        mish,
+        relu,
+        selu,
+        sigmoid,
+        silu,
+        softmax,
+        softplus,
+        softsign,
+        tanh,
+    )
 }
+_TABLE = {**_FUNCTIONS, "swish": silu}
 
 
 def get(identifier: str | Function | None) -> Function:

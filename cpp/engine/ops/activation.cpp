@@ -12,11 +12,11 @@ class ActivationOp final : public Op<T> {
   ActivationOp(const Site& site, const Kernels& kernels)
       : kernels_(op_kernels<T>(kernels)), rows_(site.inputs[0]->rows()), columns_(site.inputs[0]->columns()) {
     softmax_ = site.node.attributes.get("function", std::string("linear")) == "softmax";
-    function_ = softmax_ ? Activation::linear : activation_of(site, "function", "linear");
+    if (!softmax_) function_ = elementwise_of(site, "function");
   }
 
   double flops() const override { return 20.0 * static_cast<double>(rows_ * columns_); }
-  Needs needs(int) const override { return {.keeps_outputs = true}; }
+  Needs needs(int) const override { return {.keeps_inputs = needs_input(function_.function), .keeps_outputs = true}; }
 
   void bind(const Buffers<T>& b) override {
     x_ = b.input(0), y_ = b.output(0), dy_ = b.output_gradient(0), dx_ = b.input_gradient(0);
@@ -34,14 +34,14 @@ class ActivationOp final : public Op<T> {
     if (softmax_)
       kernels_.softmax_backward(rows_, columns_, y_, dy_, dx_, team);
     else
-      kernels_.activate_backward(function_, rows_ * columns_, y_, dy_, dx_, team);
+      kernels_.activate_backward(function_, rows_ * columns_, x_, y_, dy_, dx_, team);
   }
 
  private:
   const OpKernels<T>& kernels_;
   int64_t rows_, columns_;
   bool softmax_;
-  Activation function_;
+  Elementwise function_;
   const T* x_ = nullptr;
   T* y_ = nullptr;
   const T* dy_ = nullptr;

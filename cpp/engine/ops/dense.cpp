@@ -25,8 +25,9 @@ class DenseOp final : public Op<T> {
     f.rows = x.rows();
     f.inputs = x.columns();
     f.units = y.columns();
-    f.activation = softmax_ ? Activation::linear : activation_of(site, "activation", "linear");
-    needs_dz_ = softmax_ || f.activation != Activation::linear;
+    if (!softmax_) f.activation = elementwise_of(site, "activation");
+    needs_dz_ = softmax_ || f.activation.function != Function::linear;
+    keeps_z_ = site.training && needs_input(f.activation.function);
   }
 
   double flops() const override {
@@ -37,7 +38,8 @@ class DenseOp final : public Op<T> {
   Needs needs(int threads) const override {
     const int64_t workspace = kernels_.dense_workspace(threads);
     const int64_t dz = needs_dz_ ? call_.forward.rows * call_.forward.units : 0;
-    return {.forward_workspace = workspace,
+    return {.saved = keeps_z_ ? call_.forward.rows * call_.forward.units : 0,
+            .forward_workspace = workspace,
             .backward_workspace = workspace + dz,
             .keeps_inputs = true,
             .keeps_outputs = needs_dz_};
@@ -49,6 +51,7 @@ class DenseOp final : public Op<T> {
     f.kernel = b.parameter(0);
     f.bias = b.parameter(1);
     f.y = b.output(0);
+    f.z = keeps_z_ ? b.saved : f.y;
     forward_workspace_ = b.forward_workspace;
     call_.dy = b.output_gradient(0);
     call_.dz = b.backward_workspace;
@@ -85,6 +88,7 @@ class DenseOp final : public Op<T> {
   T* backward_workspace_ = nullptr;
   bool softmax_;  // after the linear layer
   bool needs_dz_;
+  bool keeps_z_;
 };
 
 }  // namespace

@@ -45,7 +45,7 @@ class DropoutOp final : public Op<T> {
  private:
   void run(const Dropout<T>& call, const Step& step, const Team& team) const {
     if (call.rate == 0)
-      kernels_.activate(Activation::linear, call.samples * call.steps * call.width, call.x, call.y, team);
+      kernels_.activate({}, call.samples * call.steps * call.width, call.x, call.y, team);
     else
       kernels_.dropout(call, {step.seed + seed_, step.number, node_}, team);
   }

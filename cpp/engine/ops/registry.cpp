@@ -1,6 +1,10 @@
 // The registry of ops. A new op is one file here and one row below.
 #include "engine/ops/registry.h"
 
+#include <cmath>
+#include <iterator>
+#include <limits>
+
 namespace rnncore {
 
 const OpType& op_type(const std::string& name) {
@@ -48,6 +52,26 @@ Activation activation_of(const Site& site, const char* attribute, const char* ot
   for (int i = 0; i < 5; ++i)
     if (name == names[i]) return static_cast<Activation>(i);
   fail(site, std::string(attribute) + ": unknown activation '" + name + "'");
+}
+
+Elementwise elementwise_of(const Site& site, const char* attribute) {
+  static const char* const names[] = {"linear",     "relu", "sigmoid",     "tanh",     "hard_sigmoid",
+                                      "leaky_relu", "elu",  "exponential", "softsign", "softplus",
+                                      "silu",       "gelu", "mish"};
+  const Attributes& a = site.node.attributes;
+  const std::string name = a.get(attribute, std::string("linear"));
+  if (name == "selu")
+    return {.function = Function::elu, .alpha = 1.67326324235437728481, .scale = 1.05070098735548049342};
+  size_t i = 0;
+  while (i < std::size(names) && name != names[i]) ++i;
+  if (i == std::size(names)) fail(site, std::string(attribute) + ": unknown activation '" + name + "'");
+  Elementwise e{.function = static_cast<Function>(i)};
+  e.slope = a.get("negative_slope", name == "leaky_relu" ? 0.2 : 0.0);
+  e.limit = a.get("max_value", std::numeric_limits<double>::infinity());
+  e.threshold = a.get("threshold", 0.0);
+  e.alpha = a.get("alpha", 1.0);
+  if (name == "relu" && (e.slope != 0 || !std::isinf(e.limit) || e.threshold != 0)) e.function = Function::leaky_relu;
+  return e;
 }
 
 }  // namespace rnncore

@@ -26,5 +26,7 @@ OpType attention_op();
 const Tensor& expect_input(const Site& site, size_t slot, int64_t rank);
 void expect_shape(const Site& site, const char* name, const Shape& shape, const Shape& expected);
 Activation activation_of(const Site& site, const char* attribute, const char* otherwise);
+// The function an attribute names, with the attributes it takes: negative_slope, max_value, threshold, alpha.
+Elementwise elementwise_of(const Site& site, const char* attribute);
 
 }  // namespace rnncore

@@ -30,11 +30,14 @@ from rnncore.layers.merging import (
     subtract,
 )
 from rnncore.layers.permute import Permute
+from rnncore.layers.rectifiers import ELU, LeakyReLU, ReLU
 from rnncore.layers.repeat_vector import RepeatVector
 from rnncore.layers.reshape import Reshape
 from rnncore.layers.simple_rnn import SimpleRNN
+from rnncore.layers.softmax import Softmax
 
 __all__ = [
+    "ELU",
     "GRU",
     "LSTM",
     "Activation",
@@ -48,13 +51,16 @@ __all__ = [
     "Input",
     "InputLayer",
     "Layer",
+    "LeakyReLU",
     "Maximum",
     "Minimum",
     "Multiply",
     "Permute",
+    "ReLU",
     "RepeatVector",
     "Reshape",
     "SimpleRNN",
+    "Softmax",
     "Subtract",
     "add",
     "average",
@@ -76,18 +82,22 @@ _TABLE: dict[str, type[Layer]] = {
         Concatenate,
         Dense,
         Dropout,
+        ELU,
         Embedding,
         Flatten,
         GRU,
         InputLayer,
         LSTM,
+        LeakyReLU,
         Maximum,
         Minimum,
         Multiply,
         Permute,
+        ReLU,
         RepeatVector,
         Reshape,
         SimpleRNN,
+        Softmax,
         Subtract,
     )
 }

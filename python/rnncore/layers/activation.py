@@ -16,7 +16,7 @@ class Activation(Layer):
     Parameters
     ----------
     activation : str or function of `rnncore.activations`
-        linear, relu, sigmoid, tanh, hard_sigmoid or softmax.
+        One of `rnncore.activations`.
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`.
 

@@ -20,7 +20,7 @@ class Dense(Layer):
     ----------
     units : int
     activation : str or function of `rnncore.activations`, optional
-        linear (the default), relu, sigmoid, tanh, hard_sigmoid or softmax.
+        One of `rnncore.activations`, by default linear.
     use_bias : bool, default True
     kernel_initializer, bias_initializer : str or Initializer
         Default glorot_uniform and zeros.

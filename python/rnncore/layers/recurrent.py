@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnncore import _validation as check
 from rnncore import activations, initializers, regularizers
+from rnncore._sequence_arguments import RECURRENT_ACTIVATIONS
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.symbolic import SymbolicValue, symbolic_values
 from rnncore.parameters import Weight
@@ -195,10 +196,14 @@ class Recurrent(Layer):
 
 
 def elementwise(argument: str, identifier: str | activations.Function | None) -> str:
-    """The name of an activation that a cell can apply: all but softmax."""
+    """The name of an activation that a cell can apply."""
     name = activations.serialize(identifier)
     if name == "softmax":
         raise ValueError(f"{argument} of a recurrent layer must be elementwise, got 'softmax'")
+    if name not in RECURRENT_ACTIVATIONS:
+        raise ValueError(
+            f"{argument} of a recurrent layer must be one of {', '.join(RECURRENT_ACTIVATIONS)}, got {name!r}"
+        )
     return name
 
 

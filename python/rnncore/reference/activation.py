@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._sequence_arguments import Array
-from .activations import ACTIVATIONS
+from .functions import function_of
 from .op import Arrays, Run
 
 __all__ = ["backward", "forward"]
@@ -13,12 +13,12 @@ __all__ = ["backward", "forward"]
 
 def forward(inputs: Arrays, weights: list[Array], attributes: dict[str, Any], run: Run) -> tuple[list[Array], Any]:
     (x,) = inputs
-    function = ACTIVATIONS[attributes["function"]]
-    y = function.forward(x)
-    return [y], (function, y)
+    function, options = function_of(attributes, "function")
+    y = function.forward(x, **options)
+    return [y], (function, options, x, y)
 
 
 def backward(doutputs: Arrays, saved: Any) -> tuple[Arrays, list[Array]]:
-    function, y = saved
+    function, options, x, y = saved
     (dy,) = doutputs
-    return [function.backward(y, dy)], []
+    return [function.backward(x, y, dy, **options)], []

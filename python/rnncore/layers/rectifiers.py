@@ -1,0 +1,141 @@
+"""Rectified linear units and their kin as layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnncore import _validation as check
+from rnncore.layers.base import Layer
+
+__all__ = ["ELU", "LeakyReLU", "ReLU"]
+
+
+class ReLU(Layer):
+    """`max_value` where x reaches it, x from `threshold` on, negative_slope · (x - threshold) below.
+
+    Parameters
+    ----------
+    max_value : float, optional
+        Not negative; by default there is no limit.
+    negative_slope, threshold : float, default 0
+        Not negative.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.ReLU(max_value=6)(layers.Input((5, 3))).shape
+    (None, 5, 3)
+    """
+
+    op = "activation"
+    acts_per_step = True
+
+    def __init__(
+        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **arguments: Any
+    ) -> None:
+        super().__init__(**arguments)
+        self.max_value = None if max_value is None else check.number("max_value", max_value, low=0.0)
+        self.negative_slope = check.number("negative_slope", negative_slope, low=0.0)
+        self.threshold = check.number("threshold", threshold, low=0.0)
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        attributes: dict[str, Any] = {"function": "relu"}
+        if self.max_value is not None:
+            attributes["max_value"] = self.max_value
+        if self.negative_slope:
+            attributes["negative_slope"] = self.negative_slope
+        if self.threshold:
+            attributes["threshold"] = self.threshold
+        return attributes
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {
+            **super().get_config(),
+            "max_value": self.max_value,
+            "negative_slope": self.negative_slope,
+            "threshold": self.threshold,
+        }
+
+
+class LeakyReLU(Layer):
+    """x from zero on, negative_slope · x below.
+
+    Parameters
+    ----------
+    negative_slope : float, default 0.3
+        Not negative.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.LeakyReLU()(layers.Input((5, 3))).shape
+    (None, 5, 3)
+    """
+
+    op = "activation"
+    acts_per_step = True
+
+    def __init__(self, negative_slope: float = 0.3, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.negative_slope = check.number("negative_slope", negative_slope, low=0.0)
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {"function": "leaky_relu", "negative_slope": self.negative_slope}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {**super().get_config(), "negative_slope": self.negative_slope}
+
+
+class ELU(Layer):
+    """x from zero on, alpha · (exp(x) - 1) below.
+
+    Parameters
+    ----------
+    alpha : float, default 1
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.ELU()(layers.Input((5, 3))).shape
+    (None, 5, 3)
+    """
+
+    op = "activation"
+    acts_per_step = True
+
+    def __init__(self, alpha: float = 1.0, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.alpha = check.number("alpha", alpha)
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {"function": "elu", "alpha": self.alpha}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {**super().get_config(), "alpha": self.alpha}

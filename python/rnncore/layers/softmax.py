@@ -1,0 +1,50 @@
+"""The softmax function as a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnncore import _validation as check
+from rnncore.layers.base import Layer
+
+__all__ = ["Softmax"]
+
+
+class Softmax(Layer):
+    """exp(x) / Σ exp(x) over the last axis.
+
+    Parameters
+    ----------
+    axis : int, default -1
+        Only the last axis is supported: a ValueError otherwise.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.Softmax()(layers.Input((5, 3))).shape
+    (None, 5, 3)
+    """
+
+    op = "activation"
+    acts_per_step = True
+
+    def __init__(self, axis: int = -1, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.axis = check.integer("axis", axis)
+        if self.axis != -1:
+            raise ValueError(f"axis of {self.name!r} must be -1, the last one, got {axis}")
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {"function": "softmax"}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {**super().get_config(), "axis": self.axis}

@@ -1,0 +1,76 @@
+"""Apply Keras's layers to random numbers and store what came out, and the gradients: keras_layers.npz.
+
+Run with Keras 3 and PyTorch installed: KERAS_BACKEND=torch python tests/golden/make_keras_layers.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+import keras
+import numpy as np
+import torch
+
+FUNCTIONS = (
+    "relu",
+    "sigmoid",
+    "tanh",
+    "hard_sigmoid",
+    "softmax",
+    "elu",
+    "selu",
+    "softplus",
+    "softsign",
+    "swish",
+    "silu",
+    "gelu",
+    "leaky_relu",
+    "exponential",
+    "mish",
+)
+SEQUENCE = (4, 7, 3)
+
+# Name of the layer, its arguments, shape of the input, whether it trains, lengths of the rows as a mask.
+CASES: list[tuple[str, dict[str, Any], tuple[int, ...], bool, list[int] | None]] = [
+    *(("Activation", {"activation": name}, (3, 5), False, None) for name in FUNCTIONS),
+    ("ReLU", {"max_value": 1.0, "negative_slope": 0.2, "threshold": 0.5}, (3, 5), False, None),
+    ("ReLU", {}, (3, 5), False, None),
+    ("LeakyReLU", {}, (3, 5), False, None),
+    ("ELU", {"alpha": 0.7}, (3, 5), False, None),
+    ("Softmax", {}, (3, 5), False, None),
+]
+
+
+def main() -> None:
+    arrays: dict[str, Any] = {}
+    rng = np.random.default_rng(8)
+    for number, (name, options, shape, training, lengths) in enumerate(CASES):
+        layer = getattr(keras.layers, name)(**options)
+        layer.build(shape)
+        weights = [rng.uniform(0.3, 1.2, size=w.shape).astype(np.float32) for w in layer.get_weights()]
+        layer.set_weights(weights)
+        x = torch.tensor(rng.normal(scale=1.5, size=shape).astype(np.float32), requires_grad=True)
+        call: dict[str, Any] = {"training": training} if training else {}
+        if lengths is not None:
+            call["mask"] = torch.tensor(np.arange(shape[1]) < np.array(lengths)[:, None])
+        y = layer(x, **call)
+        dy = rng.normal(size=tuple(y.shape)).astype(np.float32)
+        (y * torch.tensor(dy)).sum().backward()
+        about = {"layer": name, "options": options, "training": training, "lengths": lengths}
+        arrays[f"{number}/about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+        arrays |= {f"{number}/x": x.detach().numpy(), f"{number}/y": y.detach().numpy(), f"{number}/dy": dy}
+        arrays[f"{number}/dx"] = x.grad.numpy()
+        arrays |= {f"{number}/weights/{i}": w for i, w in enumerate(weights)}
+        arrays |= {f"{number}/after/{i}": w for i, w in enumerate(layer.get_weights())}
+        for i, variable in enumerate(layer.trainable_weights):
+            arrays[f"{number}/gradients/{i}"] = variable.value.grad.numpy()
+    np.savez_compressed(Path(__file__).parent / "keras_layers.npz", **arrays)
+
+
+if __name__ == "__main__":
+    main()
