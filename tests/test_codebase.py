@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 PUBLIC_MODULES = [
     "rnncore",
     "rnncore.callbacks",
+    "rnncore.constraints",
     "rnncore.datasets",
     "rnncore.decoding",
     "rnncore.functional",

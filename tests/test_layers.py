@@ -304,9 +304,6 @@ def test_shape_of_a_first_layer(layer: Any, shape: Any) -> None:
     [
         {"stateful": True},
         {"activity_regularizer": "l2"},
-        {"kernel_constraint": "max_norm"},
-        {"recurrent_constraint": "max_norm"},
-        {"bias_constraint": "max_norm"},
         {"zero_output_for_mask": True},
     ],
     ids=lambda argument: next(iter(argument)),
@@ -321,11 +318,10 @@ def test_recurrent_layers_refuse_what_they_cannot_do(make: Any, argument: dict[s
     ("make", "error", "message"),
     [
         (lambda: LSTM(H, use_cudnn=True), ValueError, "LSTM: use_cudnn=True is not supported"),
-        (lambda: Dense(H, kernel_constraint="max_norm"), ValueError, "Dense: kernel_constraint='max_norm' is not"),
+        (lambda: Dense(H, kernel_constraint="max_nrom"), ValueError, "unknown constraint 'max_nrom'"),
         (lambda: Dense(H, activity_regularizer="l2"), ValueError, "Dense: activity_regularizer='l2' is not"),
         (lambda: Flatten(activity_regularizer="l2"), ValueError, "Flatten: activity_regularizer='l2' is not"),
         (lambda: Embedding(5, 2, mask_zero=True), ValueError, "Embedding: mask_zero=True is not"),
-        (lambda: Embedding(5, 2, embeddings_constraint="max_norm"), ValueError, "Embedding: embeddings_constraint="),
         (lambda: Dropout(0.5, noise_shape=(None, 1, 3)), ValueError, "Dropout: noise_shape="),
         (lambda: Flatten("channels_first"), ValueError, "data_format must be None or 'channels_last', got 'channels_f"),
         (lambda: Dense(H, dtype="float64"), ValueError, "dtype_policy"),

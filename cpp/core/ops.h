@@ -210,6 +210,16 @@ struct Update {
   T* slots[3];
 };
 
+// Groups of weights, each with the same members further on, whose norms are brought between two bounds.
+template <class T>
+struct NormConstraint {
+  double low, high, rate;  // rate: the share of the way to a bound
+  int64_t groups, members;
+  const int64_t* group_offset;   // (groups,)
+  const int64_t* member_offset;  // (members,)
+  T* w;
+};
+
 template <class T>
 struct OpKernels {
   int64_t (*dense_workspace)(int threads);
@@ -245,6 +255,8 @@ struct OpKernels {
   void (*regularize)(int64_t size, const T* w, T l1, T l2, T* g, const Team&);
   // sums[0] = sum |x|, sums[1] = sum x², in a fixed order; one thread.
   void (*norms)(int64_t size, const T* x, double sums[2]);
+  void (*constrain_norms)(const NormConstraint<T>&, const Team&);
+  void (*constrain_signs)(int64_t size, T* w, const Team&);  // no weight below zero
 };
 
 }  // namespace rnncore

@@ -50,10 +50,10 @@ void Executor<T>::configure(Training training, T* slots) {
   const std::lock_guard lock(mutex_);
   if (running_ > 0) throw std::invalid_argument("configure: not possible while the executor trains, tests or predicts");
   check_training(training, program_);
+  check_constraints(training.constraints, program_);
   std::unique_ptr<Optimizer<T>> optimizer;
   if (!training.optimizer.kind.empty())
-    optimizer =
-        std::make_unique<Optimizer<T>>(training.optimizer, program_, kernels_, parameters_, gradients_, slots, size_);
+    optimizer = std::make_unique<Optimizer<T>>(training, program_, kernels_, parameters_, gradients_, slots, size_);
   training_ = std::move(training);
   optimizer_ = std::move(optimizer);
   configured_ = true;

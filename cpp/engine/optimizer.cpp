@@ -23,9 +23,10 @@ int slot_count(const OptimizerDescription& description) {
 }
 
 template <class T>
-Optimizer<T>::Optimizer(const OptimizerDescription& description, const Program& program, const Kernels& kernels,
-                        T* parameters, const T* gradients, T* slots, int64_t size)
-    : kernels_(op_kernels<T>(kernels)) {
+Optimizer<T>::Optimizer(const Training& training, const Program& program, const Kernels& kernels, T* parameters,
+                        const T* gradients, T* slots, int64_t size)
+    : kernels_(op_kernels<T>(kernels)), constraints_(training.constraints, program, kernels, parameters) {
+  const OptimizerDescription& description = training.optimizer;
   const Attributes& a = description.attributes;
   const auto number = [&](const char* name, double otherwise) { return static_cast<T>(a.get(name, otherwise)); };
   update_.rule = description.kind == "sgd"       ? UpdateRule::sgd
@@ -106,6 +107,9 @@ void Optimizer<T>::apply(double learning_rate, int64_t step, const Team& team) {
     if (range.begin < range.end)
       kernels_.update(update, static_cast<T>(scale(window)), window.offset + range.begin, window.offset + range.end);
   }
+  if (constraints_.empty()) return;
+  team_barrier(team);
+  constraints_.apply(team);
 }
 
 template class Optimizer<float>;

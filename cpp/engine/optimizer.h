@@ -1,8 +1,8 @@
-// Applies gradients: clipping, weight decay and the update rule, in one pass over the flat vectors.
+// Applies gradients: clipping, weight decay and the update rule, in one pass over the flat vectors, then constraints.
 #pragma once
 
 #include "core/kernels.h"
-#include "engine/program.h"
+#include "engine/constraints.h"
 
 namespace rnncore {
 
@@ -12,8 +12,8 @@ template <class T>
 class Optimizer {
  public:
   // `slots`: (S, P), `size`: P.
-  Optimizer(const OptimizerDescription& description, const Program& program, const Kernels& kernels, T* parameters,
-            const T* gradients, T* slots, int64_t size);
+  Optimizer(const Training& training, const Program& program, const Kernels& kernels, T* parameters, const T* gradients,
+            T* slots, int64_t size);
 
   double flops() const { return 20.0 * static_cast<double>(size_); }
 
@@ -34,6 +34,7 @@ class Optimizer {
   Update<T> update_{};
   double weight_decay_, beta_1_, beta_2_;
   double clip_norm_, global_clip_norm_;  // 0: none
+  Constraints<T> constraints_;
   std::vector<Window> windows_;
   std::vector<double> sums_;  // of each chunk of each window: Σ|g|, Σ g²
   int64_t size_ = 0;

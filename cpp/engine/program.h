@@ -89,6 +89,12 @@ struct RegularizerDescription {
   double l1, l2;
 };
 
+struct ConstraintDescription {
+  int parameter;
+  std::string kind;
+  Attributes attributes;
+};
+
 struct OptimizerDescription {
   std::string kind;  // empty: none
   Attributes attributes;
@@ -98,6 +104,7 @@ struct Training {
   std::vector<LossDescription> losses;
   std::vector<MetricDescription> metrics;
   std::vector<RegularizerDescription> regularizers;
+  std::vector<ConstraintDescription> constraints;
   OptimizerDescription optimizer;
 };
 

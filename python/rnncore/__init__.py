@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rnncore import (
         activations,
         callbacks,
+        constraints,
         functional,
         initializers,
         layers,
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "activations",
     "callbacks",
+    "constraints",
     "functional",
     "get_num_threads",
     "initializers",

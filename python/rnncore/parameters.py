@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore import regularizers
-from rnncore.program import Program, Regularizer
+from rnncore import constraints, regularizers
+from rnncore.program import Constraint, Program, Regularizer
 
 Array = npt.NDArray[Any]
 
@@ -26,10 +26,17 @@ class Weight:
     store: ParameterStore
     offset: int
 
-    def __init__(self, path: str, value: Array, regularizer: regularizers.Regularizer | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        value: Array,
+        regularizer: regularizers.Regularizer | None = None,
+        constraint: constraints.Constraint | None = None,
+    ) -> None:
         self.path = path
         self.shape: tuple[int, ...] = value.shape
         self.regularizer = regularizer
+        self.constraint = constraint
         ParameterStore(value.ravel(), [(self, 0)])
 
     @property
@@ -180,6 +187,16 @@ class ParameterStore:
             penalty = at.get(parameter.offset) if parameter.trainable else None
             if penalty is not None:
                 found.append(Regularizer(index, penalty.l1, penalty.l2))
+        return tuple(found)
+
+    def constraints(self, program: Program) -> tuple[Constraint, ...]:
+        """The constraints on a Program's trainable parameters."""
+        at = {weight.offset: weight.constraint for weight in self.weights if weight.size}
+        found = []
+        for index, parameter in enumerate(program.parameters):
+            constraint = at.get(parameter.offset) if parameter.trainable else None
+            if constraint is not None:
+                found.append(constraint.describe(index, len(parameter.shape)))
         return tuple(found)
 
     def __getstate__(self) -> dict[str, Any]:

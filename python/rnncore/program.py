@@ -7,7 +7,18 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Loss", "Metric", "Node", "Optimizer", "Parameter", "Program", "Regularizer", "Training", "Value"]
+__all__ = [
+    "Constraint",
+    "Loss",
+    "Metric",
+    "Node",
+    "Optimizer",
+    "Parameter",
+    "Program",
+    "Regularizer",
+    "Training",
+    "Value",
+]
 
 Shape = tuple[int | None, ...]
 
@@ -146,6 +157,15 @@ class Regularizer:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """What one parameter must fulfil after each update."""
+
+    parameter: int
+    kind: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Optimizer:
     """Update rule; the learning rate is passed per step."""
 
@@ -164,6 +184,7 @@ class Training:
     metrics: tuple[Metric, ...] = ()
     regularizers: tuple[Regularizer, ...] = ()
     optimizer: Optimizer | None = None
+    constraints: tuple[Constraint, ...] = ()
 
     def state_size(self) -> int:
         pairs = 1 + (len(self.losses) if len(self.losses) > 1 else 0)

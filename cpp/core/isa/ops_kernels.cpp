@@ -1,6 +1,7 @@
 // The op kernels in float and double, at the level this file is compiled for.
 #include "core/attention.h"
 #include "core/attention_backward.h"
+#include "core/constraints.h"
 #include "core/dense.h"
 #include "core/dropout.h"
 #include "core/embedding.h"
@@ -39,6 +40,8 @@ constexpr OpKernels<T> op_table{
     .update = update<T>,
     .regularize = regularize<T>,
     .norms = norms<T>,
+    .constrain_norms = constrain_norms<T>,
+    .constrain_signs = constrain_signs<T>,
 };
 
 }  // namespace

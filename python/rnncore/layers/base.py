@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore import initializers, regularizers, utils
+from rnncore import constraints, initializers, regularizers, utils
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
 from rnncore.parameters import Array, ParameterStore, Weight, assign_all
 from rnncore.program import Shape
@@ -163,9 +163,10 @@ class Layer:
         shape: tuple[int, ...],
         initializer: initializers.Initializer,
         regularizer: regularizers.Regularizer | None,
+        constraint: constraints.Constraint | None = None,
     ) -> Weight:
-        """A new weight of this layer."""
-        return Weight(f"{self.name}/{name}", initializer(shape), regularizer)
+        """A new weight of this layer; its first values obey no constraint, as in Keras."""
+        return Weight(f"{self.name}/{name}", initializer(shape), regularizer, constraint)
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights for an input of this shape, batch first; once.

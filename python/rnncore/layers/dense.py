@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnncore import _validation as check
-from rnncore import activations, initializers, regularizers
+from rnncore import activations, constraints, initializers, regularizers
 from rnncore.layers.base import Layer, WeightView
 from rnncore.parameters import Weight
 from rnncore.program import Shape
@@ -25,7 +25,8 @@ class Dense(Layer):
     kernel_initializer, bias_initializer : str or Initializer
         Default glorot_uniform and zeros.
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
-    activity_regularizer, kernel_constraint, bias_constraint
+    kernel_constraint, bias_constraint : str or Constraint, optional
+    activity_regularizer
         Not supported yet: a ValueError unless None.
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`.
@@ -61,18 +62,12 @@ class Dense(Layer):
         bias_initializer: initializers.Identifier = "zeros",
         kernel_regularizer: regularizers.Identifier = None,
         bias_regularizer: regularizers.Identifier = None,
-        activity_regularizer: None = None,
-        kernel_constraint: None = None,
-        bias_constraint: None = None,
+        activity_regularizer: regularizers.Identifier = None,
+        kernel_constraint: constraints.Identifier = None,
+        bias_constraint: constraints.Identifier = None,
         **arguments: Any,
     ) -> None:
-        check.unsupported(
-            "Dense",
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-        )
-        super().__init__(**arguments)
+        super().__init__(activity_regularizer=activity_regularizer, **arguments)
         self.units = check.positive_int("units", units)
         self.activation = activations.serialize(activation)
         self.use_bias = check.boolean("use_bias", use_bias)
@@ -80,6 +75,8 @@ class Dense(Layer):
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, ..., I) with a known I."""
@@ -90,9 +87,14 @@ class Dense(Layer):
     def make_weights(self, input_shape: Shape) -> list[Weight]:
         """Kernel (I, units) and bias (units,)."""
         shape = (self.features(input_shape), self.units)
-        weights = [self.weight("kernel", shape, self.kernel_initializer, self.kernel_regularizer)]
+        weights = [
+            self.weight("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
+        ]
         if self.use_bias:
-            weights.append(self.weight("bias", (self.units,), self.bias_initializer, self.bias_regularizer))
+            bias = (self.units,)
+            weights.append(
+                self.weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
+            )
         return weights
 
     def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
@@ -114,4 +116,6 @@ class Dense(Layer):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
         }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore import initializers, regularizers
+from rnncore import constraints, initializers, regularizers
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.input import InputLayer
 from rnncore.layers.symbolic import SymbolicValue
@@ -28,7 +28,8 @@ class Embedding(Layer):
         D, the size of a vector.
     embeddings_initializer : str or Initializer, default "uniform"
     embeddings_regularizer : str or Regularizer, optional
-    embeddings_constraint, mask_zero
+    embeddings_constraint : str or Constraint, optional
+    mask_zero
         Not supported yet: a ValueError unless off.
     weights : array_like, shape (V, D), optional
         First values, instead of the initializer's; may come in a list of one.
@@ -63,12 +64,12 @@ class Embedding(Layer):
         output_dim: int,
         embeddings_initializer: initializers.Identifier = "uniform",
         embeddings_regularizer: regularizers.Identifier = None,
-        embeddings_constraint: None = None,
+        embeddings_constraint: constraints.Identifier = None,
         mask_zero: bool = False,
         weights: npt.ArrayLike | list[npt.ArrayLike] | None = None,
         **arguments: Any,
     ) -> None:
-        check.unsupported("Embedding", embeddings_constraint=embeddings_constraint, mask_zero=mask_zero)
+        check.unsupported("Embedding", mask_zero=mask_zero)
         if "input_length" in arguments:
             arguments["input_shape"] = (arguments.pop("input_length"),)
         super().__init__(**arguments)
@@ -76,6 +77,7 @@ class Embedding(Layer):
         self.output_dim = check.positive_int("output_dim", output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
         self._first_values = None
         if weights is not None:
             table = weights[0] if isinstance(weights, list) and len(weights) == 1 else weights
@@ -91,7 +93,9 @@ class Embedding(Layer):
     def make_weights(self, input_shape: Shape) -> list[Weight]:
         """Embeddings (V, D)."""
         shape = (self.input_dim, self.output_dim)
-        table = self.weight("embeddings", shape, self.embeddings_initializer, self.embeddings_regularizer)
+        table = self.weight(
+            "embeddings", shape, self.embeddings_initializer, self.embeddings_regularizer, self.embeddings_constraint
+        )
         if self._first_values is not None:
             table.assign(self._first_values)
         return [table]
@@ -108,4 +112,5 @@ class Embedding(Layer):
             "output_dim": self.output_dim,
             "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
             "embeddings_regularizer": regularizers.serialize(self.embeddings_regularizer),
+            "embeddings_constraint": constraints.serialize(self.embeddings_constraint),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnncore import _validation as check
-from rnncore import activations, initializers, regularizers
+from rnncore import activations, constraints, initializers, regularizers
 from rnncore.layers.recurrent import Recurrent, elementwise
 from rnncore.parameters import Weight
 from rnncore.program import Shape
@@ -50,7 +50,8 @@ class LSTM(Recurrent):
         Added to the seed of the run for the two kinds of dropout.
     use_cudnn : {"auto", False}
         Kept for compatibility; True is refused.
-    activity_regularizer, *_constraint, stateful
+    kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
+    activity_regularizer, stateful
         Not supported yet: a ValueError unless off.
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`.
@@ -92,10 +93,10 @@ class LSTM(Recurrent):
         kernel_regularizer: regularizers.Identifier = None,
         recurrent_regularizer: regularizers.Identifier = None,
         bias_regularizer: regularizers.Identifier = None,
-        activity_regularizer: None = None,
-        kernel_constraint: None = None,
-        recurrent_constraint: None = None,
-        bias_constraint: None = None,
+        activity_regularizer: regularizers.Identifier = None,
+        kernel_constraint: constraints.Identifier = None,
+        recurrent_constraint: constraints.Identifier = None,
+        bias_constraint: constraints.Identifier = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -117,6 +118,9 @@ class LSTM(Recurrent):
             kernel_regularizer=kernel_regularizer,
             recurrent_regularizer=recurrent_regularizer,
             bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
@@ -125,14 +129,10 @@ class LSTM(Recurrent):
             recurrent_dropout=recurrent_dropout,
             seed=seed,
             unsupported={
-                "activity_regularizer": activity_regularizer,
-                "kernel_constraint": kernel_constraint,
-                "recurrent_constraint": recurrent_constraint,
-                "bias_constraint": bias_constraint,
                 "stateful": stateful,
                 "use_cudnn": use_cudnn != "auto" and use_cudnn,
             },
-            arguments=arguments,
+            arguments={"activity_regularizer": activity_regularizer, **arguments},
         )
         self.recurrent_activation = elementwise("recurrent_activation", recurrent_activation)
         self.unit_forget_bias = check.boolean("unit_forget_bias", unit_forget_bias)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnncore import _validation as check
-from rnncore import activations, initializers, regularizers
+from rnncore import activations, constraints, initializers, regularizers
 from rnncore._sequence_arguments import RECURRENT_ACTIVATIONS
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.symbolic import SymbolicValue, symbolic_values
@@ -44,6 +44,9 @@ class Recurrent(Layer):
         kernel_regularizer: regularizers.Identifier,
         recurrent_regularizer: regularizers.Identifier,
         bias_regularizer: regularizers.Identifier,
+        kernel_constraint: constraints.Identifier,
+        recurrent_constraint: constraints.Identifier,
+        bias_constraint: constraints.Identifier,
         return_sequences: bool,
         return_state: bool,
         go_backwards: bool,
@@ -67,6 +70,9 @@ class Recurrent(Layer):
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.recurrent_constraint = constraints.get(recurrent_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         self.return_sequences = check.boolean("return_sequences", return_sequences)
         self.return_state = check.boolean("return_state", return_state)
         self.go_backwards = check.boolean("go_backwards", go_backwards)
@@ -98,14 +104,22 @@ class Recurrent(Layer):
         """Kernel (I, G·H), recurrent kernel (H, G·H) and bias."""
         width = self.gates * self.units
         inputs = (self.features(input_shape), width)
+        recurrent = (self.units, width)
         weights = [
-            self.weight("kernel", inputs, self.kernel_initializer, self.kernel_regularizer),
+            self.weight("kernel", inputs, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint),
             self.weight(
-                "recurrent_kernel", (self.units, width), self.recurrent_initializer, self.recurrent_regularizer
+                "recurrent_kernel",
+                recurrent,
+                self.recurrent_initializer,
+                self.recurrent_regularizer,
+                self.recurrent_constraint,
             ),
         ]
         if self.use_bias:
-            weights.append(self.weight("bias", self.bias_shape(), self.bias_initializer, self.bias_regularizer))
+            bias = self.bias_shape()
+            weights.append(
+                self.weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
+            )
         return weights
 
     def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
@@ -185,6 +199,9 @@ class Recurrent(Layer):
             "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
             "recurrent_regularizer": regularizers.serialize(self.recurrent_regularizer),
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "recurrent_constraint": constraints.serialize(self.recurrent_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
             "return_sequences": self.return_sequences,
             "return_state": self.return_state,
             "go_backwards": self.go_backwards,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnncore import activations, initializers, regularizers
+from rnncore import activations, constraints, initializers, regularizers
 from rnncore.layers.recurrent import Recurrent
 
 __all__ = ["SimpleRNN"]
@@ -39,7 +39,8 @@ class SimpleRNN(Recurrent):
         all gates, where Keras draws one for each gate. What passes the product stays whole.
     seed : int, optional
         Added to the seed of the run for the two kinds of dropout.
-    activity_regularizer, *_constraint, stateful
+    kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
+    activity_regularizer, stateful
         Not supported yet: a ValueError unless off.
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`.
@@ -80,10 +81,10 @@ class SimpleRNN(Recurrent):
         kernel_regularizer: regularizers.Identifier = None,
         recurrent_regularizer: regularizers.Identifier = None,
         bias_regularizer: regularizers.Identifier = None,
-        activity_regularizer: None = None,
-        kernel_constraint: None = None,
-        recurrent_constraint: None = None,
-        bias_constraint: None = None,
+        activity_regularizer: regularizers.Identifier = None,
+        kernel_constraint: constraints.Identifier = None,
+        recurrent_constraint: constraints.Identifier = None,
+        bias_constraint: constraints.Identifier = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         return_sequences: bool = False,
@@ -104,6 +105,9 @@ class SimpleRNN(Recurrent):
             kernel_regularizer=kernel_regularizer,
             recurrent_regularizer=recurrent_regularizer,
             bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
@@ -112,11 +116,7 @@ class SimpleRNN(Recurrent):
             recurrent_dropout=recurrent_dropout,
             seed=seed,
             unsupported={
-                "activity_regularizer": activity_regularizer,
-                "kernel_constraint": kernel_constraint,
-                "recurrent_constraint": recurrent_constraint,
-                "bias_constraint": bias_constraint,
                 "stateful": stateful,
             },
-            arguments=arguments,
+            arguments={"activity_regularizer": activity_regularizer, **arguments},
         )

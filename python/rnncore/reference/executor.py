@@ -14,6 +14,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from ..program import Node, Parameter, Program, Training
+from .constraints import CONSTRAINTS
 from .objective import Objective
 from .op import Arrays, Run
 from .ops import OPS
@@ -155,6 +156,13 @@ class Executor:
             shape = (training.optimizer.slot_count(), self._parameters.size)
             _check(slots, "slots", shape, self._parameters.dtype)
         parameters = self._program.parameters
+        for constraint in training.constraints:
+            if constraint.kind not in CONSTRAINTS:
+                raise ValueError(f"training: unknown constraint {constraint.kind!r}; known: {sorted(CONSTRAINTS)}")
+            if not 0 <= constraint.parameter < len(parameters):
+                raise ValueError(
+                    f"training: a constraint is on parameter {constraint.parameter}, the program has {len(parameters)}"
+                )
         self._objective = Objective(
             training,
             self._program,
@@ -178,6 +186,12 @@ class Executor:
             float(learning_rate),
             step,
         )
+        for constraint in self._configured()[0].constraints:
+            parameter = self._program.parameters[constraint.parameter]
+            if parameter.trainable:
+                window = self._place(parameter)
+                w = parameters[window].reshape(parameter.shape)
+                parameters[window] = CONSTRAINTS[constraint.kind](w, **constraint.attributes).reshape(-1)
         with _uninterrupted():
             self._parameters[elements] = parameters
             self._slots[:, elements] = slots
@@ -272,6 +286,11 @@ class Executor:
     def _window(self, vector: Array, parameter: Parameter) -> Array:
         """The view of a parameter in a flat vector (P,)."""
         return vector[parameter.offset : parameter.offset + parameter.size].reshape(parameter.shape)
+
+    def _place(self, parameter: Parameter) -> slice:
+        """Where a trainable parameter lies in the vector of all trainable ones."""
+        start = sum(other.size for other in self._trainable[: self._trainable.index(parameter)])
+        return slice(start, start + parameter.size)
 
     def _configured(self) -> tuple[Training, Objective]:
         if self._training is None or self._objective is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,9 @@ class Engine:
     def configure(self, compilation: Compilation) -> None:
         """Tell the executor what to minimise, to measure and how to update."""
         regularizers = self.store.regularizers(self.program)
+        training = replace(compilation.training(regularizers), constraints=self.store.constraints(self.program))
         slots = compilation.optimizer.build(self.store.size, self.dtype)
-        self.executor.configure(compilation.training(regularizers), slots)
+        self.executor.configure(training, slots)
         if compilation.function is not None:
             vectors = (self.store.vector, self.store.gradients)
             self.trainer = FunctionLossExecutor(self.executor, compilation, self.program, vectors, regularizers)
