@@ -25,6 +25,7 @@ from rnncore.reference.optimizers import OPTIMIZERS
 ROOT = Path(__file__).parent.parent
 PUBLIC_MODULES = [
     "rnncore",
+    "rnncore.augmentation",
     "rnncore.callbacks",
     "rnncore.constraints",
     "rnncore.datasets",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnncore import (
         activations,
+        augmentation,
         callbacks,
         constraints,
         functional,
@@ -33,6 +34,7 @@ __all__ = [
     "RNNModel",
     "__version__",
     "activations",
+    "augmentation",
     "callbacks",
     "constraints",
     "functional",

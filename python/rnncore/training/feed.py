@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rnncore.data import Array, Samples
+from rnncore.training.augment import Augment
 
 KEYS = ("x", "y", "sample_weight", "lengths")
 
@@ -39,7 +40,7 @@ class ArrayFeed:
         batch_size: int,
         steps: int | None = None,
         rng: np.random.Generator | None = None,
-        augment: Callable[[Samples, Array, int], Samples] | None = None,
+        augment: Augment | None = None,
     ) -> None:
         self._samples = samples
         self._batch_size = batch_size
@@ -177,11 +178,10 @@ class StreamFeed:
         self,
         stream: Stream,
         convert: Callable[..., Samples],
-        augment: Callable[[Samples, Array, int], Samples] | None = None,
     ) -> None:
         self._stream = stream
         self._convert = convert
-        self._augment = augment
+        self.augment: Augment | None = None
 
     @property
     def steps(self) -> int | None:
@@ -209,8 +209,8 @@ class StreamFeed:
             samples = self._samples(k, batch)
             rows = np.arange(seen, seen + samples.rows)
             seen += samples.rows
-            if self._augment is not None:
-                samples = self._augment(samples, rows, number)
+            if self.augment is not None:
+                samples = self.augment(samples, rows, number)
             yield Part(samples, np.arange(samples.rows), samples.rows)
 
 

@@ -13,6 +13,7 @@ from rnncore import utils
 from rnncore.callbacks.base import Callback, History, Logs
 from rnncore.data import Array, Samples
 from rnncore.training import epoch
+from rnncore.training.augment import augmenter
 from rnncore.training.feed import ArrayFeed, Part, Stream, StreamFeed, is_stream, reject_beside_stream
 from rnncore.training.progress import ProgressBar, verbosity
 from rnncore.training.steps import Steps, result
@@ -43,6 +44,7 @@ class Trainer(Steps):
         validation_freq: int | Sequence[int] = 1,
         *,
         lengths: npt.ArrayLike | None = None,
+        augment: Any = None,
     ) -> History:
         """Train for some epochs.
 
@@ -87,6 +89,11 @@ class Trainer(Steps):
             How many leading time steps of each row are real, from 0 to T; the others are padding. Where an
             output keeps the time axis, padding counts neither in metrics nor in the loss: it is
             Σ w·l over the real positions / their number.
+        augment : callable, or list of them, or dict by input name, optional
+            Changes the training rows of the (first) input anew in each epoch; validation data stays as it is.
+            An augmentation of `rnncore.augmentation`, which depends on the seed, the epoch and the number of the
+            sample only; or a function of an array (n, T, I) with the rows of some whole batches and of a seeded
+            `numpy.random.Generator`, which returns an array of the same shape.
 
         Returns
         -------
@@ -135,6 +142,7 @@ class Trainer(Steps):
             feed = self._stream_feed("x", x, steps, chosen, class_weight)
             if not self.built:
                 feed.peek()
+            feed.augment = augmenter(augment, self._ready().input_values, seed)
             validation = self._validation_feed(validation_data, validation_size, validation_steps)
         else:
             with self._built_only_on_success():
@@ -142,9 +150,10 @@ class Trainer(Steps):
                 samples, held_out = self._with_validation_split(samples, validation_split, validation_data)
                 validation = self._validation_feed(validation_data, validation_size, validation_steps)
                 samples = self._compiled("training").with_class_weight(samples, class_weight, self._dtype)
+                augmented = augmenter(augment, self._ready().input_values, seed)
             if held_out is not None:
                 validation = ArrayFeed(_first(held_out, validation_size, validation_steps), validation_size)
-            feed = ArrayFeed(samples, batch_size, steps, chosen)
+            feed = ArrayFeed(samples, batch_size, steps, chosen, augmented)
         history = History()
         hooks = self._hooks(callbacks, {"verbose": verbose, "epochs": epochs, "steps": feed.steps})
         hooks.append(history)  # last, so that it sees what the others add to the logs

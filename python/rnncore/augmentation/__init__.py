@@ -1,0 +1,26 @@
+"""Seeded random changes of training sequences.
+
+An augmentation is called on sequences (N, T, C), or given to `fit(..., augment=...)`, which applies it to the training
+data anew in each epoch. The same seed, epoch and sample get the same change, in whatever order samples are visited.
+"""
+
+from __future__ import annotations
+
+from rnncore.augmentation.base import Augmentation
+from rnncore.augmentation.compose import Compose
+from rnncore.augmentation.masking import FeatureMasking, TimeMasking
+from rnncore.augmentation.noise import Jitter, MagnitudeWarp, Scaling
+from rnncore.augmentation.time import Permutation, TimeWarp, WindowSlicing
+
+__all__ = [
+    "Augmentation",
+    "Compose",
+    "FeatureMasking",
+    "Jitter",
+    "MagnitudeWarp",
+    "Permutation",
+    "Scaling",
+    "TimeMasking",
+    "TimeWarp",
+    "WindowSlicing",
+]
