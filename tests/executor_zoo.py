@@ -131,10 +131,9 @@ class Builder:
         self.node("attention", inputs, tuple(made.values()), weights, heads=heads, **attributes)
         return [made[name] for name in outputs.split()]
 
-    def build(self, *outputs: int) -> Program:
-        return Program(
-            tuple(self.values), tuple(self.parameters), tuple(self.nodes), tuple(self.inputs), outputs, self.lengths
-        )
+    def build(self, *outputs: int, masks: tuple[int, ...] = ()) -> Program:
+        graph = tuple(self.values), tuple(self.parameters), tuple(self.nodes), tuple(self.inputs)
+        return Program(*graph, outputs, self.lengths, masks)
 
 
 def dense_stack() -> Program:

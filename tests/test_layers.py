@@ -38,6 +38,8 @@ CASES: list[tuple[layers.Layer, tuple[int | None, ...], Any, list[tuple[int, ...
         [(FEATURES, 3 * H), (H, 3 * H)],
     ),
     (Embedding(11, H), (None, None), (None, None, H), [(11, H)]),
+    (Embedding(11, H, mask_zero=True), (None, None), (None, None, H), [(11, H)]),
+    (layers.Masking(-1.0), (None, 5, FEATURES), (None, 5, FEATURES), []),
     (Activation("tanh"), (None, 5, FEATURES), (None, 5, FEATURES), []),
     (Dropout(0.3, seed=5), (None, 5, FEATURES), (None, 5, FEATURES), []),
     (Flatten(), (None, 5, FEATURES), (None, 5 * FEATURES), []),
@@ -304,7 +306,6 @@ def test_shape_of_a_first_layer(layer: Any, shape: Any) -> None:
     [
         {"stateful": True},
         {"activity_regularizer": "l2"},
-        {"zero_output_for_mask": True},
     ],
     ids=lambda argument: next(iter(argument)),
 )
@@ -321,7 +322,9 @@ def test_recurrent_layers_refuse_what_they_cannot_do(make: Any, argument: dict[s
         (lambda: Dense(H, kernel_constraint="max_nrom"), ValueError, "unknown constraint 'max_nrom'"),
         (lambda: Dense(H, activity_regularizer="l2"), ValueError, "Dense: activity_regularizer='l2' is not"),
         (lambda: Flatten(activity_regularizer="l2"), ValueError, "Flatten: activity_regularizer='l2' is not"),
-        (lambda: Embedding(5, 2, mask_zero=True), ValueError, "Embedding: mask_zero=True is not"),
+        (lambda: Embedding(5, 2, mask_zero=1), TypeError, "mask_zero must be True or False, got int 1"),
+        (lambda: LSTM(H, zero_output_for_mask=0), TypeError, "zero_output_for_mask must be True or False, got int 0"),
+        (lambda: layers.Masking("0"), TypeError, "mask_value must be a number, got str '0'"),
         (lambda: Dropout(0.5, noise_shape=(None, 1, 3)), ValueError, "Dropout: noise_shape="),
         (lambda: Flatten("channels_first"), ValueError, "data_format must be None or 'channels_last', got 'channels_f"),
         (lambda: Dense(H, dtype="float64"), ValueError, "dtype_policy"),

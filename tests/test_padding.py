@@ -21,12 +21,12 @@ EXECUTORS = {"compiled": _core.Executor, "reference": reference.Executor}
 AFTER_STEPS = {np.dtype(np.float32): 2e-4, np.dtype(np.float64): 1e-10}
 
 LOSSES = [
-    Loss("mean_squared_error", masked=True),
-    Loss("huber", weight=0.7, attributes={"delta": 0.3}, masked=True),
-    Loss("binary_crossentropy", attributes={"from_logits": True}, masked=True),
-    Loss("categorical_crossentropy", attributes={"from_logits": False}, masked=True),
-    Loss("categorical_crossentropy", attributes={"from_logits": True}, masked=True),
-    Loss("sparse_categorical_crossentropy", attributes={"from_logits": False}, masked=True),
+    Loss("mean_squared_error"),
+    Loss("huber", weight=0.7, attributes={"delta": 0.3}),
+    Loss("binary_crossentropy", attributes={"from_logits": True}),
+    Loss("categorical_crossentropy", attributes={"from_logits": False}),
+    Loss("categorical_crossentropy", attributes={"from_logits": True}),
+    Loss("sparse_categorical_crossentropy", attributes={"from_logits": False}),
 ]
 DENSE_METRICS = (
     Metric("mean_absolute_error"),
@@ -54,7 +54,7 @@ def tagger() -> Program:
     """A class for each step, and the sequence itself."""
     b = Builder()
     (x,) = b.recurrent("gru", b.input(None, 3), 6, lengths=True)
-    return b.build(b.dense(x, CLASSES, "softmax"), x)
+    return b.build(b.dense(x, CLASSES, "softmax"), x, masks=(b.lengths, b.lengths))
 
 
 class Batch:
@@ -63,7 +63,7 @@ class Batch:
     def __init__(self, loss: Loss, weights: str, dtype: Any, samples: int = SAMPLES) -> None:
         rng = np.random.default_rng(7)
         self.training = Training(
-            (loss, Loss("mean_absolute_error", 1, 0.5, masked=True)),
+            (loss, Loss("mean_absolute_error", 1, 0.5)),
             LABEL_METRICS if loss.kind.startswith("sparse") else DENSE_METRICS,
             optimizer=SGD,
         )
@@ -169,7 +169,7 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
 def test_lengths_cover_all_that_lies_behind_the_time_axis() -> None:
     """An output (N, T, A, U), of a program in which nothing else reads the lengths."""
     b = Builder()
-    program = b.build(b.dense(b.input(None, 2, 3), CLASSES, "softmax"))
+    program = b.build(b.dense(b.input(None, 2, 3), CLASSES, "softmax"), masks=(b.lengths_value(),))
     rng = np.random.default_rng(1)
     lengths = np.array([3, 0, 4, 1], np.int32)
     x, y = rng.normal(size=(4, 4, 2, 3)), rng.integers(CLASSES, size=(4, 4, 2)).astype(np.int32)
@@ -200,12 +200,15 @@ def test_lengths_cover_all_that_lies_behind_the_time_axis() -> None:
 @pytest.mark.parametrize("backend", EXECUTORS)
 def test_bad_masks(backend: str) -> None:
     b = Builder()
-    (h,) = b.recurrent("gru", b.input(None, 3), 4, outputs="h", lengths=True)
-    program = b.build(h)
-    vector = random_parameters(program, np.float64)
-    executor = EXECUTORS[backend](program, vector, vector.copy())
-    with pytest.raises(ValueError, match="'mean_squared_error' is masked, but output 0 has no time axis"):
-        executor.configure(Training((LOSSES[0],)), np.zeros((0, vector.size)))
+    sequence, h = b.recurrent("gru", b.input(None, 3), 4, outputs="sequence h", lengths=True)
+    vector = random_parameters(b.build(h), np.float64)
+    for outputs, masks, message in [
+        ((h,), (b.lengths,), "output 0 has a mask, but no time axis"),
+        ((sequence,), (h, h), r"expected one mask for each of 1 output\(s\), got 2"),
+        ((h, sequence), (-1, sequence), r"the mask of output 1 must be \(N, T\), got shape \(None, None, 4\)"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            EXECUTORS[backend](b.build(*outputs, masks=masks), vector, vector.copy())
     batch = Batch(LOSSES[0], "none", np.float64)
     assert batch.lengths is not None
     batch.lengths[3] = STEPS + 1
@@ -216,7 +219,9 @@ def test_bad_masks(backend: str) -> None:
 # Models
 
 
-def test_matches_keras() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("mask_zero", [False, True], ids=["lengths", "mask_zero"])
+def test_matches_keras(mask_zero: bool, backend: str) -> None:
     with np.load(Path(__file__).parent / "golden" / "keras_masks.npz") as golden:
         stored = dict(golden)
     cases = {
@@ -228,17 +233,18 @@ def test_matches_keras() -> None:
             model = models.Sequential(
                 [
                     layers.Input((STEPS,), dtype="int32"),
-                    layers.Embedding(9, 4),
+                    layers.Embedding(9, 4, mask_zero=mask_zero),
                     layers.LSTM(6, return_sequences=True),
                     layers.Dense(CLASSES, activation="softmax"),
                 ]
             )
             model.set_weights([stored[f"before/{i}"] for i in range(6)])
-            model.compile(optimizers.SGD(0.5), loss, weighted_metrics=[metric])
+            model.compile(optimizers.SGD(0.5), loss, weighted_metrics=[metric], backend=backend)
             arguments = (stored["ids"], stored[f"targets/{loss}"], stored.get(f"weights/{weights}"))
-            logs = model.test_on_batch(*arguments, lengths=stored["lengths"])
+            lengths = None if mask_zero else stored["lengths"]
+            logs = model.test_on_batch(*arguments, lengths=lengths)
             np.testing.assert_allclose(logs, stored[f"{loss}/{weights}/logs"], rtol=2e-5, err_msg=f"{loss} {weights}")
-            model.train_on_batch(*arguments, lengths=stored["lengths"])
+            model.train_on_batch(*arguments, lengths=lengths)
             for number, actual in enumerate(model.get_weights()):
                 assert_close(actual, stored[f"{loss}/{weights}/after/{number}"])
 

@@ -56,6 +56,7 @@ Program read_program(py::handle program) {
   p.inputs = read<std::vector<int>>(program, "inputs");
   p.outputs = read<std::vector<int>>(program, "outputs");
   p.lengths = read<int>(program, "lengths");
+  p.masks = read<std::vector<int>>(program, "masks");
   return p;
 }
 
@@ -63,7 +64,7 @@ Training read_training(py::handle training) {
   Training t;
   for (const py::handle loss : training.attr("losses"))
     t.losses.push_back({read<std::string>(loss, "kind"), read<int>(loss, "output"), read<double>(loss, "weight"),
-                        read<bool>(loss, "masked"), read_attributes(loss)});
+                        read_attributes(loss)});
   for (const py::handle metric : training.attr("metrics"))
     t.metrics.push_back({read<std::string>(metric, "kind"), read<int>(metric, "output"), read<bool>(metric, "weighted"),
                          read_attributes(metric)});

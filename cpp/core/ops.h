@@ -168,6 +168,17 @@ struct Attention {
   T *dscale, *dweight;           // or null
 };
 
+// Row r is real when `given` says so, if there is one, and x there differs from `value` somewhere, or the id from 0.
+template <class T>
+struct Masking {
+  int64_t rows, width;
+  T value;
+  const T* x;            // (rows, width), or null
+  const int32_t* ids;    // (rows,), or null
+  const int32_t* given;  // (rows,), or null; may be `mask`
+  int32_t* mask;         // (rows,): 1 or 0
+};
+
 enum class LossKind : uint8_t {
   mean_squared_error,
   mean_absolute_error,
@@ -240,6 +251,9 @@ struct OpKernels {
   void (*attention_backward)(const Attention<T>&, const Team&);
   void (*embedding_forward)(const Embedding<T>&, const Team&);
   void (*embedding_backward)(const Embedding<T>&, const Team&);
+  void (*find_mask)(const Masking<T>&, const Team&);
+  // y (rows, width) is x where the mask is not 0, and 0 elsewhere.
+  void (*apply_mask)(int64_t rows, int64_t width, const int32_t* mask, const T* x, T* y, const Team&);
   void (*loss)(const LossArguments<T>&, const Team&);
 
   void (*merge)(const Merge<T>&, const Team&);

@@ -37,6 +37,19 @@ void check_program(const Program& program, int64_t parameter_count) {
   for (const int id : program.inputs) check_id("input value", id, values, false);
   for (const int id : program.outputs) check_id("output value", id, values, false);
   check_id("lengths value", program.lengths, values, true);
+  if (!program.masks.empty() && program.masks.size() != program.outputs.size())
+    throw std::invalid_argument("program: expected one mask for each of " + std::to_string(program.outputs.size()) +
+                                " output(s), got " + std::to_string(program.masks.size()));
+  for (size_t i = 0; i < program.masks.size(); ++i) {
+    check_id("mask value", program.masks[i], values, true);
+    if (program.masks[i] == kAbsent) continue;
+    const size_t output = static_cast<size_t>(program.outputs[i]), mask = static_cast<size_t>(program.masks[i]);
+    if (program.values[output].shape.size() < 3)
+      throw std::invalid_argument("program: output " + std::to_string(i) + " has a mask, but no time axis");
+    if (program.masks[i] != program.lengths && program.values[mask].shape.size() != 2)
+      throw std::invalid_argument("program: the mask of output " + std::to_string(i) + " must be (N, T), got shape " +
+                                  to_string(program.values[mask].shape));
+  }
 }
 
 template <class T>

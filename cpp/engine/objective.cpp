@@ -56,9 +56,6 @@ void check_training(const Training& training, const Program& program) {
   for (const auto& l : training.losses) {
     if (!loss_kind(l.kind, loss)) fail("training: unknown loss '" + l.kind + "'");
     check_output(l.kind, l.output);
-    const int value = program.outputs[static_cast<size_t>(l.output)];
-    if (l.masked && program.values[static_cast<size_t>(value)].shape.size() < 3)
-      fail("training: '" + l.kind + "' is masked, but output " + std::to_string(l.output) + " has no time axis");
   }
   for (const auto& m : training.metrics) {
     if (!loss_kind(m.kind, loss) && !metric_kind(m.kind, metric)) fail("training: unknown metric '" + m.kind + "'");
@@ -125,13 +122,16 @@ void Objective<T>::make_losses(const Training& training, const Program& program)
     loss_kind(description.kind, kind);
     loss.call = loss_arguments<T>(kind, description.attributes, output);
     loss.weight = description.weight;
-    loss.masked = description.masked;
+    const int mask = program.mask_of(loss.output);
+    loss.by_lengths = mask != kAbsent && mask == program.lengths;
+    loss.by_mask = mask != kAbsent && mask != program.lengths;
     const size_t value = static_cast<size_t>(program.outputs[loss.output]);
     loss.adds = written[value];
     written[value] = true;
     want_target(loss.output, kind == LossKind::sparse_categorical_crossentropy, description.kind);
     loss.weights_offset = take(output.rows() * static_cast<int64_t>(sizeof(T)));
-    loss.counted_offset = loss.masked ? take(output.rows() * static_cast<int64_t>(sizeof(bool))) : 0;
+    loss.counted_offset =
+        loss.by_lengths || loss.by_mask ? take(output.rows() * static_cast<int64_t>(sizeof(bool))) : 0;
     loss.scratch_offset = loss.adds ? take(output.size() * static_cast<int64_t>(sizeof(T))) : 0;
     loss.sums_offset = take(2 * kReductionParts * 8);
     losses_.push_back(loss);
@@ -197,7 +197,7 @@ void Objective<T>::check(const Samples& samples, int64_t sample_count, const Bat
   }
   for (const Loss& loss : losses_) {
     const int64_t steps = outputs_[loss.output].steps();
-    for (int64_t n = 0; loss.masked && samples.lengths && n < rows.count; ++n)
+    for (int64_t n = 0; loss.by_lengths && samples.lengths && n < rows.count; ++n)
       if (const int32_t length = samples.lengths[rows.row(n)]; length < 0 || length > steps)
         fail("lengths: expected values from 0 to " + std::to_string(steps) + ", the time steps of output " +
              std::to_string(loss.output) + ", got " + std::to_string(length));
@@ -215,13 +215,15 @@ void Objective<T>::check(const Samples& samples, int64_t sample_count, const Bat
 
 template <class T>
 void Objective<T>::bind(std::byte* memory, const std::vector<const T*>& outputs,
-                        const std::vector<T*>& output_gradients, const T* parameters, T* gradients) {
+                        const std::vector<T*>& output_gradients, const std::vector<const int32_t*>& masks,
+                        const T* parameters, T* gradients) {
   parameters_ = parameters, gradients_ = gradients;
   const auto sums = [&](int64_t offset) { return reinterpret_cast<double*>(memory + offset); };
   for (Target& target : targets_) target.data = memory + target.offset;
   for (Loss& loss : losses_) {
     loss.weights = reinterpret_cast<T*>(memory + loss.weights_offset);
     loss.counted = reinterpret_cast<bool*>(memory + loss.counted_offset);
+    loss.mask = masks[loss.output];
     loss.total_gradient = output_gradients[loss.output];
     loss.call.output = outputs[loss.output];
     loss.call.target = targets_[loss.output].data;
@@ -254,23 +256,23 @@ void Objective<T>::load(const Samples& samples, const BatchRows& rows, const Tea
   const auto weighted = [&](size_t i) { return i < samples.weights.size() && samples.weights[i].data; };
   for (size_t i = 0; i < losses_.size(); ++i) {
     if (weighted(i)) load_weights(losses_[i], samples.weights[i], rows, team);
-    if (losses_[i].masked && samples.lengths) load_mask(losses_[i], samples.lengths, rows, team);
+    if (losses_[i].by_lengths && samples.lengths)
+      mark(losses_[i], team, [&](int64_t t, int64_t n) { return t < samples.lengths[rows.row(n)]; });
   }
   if (team.thread > 0) return;
   // What is absent in this call reads as ones.
   for (size_t i = 0; i < losses_.size(); ++i) {
     Loss& loss = losses_[i];
+    const bool has_lengths = loss.by_lengths && samples.lengths;
     int64_t positions = loss.call.rows;
     loss.call.weight = weighted(i) ? loss.weights : nullptr;
-    loss.call.counted = nullptr;
-    if (loss.masked && samples.lengths) {
-      loss.call.counted = loss.counted;
+    loss.call.counted = has_lengths || loss.by_mask ? loss.counted : nullptr;
+    if (has_lengths) {
       positions = 0;
       for (int64_t n = 0; n < rows.count; ++n) positions += samples.lengths[rows.row(n)];
       positions *= inner_positions(outputs_[loss.output]);
     }
-    loss.positions = static_cast<double>(std::max(positions, int64_t{1}));
-    loss.call.scale = static_cast<T>(loss.weight / loss.positions);
+    set_positions(loss, positions);
   }
   for (Metric& metric : metrics_) {
     if (metric.loss_of == kAbsent) continue;
@@ -292,16 +294,36 @@ void Objective<T>::load_weights(const Loss& loss, const Array& weights, const Ba
 }
 
 template <class T>
-void Objective<T>::load_mask(const Loss& loss, const int32_t* lengths, const BatchRows& rows, const Team& team) const {
+template <class IsReal>
+void Objective<T>::mark(const Loss& loss, const Team& team, const IsReal& is_real) const {
   const int64_t steps = outputs_[loss.output].steps(), width = inner_positions(outputs_[loss.output]);
-  const Range mine = team_range(rows.count, team, 1);
+  const Range mine = team_range(samples_, team, 1);
   for (int64_t t = 0; t < steps; ++t)
     for (int64_t n = mine.begin; n < mine.end; ++n)
-      std::fill_n(loss.counted + (t * rows.count + n) * width, width, t < lengths[rows.row(n)]);
+      std::fill_n(loss.counted + (t * samples_ + n) * width, width, is_real(t, n));
+}
+
+template <class T>
+void Objective<T>::mark_by_masks(const Team& team) {
+  if (std::none_of(losses_.begin(), losses_.end(), [](const Loss& loss) { return loss.by_mask; })) return;
+  for (const Loss& loss : losses_)
+    if (loss.by_mask) mark(loss, team, [&](int64_t t, int64_t n) { return loss.mask[t * samples_ + n] != 0; });
+  team_barrier(team);
+  if (team.thread == 0)
+    for (Loss& loss : losses_)
+      if (loss.by_mask) set_positions(loss, std::count(loss.counted, loss.counted + loss.call.rows, true));
+  team_barrier(team);
+}
+
+template <class T>
+void Objective<T>::set_positions(Loss& loss, int64_t positions) {
+  loss.positions = static_cast<double>(std::max(positions, int64_t{1}));
+  loss.call.scale = static_cast<T>(loss.weight / loss.positions);
 }
 
 template <class T>
 void Objective<T>::evaluate(const Team& team) {
+  mark_by_masks(team);
   for (const Loss& loss : losses_) {
     kernels_.loss(loss.call, team);
     if (!loss.adds || !loss.call.gradient) continue;

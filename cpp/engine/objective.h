@@ -25,8 +25,9 @@ class Objective {
   // Memory that stays alive during a step.
   int64_t bytes() const { return bytes_; }
   // Output gradients are null where not wanted.
+  // Masks (T, N) are null where an output has none or the lengths.
   void bind(std::byte* memory, const std::vector<const T*>& outputs, const std::vector<T*>& output_gradients,
-            const T* parameters, T* gradients);
+            const std::vector<const int32_t*>& masks, const T* parameters, T* gradients);
 
   // Every thread of the team calls these; results are there after a barrier of the caller's.
   void load(const Samples& samples, const BatchRows& rows, const Team& team);
@@ -50,8 +51,9 @@ class Objective {
     LossArguments<T> call{};
     size_t output;
     double weight;
-    bool masked;
-    bool adds;  // an earlier loss has written the gradient of this value
+    bool by_lengths, by_mask;       // what says which steps count, if anything does
+    const int32_t* mask = nullptr;  // (T, N), made in the forward pass
+    bool adds;                      // an earlier loss has written the gradient of this value
     T* total_gradient = nullptr;
     T* weights = nullptr;     // room for the sample weights
     bool* counted = nullptr;  // and for the mask
@@ -84,7 +86,11 @@ class Objective {
   void make_losses(const Training& training, const Program& program);
   void make_metrics(const Training& training);
   void load_weights(const Loss& loss, const Array& weights, const BatchRows& rows, const Team& team) const;
-  void load_mask(const Loss& loss, const int32_t* lengths, const BatchRows& rows, const Team& team) const;
+  // Marks the positions that count, from is_real(t, n).
+  template <class IsReal>
+  void mark(const Loss& loss, const Team& team, const IsReal& is_real) const;
+  void mark_by_masks(const Team& team);
+  static void set_positions(Loss& loss, int64_t positions);
   void want_target(size_t output, bool labels, const std::string& kind);
   int64_t take(int64_t bytes);
 

@@ -57,6 +57,11 @@ Plan<T>::Plan(const Program& program, const Training& training, const Kernels& k
     std::vector<Tensor> outputs;
     outputs.reserve(program.outputs.size());
     for (const int id : program.outputs) outputs.push_back(tensors_[static_cast<size_t>(id)]);
+    for (size_t i = 0; i < outputs.size(); ++i)
+      if (const int mask = program.mask_of(i); mask != kAbsent && mask != program.lengths)
+        if (tensors_[index(mask)] != Tensor{{outputs[i].samples(), outputs[i].steps()}, true})
+          throw std::invalid_argument("program: the mask of output " + std::to_string(i) +
+                                      " must be integers (N, T) for an output of shape " + to_string(outputs[i].shape));
     objective_ = std::make_unique<Objective<T>>(training, program, outputs, kernels);
   }
   for (size_t i = 0; i < program.nodes.size(); ++i) nodes_.emplace_back(make_site(program, i, tensors_));
@@ -196,7 +201,9 @@ void Plan<T>::add_value_blocks() {
       extend(id, needs.keeps_outputs);
     }
   }
-  for (const int id : program_.outputs) last[index(id)] = std::max(last[index(id)], objective_position());
+  for (const auto* ids : {&program_.outputs, &program_.masks})
+    for (const int id : *ids)
+      if (id != kAbsent) last[index(id)] = std::max(last[index(id)], objective_position());
 
   value_block_.assign(values, kAbsent);
   gradient_block_.assign(values, kAbsent);
@@ -209,7 +216,7 @@ void Plan<T>::add_value_blocks() {
     value_block_[value] = add_block(bytes, first[value], last[value]);
     if (has_gradient_[value]) gradient_block_[value] = add_block(bytes, first_gradient_[value], last_gradient[value]);
   }
-  if (shape_.ragged) {
+  if (ragged_steps_ > 0) {
     const int64_t rows = samples() * static_cast<int64_t>(sizeof(int32_t));
     ragged_block_[0] = add_block(rows, 0, end_position());
     ragged_block_[1] = add_block(rows, 0, end_position());
@@ -236,7 +243,12 @@ void Plan<T>::bind(std::byte* memory, T* parameters, T* gradients) {
     outputs.push_back(at<T>(value_block_[index(id)]));
     output_gradients.push_back(at<T>(gradient_block_[index(id)]));
   }
-  objective_->bind(at<std::byte>(objective_block_), outputs, output_gradients, parameters, gradients);
+  std::vector<const int32_t*> masks;
+  for (size_t i = 0; i < program_.outputs.size(); ++i) {
+    const int mask = program_.mask_of(i);
+    masks.push_back(mask == kAbsent || mask == program_.lengths ? nullptr : at<int32_t>(value_block_[index(mask)]));
+  }
+  objective_->bind(at<std::byte>(objective_block_), outputs, output_gradients, masks, parameters, gradients);
 }
 
 template <class T>
@@ -304,7 +316,7 @@ void Plan<T>::load(const Samples& samples, const BatchRows& rows, const Team& te
     else
       gather(static_cast<const T*>(from), at<T>(value_block_[value]), tensor.steps(), tensor.width(), rows, team);
   }
-  if (shape_.ragged && team.thread == 0) ragged_.sort(samples.lengths, rows);
+  if (ragged_steps_ > 0 && team.thread == 0) ragged_.sort(samples.lengths, rows);
   if (objective_) objective_->load(samples, rows, team);
   team_barrier(team);
 }

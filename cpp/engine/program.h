@@ -67,13 +67,15 @@ struct Program {
   std::vector<Node> nodes;
   std::vector<int> inputs, outputs;
   int lengths = kAbsent;
+  std::vector<int> masks;  // by output: the lengths, a mask (N, T), or kAbsent; empty when no output has any
+
+  int mask_of(size_t output) const { return masks.empty() ? kAbsent : masks[output]; }
 };
 
 struct LossDescription {
   std::string kind;
   int output;
   double weight;
-  bool masked;
   Attributes attributes;
 };
 

@@ -69,6 +69,8 @@ class Program:
 
     `lengths` is the id of the implicit value that carries the lengths of a batch, or -1.
     Its value is absent at run time when the caller gives no lengths.
+    `masks`: for each output (N, T, ...) the value that says which of its steps are real, the lengths or a mask (N, T),
+    or -1; losses and metrics leave out the other steps. Empty when no output has any.
     """
 
     values: tuple[Value, ...]
@@ -77,6 +79,7 @@ class Program:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     lengths: int = -1
+    masks: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -103,6 +106,7 @@ class Program:
             inputs=tuple(data["inputs"]),
             outputs=tuple(data["outputs"]),
             lengths=data["lengths"],
+            masks=tuple(data["masks"]),
         )
 
     def __str__(self) -> str:
@@ -121,17 +125,12 @@ class Program:
 
 @dataclass(frozen=True)
 class Loss:
-    """One loss on output number `output` of the Program.
-
-    `masked`: the lengths of a batch belong to axis 1 of the output, (N, T, ...), and the positions they
-    leave out count neither in this loss nor in the metrics on the output.
-    """
+    """One loss on output number `output` of the Program."""
 
     kind: str
     output: int = 0
     weight: float = 1.0
     attributes: dict[str, Any] = field(default_factory=dict)
-    masked: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@
 #include "core/embedding.h"
 #include "core/level.h"
 #include "core/losses.h"
+#include "core/masking.h"
 #include "core/merge.h"
 #include "core/optimizers.h"
 #include "core/softmax.h"
@@ -31,6 +32,8 @@ constexpr OpKernels<T> op_table{
     .attention_backward = attention_backward<T>,
     .embedding_forward = embedding_forward<T>,
     .embedding_backward = embedding_backward<T>,
+    .find_mask = find_mask<T>,
+    .apply_mask = apply_mask<T>,
     .loss = loss<T>,
     .merge = merge<T>,
     .merge_backward = merge_backward<T>,

@@ -11,7 +11,7 @@ const OpType& op_type(const std::string& name) {
   static const OpType types[] = {
       dense_op(),      simple_rnn_op(),    lstm_op(),    gru_op(),       embedding_op(),
       activation_op(), dropout_op(),       flatten_op(), merge_op(),     concatenate_op(),
-      reshape_op(),    repeat_vector_op(), permute_op(), attention_op(),
+      reshape_op(),    repeat_vector_op(), permute_op(), attention_op(), masking_op(),
   };
   std::string known;
   for (const OpType& type : types) {

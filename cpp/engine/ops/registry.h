@@ -19,6 +19,7 @@ OpType reshape_op();
 OpType repeat_vector_op();
 OpType permute_op();
 OpType attention_op();
+OpType masking_op();
 
 // Errors name the node.
 [[noreturn]] void fail(const Site& site, const std::string& message);

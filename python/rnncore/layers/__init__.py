@@ -15,6 +15,7 @@ from rnncore.layers.flatten import Flatten
 from rnncore.layers.gru import GRU
 from rnncore.layers.input import Input, InputLayer
 from rnncore.layers.lstm import LSTM
+from rnncore.layers.masking import Masking
 from rnncore.layers.merging import (
     Add,
     Average,
@@ -52,6 +53,7 @@ __all__ = [
     "InputLayer",
     "Layer",
     "LeakyReLU",
+    "Masking",
     "Maximum",
     "Minimum",
     "Multiply",
@@ -89,6 +91,7 @@ _TABLE: dict[str, type[Layer]] = {
         InputLayer,
         LSTM,
         LeakyReLU,
+        Masking,
         Maximum,
         Minimum,
         Multiply,

@@ -278,10 +278,19 @@ class Layer:
 
     def __call__(self, inputs: Any) -> Any:
         """Describe this layer applied to symbolic values: one value, or a list if there are several."""
-        values = symbolic_values(f"inputs of {self.name!r}", inputs)
+        return self.describe(symbolic_values(f"inputs of {self.name!r}", inputs))
+
+    def describe(self, values: tuple[SymbolicValue, ...], mask: SymbolicValue | None = None) -> Any:
+        """The call on `values`, for a subclass whose calls take more than inputs.
+
+        `mask`, integers (N, T), not 0 where a step of the first value is real, takes the place of the mask that
+        comes with that value.
+        """
         self.check_values(values)
+        if mask is not None:
+            self._check_mask(mask, values[0])
         self.build(values[0].shape)
-        call = Call(self, self._calls, values)
+        call = Call(self, self._calls, values, mask)
         self._calls += 1
         shapes = self.shapes_of_call(values)
         outputs = tuple(SymbolicValue(shape, call, index) for index, shape in enumerate(shapes))
@@ -298,6 +307,18 @@ class Layer:
             raise ValueError(f"{self.name!r} takes one input, got {len(values)}")
         if values[0].dtype != self.input_dtype:
             raise TypeError(f"{self.name!r} takes {self.input_dtype} values, got {values[0]}")
+
+    def _check_mask(self, mask: Any, value: SymbolicValue) -> None:
+        """Raise unless `mask` is one for the time axis of `value`."""
+        (mask,) = symbolic_values(f"mask of {self.name!r}", [mask])
+        mask.layer.become_mask()
+        if mask.dtype != "int":
+            raise TypeError(f"mask of {self.name!r} must be an Input of integers or booleans, got {mask}")
+        if len(mask.shape) != 2 or (None not in (mask.shape[1], value.shape[1]) and mask.shape[1] != value.shape[1]):
+            raise ValueError(f"mask of {self.name!r} must have shape {value.shape[:2]}, got {mask.shape}")
+
+    def become_mask(self) -> None:
+        """Make integers of an output whose dtype nobody has stated; only an input's may be open."""
 
     @property
     def input(self) -> Any:

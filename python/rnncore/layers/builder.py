@@ -10,7 +10,7 @@ from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values, walk
 from rnncore.parameters import ParameterStore, Weight
 from rnncore.program import Node, Parameter, Program, Shape, Value
 
-__all__ = ["ProgramBuilder", "build_program", "layers_of", "ragged_outputs"]
+__all__ = ["ProgramBuilder", "build_program", "layers_of"]
 
 
 class ProgramBuilder:
@@ -21,6 +21,8 @@ class ProgramBuilder:
         self._parameters: list[Parameter] = []
         self._nodes: list[Node] = []
         self._known: dict[Weight, int] = {}
+        self._maskings: dict[tuple[int, int, float], tuple[int, int]] = {}
+        self.lengths = -1  # the value that carries the lengths of a batch
 
     def value(self, name: str, shape: Shape, dtype: str = "float") -> int:
         """Add a value; the batch axis is free whatever its symbolic size."""
@@ -50,9 +52,23 @@ class ProgramBuilder:
         """Add an operation that reads values made before it."""
         self._nodes.append(Node(op, name, inputs, outputs, parameters, attributes or {}))
 
-    def finish(self, inputs: Sequence[int], outputs: Sequence[int], lengths: int = -1) -> Program:
+    def masking(self, name: str, x: int, mask: int, mask_value: float = 0.0) -> tuple[int, int]:
+        """Add the node that masks the steps of x (N, T, F) equal to a value, or the zeros of ids (N, T).
+
+        The values, with zeros at masked steps, and the mask, which `mask` narrows if it is not -1; once however
+        often asked for.
+        """
+        key = (x, mask, mask_value)
+        if key not in self._maskings:
+            of = self._values[x]
+            values = -1 if of.dtype == "int" else self.value(name, of.shape)
+            self._maskings[key] = values, self.value(f"{name}/mask", of.shape[:2], "int")
+            self.node("masking", name, (x, mask), self._maskings[key], attributes={"mask_value": mask_value})
+        return self._maskings[key]
+
+    def finish(self, inputs: Sequence[int], outputs: Sequence[int], masks: Sequence[int] = ()) -> Program:
         """Make the Program: outputs nobody reads become -1, the values that remain are numbered anew."""
-        read = {value for node in self._nodes for value in node.inputs} | set(outputs) | set(inputs)
+        read = {value for node in self._nodes for value in node.inputs} | {*outputs, *inputs, *masks}
         kept = [value for value in range(len(self._values)) if value in read]
         number = {-1: -1, **{value: k for k, value in enumerate(kept)}}
 
@@ -69,7 +85,8 @@ class ProgramBuilder:
             nodes=nodes,
             inputs=renumber(inputs),
             outputs=renumber(outputs),
-            lengths=number.get(lengths, -1),
+            lengths=number.get(self.lengths, -1),
+            masks=renumber(masks) if any(mask >= 0 for mask in masks) else (),
         )
 
 
@@ -83,34 +100,14 @@ def layers_of(calls: Sequence[Call]) -> list[Layer]:
     return layers
 
 
-def ragged_outputs(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue]) -> tuple[bool, ...]:
-    """Which outputs are sequences (N, T, ...) whose rows end where the lengths of a batch say."""
-    timed = _timed(inputs[0], walk(inputs, outputs))
-    return tuple(len(value.shape) > 2 and (value.call, value.index) in timed for value in outputs)
-
-
-def _timed(first: SymbolicValue, calls: Sequence[Call]) -> set[tuple[Call, int] | None]:
-    """The values whose axis 1 is the time axis of the first input: a call and the index of its output."""
-    timed: set[tuple[Call, int] | None] = {(first.call, first.index)}
-    for call in calls:
-        if _source(call) in timed and call.layer.keeps_time:
-            timed.add((call, 0))
-    return timed
-
-
-def _source(call: Call) -> tuple[Call, int] | None:
-    """The first value that a call reads."""
-    return (call.inputs[0].call, call.inputs[0].index) if call.inputs else None
-
-
 def build_program(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue]) -> tuple[Program, ParameterStore]:
     """Describe the computation of `outputs` from `inputs` as a Program over one store of weights.
 
     Weights that live in one store stay there; otherwise the stores are joined. A layer called
     several times appears as several nodes with one set of parameters.
 
-    The lengths of a batch belong to the time axis (axis 1) of the first input. They reach a recurrent
-    layer whose input still has that axis; when there is none, `Program.lengths` is -1.
+    The lengths of a batch belong to the time axis (axis 1) of the first input. They, and masks that layers
+    make, go where the layers pass them on; when nothing reads the lengths, `Program.lengths` is -1.
 
     Parameters
     ----------
@@ -145,8 +142,7 @@ def build_program(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicVal
 
     builder = ProgramBuilder()
     number = {value: builder.value(value.name, value.shape, value.dtype) for value in inputs}
-    given = tuple(number[value] for value in inputs)
-    lengths = builder.value("lengths", (None,), "int")
+    builder.lengths = builder.value("lengths", (None,), "int")
     made: dict[Call, tuple[int, ...]] = {}
     masks: dict[Call, tuple[int, ...]] = {}
 
@@ -155,12 +151,16 @@ def build_program(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicVal
 
     def mask_of(value: SymbolicValue) -> int:
         if value in number:
-            return lengths if value is inputs[0] else -1
+            return builder.lengths if value is inputs[0] else -1
         return masks[value.call][value.index]
 
     for call in calls:
-        read = tuple(map(value_of, call.inputs)), tuple(map(mask_of, call.inputs))
+        came = tuple(map(mask_of, call.inputs))
+        given = came if call.mask is None else (value_of(call.mask), *came[1:])
+        read = tuple(map(value_of, call.inputs)), given
         made[call] = call.layer.emit(builder, *read)
         masks[call] = call.layer.emit_masks(builder, *read)
 
-    return builder.finish(given, tuple(map(value_of, outputs)), lengths), store
+    # A mask is of use to losses and metrics where the steps of an output are positions of theirs.
+    masks_of_outputs = tuple(mask_of(value) if len(value.shape) > 2 else -1 for value in outputs)
+    return builder.finish(tuple(map(value_of, inputs)), tuple(map(value_of, outputs)), masks_of_outputs), store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -13,6 +13,9 @@ from rnncore.layers.input import InputLayer
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.parameters import Weight
 from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["Embedding"]
 
@@ -29,8 +32,8 @@ class Embedding(Layer):
     embeddings_initializer : str or Initializer, default "uniform"
     embeddings_regularizer : str or Regularizer, optional
     embeddings_constraint : str or Constraint, optional
-    mask_zero
-        Not supported yet: a ValueError unless off.
+    mask_zero : bool, default False
+        Whether id 0 is padding: ids (N, T) then make a mask that goes on with the output, as `Masking` does.
     weights : array_like, shape (V, D), optional
         First values, instead of the initializer's; may come in a list of one.
     **arguments
@@ -69,12 +72,12 @@ class Embedding(Layer):
         weights: npt.ArrayLike | list[npt.ArrayLike] | None = None,
         **arguments: Any,
     ) -> None:
-        check.unsupported("Embedding", mask_zero=mask_zero)
         if "input_length" in arguments:
             arguments["input_shape"] = (arguments.pop("input_length"),)
         super().__init__(**arguments)
         self.input_dim = check.positive_int("input_dim", input_dim)
         self.output_dim = check.positive_int("output_dim", output_dim)
+        self.mask_zero = check.boolean("mask_zero", mask_zero)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
@@ -90,6 +93,11 @@ class Embedding(Layer):
             layer.output_dtype = "int"
         super().check_values(values)
 
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError unless a mask can be made of ids of this shape, if it is to be."""
+        if self.mask_zero and len(shape) != 2:
+            raise ValueError(f"{self.name!r} needs ids of shape (N, T) for mask_zero, got {shape}")
+
     def make_weights(self, input_shape: Shape) -> list[Weight]:
         """Embeddings (V, D)."""
         shape = (self.input_dim, self.output_dim)
@@ -104,6 +112,12 @@ class Embedding(Layer):
         """The input's shape with one more axis."""
         return ((*input_shape, self.output_dim),)
 
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """The mask of ids that are not zero, or the one that came."""
+        if not self.mask_zero:
+            return super().emit_masks(builder, inputs, masks)
+        return builder.masking(f"{self.name}/mask", inputs[0], masks[0])[1:]
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
         return {
@@ -113,4 +127,5 @@ class Embedding(Layer):
             "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
             "embeddings_regularizer": regularizers.serialize(self.embeddings_regularizer),
             "embeddings_constraint": constraints.serialize(self.embeddings_constraint),
+            "mask_zero": self.mask_zero,
         }

@@ -68,6 +68,11 @@ class InputLayer(Layer):
         self.build(self.batch_shape)
         self._last_call = ((), (SymbolicValue(self.batch_shape, Call(self, 0, ()), 0),))
 
+    def become_mask(self) -> None:
+        """Hold integers from now on, if the dtype is boolean or was left out."""
+        if self.dtype is None or self.dtype.kind == "b":
+            self.output_dtype = "int"
+
     def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """Refuse: an input is given, not computed."""
         raise ValueError(f"an output depends on the input {self.name!r}, which is not among the model's inputs")

@@ -54,7 +54,8 @@ class LSTM(Recurrent):
     activity_regularizer, stateful
         Not supported yet: a ValueError unless off.
     **arguments
-        `name`, `trainable`, `input_shape`: see `Layer`.
+        `name`, `trainable`, `input_shape`: see `Layer`. `zero_output_for_mask`, default False: whether a returned
+        sequence is zero at masked steps, not the state held.
 
     Attributes
     ----------

@@ -57,10 +57,10 @@ class Recurrent(Layer):
         unsupported: dict[str, Any],
         arguments: dict[str, Any],
     ) -> None:
-        check.unsupported(
-            type(self).__name__, **unsupported, zero_output_for_mask=arguments.pop("zero_output_for_mask", None)
-        )
+        check.unsupported(type(self).__name__, **unsupported)
+        zero_output_for_mask = check.boolean("zero_output_for_mask", arguments.pop("zero_output_for_mask", False))
         super().__init__(**arguments)
+        self.zero_output_for_mask = zero_output_for_mask
         self.units = check.positive_int("units", units)
         self.activation = elementwise("activation", activation)
         self.use_bias = check.boolean("use_bias", use_bias)
@@ -80,8 +80,7 @@ class Recurrent(Layer):
         self.dropout = _rate("dropout", dropout)
         self.recurrent_dropout = _rate("recurrent_dropout", recurrent_dropout)
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
-        # A reversed sequence has its padding in front, where lengths cannot point.
-        self.keeps_time = self.return_sequences and not self.go_backwards
+        self.keeps_time = self.return_sequences
 
     def _declared_shape(self, arguments: dict[str, Any]) -> Shape | None:
         """As in `Layer`, but `input_dim` is the number of features and `input_length` that of steps."""
@@ -128,13 +127,16 @@ class Recurrent(Layer):
         sequence = (*input_shape[:2], self.units)
         return (sequence if self.return_sequences else state, *([state] * len(self.states) * self.return_state))
 
-    def __call__(self, inputs: Any, initial_state: Any = None) -> Any:
+    def __call__(self, inputs: Any, initial_state: Any = None, mask: SymbolicValue | None = None) -> Any:
         """Describe this layer applied to a sequence, from zeros or from the given states.
 
         Parameters
         ----------
         inputs : SymbolicValue of shape (N, T, I), or a list of it and the initial states
         initial_state : SymbolicValue or list of them, each of shape (N, units), optional
+        mask : SymbolicValue of shape (N, T), optional
+            An `Input` of integers or booleans, zero where a step is to be skipped: the state is held there. It takes
+            the place of the mask that comes with `inputs`.
 
         Returns
         -------
@@ -143,7 +145,7 @@ class Recurrent(Layer):
         values = symbolic_values(f"inputs of {self.name!r}", inputs)
         if initial_state is not None:
             values = (*values, *symbolic_values(f"initial_state of {self.name!r}", initial_state))
-        return super().__call__(values)
+        return self.describe(values, mask)
 
     def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
         """Raise unless these are a sequence and no or all initial states."""
@@ -175,9 +177,19 @@ class Recurrent(Layer):
             (x, masks[0], *(initial or [-1] * len(states))),
             (sequence, *states),
             self.emit_weights(builder),
-            {**self.attributes(), "go_backwards": self.go_backwards},
+            {**self.attributes(), "go_backwards": self.go_backwards, **self._zeros},
         )
         return (sequence if self.return_sequences else states[0], *(states if self.return_state else ()))
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """As in `Layer`, but lengths, which count leading steps, do not go on with a reversed sequence."""
+        given = super().emit_masks(builder, inputs, masks)
+        return (-1, *given[1:]) if self.go_backwards and given[0] == builder.lengths else given
+
+    @property
+    def _zeros(self) -> dict[str, Any]:
+        """The option that is an attribute of the node, and in the config, only when it is on."""
+        return {"zero_output_for_mask": True} if self.zero_output_for_mask else {}
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
@@ -205,6 +217,7 @@ class Recurrent(Layer):
             "return_sequences": self.return_sequences,
             "return_state": self.return_state,
             "go_backwards": self.go_backwards,
+            **self._zeros,
             "unroll": self.unroll,
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,

@@ -43,7 +43,8 @@ class SimpleRNN(Recurrent):
     activity_regularizer, stateful
         Not supported yet: a ValueError unless off.
     **arguments
-        `name`, `trainable`, `input_shape`: see `Layer`.
+        `name`, `trainable`, `input_shape`: see `Layer`. `zero_output_for_mask`, default False: whether a returned
+        sequence is zero at masked steps, not the state held.
 
     Attributes
     ----------

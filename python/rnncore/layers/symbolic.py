@@ -24,11 +24,19 @@ class Call:
     index : int
         How many times the layer had been called before.
     inputs : tuple of SymbolicValue
+    mask : SymbolicValue or None
+        Given instead of the mask that comes with the first input.
     """
 
     layer: Layer
     index: int
     inputs: tuple[SymbolicValue, ...]
+    mask: SymbolicValue | None = None
+
+    @property
+    def reads(self) -> tuple[SymbolicValue, ...]:
+        """All values that the call reads."""
+        return self.inputs if self.mask is None else (*self.inputs, self.mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,13 +127,13 @@ def walk(inputs: Iterable[SymbolicValue], outputs: Iterable[SymbolicValue]) -> l
         elif call not in met:
             met[call] = len(met)
             stack.append((call, True))
-            stack.extend((value.call, False) for value in reversed(call.inputs) if value not in given)
+            stack.extend((value.call, False) for value in reversed(call.reads) if value not in given)
     # Depth: the longest way to an output. All earlier calls of a layer are as deep as its later ones.
     depth = dict.fromkeys(finished, 0)
     layer_depth: dict[Layer, int] = {}
     for call in reversed(finished):
         depth[call] = layer_depth[call.layer] = max(depth[call], layer_depth.get(call.layer, 0))
-        for value in call.inputs:
+        for value in call.reads:
             if value not in given:
                 depth[value.call] = max(depth[value.call], depth[call] + 1)
     order: dict[Layer, int] = {}

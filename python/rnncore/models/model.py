@@ -251,7 +251,11 @@ class Model(Trainer):
         return {
             "name": self.name,
             "layers": [all_layers.serialize(layer) for layer in layers],
-            "calls": [{"layer": layers.index(call.layer), "inputs": where(call.inputs)} for call in calls],
+            "calls": [
+                {"layer": layers.index(call.layer), "inputs": where(call.inputs)}
+                | ({} if call.mask is None else {"mask": where([call.mask])})
+                for call in calls
+            ],
             "inputs": where(self.inputs),
             "outputs": where(self.outputs),
         }
@@ -276,7 +280,8 @@ class Model(Trainer):
 
         for entry in config["calls"]:
             layer, read = layers[entry["layer"]], values(entry["inputs"])
-            result = layer(read) if read else layer.output
+            given = {"mask": values(entry["mask"])[0]} if "mask" in entry else {}
+            result = layer(read, **given) if read else layer.output
             made.append(symbolic_values("outputs of a layer", result))
         return cls(values(config["inputs"]), values(config["outputs"]), config["name"])
 

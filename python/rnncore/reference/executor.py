@@ -71,6 +71,7 @@ class Executor:
         for node in program.nodes:
             if node.op not in OPS:
                 raise ValueError(f"program: unknown op {node.op!r} in node {node.name!r}; known: {sorted(OPS)}")
+        _check_masks(program)
         self._program = program
         self._parameters = parameters
         self._gradients = gradients
@@ -83,6 +84,7 @@ class Executor:
         self._slots = np.zeros((0, parameters.size), parameters.dtype)
         self._tape: list[tuple[Node, Any]] | None = None
         self._output_shapes: list[tuple[int, ...]] = []
+        self._output_masks: Arrays = []
 
     def forward(
         self,
@@ -115,6 +117,7 @@ class Executor:
             tape.append((node, saved))
         outputs = [np.copy(values[i]) for i in program.outputs]  # what the caller does to them is not felt here
         self._tape = tape if training else None
+        self._output_masks = [None if mask < 0 else values[mask] for mask in program.masks or [-1] * len(outputs)]
         self._output_shapes = [output.shape for output in outputs]
         return outputs
 
@@ -214,7 +217,7 @@ class Executor:
     ) -> int:
         """Train on the samples in `order`, batch by batch; return the number of batches done."""
         batches = self._batches(inputs, order, batch_size, lengths)
-        evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, lengths, state)
+        evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
         _check(learning_rate, "learning_rate", (len(batches),), np.dtype(np.float64))
         _, objective = self._configured()
 
@@ -250,7 +253,7 @@ class Executor:
     ) -> int:
         """Measure losses and metrics on the samples in `order`; return the number of batches done."""
         batches = self._batches(inputs, order, batch_size, lengths)
-        evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, lengths, state)
+        evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
 
         def run(number: int, rows: Array) -> None:
             outputs = self.forward([array[rows] for array in inputs], None if lengths is None else lengths[rows])
@@ -302,7 +305,6 @@ class Executor:
         samples: int,
         targets: Sequence[Array],
         sample_weight: Weights | None,
-        lengths: Array | None,
         state: Array,
     ) -> Callable[[list[Array], Array], tuple[Array, Arrays]]:
         """A function of the outputs of a batch and its rows, after a check of what belongs to the samples."""
@@ -324,7 +326,7 @@ class Executor:
                 outputs,
                 [array[rows] for array in targets],
                 [None if weight is None else weight[rows] for weight in weights],
-                None if lengths is None else lengths[rows],
+                self._output_masks,
             )
 
         return evaluate
@@ -352,6 +354,21 @@ class Executor:
             _check(array, value.name, (samples, *value.shape[1:]), expected)
         if lengths is not None:
             _check(lengths, "lengths", (samples,), np.dtype(np.int32))
+
+
+def _check_masks(program: Program) -> None:
+    """Check that masks belong to outputs with a time axis."""
+    if program.masks and len(program.masks) != len(program.outputs):
+        raise ValueError(
+            f"program: expected one mask for each of {len(program.outputs)} output(s), got {len(program.masks)}"
+        )
+    for number, mask in enumerate(program.masks):
+        if mask >= 0 and len(program.values[program.outputs[number]].shape) < 3:
+            raise ValueError(f"program: output {number} has a mask, but no time axis")
+        if mask not in (-1, program.lengths) and len(program.values[mask].shape) != 2:
+            raise ValueError(
+                f"program: the mask of output {number} must be (N, T), got shape {program.values[mask].shape}"
+            )
 
 
 def _check(array: Array, name: str, shape: tuple[int | None, ...], dtype: np.dtype[Any]) -> None:

@@ -18,6 +18,7 @@ from . import sequence
 from .cell import Cell
 from .gru import GRUCell
 from .lstm import LSTMCell
+from .masking import real_steps
 from .sequence import Tape
 from .simple_rnn import SimpleRNNCell
 
@@ -296,6 +297,6 @@ def _run(
         states=cell.STATES,
         split_bias=cell.split_bias,
     )
-    real = sequence.real_steps(arguments.x.shape, arguments.lengths)
+    real = real_steps(arguments.lengths, arguments.x.shape)
     output, state, tape = sequence.forward(cell, arguments, real, reverse, training)
     return SequenceResult(np.where(real[..., None], output, state[0][:, None]), state, tape)

@@ -10,6 +10,7 @@ import numpy as np
 from .._sequence_arguments import Array
 from ..program import Loss, Metric, Program, Regularizer, Training
 from .losses import LOSSES, weighted_loss
+from .masking import real_steps
 from .metrics import METRICS, state_increment
 from .op import Arrays
 
@@ -39,9 +40,6 @@ class Objective:
                 raise ValueError(
                     f"training: {item.kind!r} is on output {item.output}, the program has {len(program.outputs)}"
                 )
-        for loss in training.losses:
-            if loss.masked and len(program.values[program.outputs[loss.output]].shape) < 3:
-                raise ValueError(f"training: {loss.kind!r} is masked, but output {loss.output} has no time axis")
         self._training = training
         self._penalties: list[tuple[Regularizer, Array, Any]] = [
             (regularizer, parameters[regularizer.parameter], gradients[regularizer.parameter])
@@ -49,11 +47,12 @@ class Objective:
         ]
 
     def evaluate(
-        self, outputs: list[Array], targets: Sequence[Array], weights: Arrays, lengths: Array | None = None
+        self, outputs: list[Array], targets: Sequence[Array], weights: Arrays, masks: Arrays
     ) -> tuple[Array, Arrays]:
         """Return what this batch adds to the state, and the gradient of its loss to each output.
 
-        `targets` has one array per output, `weights` one per loss: (N,), (N, ...) or None; `lengths` is (N,).
+        `targets` has one array per output, `weights` one per loss: (N,), (N, ...) or None; `masks` one per output:
+        lengths (N,), a mask (N, T) or None.
         """
         training = self._training
         output_gradients: Arrays = [None] * len(outputs)
@@ -62,7 +61,7 @@ class Objective:
         for loss, weight in zip(training.losses, weights, strict=True):
             output, target = outputs[loss.output], targets[loss.output]
             _check_batch(loss.kind, output, target, weight)
-            real = real_of_output[loss.output] = _real_positions(output, lengths if loss.masked else None)
+            real = real_of_output[loss.output] = _real_positions(output, masks[loss.output])
             target, weight = target[real], _at(real, weight, output)
             value, slope = weighted_loss(*LOSSES[loss.kind](target, output[real], **loss.attributes), weight)
             losses.append(value)
@@ -95,14 +94,11 @@ class Objective:
                 gradient += regularizer.l1 * np.sign(w) + 2 * regularizer.l2 * w
 
 
-def _real_positions(output: Array, lengths: Array | None) -> Any:
-    """An index of the positions (N, T, ...) of an output that are not padding: which they are, or all of them."""
-    if lengths is None:
+def _real_positions(output: Array, mask: Array | None) -> Any:
+    """An index of the positions (N, T, ...) of an output whose steps are real: which they are, or all of them."""
+    if mask is None:
         return ...
-    steps = output.shape[1]
-    if lengths.size and not 0 <= lengths.min() <= lengths.max() <= steps:
-        raise ValueError(f"lengths: expected values from 0 to {steps}, got {lengths.min()} to {lengths.max()}")
-    real = np.arange(steps) < lengths[:, None]
+    real = real_steps(mask, output.shape)
     return np.broadcast_to(real.reshape(real.shape + (1,) * (output.ndim - 3)), output.shape[:-1])
 
 

@@ -10,6 +10,7 @@ from . import (
     dropout,
     embedding,
     flatten,
+    masking,
     merge,
     permute,
     repeat_vector,
@@ -38,4 +39,5 @@ OPS: dict[str, Op] = {
     "repeat_vector": repeat_vector,
     "permute": permute,
     "attention": attention,
+    "masking": masking,
 }

@@ -12,6 +12,7 @@ import numpy as np
 from .._sequence_arguments import Array, gradient_arguments, sequence_arguments
 from . import sequence
 from .cell import Cell
+from .masking import real_steps
 from .op import Arrays, Run
 
 __all__ = ["Recurrent"]
@@ -39,21 +40,18 @@ class Recurrent:
         rate, seed = options.pop("recurrent_dropout", 0.0), options.pop("seed", 0)
         cell = self.make_cell(**options)
         kernel, recurrent_kernel, *bias = weights
-        is_mask = mask is not None and mask.ndim == 2
         arguments = sequence_arguments(
             x,
             kernel,
             recurrent_kernel,
             bias[0] if bias else None,
             tuple(initial_state),  # a list of one would be read as a state itself
-            None if is_mask else mask,
+            None,
             gates=cell.GATES,
             states=cell.STATES,
             split_bias=cell.split_bias,
         )
-        if is_mask and mask.shape != x.shape[:2]:
-            raise ValueError(f"mask: expected shape {x.shape[:2]}, got {mask.shape}")
-        real = mask != 0 if is_mask else sequence.real_steps(x.shape, arguments.lengths)
+        real = real_steps(mask, x.shape)
         factors = None
         if run.training and rate > 0:
             size = (len(x), recurrent_kernel.shape[0])

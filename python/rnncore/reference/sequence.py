@@ -13,7 +13,7 @@ import numpy as np
 from .._sequence_arguments import Array, SequenceArguments, SequenceGradients, SequenceResult
 from .cell import Cell, Mask, Weights
 
-__all__ = ["Tape", "backward", "forward", "real_steps"]
+__all__ = ["Tape", "backward", "forward"]
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,6 @@ class Tape:
     reverse: bool
     real: Array  # (N, T): which steps are
     saved: list[Any]  # of the cell, one per step in the order of processing
-
-
-def real_steps(shape: tuple[int, ...], lengths: Array | None) -> Array:
-    """Which steps of x, of shape (N, T, I), are real: (N, T)."""
-    rows, steps = shape[:2]
-    if lengths is None:
-        return np.ones((rows, steps), bool)
-    real: Array = np.arange(steps) < lengths[:, None]
-    return real
 
 
 def forward(

@@ -81,7 +81,7 @@ class Base:
         backend = choose_backend(backend)
         dtype = check.lookup("dtype_policy", dtype_policy, DTYPES)
         if self.built:
-            compilation.bind(self.inputs, self.outputs)
+            compilation.bind(self.outputs)
         self._compilation, self._backend, self._dtype, self._engine = compilation, backend, dtype, None
 
     @property
@@ -124,7 +124,7 @@ class Base:
         if stale is not None and stale.is_current:
             return stale
         if compilation is not None:
-            compilation.bind(self.inputs, self.outputs)
+            compilation.bind(self.outputs)
         engine = Engine(self.inputs, self.outputs, choose_backend(self._backend), self._dtype)
         if compilation is not None:
             optimizer = compilation.optimizer

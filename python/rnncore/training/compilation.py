@@ -15,7 +15,6 @@ from rnncore import _validation as check
 from rnncore import data, losses, metrics, optimizers, program
 from rnncore.callbacks.base import Logs
 from rnncore.data import Array, Samples
-from rnncore.layers.builder import ragged_outputs
 from rnncore.layers.symbolic import SymbolicValue, distinct_names
 from rnncore.losses import Loss
 from rnncore.metrics import Metric
@@ -56,17 +55,15 @@ class Compilation:
             raise ValueError("a loss that is a function takes no loss_weights and no weighted_metrics")
         self.losses: tuple[program.Loss, ...] = ()
         self.measures: tuple[Measure, ...] = ()
-        self.masked: tuple[bool, ...] = ()  # by output: padded positions do not count
         self._outputs: tuple[str, ...] = ()
 
     @property
     def has_loss(self) -> bool:
         return self.function is not None or self._loss is not None
 
-    def bind(self, inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue]) -> None:
+    def bind(self, outputs: Sequence[SymbolicValue]) -> None:
         """Fit losses and metrics to the outputs; ValueError if they do not."""
         self._outputs = tuple(distinct_names(outputs))
-        self.masked = ragged_outputs(inputs, outputs)
         given = _for_outputs("loss", self._loss, self._outputs)
         if self.function is not None and len(outputs) > 1:
             raise ValueError(f"loss must be one per output, got a function for {len(outputs)} outputs")
@@ -74,7 +71,7 @@ class Compilation:
             raise ValueError(f"loss must be one for each of the outputs {list(self._outputs)}, got {self._loss}")
         weights = [1.0 if w is None else w for w in _for_outputs("loss_weights", self._loss_weights, self._outputs)]
         self.losses = tuple(
-            replace(loss.describe(output, weight), masked=self.masked[output])
+            loss.describe(output, weight)
             for output, (loss, weight) in enumerate(zip(given, weights, strict=True))
             if loss is not None
         )

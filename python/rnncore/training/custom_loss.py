@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,8 @@ class FunctionLossExecutor:
         self._executor = executor
         self._function: Callable[[Array, Array], Any] = compilation.function
         self._measures = compilation.measures
-        self._masked = compilation.masked[0]
         parameters, gradients = vectors
+        self._mask = Mask(program, parameters)
         self._penalised = [
             (regularizer, parameters[window], gradients[window])
             for regularizer in regularizers
@@ -60,7 +61,8 @@ class FunctionLossExecutor:
         for number, rows in enumerate(_batches(order, batch_size)):
             output = self._forward(inputs, rows, lengths, training=True, seed=seed, step=step + number)
             value, gradient = self._loss(targets[0][rows], output)
-            increment = self._increment(value, targets[0][rows], output, _batch_of(lengths, rows))
+            real = self._real(inputs, rows, lengths, training=True, seed=seed, step=step + number)
+            increment = self._increment(value, targets[0][rows], output, real)
             self._executor.backward([gradient])
             for regularizer, w, dw in self._penalised:
                 dw += regularizer.l1 * np.sign(w) + 2 * regularizer.l2 * w
@@ -87,7 +89,7 @@ class FunctionLossExecutor:
         for number, rows in enumerate(_batches(order, batch_size)):
             output = self._forward(inputs, rows, lengths)
             value, _ = self._loss(targets[0][rows], output)
-            state += self._increment(value, targets[0][rows], output, _batch_of(lengths, rows))
+            state += self._increment(value, targets[0][rows], output, self._real(inputs, rows, lengths))
             if on_batch is not None and on_batch(number + 1):
                 return number + 1
         return -(-len(order) // batch_size)
@@ -97,6 +99,12 @@ class FunctionLossExecutor:
         (output,) = self._executor.forward(batch, _batch_of(lengths, rows), **run)
         return np.asarray(output)
 
+    def _real(self, inputs: Sequence[Array], rows: Array, lengths: Array | None, **run: Any) -> Any:
+        """An index of the steps of the output that count in metrics: which they are (N, T), or all of them."""
+        if not self._measures:
+            return ...
+        return self._mask.real([array[rows] for array in inputs], _batch_of(lengths, rows), **run)
+
     def _loss(self, target: Array, output: Array) -> tuple[float, Array]:
         result = self._function(target, output)
         if not isinstance(result, tuple) or len(result) != 2:
@@ -105,16 +113,43 @@ class FunctionLossExecutor:
         gradient = check.real_array("gradient of the loss function", result[1], output.shape)
         return float(value), np.ascontiguousarray(gradient, output.dtype)
 
-    def _increment(self, value: float, target: Array, output: Array, lengths: Array | None) -> Array:
+    def _increment(self, value: float, target: Array, output: Array, real: Any) -> Array:
         """What a batch adds to the state: as `Training` describes it for one loss."""
         for regularizer, w, _ in self._penalised:
             value += float(regularizer.l1 * np.abs(w).sum() + regularizer.l2 * np.square(w).sum())
         rows = len(output)
         pair = np.array([value * rows, rows])
-        if self._measures and self._masked and lengths is not None:
-            real = np.arange(output.shape[1]) < lengths[:, None]
-            target, output = target[real], output[real]
-        return np.concatenate([pair, *(measure.metric.increment(target, output) for measure in self._measures)])
+        increments = [measure.metric.increment(target[real], output[real]) for measure in self._measures]
+        return np.concatenate([pair, *increments])
+
+
+class Mask:
+    """The mask of a Program's only output: computed by the part of the Program that makes it."""
+
+    def __init__(self, program: Program, parameters: Array) -> None:
+        self._parameters = parameters
+        value = program.masks[0] if program.masks else -1
+        self._by_lengths = value >= 0 and value == program.lengths
+        self._executor: Any = None
+        if value < 0 or self._by_lengths:
+            return
+        from rnncore.reference import Executor
+
+        # All nodes before, for random numbers belong to the number of a node. Some nodes write what they hold.
+        made = [number for number, node in enumerate(program.nodes) if value in node.outputs]
+        part = replace(program, nodes=program.nodes[: max(made, default=-1) + 1], outputs=(value,), masks=())
+        self._held = parameters.copy()
+        self._executor = Executor(part, self._held, np.zeros_like(parameters))
+
+    def real(self, inputs: Sequence[Array], lengths: Array | None, **run: Any) -> Any:
+        """An index of the steps that are real: (N, T), or all of them."""
+        if self._by_lengths and lengths is not None:
+            return np.arange(inputs[0].shape[1]) < lengths[:, None]
+        if self._executor is None:
+            return ...
+        self._held[...] = self._parameters
+        (mask,) = self._executor.forward(inputs, lengths, **run)
+        return mask != 0
 
 
 def _batches(order: Array, batch_size: int) -> list[Array]:

@@ -1,0 +1,65 @@
+"""Steps that are not real, by their value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rnncore import _validation as check
+from rnncore.layers.base import Layer
+from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from rnncore.layers.builder import ProgramBuilder
+
+__all__ = ["Masking"]
+
+
+class Masking(Layer):
+    """Mask the steps of a sequence (N, T, F) whose features all equal a value, and set them to zero.
+
+    The mask goes on with the output: recurrent layers skip masked steps and hold their state there, and losses and
+    metrics on an output that still has the time axis leave them out. Steps that were masked before stay masked.
+
+    Parameters
+    ----------
+    mask_value : float, default 0.0
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument, or an input that is not (N, T, F).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore import layers, models
+    >>> x = layers.Input((None, 1))
+    >>> model = models.Model(x, layers.Masking(-1.0)(x))
+    >>> model.predict(np.array([[[3.0], [-1.0], [2.0]]]), verbose=0)[0, :, 0]
+    array([3., 0., 2.], dtype=float32)
+    """
+
+    op = "masking"
+
+    def __init__(self, mask_value: float = 0.0, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.mask_value = check.number("mask_value", mask_value)
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError unless the shape is (N, T, F)."""
+        if len(shape) != 3:
+            raise ValueError(f"{self.name!r} needs an input of shape (N, T, features), got {shape}")
+
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """Append one node: the values and the mask of x."""
+        return builder.masking(self.name, inputs[0], masks[0], self.mask_value)[:1]
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """The mask that the node makes."""
+        return builder.masking(self.name, inputs[0], masks[0], self.mask_value)[1:]
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {**super().get_config(), "mask_value": self.mask_value}
