@@ -240,6 +240,21 @@ def dropped() -> Program:
     return b.build(b.dense(y, 3), x)
 
 
+def checkpointed() -> Program:
+    """Tapes of two steps, of one and of all."""
+    b = Builder()
+    x, h0, c0, mask = b.input(None, FEATURES), b.input(6), b.input(6), b.mask()
+    x, h, c = b.recurrent("lstm", x, 6, outputs="sequence h c", initial=(h0, c0), mask=mask, checkpoint_every=2)
+    options: dict[str, Any] = {"go_backwards": True, "aligned": True, "checkpoint_every": 3}
+    (x,) = b.recurrent("gru", x, 19, lengths=True, **options)
+    (x,) = b.recurrent("simple_rnn", x, 35, recurrent_dropout=0.3, **options)
+    (x,) = b.recurrent("lstm", x, 6, initial=(h, c), bias=False, trainable=(False, True, False), checkpoint_every=1)
+    (y,) = b.recurrent("gru", x, 6, outputs="h", initial=(h,), reset_after=False, checkpoint_every=2)
+    (z,) = b.recurrent("gru", x, 6, outputs="h", checkpoint_every=4, recurrent_dropout=0.3, reset_after=False)
+    (w,) = b.recurrent("simple_rnn", x, 6, outputs="h", checkpoint_every=5)
+    return b.build(b.dense(y, 3), x, z, w)
+
+
 def flattened() -> Program:
     b = Builder()
     (x,) = b.recurrent("gru", b.input(STEPS, FEATURES), 4, lengths=True, go_backwards=True)
@@ -425,6 +440,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "masked_with_zeros": masked_with_zeros,
     "aligned": aligned,
     "words": words,
+    "checkpointed": checkpointed,
     "dropped": dropped,
     "flattened": flattened,
     "shared": shared,

@@ -31,6 +31,7 @@ class BoundExecutor {
  public:
   virtual ~BoundExecutor() = default;
   virtual const char* isa() const = 0;
+  virtual size_t arena_bytes() const = 0;
   virtual py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::object& seed,
                            int64_t step) = 0;
   virtual py::list backward(const py::sequence& output_gradients) = 0;
@@ -93,6 +94,7 @@ class TypedExecutor final : public BoundExecutor {
   }
 
   const char* isa() const override { return engine_.kernels().name; }
+  size_t arena_bytes() const override { return engine_.arena_bytes(); }
 
   py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::object& seed,
                    int64_t step) override {
@@ -312,6 +314,7 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
   py::class_<BoundExecutor> executor(m, "Executor", "Runs a Program; interchangeable with rnncore.reference.Executor.");
   executor.attr("backend") = "compiled";
   executor.def(py::init(&make_executor), py::arg("program"), py::arg("parameters"), py::arg("gradients"))
+      .def_property_readonly("arena_bytes", &BoundExecutor::arena_bytes, "Memory for the values of a step, so far.")
       .def_property_readonly("isa", &BoundExecutor::isa, "The instruction set level in use.")
       .def("forward", &BoundExecutor::forward, py::arg("inputs"), py::arg("lengths") = py::none(), py::kw_only(),
            py::arg("training") = false, py::arg("seed") = 0, py::arg("step") = 0)

@@ -73,14 +73,14 @@ RNNCORE_INLINE void outer_gradients(const BackwardPlan<L>& p, int64_t t, int64_t
   }
 }
 
-// Adds what the recurrent product of step t hands to dh before it.
+// Adds what the recurrent product of step t hands through the mask to dh before it.
 template <class L>
-RNNCORE_INLINE void state_gradients(const BackwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t rows,
-                                    int64_t vector, int vectors, Vec<typename L::Type>* dh) {
+static __attribute__((noinline)) void masked_state_gradients(const BackwardPlan<L>& p, int64_t t, int64_t row,
+                                                             int64_t row_step, int64_t rows, int64_t vector,
+                                                             int vectors, Vec<typename L::Type>* dh) {
   using T = typename L::Type;
   const T* dslots = p.dslots_row(t, row);
   const int64_t dslots_row = row_step * p.forward.tape_row, H = p.shape.units;
-  if (!p.forward.masked) return p.recurrent.accumulate(rows, vectors, dslots, dslots_row, vector, dh);
   Vec<T> product[kTileRows * kTileVectors] = {};
   p.recurrent.accumulate(rows, vectors, dslots, dslots_row, vector, product);
   const T* mask = p.call.forward.recurrent_mask;
@@ -89,6 +89,14 @@ RNNCORE_INLINE void state_gradients(const BackwardPlan<L>& p, int64_t t, int64_t
       const int64_t unit = (vector + v) * W<T>;
       dh[r * vectors + v] += product[r * vectors + v] * load_partial(mask + (row + r * row_step) * H + unit, H - unit);
     }
+}
+
+// Adds what the recurrent product of step t hands to dh before it.
+template <class L>
+RNNCORE_INLINE void state_gradients(const BackwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t rows,
+                                    int64_t vector, int vectors, Vec<typename L::Type>* dh) {
+  if (p.forward.masked) return masked_state_gradients(p, t, row, row_step, rows, vector, vectors, dh);
+  p.recurrent.accumulate(rows, vectors, p.dslots_row(t, row), row_step * p.forward.tape_row, vector, dh);
 }
 
 // The cells of step t backward: overwrites the slots with their gradients.

@@ -264,14 +264,30 @@ RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, in
       h = CellT::forward(cell, slot, h, c);
       if (Form::has_memory) store(p.memory_row(t, n) + unit, c);
       store_partial(p.hidden_row(t, n) + unit, h, H - unit);
-      if (p.masked)
-        store_partial(p.masked_row(t + 1, n) + unit, h * load_partial(p.call.recurrent_mask + n * H + unit, H - unit),
-                      H - unit);
       if (p.tape_keeps_slots()) {
         T* out = p.slots_at(t, n, block) + u * Form::slots * W<T>;
 #pragma GCC unroll 8
         for (int i = 0; i < Form::slots; ++i) store(out + i * W<T>, slot[i]);
       }
+    }
+  }
+}
+
+// h·mask after step t.
+template <class L>
+static __attribute__((noinline)) void mask_state(const ForwardPlan<L>& p, int64_t t, const RowShare& share,
+                                                 int64_t count, int64_t block) {
+  using T = typename L::Type;
+  const int64_t H = p.shape.units;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t r = share.first + i * share.step;
+    const T* h = p.hidden_row(t, r);
+    const T* mask = p.call.recurrent_mask + r * H;
+    T* masked = p.masked_row(t + 1, r);
+    for (int u = 0; u < L::U; ++u) {
+      const int64_t unit = block * L::units + u * W<T>;
+      if (unit < H)
+        store_partial(masked + unit, load_partial(h + unit, H - unit) * load_partial(mask + unit, H - unit), H - unit);
     }
   }
 }
@@ -295,6 +311,7 @@ static __attribute__((noinline)) void forward_rows(const ForwardPlan<L>& p, cons
     forward_cells(p, cell, t, row, share.step, rows, block, pre);
     i += rows;
   }
+  if (p.masked) mask_state(p, t, share, count, block);
 }
 
 // h·mask before the first step.

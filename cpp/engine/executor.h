@@ -48,6 +48,7 @@ class Executor {
   const Program& program() const { return program_; }
   const Training* training() const { return configured_ ? &training_ : nullptr; }
   const Kernels& kernels() const { return kernels_; }
+  size_t arena_bytes() const { return arena_.size(); }
 
   // `slots`: (S, P), shared like the parameters. Not from within a call's poll.
   void configure(Training training, T* slots);

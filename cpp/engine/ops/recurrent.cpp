@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "engine/copy.h"
+#include "engine/ops/checkpoints.h"
 #include "engine/ops/registry.h"
 
 namespace rnncore {
@@ -43,6 +44,7 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   if (site.has_parameter(2))
     expect_shape(site, "bias", site.parameters[2]->shape,
                  facts.split_bias ? Shape{2, facts.gates * units} : Shape{facts.gates * units});
+  if (site.node.attributes.get("checkpoint_every", int64_t{0}) < 0) fail(site, "checkpoint_every: expected at least 0");
   if (site.has_input(kMaskInput)) {
     const Tensor& mask = *site.inputs[kMaskInput];
     expect_shape(site, "mask", mask.shape, {x.samples(), x.steps()});
@@ -56,19 +58,6 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   outputs.resize(1 + facts.states, state);
   return outputs;
 }
-
-// Hands out consecutive parts of a buffer; from null it only counts.
-template <class T>
-struct Parts {
-  T* next;
-  int64_t used = 0;
-
-  T* take(int64_t size) {
-    T* part = next ? next + used : nullptr;
-    used += (size + 15) / 16 * 16;
-    return part;
-  }
-};
 
 template <class T>
 class RecurrentOp final : public Op<T> {
@@ -95,6 +84,9 @@ class RecurrentOp final : public Op<T> {
     shape.recurrent_activation = activation_of(site, "recurrent_activation", "sigmoid");
     shape.rows = N_, shape.steps = T_, shape.inputs = I_, shape.units = H_;
     shape.recurrent_dropout = recurrent_dropout_ > 0;
+    const int64_t every = training_ ? site.node.attributes.get("checkpoint_every", int64_t{0}) : 0;
+    checkpoints_ = Checkpoints<T>(every, shape, facts_.gates, static_cast<int64_t>(facts_.states), packed_);
+    if (checkpoints_) tape_size_ = kernels_.sizes(checkpoints_.segment_shape(), true, 1).tape;
     for (size_t i = 0; i < 3; ++i)
       scratch_size_[i] = site.has_parameter(i) && !site.parameter_gradients[i] ? site.parameters[i]->size : 0;
   }
@@ -104,10 +96,10 @@ class RecurrentOp final : public Op<T> {
   }
 
   Needs needs(int threads) const override {
-    SequenceShape shape = call_.forward.shape;
+    SequenceShape shape = checkpoints_.segment_shape();
     std::vector<int64_t> offsets;  // of full rows: the most there can be
     if (packed_) {
-      for (int64_t t = 0; t <= T_; ++t) offsets.push_back(t * N_);
+      for (int64_t t = 0; t <= shape.steps; ++t) offsets.push_back(t * N_);
       shape.offsets = offsets.data();
     }
     SequenceSizes most{};
@@ -116,16 +108,20 @@ class RecurrentOp final : public Op<T> {
       most.tape = std::max(most.tape, sizes.tape);
       most.forward_workspace = std::max(most.forward_workspace, sizes.forward_workspace);
       most.backward_workspace = std::max(most.backward_workspace, sizes.backward_workspace);
+      if (!checkpoints_) continue;
+      // The forward pass keeps no tape, and the backward pass runs forward too.
+      most.backward_workspace = std::max(most.backward_workspace, sizes.forward_workspace);
+      most.forward_workspace = std::max(most.forward_workspace, kernels_.sizes(shape, false, n).forward_workspace);
     }
     RecurrentOp counted = *this;
     Parts<T> saved{nullptr}, workspace{nullptr};
     counted.take_saved(saved);
     counted.take_workspace(workspace);
-    return {.saved = saved.used + most.tape,
+    return {.saved = saved.used + (checkpoints_ ? 0 : most.tape),
             .forward_workspace = most.forward_workspace,
             .backward_workspace = workspace.used + most.backward_workspace,
             .keeps_inputs = !packed_,
-            .keeps_outputs = !packed_};
+            .keeps_outputs = !packed_ && !checkpoints_};
   }
 
   void bind(const Buffers<T>& b) override {
@@ -136,7 +132,7 @@ class RecurrentOp final : public Op<T> {
     SequenceForward<T>& f = call_.forward;
     f.kernel = b.parameter(0), f.recurrent_kernel = b.parameter(1), f.bias = b.parameter(2);
     f.recurrent_mask = recurrent_mask_;
-    f.tape = training_ ? b.saved + saved.used : nullptr;
+    f.tape = training_ && !checkpoints_ ? b.saved + saved.used : nullptr;
     call_.forward.workspace = b.forward_workspace;
     call_.workspace = b.backward_workspace + workspace.used;
     call_.dkernel = b.parameter_gradient(0) ? b.parameter_gradient(0) : scratch_[0];
@@ -151,7 +147,7 @@ class RecurrentOp final : public Op<T> {
   void forward(const Step& step, const Team& team) override {
     if (!packed_) {
       if (recurrent_mask_) draw_recurrent_mask(step, nullptr, team);
-      return kernels_.forward(call_.forward, team);
+      return run_forward(call_.forward, team);
     }
     if (masked_) {
       batch_.find_times(static_cast<const int32_t*>(buffers_.inputs[kMaskInput]), counts_, team);
@@ -165,48 +161,52 @@ class RecurrentOp final : public Op<T> {
     team_barrier(team);
     SequenceForward<T> f = call_.forward;
     f.shape.offsets = batch.offsets;
-    kernels_.forward(f, team);
+    run_forward(f, team);
     team_barrier(team);
     unpack(batch, team);
   }
 
   void backward(const Step& step, const Team& team) override {
-    if (!packed_) return kernels_.backward(call_, team);
+    if (!packed_) return run_backward(call_, team);
     const RaggedBatch& batch = masked_ ? batch_ : *step.ragged;
     pack_gradients(batch, team);
     team_barrier(team);
     SequenceBackward<T> b = call_;
     b.forward.shape.offsets = batch.offsets;
-    kernels_.backward(b, team);
+    run_backward(b, team);
     team_barrier(team);
     unpack_gradients(batch, team);
   }
 
  private:
+  void run_forward(const SequenceForward<T>& call, const Team& team) const {
+    checkpoints_ ? checkpoints_.forward(call, kernels_, team) : kernels_.forward(call, team);
+  }
+
+  void run_backward(const SequenceBackward<T>& call, const Team& team) const {
+    checkpoints_ ? checkpoints_.backward(call, kernels_, op_kernels_, team) : kernels_.backward(call, team);
+  }
+
   // What forward leaves to backward beside the tape.
   void take_saved(Parts<T>& parts) {
     if (recurrent_dropout_ > 0) recurrent_mask_ = parts.take(N_ * H_);
-    if (packed_ || (training_ && !has_sequence_)) output_ = parts.take(N_ * T_ * H_);
+    checkpoints_.take_saved(parts);
+    if (packed_ || (training_ && !has_sequence_ && !checkpoints_)) output_ = parts.take(N_ * T_ * H_);
     if (!packed_) return;
     x_ = parts.take(N_ * T_ * I_);
     for (size_t i = 0; i < facts_.states; ++i) initial_[i] = parts.take(N_ * H_), state_[i] = parts.take(N_ * H_);
     if (!masked_) return;
     batch_ = {N_,
               T_,
-              integers<int32_t>(parts, N_),
-              integers<int32_t>(parts, N_),
-              integers<int64_t>(parts, T_ + 1),
-              integers<int32_t>(parts, N_ * T_)};
-    counts_ = integers<int32_t>(parts, N_);
-  }
-
-  template <class Integer>
-  static Integer* integers(Parts<T>& parts, int64_t count) {
-    constexpr int64_t integer = sizeof(Integer), number = sizeof(T);
-    return reinterpret_cast<Integer*>(parts.take((count * integer + number - 1) / number));
+              parts.template take_integers<int32_t>(N_),
+              parts.template take_integers<int32_t>(N_),
+              parts.template take_integers<int64_t>(T_ + 1),
+              parts.template take_integers<int32_t>(N_ * T_)};
+    counts_ = parts.template take_integers<int32_t>(N_);
   }
 
   void take_workspace(Parts<T>& parts) {
+    checkpoints_.take_workspace(parts, tape_size_);
     for (size_t i = 0; i < 3; ++i) scratch_[i] = scratch_size_[i] ? parts.take(scratch_size_[i]) : nullptr;
     if (!packed_) return;
     doutput_ = parts.take(N_ * T_ * H_);
@@ -358,6 +358,8 @@ class RecurrentOp final : public Op<T> {
   uint32_t node_;
   uint64_t seed_;
   double recurrent_dropout_;
+  Checkpoints<T> checkpoints_;
+  int64_t tape_size_ = 0;  // of a segment between checkpoints
   bool training_, masked_, packed_;
   bool backwards_, reversed_;  // the order of the steps, and of the sequence output
   bool zero_output_, has_sequence_;

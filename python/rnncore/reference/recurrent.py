@@ -37,6 +37,7 @@ class Recurrent:
         go_backwards = options.pop("go_backwards", False)
         flipped = not options.pop("aligned", False) and go_backwards
         zero_output = options.pop("zero_output_for_mask", False)
+        options.pop("checkpoint_every", 0)  # how to save memory, not what to compute
         rate, seed = options.pop("recurrent_dropout", 0.0), options.pop("seed", 0)
         cell = self.make_cell(**options)
         kernel, recurrent_kernel, *bias = weights

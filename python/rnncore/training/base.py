@@ -35,6 +35,7 @@ class Base:
         self._dtype = DTYPES["float32"]
         self._compilation: Compilation | None = None
         self._engine: Engine | None = None
+        self._checkpoint_every: int | None = None
         self._forward_shapes: list[tuple[int, ...]] | None = None
 
     def compile(
@@ -121,11 +122,11 @@ class Base:
                 raise ValueError("the model is not built: give its first layer an input shape, or call build or fit")
             self._build_for(x)
         stale, compilation = self._engine, self._compilation
-        if stale is not None and stale.is_current:
+        if stale is not None and stale.is_current and stale.checkpoint_every == self._checkpoint_every:
             return stale
         if compilation is not None:
             compilation.bind(self.outputs)
-        engine = Engine(self.inputs, self.outputs, choose_backend(self._backend), self._dtype)
+        engine = Engine(self.inputs, self.outputs, choose_backend(self._backend), self._dtype, self._checkpoint_every)
         if compilation is not None:
             optimizer = compilation.optimizer
             if stale is not None and optimizer.slots is not None:

@@ -14,11 +14,13 @@ from rnncore import data
 from rnncore.data import Array
 from rnncore.layers.builder import build_program
 from rnncore.layers.symbolic import SymbolicValue
+from rnncore.program import Program
 from rnncore.training.compilation import Compilation
 from rnncore.training.custom_loss import FunctionLossExecutor
 
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 BACKENDS = {"compiled": "compiled", "reference": "reference"}
+RECURRENT_OPS = ("simple_rnn", "lstm", "gru")
 
 
 def choose_backend(backend: str | None) -> str:
@@ -38,13 +40,31 @@ def executor_class(backend: str) -> Any:
     return _core.Executor
 
 
+def _with_checkpoints(program: Program, every: int | None) -> Program:
+    """The Program with recurrent nodes that keep what backward needs of so many steps at a time."""
+    if every is None:
+        return program
+    nodes = [
+        replace(node, attributes={**node.attributes, "checkpoint_every": every}) if node.op in RECURRENT_OPS else node
+        for node in program.nodes
+    ]
+    return replace(program, nodes=tuple(nodes))
+
+
 class Engine:
     """Runs one graph of layers; made anew when the layers' weights move to another store."""
 
     def __init__(
-        self, inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue], backend: str, dtype: np.dtype[Any]
+        self,
+        inputs: Sequence[SymbolicValue],
+        outputs: Sequence[SymbolicValue],
+        backend: str,
+        dtype: np.dtype[Any],
+        checkpoint_every: int | None = None,
     ) -> None:
-        self.program, store = build_program(inputs, outputs)
+        program, store = build_program(inputs, outputs)
+        self.program = _with_checkpoints(program, checkpoint_every)
+        self.checkpoint_every = checkpoint_every
         self.store = store.astype(dtype)
         self.executor = executor_class(backend)(self.program, self.store.vector, self.store.gradients)
         self.trainer = self.executor  # what trains and tests: the executor, or a wrapper around it

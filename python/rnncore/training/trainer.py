@@ -45,6 +45,7 @@ class Trainer(Steps):
         *,
         lengths: npt.ArrayLike | None = None,
         augment: Any = None,
+        checkpoint_every: int | None = None,
     ) -> History:
         """Train for some epochs.
 
@@ -94,6 +95,12 @@ class Trainer(Steps):
             An augmentation of `rnncore.augmentation`, which depends on the seed, the epoch and the number of the
             sample only; or a function of an array (n, T, I) with the rows of some whole batches and of a seeded
             `numpy.random.Generator`, which returns an array of the same shape.
+        checkpoint_every : int, optional
+            Save memory on long sequences: recurrent layers keep only their states every so many time steps, and the
+            backward pass computes one such segment after another once more (Chen et al., "Training deep nets with
+            sublinear memory cost", 2016). What a layer of T steps keeps beside its input and output then grows with
+            checkpoint_every + T / checkpoint_every in place of T, for one more forward pass. Gradients are the
+            same but for rounding. Holds until the next `fit`.
 
         Returns
         -------
@@ -127,6 +134,7 @@ class Trainer(Steps):
         shuffle = check.boolean("shuffle", shuffle)
         validated = _validated_epochs(validation_freq)
         steps = _limit("steps_per_epoch", steps_per_epoch)
+        checkpoint_every = _limit("checkpoint_every", checkpoint_every)
         validation_steps = _limit("validation_steps", validation_steps)
         validation_size = batch_size if validation_batch_size is None else _batch_size(validation_batch_size)
         rng = np.random.default_rng(utils.next_seed())
@@ -154,6 +162,7 @@ class Trainer(Steps):
             if held_out is not None:
                 validation = ArrayFeed(_first(held_out, validation_size, validation_steps), validation_size)
             feed = ArrayFeed(samples, batch_size, steps, chosen, augmented)
+        self._checkpoint_every = checkpoint_every
         history = History()
         hooks = self._hooks(callbacks, {"verbose": verbose, "epochs": epochs, "steps": feed.steps})
         hooks.append(history)  # last, so that it sees what the others add to the logs
