@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,15 @@ def arena_bytes(op: str, steps: int, every: int) -> int:
     return int(executor.arena_bytes)
 
 
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    threads = _core.get_num_threads()
+    _core.set_num_threads(1)
+    yield
+    _core.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("_one_thread")  # others need workspace of their own
 @pytest.mark.parametrize("op", ["simple_rnn", "lstm", "gru"])
 def test_memory_grows_with_the_root_of_the_steps(op: str) -> None:
     # What is not for the steps of the recurrence: workspace, the input and its gradient.

@@ -112,7 +112,8 @@ template <class T>
 void Executor<T>::bind(std::initializer_list<Plan<T>*> plans, int threads) {
   int64_t bytes = 0;
   for (Plan<T>* plan : plans) bytes = std::max(bytes, plan->reserve(threads));
-  if (static_cast<size_t>(bytes) > arena_.size()) arena_ = Buffer(static_cast<size_t>(bytes));
+  arena_bytes_ = std::max(arena_bytes_, static_cast<size_t>(bytes));
+  if (arena_bytes_ > arena_.size()) arena_ = Buffer(arena_bytes_);
   for (Plan<T>* plan : plans) plan->bind(arena_.as<std::byte>(), parameters_, gradients_);
 }
 

@@ -48,7 +48,7 @@ class Executor {
   const Program& program() const { return program_; }
   const Training* training() const { return configured_ ? &training_ : nullptr; }
   const Kernels& kernels() const { return kernels_; }
-  size_t arena_bytes() const { return arena_.size(); }
+  size_t arena_bytes() const { return arena_bytes_; }
 
   // `slots`: (S, P), shared like the parameters. Not from within a call's poll.
   void configure(Training training, T* slots);
@@ -88,6 +88,7 @@ class Executor {
   std::unique_ptr<Optimizer<T>> optimizer_;
 
   Buffer arena_;                  // grows when a plan needs more
+  size_t arena_bytes_ = 0;        // the most a plan needed
   std::list<PlanPointer> plans_;  // the last few, the most recent first
   PlanPointer pending_;           // of a forward pass that backward may follow
   int pending_threads_ = 1;
