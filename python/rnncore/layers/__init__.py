@@ -6,6 +6,7 @@ from typing import Any
 
 from rnncore import _validation as check
 from rnncore.layers.activation import Activation
+from rnncore.layers.attention import AdditiveAttention, Attention
 from rnncore.layers.base import Layer
 from rnncore.layers.concatenate import Concatenate, concatenate
 from rnncore.layers.dense import Dense
@@ -30,6 +31,7 @@ from rnncore.layers.merging import (
     multiply,
     subtract,
 )
+from rnncore.layers.multi_head_attention import MultiHeadAttention
 from rnncore.layers.permute import Permute
 from rnncore.layers.rectifiers import ELU, LeakyReLU, ReLU
 from rnncore.layers.repeat_vector import RepeatVector
@@ -43,6 +45,8 @@ __all__ = [
     "LSTM",
     "Activation",
     "Add",
+    "AdditiveAttention",
+    "Attention",
     "Average",
     "Concatenate",
     "Dense",
@@ -56,6 +60,7 @@ __all__ = [
     "Masking",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "Permute",
     "ReLU",
@@ -80,6 +85,8 @@ _TABLE: dict[str, type[Layer]] = {
     for cls in (
         Activation,
         Add,
+        AdditiveAttention,
+        Attention,
         Average,
         Concatenate,
         Dense,
@@ -94,6 +101,7 @@ _TABLE: dict[str, type[Layer]] = {
         Masking,
         Maximum,
         Minimum,
+        MultiHeadAttention,
         Multiply,
         Permute,
         ReLU,

@@ -33,11 +33,11 @@ class ProgramBuilder:
         """The shape of a value."""
         return self._values[value].shape
 
-    def parameter(self, weight: Weight, trainable: bool = True) -> int:
-        """Add a weight, once however often it is used."""
+    def parameter(self, weight: Weight, trainable: bool = True, shape: tuple[int, ...] | None = None) -> int:
+        """Add a weight, once however often it is used; `shape` may join axes of it."""
         if weight not in self._known:
             self._known[weight] = len(self._parameters)
-            self._parameters.append(Parameter(weight.path, weight.shape, weight.offset, trainable))
+            self._parameters.append(Parameter(weight.path, shape or weight.shape, weight.offset, trainable))
         return self._known[weight]
 
     def node(

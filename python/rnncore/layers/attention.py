@@ -1,0 +1,354 @@
+"""Attention: each query reads the values whose keys it matches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from rnncore import _validation as check
+from rnncore import initializers
+from rnncore.layers.base import Layer, WeightView
+from rnncore.layers.symbolic import SymbolicValue, symbolic_values
+from rnncore.parameters import Weight
+from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from rnncore.layers.builder import ProgramBuilder
+
+__all__ = ["AdditiveAttention", "Attention", "AttentionLayer"]
+
+ROLES = ("query", "value", "key", "query_mask", "value_mask", "attention_mask")
+
+
+class AttentionLayer(Layer):
+    """Base of the attention layers: what a call gives, and the node of the op.
+
+    All calls of one layer give the same inputs and options, which are part of its config.
+    """
+
+    op = "attention"
+
+    def __init__(self, *, dropout: float, seed: int | None, arguments: dict[str, Any]) -> None:
+        call = arguments.pop("call", None)
+        super().__init__(**arguments)
+        self.dropout = check.number("dropout", dropout, low=0.0)
+        if self.dropout >= 1:
+            raise ValueError(f"dropout must be below 1, got {dropout}")
+        self.seed = None if seed is None else check.integer("seed", seed, low=0)
+        self._is_restored = call is not None  # calls list their inputs by role
+        self._call: dict[str, Any] | None = call  # roles of the inputs, use_causal_mask, return_attention_scores
+
+    # Calls
+
+    def describe(self, given: dict[str, Any], use_causal_mask: bool, return_attention_scores: bool) -> Any:
+        """Describe a call on the symbolic values of each role; None where one is absent."""
+        read = {role: value for role, value in given.items() if value is not None}
+        values = symbolic_values(f"inputs of {self.name!r}", list(read.values()))
+        call = {
+            "roles": list(read),
+            "use_causal_mask": check.boolean("use_causal_mask", use_causal_mask),
+            "return_attention_scores": check.boolean("return_attention_scores", return_attention_scores),
+        }
+        if self._call is not None and call != self._call:
+            raise ValueError(f"{self.name!r} was called with {self._call}; make another layer to call with {call}")
+        before, self._call = self._call, call
+        try:
+            return super().__call__(values)
+        except (TypeError, ValueError):
+            self._call = before
+            raise
+
+    def is_described(self, inputs: int) -> bool:
+        """Whether the config tells what a call on this many inputs is."""
+        return self._is_restored and self._call is not None and inputs == len(self._call["roles"])
+
+    def again(self, inputs: Any) -> Any:
+        """Describe a call as the config says, on the values of its roles in order."""
+        assert self._call is not None
+        given = dict(zip(self._call["roles"], inputs, strict=True))
+        return self.describe(given, self._call["use_causal_mask"], self._call["return_attention_scores"])
+
+    def by_role(self, items: Any) -> dict[str, Any]:
+        """What belongs to each input by its role; the key is the value unless it is given."""
+        assert self._call is not None
+        found = dict(zip(self._call["roles"], items, strict=True))
+        return {"key": found["value"], **found}
+
+    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+        """Raise unless these are sequences (N, T, C) that fit each other, and masks of integers."""
+        given = self.by_role(values)
+        for role in ("query", "value", "key"):
+            value = given[role]
+            if value.dtype != "float":
+                raise TypeError(f"{role} of {self.name!r} must be a float value, got {value}")
+            if len(value.shape) != 3 or value.shape[2] is None:
+                raise ValueError(f"{role} of {self.name!r} must have shape (N, T, features), got {value.shape}")
+        steps = {"query": given["query"].shape[1], "value": given["value"].shape[1]}
+        if None not in (steps["value"], given["key"].shape[1]) and steps["value"] != given["key"].shape[1]:
+            raise ValueError(
+                f"key of {self.name!r} must have {steps['value']} steps as value, got {given['key'].shape}"
+            )
+        self.check_features(*(given[role].shape[2] for role in ("query", "value", "key")))
+        expected = {
+            "query_mask": (None, steps["query"]),
+            "value_mask": (None, steps["value"]),
+            "attention_mask": (None, steps["query"], steps["value"]),
+        }
+        for role, shape in expected.items():
+            if role not in given:
+                continue
+            mask = given[role]
+            if mask.dtype != "int":
+                raise TypeError(f"{role} of {self.name!r} must be an Input of integers, got {mask}")
+            fits = len(mask.shape) == len(shape) and all(
+                None in sizes or len(set(sizes)) == 1 for sizes in zip(mask.shape[1:], shape[1:], strict=True)
+            )
+            if not fits:
+                raise ValueError(f"{role} of {self.name!r} must have shape {shape}, got {mask.shape}")
+
+    def check_features(self, query: int, value: int, key: int) -> None:
+        """Raise a ValueError unless the sizes of the last axes fit."""
+        if query != key:
+            raise ValueError(
+                f"query and {'key' if value != key else 'value'} of {self.name!r} must have the same number of features"
+                f" to be compared, got {query} and {key}"
+            )
+
+    def shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
+        """The shape of the context and, if they are returned, of the scores."""
+        given = self.by_role(values)
+        return self._shapes(given["query"].shape, given["value"].shape)
+
+    def _shapes(self, query: Shape, value: Shape) -> tuple[Shape, ...]:
+        scores = (query[0], *self.head_axis(), query[1], value[1])
+        returned = self._call is not None and self._call["return_attention_scores"]
+        return ((*query[:2], self.width(query, value)), *([scores] if returned else []))
+
+    def width(self, query: Shape, value: Shape) -> int | None:
+        """The size of the last axis of the output."""
+        return value[2]
+
+    def head_axis(self) -> tuple[int, ...]:
+        """The axis of the scores for heads, if they have one."""
+        return ()
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the output, batch first, from the shapes of query and value (and key).
+
+        Examples
+        --------
+        >>> from rnncore import layers
+        >>> layers.Attention().compute_output_shape([(None, 4, 8), (None, 9, 8)])
+        (None, 4, 8)
+        """
+        query, value = (check.shape("input_shape", shape) for shape in list(input_shape)[:2])
+        return self._shapes(query, value)[0]
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the last output, or a list of shapes."""
+        output = self.output
+        return [value.shape for value in output] if isinstance(output, list) else output.shape
+
+    # Description
+
+    def emit_attention(
+        self,
+        builder: ProgramBuilder,
+        read: tuple[int, int, int],
+        given: dict[str, int],
+        masks: dict[str, int],
+        parameters: tuple[int, ...],
+        attributes: dict[str, Any],
+    ) -> tuple[int, int]:
+        """Append the node of the op over projected values; return the context and the weights."""
+        assert self._call is not None
+        query, value = builder.shape(read[0]), builder.shape(read[1])
+        context = builder.value(f"{self.name}/context", (*query[:2], value[2]))
+        weights = builder.value(f"{self.name}/weights", (query[0], *self.head_axis(), query[1], value[1]))
+        of_value = masks["value"] if masks["value"] >= 0 else masks["key"]
+        slots = (
+            given.get("query_mask", masks["query"]),
+            given.get("value_mask", of_value),
+            given.get("attention_mask", -1),
+        )
+        attributes = {
+            **attributes,
+            "causal": self._call["use_causal_mask"],
+            "rate": self.dropout,
+            "seed": self.seed or 0,
+        }
+        builder.node(self.op, self.name, (*read, *slots), (context, weights), parameters, attributes)
+        return context, weights
+
+    def returned(self, context: int, weights: int) -> tuple[int, ...]:
+        """The outputs of a call."""
+        assert self._call is not None
+        return (context, weights) if self._call["return_attention_scores"] else (context,)
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """The mask of the query goes on with the context."""
+        of_query = self.by_role(inputs).get("query_mask", self.by_role(masks)["query"])
+        return self.returned(of_query, -1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, and how the layer is called, as JSON-serialisable data."""
+        config = {**super().get_config(), "dropout": self.dropout, "seed": self.seed}
+        return config if self._call is None else {**config, "call": self._call}
+
+
+class Attention(AttentionLayer):
+    """Dot-product attention (Luong et al. 2015): each query reads a mean of the values, weighted by its scores.
+
+    Called on `[query, value]` or `[query, value, key]` of shapes (N, Tq, K), (N, Tv, V), (N, Tv, K), where the
+    key is the value unless it is given; the output has shape (N, Tq, V). The weights are the softmax of the scores over
+    the steps of the value that are real and seen. The masks of query and value come with them: padded steps get
+    no weight, and the output of a padded query is zero, as that of a query that may see no step.
+
+    Parameters
+    ----------
+    use_scale : bool, default False
+        Whether a trainable number, at first 1, scales the scores.
+    score_mode : {"dot", "concat"}, default "dot"
+        "dot": q · k. "concat": w · sum(tanh(q + k)) with a trainable number w, at first 1, and the scale before tanh.
+    dropout : float, default 0.0
+        The part of the weights that is dropped in training.
+    seed : int, optional
+        Added to the seed of the run.
+    **arguments
+        `name`, `trainable`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument, or inputs that do not fit each other.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> query, value = layers.Input((5, 8)), layers.Input((None, 8))
+    >>> layers.Attention()([query, value]).shape
+    (None, 5, 8)
+    >>> context, scores = layers.Attention()([query, value], return_attention_scores=True)
+    >>> scores.shape
+    (None, 5, None)
+    """
+
+    scale = WeightView()
+    concat_score_weight = WeightView()
+    scores: ClassVar[tuple[str, ...]] = ("dot", "concat")
+
+    def __init__(
+        self,
+        use_scale: bool = False,
+        score_mode: str = "dot",
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(dropout=dropout, seed=seed, arguments=arguments)
+        self.use_scale = check.boolean("use_scale", use_scale)
+        self.score_mode = check.lookup("score_mode", score_mode, {score: score for score in self.scores})
+
+    def __call__(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        """Describe this layer applied to symbolic values.
+
+        Parameters
+        ----------
+        inputs : list of SymbolicValue
+            `[query, value]` or `[query, value, key]`.
+        mask : list of two SymbolicValue or None, optional
+            Masks of query (N, Tq) and value (N, Tv), integers that are not 0 where a step is real, instead of those
+            that come with the inputs.
+        return_attention_scores : bool, default False
+            Whether the weights (N, Tq, Tv) are a second output.
+        use_causal_mask : bool, default False
+            Whether query i sees only the steps up to i.
+
+        Returns
+        -------
+        SymbolicValue of shape (N, Tq, V), or a list of it and the weights.
+        """
+        if not isinstance(inputs, (list, tuple)):
+            raise ValueError(f"{self.name!r} takes a list [query, value] or [query, value, key], got {inputs}")
+        if self.is_described(len(inputs)) and mask is None and not (return_attention_scores or use_causal_mask):
+            return self.again(inputs)
+        if not 2 <= len(inputs) <= 3:
+            raise ValueError(f"{self.name!r} takes [query, value] or [query, value, key], got {len(inputs)} inputs")
+        if mask is not None and not (isinstance(mask, (list, tuple)) and 2 <= len(mask) <= 3):
+            raise ValueError(f"mask of {self.name!r} must be a list [query_mask, value_mask], got {mask}")
+        given = {**dict(zip(ROLES, inputs, strict=False)), **dict(zip(ROLES[3:5], mask or (), strict=False))}
+        return self.describe(given, use_causal_mask, return_attention_scores)
+
+    def make_weights(self, input_shape: Shape) -> list[Weight]:
+        """Scale () and weight of the concat score ()."""
+        names = ["scale"] * self.use_scale + ["concat_score_weight"] * (self.score_mode == "concat")
+        return [Weight(f"{self.name}/{name}", np.ones((), np.float32)) for name in names]
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {"score": self.score_mode, "drops_weights": True}
+
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """Append one node."""
+        given = self.by_role(inputs)
+        read = (given["query"], given["value"], given["key"])
+        parameters = self.emit_weights(builder)
+        return self.returned(
+            *self.emit_attention(builder, read, given, self.by_role(masks), parameters, self.attributes())
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, and how the layer is called, as JSON-serialisable data."""
+        return {**super().get_config(), "use_scale": self.use_scale, "score_mode": self.score_mode}
+
+
+class AdditiveAttention(Attention):
+    """Additive attention (Bahdanau, Cho, Bengio 2015): as `Attention`, with scores sum(scale · tanh(q + k)).
+
+    Query and key have the same number of features K. The inputs, outputs and masks are those of `Attention`.
+
+    Parameters
+    ----------
+    use_scale : bool, default True
+        Whether there is a trainable vector `scale` (K,); without it, ones.
+    dropout : float, default 0.0
+        The part of the weights that is dropped in training.
+    **arguments
+        `seed`, `name`, `trainable`: see `Attention`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument, or inputs that do not fit each other.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> query, value = layers.Input((5, 8)), layers.Input((None, 8))
+    >>> layers.AdditiveAttention()([query, value]).shape
+    (None, 5, 8)
+    """
+
+    scores: ClassVar[tuple[str, ...]] = ("additive",)
+
+    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **arguments: Any) -> None:
+        super().__init__(use_scale=use_scale, score_mode="additive", dropout=dropout, **arguments)
+
+    def make_weights(self, input_shape: Shape) -> list[Weight]:
+        """Scale (K,)."""
+        shape = (self.features(input_shape),)
+        return [self.weight("scale", shape, initializers.get("glorot_uniform"), None)] if self.use_scale else []
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, and how the layer is called, as JSON-serialisable data."""
+        config = super().get_config()
+        del config["score_mode"]
+        return config
