@@ -41,7 +41,7 @@ class AttentionLayer(Layer):
 
     # Calls
 
-    def describe(self, given: dict[str, Any], use_causal_mask: bool, return_attention_scores: bool) -> Any:
+    def describe_roles(self, given: dict[str, Any], use_causal_mask: bool, return_attention_scores: bool) -> Any:
         """Describe a call on the symbolic values of each role; None where one is absent."""
         read = {role: value for role, value in given.items() if value is not None}
         values = symbolic_values(f"inputs of {self.name!r}", list(read.values()))
@@ -54,7 +54,7 @@ class AttentionLayer(Layer):
             raise ValueError(f"{self.name!r} was called with {self._call}; make another layer to call with {call}")
         before, self._call = self._call, call
         try:
-            return super().__call__(values)
+            return self.describe(values)
         except (TypeError, ValueError):
             self._call = before
             raise
@@ -67,7 +67,7 @@ class AttentionLayer(Layer):
         """Describe a call as the config says, on the values of its roles in order."""
         assert self._call is not None
         given = dict(zip(self._call["roles"], inputs, strict=True))
-        return self.describe(given, self._call["use_causal_mask"], self._call["return_attention_scores"])
+        return self.describe_roles(given, self._call["use_causal_mask"], self._call["return_attention_scores"])
 
     def by_role(self, items: Any) -> dict[str, Any]:
         """What belongs to each input by its role; the key is the value unless it is given."""
@@ -99,8 +99,9 @@ class AttentionLayer(Layer):
             if role not in given:
                 continue
             mask = given[role]
+            mask.layer.become_mask()
             if mask.dtype != "int":
-                raise TypeError(f"{role} of {self.name!r} must be an Input of integers, got {mask}")
+                raise TypeError(f"{role} of {self.name!r} must be an Input of integers or booleans, got {mask}")
             fits = len(mask.shape) == len(shape) and all(
                 None in sizes or len(set(sizes)) == 1 for sizes in zip(mask.shape[1:], shape[1:], strict=True)
             )
@@ -285,7 +286,7 @@ class Attention(AttentionLayer):
         if mask is not None and not (isinstance(mask, (list, tuple)) and 2 <= len(mask) <= 3):
             raise ValueError(f"mask of {self.name!r} must be a list [query_mask, value_mask], got {mask}")
         given = {**dict(zip(ROLES, inputs, strict=False)), **dict(zip(ROLES[3:5], mask or (), strict=False))}
-        return self.describe(given, use_causal_mask, return_attention_scores)
+        return self.describe_roles(given, use_causal_mask, return_attention_scores)
 
     def make_weights(self, input_shape: Shape) -> list[Weight]:
         """Scale () and weight of the concat score ()."""

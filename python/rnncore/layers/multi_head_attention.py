@@ -143,7 +143,7 @@ class MultiHeadAttention(AttentionLayer):
             "value_mask": key_mask if value_mask is None else value_mask,
             "attention_mask": attention_mask,
         }
-        return self.describe(given, use_causal_mask, return_attention_scores)
+        return self.describe_roles(given, use_causal_mask, return_attention_scores)
 
     def check_features(self, query: int, value: int, key: int) -> None:
         """Remember the sizes; raise a ValueError if the layer was built for others."""
