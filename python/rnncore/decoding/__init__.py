@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from rnncore.decoding.ctc import Transcript, ctc_beam, ctc_greedy
+from rnncore.decoding.search import Hypothesis, beam_search, greedy_search, sample
 
-__all__ = ["Transcript", "ctc_beam", "ctc_greedy"]
+__all__ = ["Hypothesis", "Transcript", "beam_search", "ctc_beam", "ctc_greedy", "greedy_search", "sample"]
