@@ -425,6 +425,43 @@ def activated() -> Program:
     return b.build(b.dense(x, 2), b.elementwise("activation", y, function="elu", alpha=0.6))
 
 
+def steps() -> Program:
+    """Steps as samples of their own, as vectors and as sequences."""
+    b = Builder()
+    given = b.input(None, FEATURES, 2)
+    rows = b.value(FEATURES, 2)
+    b.node("fold_time", (given,), (rows,), ())
+    (h,) = b.recurrent("gru", rows, 4, outputs="h")
+    x = b.value(None, 4)
+    b.node("unfold_time", (h, given), (x,), ())
+    (x,) = b.recurrent("lstm", x, 3, go_backwards=True, aligned=True)
+    flat = b.value(3)
+    b.node("fold_time", (x,), (flat,), ())
+    back = b.value(None, 2)
+    b.node("unfold_time", (b.dense(flat, 2, "tanh"), x), (back,), ())
+    sequences = b.value(None, FEATURES, 2)
+    b.node("unfold_time", (rows, given), (sequences,), ())
+    return b.build(back, sequences)
+
+
+def kept() -> Program:
+    """States that a caller may keep: one begins with an input, one with zeros and is read and written twice."""
+    b = Builder()
+    x, initial = b.input(None, FEATURES), b.input(5)
+
+    def read(offset: int, units: int, initial: int = -1) -> int:
+        h = b.value(units)
+        b.node("read_state", (x, initial), (h,), (), state_offset=offset, units=units)
+        return h
+
+    (y, h) = b.recurrent("gru", x, 5, outputs="sequence h", initial=(read(3, 5, initial),))
+    b.node("write_state", (h,), (), (), state_offset=3)
+    for _ in range(2):
+        (y, h) = b.recurrent("simple_rnn", y, 3, outputs="sequence h", initial=(read(0, 3),), lengths=True)
+        b.node("write_state", (h,), (), (), state_offset=0)
+    return b.build(b.dense(y, 2))
+
+
 PROGRAMS: dict[str, Callable[[], Program]] = {
     "dense_stack": dense_stack,
     "tutorial": tutorial,
@@ -453,6 +490,8 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "additive": additive,
     "concat": concat,
     "activated": activated,
+    "steps": steps,
+    "kept": kept,
 }
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras_programs
+import keras_wrappers
 import numpy as np
 import pytest
-from keras_programs import PROGRAMS
 
 import rnncore
 
-GOLDEN = dict(np.load(Path(__file__).parent / "golden" / "keras_training.npz"))
+FOLDER = Path(__file__).parent / "golden"
+GOLDEN = {**np.load(FOLDER / "keras_training.npz"), **np.load(FOLDER / "keras_wrappers.npz")}
+PROGRAMS = {**keras_programs.PROGRAMS, **keras_wrappers.PROGRAMS}
 TOLERANCE = 2e-4  # after 40 steps in float32, absolute: weights and losses are of the order of 1
 
 

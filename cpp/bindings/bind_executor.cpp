@@ -19,6 +19,8 @@ struct EpochArguments {
   int64_t batch_size;
   py::object lengths, on_batch;
   bool every_batch;
+  py::object states;
+  bool resume;
 };
 
 // What train and test have beside.
@@ -33,7 +35,7 @@ class BoundExecutor {
   virtual const char* isa() const = 0;
   virtual size_t arena_bytes() const = 0;
   virtual py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::object& seed,
-                           int64_t step) = 0;
+                           int64_t step, const py::object& states, bool resume) = 0;
   virtual py::list backward(const py::sequence& output_gradients) = 0;
   virtual void configure(const py::object& training, const py::object& slots) = 0;
   virtual void apply_gradients(double learning_rate, int64_t step) = 0;
@@ -97,7 +99,7 @@ class TypedExecutor final : public BoundExecutor {
   size_t arena_bytes() const override { return engine_.arena_bytes(); }
 
   py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::object& seed,
-                   int64_t step) override {
+                   int64_t step, const py::object& states, bool resume) override {
     Samples samples;
     const int64_t count = read_inputs(inputs, lengths, samples);
     py::list outputs;
@@ -108,8 +110,9 @@ class TypedExecutor final : public BoundExecutor {
       outputs.append(array);
     }
     const uint64_t bits = read_seed(seed);
+    const States kept = read_states(states, resume, count);
     const py::gil_scoped_release nogil;
-    engine_.forward(samples, count, training, bits, static_cast<uint32_t>(step), pointers);
+    engine_.forward(samples, count, training, bits, static_cast<uint32_t>(step), kept, pointers);
     return outputs;
   }
 
@@ -250,7 +253,18 @@ class TypedExecutor final : public BoundExecutor {
     if (arguments.batch_size < 1)
       throw py::value_error("batch_size: expected at least 1, got " + std::to_string(arguments.batch_size));
     epoch.batch_size = arguments.batch_size;
+    if (!arguments.states.is_none() && epoch.order.count % epoch.batch_size != 0)
+      throw py::value_error("states: expected batches of " + std::to_string(epoch.batch_size) +
+                            " samples, the last one has " + std::to_string(epoch.order.count % epoch.batch_size));
+    epoch.states = read_states(arguments.states, arguments.resume, epoch.batch_size);
     return epoch;
+  }
+
+  States read_states(const py::object& states, bool resume, int64_t samples) const {
+    if (states.is_none()) return {};
+    auto array = expect_writable<T>(states, "states");
+    expect_shape(shape_of(array), {samples * state_size(engine_.program())}, "states");
+    return {array.mutable_data(), resume};
   }
 
   void read_measured(const MeasuredArguments& measured, Epoch& epoch) const {
@@ -317,7 +331,8 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
       .def_property_readonly("arena_bytes", &BoundExecutor::arena_bytes, "Memory for the values of a step, so far.")
       .def_property_readonly("isa", &BoundExecutor::isa, "The instruction set level in use.")
       .def("forward", &BoundExecutor::forward, py::arg("inputs"), py::arg("lengths") = py::none(), py::kw_only(),
-           py::arg("training") = false, py::arg("seed") = 0, py::arg("step") = 0)
+           py::arg("training") = false, py::arg("seed") = 0, py::arg("step") = 0, py::arg("states") = py::none(),
+           py::arg("resume") = true)
       .def("backward", &BoundExecutor::backward, py::arg("output_gradients"))
       .def("configure", &BoundExecutor::configure, py::arg("training"), py::arg("slots"))
       .def("apply_gradients", &BoundExecutor::apply_gradients, py::arg("learning_rate"), py::arg("step"))
@@ -325,36 +340,42 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
           "train",
           [](BoundExecutor& self, py::sequence inputs, py::sequence targets, py::object order, int64_t batch_size,
              const py::object& learning_rate, int64_t step, const py::object& seed, py::object state,
-             py::object sample_weight, py::object lengths, py::object on_batch, bool every_batch) {
-            return self.train(
-                {std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch), every_batch},
-                {std::move(targets), std::move(state), std::move(sample_weight)}, learning_rate, step, seed);
+             py::object sample_weight, py::object lengths, py::object on_batch, bool every_batch, py::object states,
+             bool resume) {
+            return self.train({std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch),
+                               every_batch, std::move(states), resume},
+                              {std::move(targets), std::move(state), std::move(sample_weight)}, learning_rate, step,
+                              seed);
           },
           py::arg("inputs"), py::arg("targets"), py::arg("order"), py::kw_only(), py::arg("batch_size"),
           py::arg("learning_rate"), py::arg("step"), py::arg("seed"), py::arg("state"),
           py::arg("sample_weight") = py::none(), py::arg("lengths") = py::none(), py::arg("on_batch") = py::none(),
-          py::arg("every_batch") = false)
+          py::arg("every_batch") = false, py::arg("states") = py::none(), py::arg("resume") = true)
       .def(
           "test",
           [](BoundExecutor& self, py::sequence inputs, py::sequence targets, py::object order, int64_t batch_size,
-             py::object state, py::object sample_weight, py::object lengths, py::object on_batch, bool every_batch) {
-            return self.test(
-                {std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch), every_batch},
-                {std::move(targets), std::move(state), std::move(sample_weight)});
+             py::object state, py::object sample_weight, py::object lengths, py::object on_batch, bool every_batch,
+             py::object states, bool resume) {
+            return self.test({std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch),
+                              every_batch, std::move(states), resume},
+                             {std::move(targets), std::move(state), std::move(sample_weight)});
           },
           py::arg("inputs"), py::arg("targets"), py::arg("order"), py::kw_only(), py::arg("batch_size"),
           py::arg("state"), py::arg("sample_weight") = py::none(), py::arg("lengths") = py::none(),
-          py::arg("on_batch") = py::none(), py::arg("every_batch") = false)
+          py::arg("on_batch") = py::none(), py::arg("every_batch") = false, py::arg("states") = py::none(),
+          py::arg("resume") = true)
       .def(
           "predict",
           [](BoundExecutor& self, py::sequence inputs, py::object order, int64_t batch_size,
-             const py::sequence& outputs, py::object lengths, py::object on_batch, bool every_batch) {
-            return self.predict(
-                {std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch), every_batch},
-                outputs);
+             const py::sequence& outputs, py::object lengths, py::object on_batch, bool every_batch, py::object states,
+             bool resume) {
+            return self.predict({std::move(inputs), std::move(order), batch_size, std::move(lengths),
+                                 std::move(on_batch), every_batch, std::move(states), resume},
+                                outputs);
           },
           py::arg("inputs"), py::arg("order"), py::kw_only(), py::arg("batch_size"), py::arg("outputs"),
-          py::arg("lengths") = py::none(), py::arg("on_batch") = py::none(), py::arg("every_batch") = false);
+          py::arg("lengths") = py::none(), py::arg("on_batch") = py::none(), py::arg("every_batch") = false,
+          py::arg("states") = py::none(), py::arg("resume") = true);
 }
 
 }  // namespace rnncore

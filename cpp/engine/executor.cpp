@@ -52,6 +52,14 @@ void check_program(const Program& program, int64_t parameter_count) {
   }
 }
 
+int64_t state_size(const Program& program) {
+  int64_t size = 0;
+  for (const Node& node : program.nodes)
+    if (node.op == "read_state")
+      size = std::max(size, node.attributes.get("state_offset", int64_t{0}) + node.attributes.get("units", int64_t{0}));
+  return size;
+}
+
 template <class T>
 Executor<T>::Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels)
     : program_(std::move(program)), parameters_(parameters), gradients_(gradients), size_(size), kernels_(kernels) {
@@ -134,7 +142,7 @@ void Executor<T>::check(const Plan<T>& plan, const Samples& samples, int64_t sam
 
 template <class T>
 void Executor<T>::forward(const Samples& samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step,
-                          const std::vector<T*>& outputs) {
+                          const States& states, const std::vector<T*>& outputs) {
   const std::lock_guard lock(mutex_);
   pending_.reset();
   const PlanPointer plan =
@@ -146,12 +154,12 @@ void Executor<T>::forward(const Samples& samples, int64_t sample_count, bool tra
   if (sample_count > 0)
     run_team(threads, [&](const Team& team) {
       plan->load(samples, rows, team);
-      plan->forward(seed, step, team);
+      plan->forward(seed, step, states, team);
       for (size_t i = 0; i < outputs.size(); ++i) plan->copy_output(i, outputs[i], team);
     });
   if (!training) return;
   pending_ = plan;
-  pending_threads_ = threads, pending_seed_ = seed, pending_step_ = step;
+  pending_threads_ = threads, pending_seed_ = seed, pending_step_ = step, pending_states_ = states;
 }
 
 template <class T>
@@ -167,7 +175,7 @@ void Executor<T>::backward(const std::vector<const T*>& output_gradients, const 
   }
   run_team(pending_threads_, [&](const Team& team) {
     plan->load_output_gradients(output_gradients, team);
-    plan->backward(pending_seed_, pending_step_, team);
+    plan->backward(pending_seed_, pending_step_, pending_states_, team);
     for (size_t i = 0; i < input_gradients.size(); ++i)
       if (input_gradients[i]) plan->copy_input_gradient(i, input_gradients[i], team);
   });
@@ -184,7 +192,7 @@ template <class T>
 void Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team) {
   const uint32_t step = static_cast<uint32_t>(epoch.step + batch);
   plan.load(epoch.samples, rows, team);
-  plan.forward(epoch.seed, step, team);
+  plan.forward(epoch.seed, step, epoch.states, team);
   if (epoch.mode == Mode::inference) {
     for (size_t i = 0; i < epoch.outputs.size(); ++i) {
       const int64_t size = plan.output_size(i) / plan.samples();
@@ -195,7 +203,7 @@ void Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, co
   plan.objective().evaluate(team);
   team_barrier(team);
   if (epoch.mode == Mode::training) {
-    plan.backward(epoch.seed, step, team);
+    plan.backward(epoch.seed, step, epoch.states, team);
     plan.objective().regularize(team);
     team_barrier(team);
     optimizer_->apply(epoch.learning_rates[batch], epoch.step + batch, team);

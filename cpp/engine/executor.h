@@ -31,6 +31,7 @@ struct Epoch {
   uint64_t seed = 0;
   double* state = nullptr;     // what losses and metrics add to
   std::vector<void*> outputs;  // batch-first, inference only
+  States states{};
   Poll poll{};
 
   int64_t batches() const { return (order.count + batch_size - 1) / batch_size; }
@@ -38,6 +39,9 @@ struct Epoch {
 
 // Throws std::invalid_argument when ids or windows of the Program make no sense.
 void check_program(const Program& program, int64_t parameter_count);
+
+// Numbers of a sample that read_state and write_state keep: S.
+int64_t state_size(const Program& program);
 
 template <class T>
 class Executor {
@@ -57,7 +61,7 @@ class Executor {
   std::vector<Tensor> output_shapes(const std::vector<Array>& inputs) const;
 
   void forward(const Samples& samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step,
-               const std::vector<T*>& outputs);
+               const States& states, const std::vector<T*>& outputs);
   // After a forward pass in training. Gradients are by output and input; null: zeros, not wanted.
   void backward(const std::vector<const T*>& output_gradients, const std::vector<T*>& input_gradients);
   // Shapes of the inputs of the forward pass that backward would go through; null when there is none.
@@ -94,6 +98,7 @@ class Executor {
   int pending_threads_ = 1;
   uint64_t pending_seed_ = 0;
   uint32_t pending_step_ = 0;
+  States pending_states_;
   // One call at a time; a callback may call again from within.
   std::recursive_mutex mutex_;
   int running_ = 0;  // epochs

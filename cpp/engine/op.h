@@ -59,11 +59,25 @@ struct Buffers {
   }
 };
 
+// States that the caller keeps from step to step, (N·S,) of the executor's dtype; null: none are kept.
+struct States {
+  void* data = nullptr;
+  bool resume = false;  // begin with what is there
+};
+
 // What changes from step to step.
 struct Step {
   uint64_t seed;
   uint32_t number;
   const RaggedBatch* ragged;  // null: every row has all steps
+  void* states;               // null: none are kept
+  bool resume;
+
+  bool resumes() const { return states && resume; }
+  template <class T>
+  T* state_vector() const {
+    return static_cast<T*>(states);
+  }
 };
 
 template <class T>

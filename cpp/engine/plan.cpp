@@ -141,7 +141,9 @@ void Plan<T>::make_ops(const Kernels& kernels) {
     const auto& inputs = site.node.inputs;
     node.site.training = shape_.differentiates();
     node.site.ragged = shape_.ragged && std::find(inputs.begin(), inputs.end(), program_.lengths) != inputs.end();
-    if (std::all_of(site.outputs.begin(), site.outputs.end(), [](const Tensor* t) { return t == nullptr; })) continue;
+    if (!site.outputs.empty() &&
+        std::all_of(site.outputs.begin(), site.outputs.end(), [](const Tensor* t) { return t == nullptr; }))
+      continue;
     node.op = op_type(site.node.op).template make<T>(site, kernels);
     flops_ += node.op->flops() * (shape_.differentiates() ? 3 : 1);
     if (!site.ragged) continue;
@@ -322,8 +324,8 @@ void Plan<T>::load(const Samples& samples, const BatchRows& rows, const Team& te
 }
 
 template <class T>
-void Plan<T>::forward(uint64_t seed, uint32_t number, const Team& team) {
-  const Step step{seed, number, shape_.ragged ? &ragged_ : nullptr};
+void Plan<T>::forward(uint64_t seed, uint32_t number, const States& states, const Team& team) {
+  const Step step{seed, number, shape_.ragged ? &ragged_ : nullptr, states.data, states.resume};
   for (PlannedNode& node : nodes_) {
     if (!node.op) continue;
     node.op->forward(step, team);
@@ -332,8 +334,8 @@ void Plan<T>::forward(uint64_t seed, uint32_t number, const Team& team) {
 }
 
 template <class T>
-void Plan<T>::backward(uint64_t seed, uint32_t number, const Team& team) {
-  const Step step{seed, number, shape_.ragged ? &ragged_ : nullptr};
+void Plan<T>::backward(uint64_t seed, uint32_t number, const States& states, const Team& team) {
+  const Step step{seed, number, shape_.ragged ? &ragged_ : nullptr, states.data, states.resume};
   for (size_t i = 0; i < written_.size(); ++i) {
     const Parameter& parameter = program_.parameters[i];
     if (!written_[i] && parameter.trainable) zero(parameter.size, gradients_ + parameter.offset, team);

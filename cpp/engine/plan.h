@@ -33,8 +33,8 @@ class Plan {
 
   // A step. Every thread of the team calls these; each ends with a barrier.
   void load(const Samples& samples, const BatchRows& rows, const Team& team);
-  void forward(uint64_t seed, uint32_t step, const Team& team);
-  void backward(uint64_t seed, uint32_t step, const Team& team);
+  void forward(uint64_t seed, uint32_t step, const States& states, const Team& team);
+  void backward(uint64_t seed, uint32_t step, const States& states, const Team& team);
   // Of a plan that measures.
   Objective<T>& objective() { return *objective_; }
 
@@ -59,7 +59,7 @@ class Plan {
     explicit PlannedNode(Site s) : site(std::move(s)) {}
 
     Site site;
-    std::unique_ptr<Op<T>> op;  // null when nobody reads its outputs
+    std::unique_ptr<Op<T>> op;  // null when it has outputs and nobody reads them
     bool runs_backward = false;
     std::vector<int> input_additions,
         parameter_additions;  // blocks, by slot; kAbsent: the gradient is written in place

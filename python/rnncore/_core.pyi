@@ -61,6 +61,8 @@ class Executor:
         training: bool = False,
         seed: int = 0,
         step: int = 0,
+        states: npt.NDArray[Any] | None = None,
+        resume: bool = True,
     ) -> list[npt.NDArray[Any]]: ...
     def backward(self, output_gradients: Sequence[npt.NDArray[Any] | None]) -> list[npt.NDArray[Any] | None]: ...
     def configure(self, training: Training, slots: npt.NDArray[Any]) -> None: ...
@@ -80,6 +82,8 @@ class Executor:
         lengths: npt.NDArray[np.int32] | None = None,
         on_batch: Callable[[int], bool] | None = None,
         every_batch: bool = False,
+        states: npt.NDArray[Any] | None = None,
+        resume: bool = True,
     ) -> int: ...
     def test(
         self,
@@ -93,6 +97,8 @@ class Executor:
         lengths: npt.NDArray[np.int32] | None = None,
         on_batch: Callable[[int], bool] | None = None,
         every_batch: bool = False,
+        states: npt.NDArray[Any] | None = None,
+        resume: bool = True,
     ) -> int: ...
     def predict(
         self,
@@ -104,4 +110,6 @@ class Executor:
         lengths: npt.NDArray[np.int32] | None = None,
         on_batch: Callable[[int], bool] | None = None,
         every_batch: bool = False,
+        states: npt.NDArray[Any] | None = None,
+        resume: bool = True,
     ) -> int: ...

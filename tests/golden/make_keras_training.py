@@ -14,13 +14,13 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from keras_programs import PROGRAMS  # noqa: E402
+from keras_programs import PROGRAMS, Program  # noqa: E402
 
 
-def main() -> None:
+def main(programs: dict[str, Program] = PROGRAMS, file: str = "keras_training.npz") -> None:
     """Store, for each program, the weights before and after training and the log of each epoch."""
     arrays = {}
-    for number, (name, program) in enumerate(PROGRAMS.items()):
+    for number, (name, program) in enumerate(programs.items()):
         keras.utils.set_random_seed(number)
         model, train = program(keras)
         rng = np.random.default_rng(number)
@@ -30,7 +30,7 @@ def main() -> None:
         history = train().history
         arrays |= {f"{name}/after/{i}": w for i, w in enumerate(model.get_weights())}
         arrays |= {f"{name}/log/{key}": np.array(values) for key, values in history.items()}
-    np.savez_compressed(HERE / "keras_training.npz", **arrays)
+    np.savez_compressed(HERE / file, **arrays)
 
 
 if __name__ == "__main__":

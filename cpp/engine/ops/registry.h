@@ -20,6 +20,10 @@ OpType repeat_vector_op();
 OpType permute_op();
 OpType attention_op();
 OpType masking_op();
+OpType fold_time_op();
+OpType unfold_time_op();
+OpType read_state_op();
+OpType write_state_op();
 
 // Errors name the node.
 [[noreturn]] void fail(const Site& site, const std::string& message);

@@ -8,6 +8,8 @@ from rnncore import _validation as check
 from rnncore.layers.activation import Activation
 from rnncore.layers.attention import AdditiveAttention, Attention
 from rnncore.layers.base import Layer
+from rnncore.layers.bidirectional import Bidirectional
+from rnncore.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from rnncore.layers.concatenate import Concatenate, concatenate
 from rnncore.layers.dense import Dense
 from rnncore.layers.dropout import Dropout
@@ -36,25 +38,31 @@ from rnncore.layers.permute import Permute
 from rnncore.layers.rectifiers import ELU, LeakyReLU, ReLU
 from rnncore.layers.repeat_vector import RepeatVector
 from rnncore.layers.reshape import Reshape
+from rnncore.layers.rnn import RNN
 from rnncore.layers.simple_rnn import SimpleRNN
 from rnncore.layers.softmax import Softmax
+from rnncore.layers.time_distributed import TimeDistributed
 
 __all__ = [
     "ELU",
     "GRU",
     "LSTM",
+    "RNN",
     "Activation",
     "Add",
     "AdditiveAttention",
     "Attention",
     "Average",
+    "Bidirectional",
     "Concatenate",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "Input",
     "InputLayer",
+    "LSTMCell",
     "Layer",
     "LeakyReLU",
     "Masking",
@@ -67,8 +75,11 @@ __all__ = [
     "RepeatVector",
     "Reshape",
     "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
+    "StackedRNNCells",
     "Subtract",
+    "TimeDistributed",
     "add",
     "average",
     "concatenate",
@@ -88,6 +99,12 @@ _TABLE: dict[str, type[Layer]] = {
         AdditiveAttention,
         Attention,
         Average,
+        Bidirectional,
+        GRUCell,
+        LSTMCell,
+        RNN,
+        SimpleRNNCell,
+        TimeDistributed,
         Concatenate,
         Dense,
         Dropout,

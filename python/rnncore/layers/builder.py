@@ -16,7 +16,11 @@ __all__ = ["ProgramBuilder", "build_program", "layers_of"]
 class ProgramBuilder:
     """Collects what layers append: values, parameters and nodes are named by their index."""
 
-    def __init__(self) -> None:
+    def __init__(self, carries: bool = False) -> None:
+        self.carries = carries  # whether all recurrent layers go on from the states of the step before
+        self.batch = -1  # a value that tells the number of samples
+        self.windows: dict[tuple[Layer, int], tuple[int, int]] = {}  # of a stateful layer's states: offset and size
+        self._state_size = 0
         self._values: list[Value] = []
         self._parameters: list[Parameter] = []
         self._nodes: list[Node] = []
@@ -66,6 +70,41 @@ class ProgramBuilder:
             self.node("masking", name, (x, mask), self._maskings[key], attributes={"mask_value": mask_value})
         return self._maskings[key]
 
+    def kept_states(self, keeper: tuple[Layer, int] | None, sizes: Sequence[int]) -> list[int]:
+        """Where states are kept between steps: an offset for each, or none if they are not kept.
+
+        Parameters
+        ----------
+        keeper : tuple of Layer and int, or None
+            The stateful layer and the number of its first state among these, or None.
+        sizes : sequence of int
+        """
+        if keeper is None and not self.carries:
+            return []
+        offsets = []
+        for number, size in enumerate(sizes):
+            key = None if self.carries or keeper is None else (keeper[0], keeper[1] + number)
+            if key is None or key not in self.windows:
+                window = self._state_size, size
+                self._state_size += size
+                if key is not None:
+                    self.windows[key] = window
+            else:
+                window = self.windows[key]
+            offsets.append(window[0])
+        return offsets
+
+    def read_state(self, name: str, offset: int, units: int, initial: int = -1) -> int:
+        """Add the node that reads a kept state, which begins as `initial` or zeros."""
+        state = self.value(f"{name}/kept", (None, units))
+        attributes = {"state_offset": offset, "units": units}
+        self.node("read_state", f"{name}/read", (self.batch, initial), (state,), (), attributes)
+        return state
+
+    def write_state(self, name: str, state: int, offset: int) -> None:
+        """Add the node that keeps a state."""
+        self.node("write_state", f"{name}/write", (state,), (), (), {"state_offset": offset})
+
     def finish(self, inputs: Sequence[int], outputs: Sequence[int], masks: Sequence[int] = ()) -> Program:
         """Make the Program: outputs nobody reads become -1, the values that remain are numbered anew."""
         read = {value for node in self._nodes for value in node.inputs} | {*outputs, *inputs, *masks}
@@ -100,7 +139,9 @@ def layers_of(calls: Sequence[Call]) -> list[Layer]:
     return layers
 
 
-def build_program(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue]) -> tuple[Program, ParameterStore]:
+def build_program(
+    inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue], builder: ProgramBuilder | None = None
+) -> tuple[Program, ParameterStore]:
     """Describe the computation of `outputs` from `inputs` as a Program over one store of weights.
 
     Weights that live in one store stay there; otherwise the stores are joined. A layer called
@@ -112,6 +153,8 @@ def build_program(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicVal
     Parameters
     ----------
     inputs, outputs : sequences of SymbolicValue
+    builder : ProgramBuilder, optional
+        An empty one, to say whether states are carried or to learn where they are kept.
 
     Returns
     -------
@@ -140,8 +183,9 @@ def build_program(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicVal
     layers = layers_of(calls)
     store = ParameterStore.join([weight for layer in layers for weight in layer.weights])
 
-    builder = ProgramBuilder()
+    builder = ProgramBuilder() if builder is None else builder
     number = {value: builder.value(value.name, value.shape, value.dtype) for value in inputs}
+    builder.batch = number[inputs[0]]
     builder.lengths = builder.value("lengths", (None,), "int")
     made: dict[Call, tuple[int, ...]] = {}
     masks: dict[Call, tuple[int, ...]] = {}

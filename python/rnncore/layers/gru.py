@@ -32,6 +32,9 @@ class GRU(Recurrent):
         Whether the last state (N, H) is returned beside the output.
     go_backwards : bool, default False
         Read the sequence from its end; a returned sequence stays in the order of processing.
+    stateful : bool, default False
+        Whether each batch begins with the states after the batch before; the batch size is then fixed, see
+        `Input`, and `reset_states` begins anew.
     unroll : bool, default False
         Kept for compatibility: the numbers are the same.
     reset_after : bool, default True
@@ -47,7 +50,7 @@ class GRU(Recurrent):
     use_cudnn : {"auto", False}
         Kept for compatibility; True is refused.
     kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
-    activity_regularizer, stateful
+    activity_regularizer
         Not supported yet: a ValueError unless off.
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`. `zero_output_for_mask`, default False: whether a returned
@@ -76,7 +79,7 @@ class GRU(Recurrent):
 
     op = "gru"
     gates = 3
-    states = ("h",)
+    state_names = ("h",)
 
     def __init__(
         self,
@@ -122,12 +125,12 @@ class GRU(Recurrent):
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
+            stateful=stateful,
             unroll=unroll,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             seed=seed,
             unsupported={
-                "stateful": stateful,
                 "use_cudnn": use_cudnn != "auto" and use_cudnn,
             },
             arguments={"activity_regularizer": activity_regularizer, **arguments},

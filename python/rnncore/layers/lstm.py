@@ -38,6 +38,9 @@ class LSTM(Recurrent):
         Whether the last states h and c, (N, H) each, are returned beside the output.
     go_backwards : bool, default False
         Read the sequence from its end; a returned sequence stays in the order of processing.
+    stateful : bool, default False
+        Whether each batch begins with the states after the batch before; the batch size is then fixed, see
+        `Input`, and `reset_states` begins anew.
     unroll : bool, default False
         Kept for compatibility: the numbers are the same.
     dropout : float, default 0.0
@@ -51,7 +54,7 @@ class LSTM(Recurrent):
     use_cudnn : {"auto", False}
         Kept for compatibility; True is refused.
     kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
-    activity_regularizer, stateful
+    activity_regularizer
         Not supported yet: a ValueError unless off.
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`. `zero_output_for_mask`, default False: whether a returned
@@ -79,7 +82,7 @@ class LSTM(Recurrent):
 
     op = "lstm"
     gates = 4
-    states = ("h", "c")
+    state_names = ("h", "c")
 
     def __init__(
         self,
@@ -125,12 +128,12 @@ class LSTM(Recurrent):
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
+            stateful=stateful,
             unroll=unroll,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             seed=seed,
             unsupported={
-                "stateful": stateful,
                 "use_cudnn": use_cudnn != "auto" and use_cudnn,
             },
             arguments={"activity_regularizer": activity_regularizer, **arguments},

@@ -8,7 +8,7 @@ from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
 from rnncore._sequence_arguments import RECURRENT_ACTIVATIONS
 from rnncore.layers.base import Layer, WeightView
-from rnncore.layers.symbolic import SymbolicValue, symbolic_values
+from rnncore.layers.initial_state import TakesInitialState
 from rnncore.parameters import Weight
 from rnncore.program import Shape
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Recurrent"]
 
 
-class Recurrent(Layer):
+class Recurrent(TakesInitialState):
     """Base of the recurrent layers: (N, T, I) to (N, H), or (N, T, H) with `return_sequences`.
 
     A subclass names its op, the number of gates and the states, and passes its constructor's
@@ -26,7 +26,7 @@ class Recurrent(Layer):
     """
 
     gates: ClassVar[int]
-    states: ClassVar[tuple[str, ...]]
+    state_names: ClassVar[tuple[str, ...]]
 
     kernel = WeightView()
     recurrent_kernel = WeightView()
@@ -51,6 +51,7 @@ class Recurrent(Layer):
         return_state: bool,
         go_backwards: bool,
         unroll: bool,
+        stateful: bool,
         dropout: float,
         recurrent_dropout: float,
         seed: int | None,
@@ -77,10 +78,12 @@ class Recurrent(Layer):
         self.return_state = check.boolean("return_state", return_state)
         self.go_backwards = check.boolean("go_backwards", go_backwards)
         self.unroll = check.boolean("unroll", unroll)
+        self.stateful = check.boolean("stateful", stateful)
         self.dropout = _rate("dropout", dropout)
         self.recurrent_dropout = _rate("recurrent_dropout", recurrent_dropout)
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
         self.keeps_time = self.return_sequences
+        self.acts_per_step = self.return_sequences and not self.go_backwards
 
     def _declared_shape(self, arguments: dict[str, Any]) -> Shape | None:
         """As in `Layer`, but `input_dim` is the number of features and `input_length` that of steps."""
@@ -89,11 +92,9 @@ class Recurrent(Layer):
             arguments["input_shape"] = (steps, arguments.pop("input_dim"))
         return super()._declared_shape(arguments)
 
-    def check_input(self, shape: Shape) -> None:
-        """Raise a ValueError unless the shape is (N, T, I) with a known I."""
-        if len(shape) != 3:
-            raise ValueError(f"{self.name!r} needs an input of shape (N, T, features), got {shape}")
-        self.features(shape)
+    def state_sizes(self) -> tuple[tuple[str, int], ...]:
+        """The name and the size of each state."""
+        return tuple((state, self.units) for state in self.state_names)
 
     def bias_shape(self) -> tuple[int, ...]:
         """Shape of the bias."""
@@ -125,44 +126,48 @@ class Recurrent(Layer):
         """Sequence or last output, then the states if they are returned."""
         state = (input_shape[0], self.units)
         sequence = (*input_shape[:2], self.units)
-        return (sequence if self.return_sequences else state, *([state] * len(self.states) * self.return_state))
-
-    def __call__(self, inputs: Any, initial_state: Any = None, mask: SymbolicValue | None = None) -> Any:
-        """Describe this layer applied to a sequence, from zeros or from the given states.
-
-        Parameters
-        ----------
-        inputs : SymbolicValue of shape (N, T, I), or a list of it and the initial states
-        initial_state : SymbolicValue or list of them, each of shape (N, units), optional
-        mask : SymbolicValue of shape (N, T), optional
-            An `Input` of integers or booleans, zero where a step is to be skipped: the state is held there. It takes
-            the place of the mask that comes with `inputs`.
-
-        Returns
-        -------
-        SymbolicValue, or with `return_state` a list of the output and each state.
-        """
-        values = symbolic_values(f"inputs of {self.name!r}", inputs)
-        if initial_state is not None:
-            values = (*values, *symbolic_values(f"initial_state of {self.name!r}", initial_state))
-        return self.describe(values, mask)
-
-    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
-        """Raise unless these are a sequence and no or all initial states."""
-        super().check_values(values[:1])
-        states = values[1:]
-        if len(states) not in (0, len(self.states)):
-            raise ValueError(
-                f"initial_state of {self.name!r} must be {len(self.states)} values ({', '.join(self.states)}), "
-                f"got {len(states)}"
-            )
-        for state in states:
-            if len(state.shape) != 2 or state.shape[1] != self.units or state.dtype != "float":
-                raise ValueError(f"initial_state of {self.name!r} must have shape (N, {self.units}), got {state}")
+        return (sequence if self.return_sequences else state, *([state] * len(self.state_names) * self.return_state))
 
     def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """Append one node: sequence and states from x, its mask and initial states; dropout of x is one before."""
         x, *initial = inputs
+        keeper = (self, 0) if self.stateful else None
+        sequence, states = self.emit_sequence(builder, x, masks[0], tuple(initial), keeper=keeper)
+        return (
+            sequence if self.return_sequences else self.last_output(states),
+            *(states if self.return_state else ()),
+        )
+
+    def emit_sequence(
+        self,
+        builder: ProgramBuilder,
+        x: int,
+        mask: int,
+        initial: tuple[int, ...],
+        *,
+        go_backwards: bool | None = None,
+        aligned: bool = False,
+        zero_output: bool = False,
+        keeper: tuple[Layer, int] | None = None,
+    ) -> tuple[int, tuple[int, ...]]:
+        """Append the node and return its sequence and its last states, whatever the layer itself returns.
+
+        Parameters
+        ----------
+        builder : ProgramBuilder
+        x, mask : int
+            Values; the mask may be -1.
+        initial : tuple of int
+            Values of the initial states, or empty.
+        go_backwards : bool, optional
+            By default as the layer says.
+        aligned : bool, default False
+            Whether a sequence read from its end stays in the order of time.
+        zero_output : bool, default False
+            Whether the sequence is zero at masked steps; it then repeats no state.
+        keeper : tuple of Layer and int, optional
+            The stateful layer that keeps the states from batch to batch, and the number of the first one.
+        """
         shape = builder.shape(x)
         if self.dropout > 0:
             dropped = builder.value(f"{self.name}/dropout", shape)
@@ -170,21 +175,35 @@ class Recurrent(Layer):
             builder.node("dropout", f"{self.name}/dropout", (x,), (dropped,), (), attributes)
             x = dropped
         sequence = builder.value(f"{self.name}/sequence", (*shape[:2], self.units))
-        states = [builder.value(f"{self.name}/{state}", (shape[0], self.units)) for state in self.states]
+        states = tuple(builder.value(f"{self.name}/{state}", (shape[0], self.units)) for state in self.state_names)
+        attributes = {
+            **self.attributes(),
+            "go_backwards": self.go_backwards if go_backwards is None else go_backwards,
+            **({"aligned": True} if aligned else {}),
+            **({"zero_output_for_mask": True} if zero_output or self.zero_output_for_mask else {}),
+        }
+        kept = builder.kept_states(keeper, [self.units] * len(states))
+        begin = initial or (-1,) * len(states)
+        if builder.carries or not initial:
+            for k, offset in enumerate(kept):
+                read = builder.read_state(f"{self.name}/{self.state_names[k]}", offset, self.units, begin[k])
+                begin = (*begin[:k], read, *begin[k + 1 :])
         builder.node(
             self.op,
             self.name,
-            (x, masks[0], *(initial or [-1] * len(states))),
+            (x, mask, *begin),
             (sequence, *states),
             self.emit_weights(builder),
-            {**self.attributes(), "go_backwards": self.go_backwards, **self._zeros},
+            attributes,
         )
-        return (sequence if self.return_sequences else states[0], *(states if self.return_state else ()))
+        for name, state, offset in zip(self.state_names, states, kept, strict=False):
+            builder.write_state(f"{self.name}/{name}", state, offset)
+        return sequence, states
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
-        """As in `Layer`, but lengths, which count leading steps, do not go on with a reversed sequence."""
-        given = super().emit_masks(builder, inputs, masks)
-        return (-1, *given[1:]) if self.go_backwards and given[0] == builder.lengths else given
+    @staticmethod
+    def last_output(states: tuple[int, ...]) -> int:
+        """Which of the last states is the last output."""
+        return states[0]
 
     @property
     def _zeros(self) -> dict[str, Any]:
@@ -218,6 +237,7 @@ class Recurrent(Layer):
             "return_state": self.return_state,
             "go_backwards": self.go_backwards,
             **self._zeros,
+            "stateful": self.stateful,
             "unroll": self.unroll,
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,

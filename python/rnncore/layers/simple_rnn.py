@@ -29,6 +29,9 @@ class SimpleRNN(Recurrent):
         Whether the last state (N, H) is returned beside the output.
     go_backwards : bool, default False
         Read the sequence from its end; a returned sequence stays in the order of processing.
+    stateful : bool, default False
+        Whether each batch begins with the states after the batch before; the batch size is then fixed, see
+        `Input`, and `reset_states` begins anew.
     unroll : bool, default False
         Kept for compatibility: the numbers are the same.
     dropout : float, default 0.0
@@ -40,7 +43,7 @@ class SimpleRNN(Recurrent):
     seed : int, optional
         Added to the seed of the run for the two kinds of dropout.
     kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
-    activity_regularizer, stateful
+    activity_regularizer
         Not supported yet: a ValueError unless off.
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`. `zero_output_for_mask`, default False: whether a returned
@@ -69,7 +72,7 @@ class SimpleRNN(Recurrent):
 
     op = "simple_rnn"
     gates = 1
-    states = ("h",)
+    state_names = ("h",)
 
     def __init__(
         self,
@@ -112,12 +115,11 @@ class SimpleRNN(Recurrent):
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
+            stateful=stateful,
             unroll=unroll,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             seed=seed,
-            unsupported={
-                "stateful": stateful,
-            },
+            unsupported={},
             arguments={"activity_regularizer": activity_regularizer, **arguments},
         )

@@ -15,6 +15,7 @@ from rnncore import saving, utils
 from rnncore.data import Array
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.builder import layers_of
+from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.symbolic import Call, SymbolicValue, distinct_names, symbolic_values, walk
 from rnncore.models.summary import summary
 from rnncore.parameters import Weight, assign_all
@@ -141,6 +142,26 @@ class Model(Trainer):
         """
         self._require_built("it has weights to count")
         return sum(weight.size for weight in self.weights)
+
+    def reset_states(self) -> None:
+        """Let the stateful layers begin the next batch from zeros.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rnncore import layers, models
+        >>> x = np.ones((1, 5, 3))
+        >>> model = models.Sequential([layers.Input(batch_shape=(1, 5, 3)), layers.GRU(2, stateful=True)])
+        >>> first, second = model.predict(x, verbose=0), model.predict(x, verbose=0)
+        >>> model.reset_states()
+        >>> again = model.predict(x, verbose=0)
+        >>> bool((again == first).all()), bool((again == second).all())
+        (True, False)
+        """
+        self._require_built("its states are reset")
+        for layer in self.layers:
+            if isinstance(layer, TakesInitialState) and layer.stateful:
+                layer.reset_states()
 
     def get_weights(self) -> list[Array]:
         """Copies of the weights, layer by layer in Keras's order.
@@ -398,7 +419,13 @@ class Model(Trainer):
             saving.optimizer_slots(tensors, weights, self.optimizer.slots)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_engine": None, "_forward_shapes": None}
+        return {
+            **self.__dict__,
+            "_engine": None,
+            "_carrying_engine": None,
+            "_carried_with": None,
+            "_forward_shapes": None,
+        }
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"

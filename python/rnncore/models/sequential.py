@@ -12,6 +12,7 @@ from rnncore import layers as all_layers
 from rnncore.data import real
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.symbolic import SymbolicValue
+from rnncore.layers.wrapper import Wrapper
 from rnncore.models.model import Model, _name
 from rnncore.program import Shape
 from rnncore.training.trainer import Trainer
@@ -164,11 +165,12 @@ class Sequential(Model):
         if self.built:
             yield
             return
-        before = [dict(vars(layer)) for layer in self._layers]
+        layers = [part for layer in self._layers for part in _parts(layer)]
+        before = [dict(vars(layer)) for layer in layers]
         try:
             yield
         except BaseException:
-            for layer, attributes in zip(self._layers, before, strict=True):
+            for layer, attributes in zip(layers, before, strict=True):
                 vars(layer).clear()
                 vars(layer).update(attributes)
             self._set_values([])
@@ -205,6 +207,13 @@ class Sequential(Model):
         (None, 2)
         """
         return cls([all_layers.deserialize(entry) for entry in config["layers"]], config["name"])
+
+
+def _parts(layer: Layer) -> Iterator[Layer]:
+    """A layer and the layers inside it."""
+    yield layer
+    for inner in layer.inner if isinstance(layer, Wrapper) else ():
+        yield from _parts(inner)
 
 
 def _input(batch_shape: Sequence[int | None], first: Layer) -> SymbolicValue:

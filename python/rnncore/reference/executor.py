@@ -94,8 +94,27 @@ class Executor:
         training: bool = False,
         seed: int = 0,
         step: int = 0,
+        states: Array | None = None,
+        resume: bool = True,
     ) -> list[Array]:
         """Compute the outputs; with `training`, draw dropout masks and keep what `backward` needs."""
+        if states is not None:
+            self._check_states(states, len(inputs[0]))
+        written = None if states is None else states.copy()
+        outputs = self._forward(inputs, lengths, training, seed, step, written, resume)
+        _commit(states, written)
+        return outputs
+
+    def _forward(
+        self,
+        inputs: Sequence[Array],
+        lengths: Array | None,
+        training: bool,
+        seed: int,
+        step: int,
+        states: Array | None,
+        resume: bool,
+    ) -> list[Array]:
         program = self._program
         self._check_samples(inputs, lengths)
         values: Arrays = [None] * len(program.values)
@@ -109,7 +128,7 @@ class Executor:
                 [values[i] if i >= 0 else None for i in node.inputs],
                 [self._window(self._parameters, program.parameters[p]) for p in node.parameters],
                 node.attributes,
-                Run(training, seed, step, index),
+                Run(training, seed, step, index, self._parameters.dtype, states, resume),
             )
             for value, output in zip(node.outputs, outputs, strict=True):
                 if value >= 0:
@@ -140,7 +159,7 @@ class Executor:
             self._window(self._gradients, parameter)[...] = 0
         for node, saved in reversed(self._tape):
             doutputs = [dvalues[i] if i >= 0 else None for i in node.outputs]
-            if all(dy is None for dy in doutputs):
+            if all(dy is None for dy in doutputs):  # also of a node without outputs
                 continue
             dinputs, dweights = OPS[node.op].backward(doutputs, saved)
             for value, dx in zip(node.inputs, dinputs, strict=True):
@@ -214,20 +233,25 @@ class Executor:
         lengths: Array | None = None,
         on_batch: OnBatch | None = None,
         every_batch: bool = False,
+        states: Array | None = None,
+        resume: bool = True,
     ) -> int:
         """Train on the samples in `order`, batch by batch; return the number of batches done."""
-        batches = self._batches(inputs, order, batch_size, lengths)
+        batches = self._batches(inputs, order, batch_size, lengths, states)
         evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
         _check(learning_rate, "learning_rate", (len(batches),), np.dtype(np.float64))
         _, objective = self._configured()
 
         def run(number: int, rows: Array) -> None:
-            outputs = self.forward(
+            written = None if states is None else states.copy()
+            outputs = self._forward(
                 [array[rows] for array in inputs],
                 None if lengths is None else lengths[rows],
-                training=True,
-                seed=seed,
-                step=step + number,
+                True,
+                seed,
+                step + number,
+                written,
+                resume,
             )
             increment, output_gradients = evaluate(outputs, rows)
             self.backward(output_gradients)
@@ -235,6 +259,7 @@ class Executor:
             with _uninterrupted():
                 self.apply_gradients(learning_rate[number], step + number)
                 state[...] += increment
+                _commit(states, written)
 
         return _loop(batches, run, on_batch, every_batch)
 
@@ -250,13 +275,20 @@ class Executor:
         lengths: Array | None = None,
         on_batch: OnBatch | None = None,
         every_batch: bool = False,
+        states: Array | None = None,
+        resume: bool = True,
     ) -> int:
         """Measure losses and metrics on the samples in `order`; return the number of batches done."""
-        batches = self._batches(inputs, order, batch_size, lengths)
+        batches = self._batches(inputs, order, batch_size, lengths, states)
         evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
 
         def run(number: int, rows: Array) -> None:
-            outputs = self.forward([array[rows] for array in inputs], None if lengths is None else lengths[rows])
+            outputs = self.forward(
+                [array[rows] for array in inputs],
+                None if lengths is None else lengths[rows],
+                states=states,
+                resume=resume,
+            )
             state[...] += evaluate(outputs, rows)[0]
 
         return _loop(batches, run, on_batch, every_batch)
@@ -271,15 +303,22 @@ class Executor:
         lengths: Array | None = None,
         on_batch: OnBatch | None = None,
         every_batch: bool = False,
+        states: Array | None = None,
+        resume: bool = True,
     ) -> int:
         """Fill `outputs` (len(order), ...) with the predictions; return the number of batches done."""
-        batches = self._batches(inputs, order, batch_size, lengths)
+        batches = self._batches(inputs, order, batch_size, lengths, states)
         for output in outputs:
             if len(output) != len(order):
                 raise ValueError(f"outputs: expected {len(order)} rows, as in order, got {len(output)}")
 
         def run(number: int, rows: Array) -> None:
-            results = self.forward([array[rows] for array in inputs], None if lengths is None else lengths[rows])
+            results = self.forward(
+                [array[rows] for array in inputs],
+                None if lengths is None else lengths[rows],
+                states=states,
+                resume=resume,
+            )
             start = number * batch_size
             for output, result in zip(outputs, results, strict=True):
                 output[start : start + len(rows)] = result
@@ -331,7 +370,17 @@ class Executor:
 
         return evaluate
 
-    def _batches(self, inputs: Sequence[Array], order: Array, batch_size: int, lengths: Array | None) -> list[Array]:
+    def _check_states(self, states: Array, samples: int) -> None:
+        _check(states, "states", (samples * self._program.state_size,), self._parameters.dtype)
+
+    def _batches(
+        self,
+        inputs: Sequence[Array],
+        order: Array,
+        batch_size: int,
+        lengths: Array | None,
+        states: Array | None,
+    ) -> list[Array]:
         """`order` cut into batches, after a check of the samples."""
         self._check_samples(inputs, lengths)
         samples = len(inputs[0])
@@ -341,6 +390,12 @@ class Executor:
             raise ValueError(f"order: expected sample numbers from 0 to {samples - 1}")
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+        if states is not None:
+            if len(order) % batch_size:
+                raise ValueError(
+                    f"states: expected batches of {batch_size} samples, the last one has {len(order) % batch_size}"
+                )
+            self._check_states(states, batch_size)
         return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
     def _check_samples(self, inputs: Sequence[Array], lengths: Array | None) -> None:
@@ -380,6 +435,12 @@ def _check(array: Array, name: str, shape: tuple[int | None, ...], dtype: np.dty
     )
     if not fits:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+
+
+def _commit(states: Array | None, written: Array | None) -> None:
+    """Let the caller's states be those after the step."""
+    if states is not None and written is not None:
+        states[...] = written
 
 
 def _accumulate(gradients: Arrays, index: int, gradient: Array | None) -> None:

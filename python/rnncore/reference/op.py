@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from .._sequence_arguments import Array
 from . import random
@@ -21,6 +25,15 @@ class Run:
     seed: int
     step: int
     node: int  # its index in the Program
+    dtype: npt.DTypeLike = np.float64
+    states: Array | None = None  # (N·S,), kept from step to step
+    resume: bool = True  # begin with what `states` holds
+
+    def state(self, offset: int, shape: tuple[int, ...]) -> Array:
+        """The view (N, H) of one state."""
+        assert self.states is not None
+        start = shape[0] * offset
+        return self.states[start : start + math.prod(shape)].reshape(shape)
 
     def uniform(self, size: int, seed: int, array: int = 0) -> Array:
         """Random numbers (size,) in [0, 1) that belong to this node and step, and to that array of them."""

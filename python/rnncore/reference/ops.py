@@ -10,11 +10,15 @@ from . import (
     dropout,
     embedding,
     flatten,
+    fold_time,
     masking,
     merge,
     permute,
+    read_state,
     repeat_vector,
     reshape,
+    unfold_time,
+    write_state,
 )
 from .gru import GRUCell
 from .lstm import LSTMCell
@@ -40,4 +44,8 @@ OPS: dict[str, Op] = {
     "permute": permute,
     "attention": attention,
     "masking": masking,
+    "fold_time": fold_time,
+    "unfold_time": unfold_time,
+    "read_state": read_state,
+    "write_state": write_state,
 }

@@ -36,6 +36,8 @@ class Base:
         self._compilation: Compilation | None = None
         self._engine: Engine | None = None
         self._checkpoint_every: int | None = None
+        self._carrying_engine: Engine | None = None
+        self._carried_with: Engine | None = None  # the engine that `_carrying_engine` belongs to
         self._forward_shapes: list[tuple[int, ...]] | None = None
 
     def compile(
@@ -134,6 +136,23 @@ class Base:
             engine.configure(compilation)
         self._engine = engine
         return engine
+
+    def _carrying(self) -> Engine:
+        """An engine on the same weights in which all recurrent layers carry their states on; any number of steps."""
+        engine, carrying = self._ready(), self._carrying_engine
+        if carrying is None or self._carried_with is not engine:
+            carrying = Engine(
+                self.inputs,
+                self.outputs,
+                choose_backend(self._backend),
+                self._dtype,
+                self._checkpoint_every,
+                carries=True,
+            )
+            if self._compilation is not None:
+                carrying.configure(self._compilation)
+            self._carrying_engine, self._carried_with = carrying, engine
+        return carrying
 
     @contextlib.contextmanager
     def _built_only_on_success(self) -> Iterator[None]:

@@ -56,10 +56,14 @@ class FunctionLossExecutor:
         lengths: Array | None = None,
         on_batch: Callable[[int], bool] | None = None,
         every_batch: bool = False,
+        states: Array | None = None,
+        resume: bool = True,
     ) -> int:
         """Train on the samples in `order`; return the number of batches done."""
         for number, rows in enumerate(_batches(order, batch_size)):
-            output = self._forward(inputs, rows, lengths, training=True, seed=seed, step=step + number)
+            written = None if states is None else states.copy()
+            run = {"training": True, "seed": seed, "step": step + number, "states": written, "resume": resume}
+            output = self._forward(inputs, rows, lengths, **run)
             value, gradient = self._loss(targets[0][rows], output)
             real = self._real(inputs, rows, lengths, training=True, seed=seed, step=step + number)
             increment = self._increment(value, targets[0][rows], output, real)
@@ -68,6 +72,8 @@ class FunctionLossExecutor:
                 dw += regularizer.l1 * np.sign(w) + 2 * regularizer.l2 * w
             self._executor.apply_gradients(float(learning_rate[number]), step + number)
             state += increment
+            if states is not None:
+                states[...] = written
             if on_batch is not None and on_batch(number + 1):
                 return number + 1
         return -(-len(order) // batch_size)
@@ -84,10 +90,12 @@ class FunctionLossExecutor:
         lengths: Array | None = None,
         on_batch: Callable[[int], bool] | None = None,
         every_batch: bool = False,
+        states: Array | None = None,
+        resume: bool = True,
     ) -> int:
         """Measure the samples in `order`; return the number of batches done."""
         for number, rows in enumerate(_batches(order, batch_size)):
-            output = self._forward(inputs, rows, lengths)
+            output = self._forward(inputs, rows, lengths, states=states, resume=resume)
             value, _ = self._loss(targets[0][rows], output)
             state += self._increment(value, targets[0][rows], output, self._real(inputs, rows, lengths))
             if on_batch is not None and on_batch(number + 1):

@@ -12,7 +12,9 @@ import numpy as np
 from rnncore import _validation as check
 from rnncore import data
 from rnncore.data import Array
-from rnncore.layers.builder import build_program
+from rnncore.layers.base import Layer
+from rnncore.layers.builder import ProgramBuilder, build_program
+from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.program import Program
 from rnncore.training.compilation import Compilation
@@ -51,6 +53,35 @@ def _with_checkpoints(program: Program, every: int | None) -> Program:
     return replace(program, nodes=tuple(nodes))
 
 
+def any_steps(program: Program) -> Program:
+    """The same Program for any number of time steps."""
+    values = tuple(
+        replace(value, shape=(*value.shape[:1], None, *value.shape[2:]))
+        if len(value.shape) > (1 if value.dtype == "int" else 2)
+        else value
+        for value in program.values
+    )
+    return replace(program, values=values)
+
+
+class StatefulRuns:
+    """An executor whose runs over batches begin with the states of the stateful layers and leave theirs there."""
+
+    def __init__(self, engine: Engine, executor: Any) -> None:
+        self._engine = engine
+        self._executor = executor
+
+    def __getattr__(self, run: str) -> Any:
+        """One of train, test and predict."""
+
+        def stateful(*arguments: Any, **options: Any) -> Any:
+            order = arguments[1 if run == "predict" else 2]
+            self._engine.whole_batches(len(order), options["batch_size"])
+            return getattr(self._executor, run)(*arguments, **options, states=self._engine.states)
+
+        return stateful
+
+
 class Engine:
     """Runs one graph of layers; made anew when the layers' weights move to another store."""
 
@@ -61,17 +92,25 @@ class Engine:
         backend: str,
         dtype: np.dtype[Any],
         checkpoint_every: int | None = None,
+        carries: bool = False,
     ) -> None:
-        program, store = build_program(inputs, outputs)
-        self.program = _with_checkpoints(program, checkpoint_every)
+        builder = ProgramBuilder(carries)
+        program, store = build_program(inputs, outputs, builder)
+        self.program = _with_checkpoints(any_steps(program) if carries else program, checkpoint_every)
         self.checkpoint_every = checkpoint_every
         self.store = store.astype(dtype)
         self.executor = executor_class(backend)(self.program, self.store.vector, self.store.gradients)
-        self.trainer = self.executor  # what trains and tests: the executor, or a wrapper around it
+        self.trainer = self.executor  # what trains, tests and predicts: the executor, or a wrapper around it
         self.input_values = [self.program.values[number] for number in self.program.inputs]
         self.output_values = [self.program.values[number] for number in self.program.outputs]
         self._input_names = [value.name for value in self.input_values]
         self._limits = [self._id_limit(number) for number in self.program.inputs]
+        self.batch_size = inputs[0].shape[0] if builder.windows else None  # the only one, where a layer is stateful
+        size = (self.batch_size or 0) * self.program.state_size
+        self.states = np.zeros(size, self.dtype) if builder.windows else None  # of stateful layers, (N·S,)
+        self._kept = self._keep_states(builder.windows)
+        self.predictor = self.executor if self.states is None else StatefulRuns(self, self.executor)
+        self.trainer = self.predictor
         self._output_sizes: dict[tuple[tuple[int, ...], ...], list[tuple[int, ...]]] = {}
 
     @property
@@ -80,8 +119,42 @@ class Engine:
 
     @property
     def is_current(self) -> bool:
-        """Whether the weights are still where the executor reads them."""
-        return self.store.current is self.store
+        """Whether the weights, and the states of stateful layers, are still where the executor reads them."""
+        return self.store.current is self.store and all(layer.states_kept is kept for layer, kept in self._kept)
+
+    def _keep_states(
+        self, windows: dict[tuple[Layer, int], tuple[int, int]]
+    ) -> list[tuple[TakesInitialState, list[Array]]]:
+        """Let the states of stateful layers live in one vector (N·S,): a window (N, H) each."""
+        if self.states is None:
+            return []
+        rows = self.batch_size or 0
+        found: dict[TakesInitialState, list[Array]] = {}
+        for (layer, _), (offset, size) in sorted(windows.items(), key=lambda item: item[0][1]):
+            assert isinstance(layer, TakesInitialState)
+            window = self.states[rows * offset : rows * (offset + size)].reshape(rows, size)
+            found.setdefault(layer, []).append(window)
+        for layer, kept in found.items():
+            for window, state in zip(kept, layer.states, strict=True):
+                window[...] = state
+            layer.states_kept = kept
+        return list(found.items())
+
+    def whole_batches(self, rows: int, batch_size: int | None) -> int | None:
+        """The batch size to use; ValueError if stateful layers need another one, or one that divides `rows`."""
+        if self.batch_size is None:
+            return batch_size
+        if batch_size not in (None, self.batch_size):
+            raise ValueError(
+                f"batch_size must be {self.batch_size}, which the stateful layers of this model are built for, got"
+                f" {batch_size}"
+            )
+        if rows % self.batch_size:
+            raise ValueError(
+                f"the number of rows must be a multiple of {self.batch_size}, the batch size that the stateful layers"
+                f" of this model are built for, got {rows}"
+            )
+        return self.batch_size
 
     def _id_limit(self, value: int) -> int | None:
         """How many ids the embeddings that read an input know."""
@@ -101,6 +174,8 @@ class Engine:
         if compilation.function is not None:
             vectors = (self.store.vector, self.store.gradients)
             self.trainer = FunctionLossExecutor(self.executor, compilation, self.program, vectors, regularizers)
+            if self.states is not None:
+                self.trainer = StatefulRuns(self, self.trainer)
 
     def inputs(self, x: Any) -> dict[str, Array]:
         """The arrays of all inputs by argument name, checked."""

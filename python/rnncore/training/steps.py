@@ -14,6 +14,7 @@ from rnncore.training import epoch
 from rnncore.training.base import Base
 from rnncore.training.feed import ArrayFeed, Part
 from rnncore.training.progress import ProgressBar
+from rnncore.training.stream import SequenceStream
 
 
 class Steps(Base):
@@ -59,6 +60,7 @@ class Steps(Base):
         samples = self._samples(x, y, sample_weight, class_weight, lengths)
         part = Part(samples, np.arange(samples.rows), samples.rows)
         hooks = self._hooks(None, {})
+        self._ready().whole_batches(samples.rows, samples.rows)
         engine, compilation, bar = self._ready(), self._compiled("training"), ProgressBar(1, 0)
         self.stop_training = False
         seed = utils.next_seed()
@@ -86,6 +88,7 @@ class Steps(Base):
         1.0
         """
         samples = self._samples(x, y, sample_weight, None, lengths)
+        self._ready().whole_batches(samples.rows, samples.rows)
         logs = self._test(ArrayFeed(samples, samples.rows), self._hooks(None, {}), ProgressBar(1, 0))
         return result(logs, return_dict)
 
@@ -137,10 +140,40 @@ class Steps(Base):
         """
         training = check.boolean("training", training)
         engine, named, kept = self._arrays(x, lengths)
+        inputs = list(named.values())
+        engine.whole_batches(len(inputs[0]), len(inputs[0]))
         seed = utils.next_seed() if training else 0
-        outputs = engine.executor.forward(list(named.values()), kept, training=training, seed=seed)
+        outputs = engine.executor.forward(inputs, kept, training=training, seed=seed, states=engine.states)
         self._forward_shapes = [output.shape for output in outputs] if training else None
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def stream(self, batch_size: int = 1) -> SequenceStream:
+        """Prepare the model to read sequences one time step at a time.
+
+        Parameters
+        ----------
+        batch_size : int, default 1
+            How many sequences go side by side.
+
+        Returns
+        -------
+        SequenceStream
+            `step(x_t)` computes the outputs for the next step, `reset()` begins new sequences.
+
+        Raises
+        ------
+        ValueError
+            If a layer needs more of a sequence than one step and the states before it.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((None, 3)), layers.LSTM(4), layers.Dense(1)])
+        >>> stream = model.stream()
+        >>> stream.step([[1.0, 2.0, 3.0]]).shape
+        (1, 1)
+        """
+        return SequenceStream(self, batch_size)
 
     def backward(self, dy: Any) -> Any:
         """Compute the gradients of the weights, and of the inputs, from those of the outputs.

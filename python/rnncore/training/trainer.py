@@ -17,6 +17,7 @@ from rnncore.training.augment import augmenter
 from rnncore.training.feed import ArrayFeed, Part, Stream, StreamFeed, is_stream, reject_beside_stream
 from rnncore.training.progress import ProgressBar, verbosity
 from rnncore.training.steps import Steps, result
+from rnncore.training.windows import timed_outputs, train_windows
 
 BATCH_SIZE = 32
 
@@ -46,6 +47,7 @@ class Trainer(Steps):
         lengths: npt.ArrayLike | None = None,
         augment: Any = None,
         checkpoint_every: int | None = None,
+        truncate: int | None = None,
     ) -> History:
         """Train for some epochs.
 
@@ -101,6 +103,11 @@ class Trainer(Steps):
             sublinear memory cost", 2016). What a layer of T steps keeps beside its input and output then grows with
             checkpoint_every + T / checkpoint_every in place of T, for one more forward pass. Gradients are the
             same but for rounding. Holds until the next `fit`.
+        truncate : int, optional
+            Truncated backpropagation through time: each batch is read this many time steps at a time, with one
+            update for each window. The next window goes on from the states where the last one ended, but no
+            gradient flows back. All recurrent layers must return sequences, all other layers treat each step by
+            itself, and targets have a value for each step. Evaluation is not cut.
 
         Returns
         -------
@@ -130,7 +137,8 @@ class Trainer(Steps):
         verbose = verbosity(verbose)
         epochs = check.integer("epochs", epochs, low=0)
         first = check.integer("initial_epoch", initial_epoch, low=0)
-        given_batch_size, batch_size = batch_size, _batch_size(batch_size)
+        given_batch_size, batch_size = batch_size, self._batch_size(batch_size)
+        window = _limit("truncate", truncate)
         shuffle = check.boolean("shuffle", shuffle)
         validated = _validated_epochs(validation_freq)
         steps = _limit("steps_per_epoch", steps_per_epoch)
@@ -162,6 +170,11 @@ class Trainer(Steps):
             if held_out is not None:
                 validation = ArrayFeed(_first(held_out, validation_size, validation_steps), validation_size)
             feed = ArrayFeed(samples, batch_size, steps, chosen, augmented)
+            self._ready().whole_batches(samples.rows, batch_size)
+            if held_out is not None:
+                self._ready().whole_batches(held_out.rows, validation_size)
+        if window is not None:
+            timed_outputs("truncate", self.inputs, self.outputs, every_step=True)
         self._checkpoint_every = checkpoint_every
         history = History()
         hooks = self._hooks(callbacks, {"verbose": verbose, "epochs": epochs, "steps": feed.steps})
@@ -174,7 +187,12 @@ class Trainer(Steps):
             hooks.on_epoch_begin(number)
             with ProgressBar(feed.steps, verbose, f"Epoch {number + 1}/{epochs}") as bar:
                 engine, compilation = self._ready(), self._compiled("training")
-                found, seen = epoch.train(self, engine.trainer, compilation, feed.epoch(number), seed, hooks, bar)
+                batches = feed.epoch(number)
+                if window is None:
+                    found, seen = epoch.train(self, engine.trainer, compilation, batches, seed, hooks, bar)
+                else:
+                    carrying = self._carrying()
+                    found, seen = train_windows(self, carrying, compilation, batches, window, seed, hooks, bar)
                 if not seen:
                     break  # nothing was left of what can be read only once
                 logs = found
@@ -239,7 +257,7 @@ class Trainer(Steps):
             feed = self._stream_feed("x", x, steps)
         else:
             samples = self._samples(x, y, sample_weight, None, lengths)
-            size = _batch_size(batch_size)
+            size = self._batch_size(batch_size)
             feed = ArrayFeed(_first(samples, size, steps), size)
         hooks = self._hooks(callbacks, {"verbose": verbose, "steps": feed.steps})
         with ProgressBar(feed.steps, verbose) as bar:
@@ -296,18 +314,23 @@ class Trainer(Steps):
             if not self.built:
                 feed.peek()
         else:
-            samples, size = self._inputs(x, lengths), _batch_size(batch_size)
+            samples, size = self._inputs(x, lengths), self._batch_size(batch_size)
             feed = ArrayFeed(_first(samples, size, steps), size)
         engine = self._ready()
         hooks = self._hooks(callbacks, {"verbose": verbose, "steps": feed.steps})
         parts: list[list[Array]] = []
         with ProgressBar(feed.steps, verbose) as bar:
-            epoch.predict(engine.executor, self._with_outputs(feed, parts), hooks, bar)
+            epoch.predict(engine.predictor, self._with_outputs(feed, parts), hooks, bar)
             bar.finish({})
         outputs = [_joined(arrays) for arrays in zip(*parts, strict=True)]
         if not outputs:
             raise ValueError("x must give at least one batch, got none")
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def _batch_size(self, value: int | None) -> int:
+        """The batch size to use: what stateful layers are built for, else 32, unless one is given."""
+        fixed = self._ready().batch_size if self.built else None
+        return fixed if value is None and fixed is not None else _batch_size(value)
 
     def _inputs(self, x: Any, lengths: Any) -> Samples:
         """The checked inputs alone, for predictions."""

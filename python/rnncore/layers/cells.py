@@ -1,0 +1,316 @@
+"""Cells: one step of a recurrent layer, for `RNN`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rnncore import activations, initializers, regularizers
+from rnncore.layers.gru import GRU
+from rnncore.layers.lstm import LSTM
+from rnncore.layers.recurrent import Recurrent
+from rnncore.layers.simple_rnn import SimpleRNN
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
+
+
+class Cell(Recurrent):
+    """Base of the cells: the recurrent layer without what belongs to sequences."""
+
+    @property
+    def state_size(self) -> Any:
+        """H, or a list with H for each state."""
+        return self.units if len(self.state_names) == 1 else [self.units] * len(self.state_names)
+
+    @property
+    def output_size(self) -> int:
+        """H."""
+        return self.units
+
+    def __call__(self, inputs: Any, initial_state: Any = None, mask: Any = None) -> Any:
+        """Refuse: a cell is one step of a layer."""
+        raise TypeError(f"{self.name!r} is a cell and not called itself: use RNN({type(self).__name__}(...))(inputs)")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        known = {*inspect.signature(type(self)).parameters, "name", "trainable"}
+        return {name: value for name, value in super().get_config().items() if name in known}
+
+
+class SimpleRNNCell(Cell, SimpleRNN):
+    """One step of `SimpleRNN`: h = activation(x·W + h·U + b).
+
+    Parameters
+    ----------
+    units : int
+        H, the size of the state.
+    **arguments
+        The other arguments are those of `SimpleRNN` with the same names and defaults, in Keras's order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> cell = layers.SimpleRNNCell(4)
+    >>> layers.RNN(cell, return_sequences=True)(layers.Input((None, 3))).shape
+    (None, None, 4)
+    >>> [weight.shape for weight in cell.weights]
+    [(3, 4), (4, 4), (4,)]
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | activations.Function | None = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: initializers.Identifier = "glorot_uniform",
+        recurrent_initializer: initializers.Identifier = "orthogonal",
+        bias_initializer: initializers.Identifier = "zeros",
+        kernel_regularizer: regularizers.Identifier = None,
+        recurrent_regularizer: regularizers.Identifier = None,
+        bias_regularizer: regularizers.Identifier = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(
+            units=units,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            **arguments,
+        )
+
+
+class LSTMCell(Cell, LSTM):
+    """One step of `LSTM`, with the states h and c.
+
+    Parameters
+    ----------
+    units : int
+        H, the size of the state.
+    **arguments
+        The other arguments are those of `LSTM` with the same names and defaults, in Keras's order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> cell = layers.LSTMCell(4)
+    >>> layers.RNN(cell, return_sequences=True)(layers.Input((None, 3))).shape
+    (None, None, 4)
+    >>> [weight.shape for weight in cell.weights]
+    [(3, 16), (4, 16), (16,)]
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | activations.Function | None = "tanh",
+        recurrent_activation: str | activations.Function | None = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: initializers.Identifier = "glorot_uniform",
+        recurrent_initializer: initializers.Identifier = "orthogonal",
+        bias_initializer: initializers.Identifier = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: regularizers.Identifier = None,
+        recurrent_regularizer: regularizers.Identifier = None,
+        bias_regularizer: regularizers.Identifier = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(
+            units=units,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            unit_forget_bias=unit_forget_bias,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            **arguments,
+        )
+
+
+class GRUCell(Cell, GRU):
+    """One step of `GRU`.
+
+    Parameters
+    ----------
+    units : int
+        H, the size of the state.
+    **arguments
+        The other arguments are those of `GRU` with the same names and defaults, in Keras's order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> cell = layers.GRUCell(4)
+    >>> layers.RNN(cell, return_sequences=True)(layers.Input((None, 3))).shape
+    (None, None, 4)
+    >>> [weight.shape for weight in cell.weights]
+    [(3, 12), (4, 12), (2, 12)]
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | activations.Function | None = "tanh",
+        recurrent_activation: str | activations.Function | None = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: initializers.Identifier = "glorot_uniform",
+        recurrent_initializer: initializers.Identifier = "orthogonal",
+        bias_initializer: initializers.Identifier = "zeros",
+        kernel_regularizer: regularizers.Identifier = None,
+        recurrent_regularizer: regularizers.Identifier = None,
+        bias_regularizer: regularizers.Identifier = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        reset_after: bool = True,
+        seed: int | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(
+            units=units,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            reset_after=reset_after,
+            seed=seed,
+            **arguments,
+        )
+
+
+class StackedRNNCells:
+    """Cells of which each reads the output of the one before, as one cell for `RNN`.
+
+    Parameters
+    ----------
+    cells : sequence of SimpleRNNCell, LSTMCell or GRUCell
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no such cell, or there is none.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> cells = layers.StackedRNNCells([layers.LSTMCell(4), layers.GRUCell(2)])
+    >>> cells.state_size
+    [[4, 4], 2]
+    >>> layers.RNN(cells)(layers.Input((None, 3))).shape
+    (None, 2)
+    """
+
+    def __init__(self, cells: Any) -> None:
+        if not isinstance(cells, Sequence) or not cells:
+            raise ValueError(f"cells of StackedRNNCells must be a list of at least one cell, got {cells!r}")
+        self.cells = [check_cell("each of cells", cell) for cell in cells]
+
+    @property
+    def state_size(self) -> list[Any]:
+        """The state sizes of the cells."""
+        return [cell.state_size for cell in self.cells]
+
+    @property
+    def output_size(self) -> int:
+        """The output size of the last cell."""
+        return self.cells[-1].output_size
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data.
+
+        Examples
+        --------
+        >>> from rnncore import layers
+        >>> len(layers.StackedRNNCells([layers.GRUCell(2)]).get_config()["cells"])
+        1
+        """
+        return {"cells": [{"class_name": type(cell).__name__, "config": cell.get_config()} for cell in self.cells]}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Make the cells, without weights, from what `get_config` gave.
+
+        Examples
+        --------
+        >>> from rnncore import layers
+        >>> cells = layers.StackedRNNCells([layers.GRUCell(2)])
+        >>> layers.StackedRNNCells.from_config(cells.get_config()).state_size
+        [2]
+        """
+        from rnncore.layers import deserialize
+
+        return cls([deserialize(cell) for cell in config["cells"]])
+
+
+def check_cell(argument: str, cell: Any) -> Cell:
+    """The cell itself; TypeError unless it is one of the cells there are."""
+    if not isinstance(cell, Cell):
+        raise TypeError(
+            f"{argument} must be a SimpleRNNCell, LSTMCell or GRUCell, or StackedRNNCells of them, got {cell!r}; cells"
+            " written in Python do not run here: combine these cells with other layers, or use Model.forward and"
+            " Model.backward for a loop of your own"
+        )
+    return cell

@@ -1,0 +1,139 @@
+"""Calls of layers that begin from given states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnncore import _validation as check
+from rnncore.layers.base import Layer
+from rnncore.layers.symbolic import SymbolicValue, symbolic_values
+from rnncore.parameters import Array
+from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from rnncore.layers.builder import ProgramBuilder
+
+__all__ = ["TakesInitialState"]
+
+
+class TakesInitialState(Layer):
+    """Base of the layers that run over a sequence (N, T, I) and may be given the states to begin with.
+
+    A stateful layer begins each batch with the states after the batch before, row by row, unless a call gives it
+    an `initial_state`.
+    """
+
+    def state_sizes(self) -> tuple[tuple[str, int], ...]:
+        """The name and the size H of each state (N, H)."""
+        raise NotImplementedError
+
+    go_backwards: bool = False
+    stateful: bool = False
+    states_kept: list[Array] | None = None  # (N, H) each; where the engine reads and writes them
+
+    @property
+    def states(self) -> list[Array]:
+        """The live states (N, H) of a stateful layer, from which the next batch goes on."""
+        if self.states_kept is None:
+            raise AttributeError(f"{self.name!r} keeps no states: make it with stateful=True and build it")
+        return self.states_kept
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights, and the states if they are kept."""
+        if self.stateful and not self.built and input_shape[0] is None:
+            raise ValueError(
+                f"{self.name!r} is stateful and needs a fixed batch size: give Input a batch_size or batch_shape, got"
+                f" shape {input_shape}"
+            )
+        super().build(input_shape)
+        if self.stateful and self.states_kept is None and self.keeps_own_states():
+            self.states_kept = [np.zeros((input_shape[0] or 0, size), np.float32) for _, size in self.state_sizes()]
+
+    def keeps_own_states(self) -> bool:
+        """Whether the states of a stateful layer are its own rather than those of layers inside."""
+        return True
+
+    def reset_states(self, states: Any = None) -> None:
+        """Let the next batch begin from zeros, or from the given states.
+
+        Parameters
+        ----------
+        states : array_like or list of array_like, (N, H) each, optional
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the layer is not stateful or not built, or a state has another shape.
+
+        Examples
+        --------
+        >>> from rnncore import layers
+        >>> layer = layers.GRU(2, stateful=True)
+        >>> y = layer(layers.Input(batch_shape=(1, None, 3)))
+        >>> layer.reset_states([[1.0, 2.0]])
+        >>> layer.states
+        [array([[1., 2.]], dtype=float32)]
+        """
+        if self.states_kept is None:
+            raise ValueError(f"{self.name!r} keeps no states to reset: make it with stateful=True and build it")
+        kept = self.states_kept
+        given: list[Any] = [np.zeros(state.shape) for state in kept]
+        if states is not None:
+            is_list = isinstance(states, (list, tuple)) and (len(kept) > 1 or np.ndim(states) > 2)
+            given = list(states) if is_list else [states]
+        if len(given) != len(kept):
+            raise ValueError(f"states of {self.name!r} must be {len(kept)} arrays, got {len(given)}")
+        checked = [
+            check.real_array(f"state {name} of {self.name!r}", value, state.shape)
+            for (name, _), value, state in zip(self.state_sizes(), given, kept, strict=True)
+        ]
+        for state, value in zip(kept, checked, strict=True):
+            state[...] = value
+
+    reset_state = reset_states
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError unless the shape is (N, T, I) with a known I."""
+        if len(shape) != 3:
+            raise ValueError(f"{self.name!r} needs an input of shape (N, T, features), got {shape}")
+        self.features(shape)
+
+    def __call__(self, inputs: Any, initial_state: Any = None, mask: SymbolicValue | None = None) -> Any:
+        """Describe this layer applied to a sequence, from zeros or from the given states.
+
+        Parameters
+        ----------
+        inputs : SymbolicValue of shape (N, T, I), or a list of it and the initial states
+        initial_state : SymbolicValue or list of them, each of shape (N, H), optional
+        mask : SymbolicValue of shape (N, T), optional
+            An `Input` of integers or booleans, zero where a step is to be skipped: the state is held there. It takes
+            the place of the mask that comes with `inputs`.
+
+        Returns
+        -------
+        SymbolicValue, or with `return_state` a list of the output and each state.
+        """
+        values = symbolic_values(f"inputs of {self.name!r}", inputs)
+        if initial_state is not None:
+            values = (*values, *symbolic_values(f"initial_state of {self.name!r}", initial_state))
+        return self.describe(values, mask)
+
+    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+        """Raise unless these are a sequence and no or all initial states."""
+        super().check_values(values[:1])
+        states, expected = values[1:], self.state_sizes()
+        if len(states) not in (0, len(expected)):
+            names = ", ".join(name for name, _ in expected)
+            raise ValueError(
+                f"initial_state of {self.name!r} must be {len(expected)} values ({names}), got {len(states)}"
+            )
+        for state, (_, units) in zip(states, expected, strict=False):
+            if len(state.shape) != 2 or state.shape[1] != units or state.dtype != "float":
+                raise ValueError(f"initial_state of {self.name!r} must have shape (N, {units}), got {state}")
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """As in `Layer`, but lengths, which count leading steps, do not go on with a reversed sequence."""
+        given = super().emit_masks(builder, inputs, masks)
+        return (-1, *given[1:]) if self.go_backwards and given[0] == builder.lengths else given

@@ -1,0 +1,187 @@
+"""Recurrent layers made of cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rnncore import _validation as check
+from rnncore.layers.base import Layer
+from rnncore.layers.cells import Cell, StackedRNNCells, check_cell
+from rnncore.layers.initial_state import TakesInitialState
+from rnncore.layers.wrapper import Wrapper
+from rnncore.parameters import Weight
+from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from rnncore.layers.builder import ProgramBuilder
+
+__all__ = ["RNN"]
+
+
+class RNN(Wrapper, TakesInitialState):
+    """Run a cell, or a stack of cells, over a sequence: (N, T, I) to (N, H), or (N, T, H) with `return_sequences`.
+
+    The same computation as the layer of the cell's name; stacked cells are as fast as stacked layers.
+
+    Parameters
+    ----------
+    cell : SimpleRNNCell, LSTMCell, GRUCell, StackedRNNCells, or list of cells
+    return_sequences : bool, default False
+        Whether the output is that of every step (N, T, H) rather than of the last (N, H).
+    return_state : bool, default False
+        Whether the last states of all cells, (N, H) each, are returned beside the output.
+    go_backwards : bool, default False
+        Read the sequence from its end; a returned sequence stays in the order of processing.
+    stateful : bool, default False
+        Whether each batch begins with the states after the batch before; the batch size is then fixed, see
+        `Input`, and `reset_states` begins anew.
+    unroll : bool, default False
+        Kept for compatibility: the numbers are the same.
+    zero_output_for_mask : bool, default False
+        Whether the sequence is zero at masked steps rather than the last state repeated.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Attributes
+    ----------
+    cell : Cell or StackedRNNCells
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument; a cell of another kind cannot be run.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> x = layers.Input((None, 3))
+    >>> output, h, c = layers.RNN(layers.LSTMCell(4), return_state=True)(x)
+    >>> output.shape
+    (None, 4)
+    """
+
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        **arguments: Any,
+    ) -> None:
+        if isinstance(cell, (list, tuple)):
+            cell = StackedRNNCells(cell)
+        self.cell = cell if isinstance(cell, StackedRNNCells) else check_cell("cell of RNN", cell)
+        self.cells: list[Cell] = self.cell.cells if isinstance(self.cell, StackedRNNCells) else [self.cell]
+        super().__init__(tuple(self.cells), **arguments)
+        self.return_sequences = check.boolean("return_sequences", return_sequences)
+        self.return_state = check.boolean("return_state", return_state)
+        self.go_backwards = check.boolean("go_backwards", go_backwards)
+        self.stateful = check.boolean("stateful", stateful)
+        self.unroll = check.boolean("unroll", unroll)
+        self.zero_output_for_mask = check.boolean("zero_output_for_mask", zero_output_for_mask)
+        self.keeps_time = self.return_sequences
+        self.acts_per_step = self.return_sequences and not self.go_backwards
+
+    def state_sizes(self) -> tuple[tuple[str, int], ...]:
+        """The states of all cells, one cell after another."""
+        if len(self.cells) == 1:
+            return self.cells[0].state_sizes()
+        return tuple((f"{cell.name}/{name}", size) for cell in self.cells for name, size in cell.state_sizes())
+
+    def features(self, shape: Shape) -> int:
+        """The size of the last axis, which the first cell must take."""
+        return self.cells[0].features(shape)
+
+    def make_weights(self, input_shape: Shape) -> list[Weight]:
+        """Those of all cells, one cell after another."""
+        shape = input_shape
+        for cell in self.cells:
+            cell.build(shape)
+            shape = (*shape[:2], cell.units)
+        return [weight for cell in self.cells for weight in cell.weights]
+
+    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+        """Sequence or last output, then the states if they are returned."""
+        output = (*input_shape[: 2 if self.return_sequences else 1], self.cells[-1].units)
+        states = [(input_shape[0], size) for _, size in self.state_sizes()]
+        return (output, *states[: len(states) * self.return_state])
+
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """Append one node for each cell."""
+        x, *initial = inputs
+        sequence, states = self.emit_sequence(
+            builder,
+            x,
+            masks[0],
+            tuple(initial),
+            zero_output=self.zero_output_for_mask,
+            keeper=(self, 0) if self.stateful else None,
+        )
+        return (
+            sequence if self.return_sequences else self.last_output(states),
+            *(states if self.return_state else ()),
+        )
+
+    def emit_sequence(
+        self,
+        builder: ProgramBuilder,
+        x: int,
+        mask: int,
+        initial: tuple[int, ...],
+        *,
+        go_backwards: bool | None = None,
+        aligned: bool = False,
+        zero_output: bool = False,
+        keeper: tuple[Layer, int] | None = None,
+    ) -> tuple[int, tuple[int, ...]]:
+        """Append the nodes; see `Recurrent.emit_sequence`."""
+        backwards = self.go_backwards if go_backwards is None else go_backwards
+        states: list[int] = []
+        for cell in self.cells:
+            # Sequences between cells stay in the order of time, where the mask belongs.
+            last = cell is self.cells[-1] and len(states) + len(cell.state_names) == len(self.state_sizes())
+            given = initial[len(states) : len(states) + len(cell.state_names)]
+            x, ends = cell.emit_sequence(
+                builder,
+                x,
+                mask,
+                given,
+                go_backwards=backwards,
+                aligned=backwards and (aligned or not last),
+                zero_output=zero_output and last,
+                keeper=None if keeper is None else (keeper[0], keeper[1] + len(states)),
+            )
+            states += ends
+        return x, tuple(states)
+
+    def last_output(self, states: tuple[int, ...]) -> int:
+        """The first state of the last cell."""
+        return states[-len(self.cells[-1].state_names)]
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {
+            **super().get_config(),
+            "cell": {"class_name": type(self.cell).__name__, "config": self.cell.get_config()},
+            "return_sequences": self.return_sequences,
+            "return_state": self.return_state,
+            "go_backwards": self.go_backwards,
+            "stateful": self.stateful,
+            "unroll": self.unroll,
+            "zero_output_for_mask": self.zero_output_for_mask,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Make a layer, without weights, from what `get_config` gave."""
+        from rnncore.layers import deserialize
+
+        cell = config["cell"]
+        stacked = cell["class_name"] == StackedRNNCells.__name__
+        made: Any = StackedRNNCells.from_config(cell["config"]) if stacked else deserialize(cell)
+        return cls(**{**config, "cell": made})

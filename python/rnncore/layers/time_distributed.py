@@ -1,0 +1,112 @@
+"""A layer applied to every time step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rnncore.layers.base import Layer
+from rnncore.layers.initial_state import TakesInitialState
+from rnncore.layers.symbolic import SymbolicValue
+from rnncore.layers.wrapper import Wrapper
+from rnncore.parameters import Weight
+from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from rnncore.layers.builder import ProgramBuilder
+
+__all__ = ["TimeDistributed"]
+
+
+class TimeDistributed(Wrapper):
+    """Apply a layer to each step of a sequence by itself: (N, T, ...) to (N, T, ...).
+
+    Parameters
+    ----------
+    layer : Layer
+        With one input and one output. It sees each step as a sample of its own.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Attributes
+    ----------
+    layer : Layer
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `layer` is no layer, or takes no such steps.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.TimeDistributed(layers.Flatten())(layers.Input((None, 5, 3))).shape
+    (None, None, 15)
+    """
+
+    acts_per_step = True
+
+    def __init__(self, layer: Layer, **arguments: Any) -> None:
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layer of TimeDistributed must be a Layer, got {type(layer).__name__}; wrap each layer")
+        if getattr(layer, "stateful", False):
+            raise ValueError(f"layer of TimeDistributed must not be stateful, got {layer.name!r}")
+        self.layer = layer
+        super().__init__((layer,), **arguments)
+        self.output_dtype = layer.output_dtype
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError unless the shape is (N, T, ...) with steps that the layer takes."""
+        if len(shape) < 3:
+            raise ValueError(f"{self.name!r} needs an input of shape (N, T, ...), got {shape}")
+        self.layer.check_input(_step(shape))
+
+    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+        """Raise unless there is one input of the layer's dtype."""
+        self.layer.check_values(values)
+
+    def make_weights(self, input_shape: Shape) -> list[Weight]:
+        """The layer's."""
+        self.layer.build(_step(input_shape))
+        return list(self.layer.weights)
+
+    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+        """(N, T) and what the layer makes of a step."""
+        shapes = self.layer.output_shapes(_step(input_shape))
+        if len(shapes) != 1:
+            raise ValueError(f"layer of {self.name!r} must have one output, got {len(shapes)}")
+        return ((*input_shape[:2], *shapes[0][1:]),)
+
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """Append the layer's nodes; steps become samples unless the layer treats steps by themselves anyway."""
+        if self.layer.acts_per_step and not isinstance(self.layer, TakesInitialState):
+            return self.layer.emit(builder, inputs, (-1,))
+        (x,) = inputs
+        shape = builder.shape(x)
+        steps = builder.value(f"{self.name}/steps", _step(shape))
+        builder.node("fold_time", f"{self.name}/fold", (x,), (steps,))
+        carries, builder.carries = builder.carries, False  # each step is a sequence of its own
+        (made,) = self.layer.emit(builder, (steps,), (-1,))
+        builder.carries = carries
+        output = builder.value(self.name, self.output_shapes(shape)[0])
+        builder.node("unfold_time", f"{self.name}/unfold", (made, x), (output,))
+        return (output,)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        from rnncore.layers import serialize
+
+        return {**super().get_config(), "layer": serialize(self.layer)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Make a layer, without weights, from what `get_config` gave."""
+        from rnncore.layers import deserialize
+
+        return cls(**{**config, "layer": deserialize(config["layer"])})
+
+
+def _step(shape: Shape) -> Shape:
+    """The shape of a step as a sample."""
+    return (None, *shape[2:])
