@@ -304,7 +304,6 @@ def test_shape_of_a_first_layer(layer: Any, shape: Any) -> None:
 @pytest.mark.parametrize(
     "argument",
     [
-        {"stateful": True},
         {"activity_regularizer": "l2"},
     ],
     ids=lambda argument: next(iter(argument)),
