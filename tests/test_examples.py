@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-TASKS = {"forecasting", "images", "language_model"}  # tested one by one below
+TASKS = {"forecasting", "gradient_flow", "images", "language_model"}  # tested one by one below
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -129,3 +129,11 @@ def test_cross_entropy_and_its_gradient() -> None:
             np.take_along_axis(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True), targets[..., None], -1)
         ).mean()
     )
+
+
+def test_gradient_flow(tmp_path: Path) -> None:
+    left = example("gradient_flow").main(["--quick", f"--plot={tmp_path / 'flow.png'}"])
+    assert left["SimpleRNN"] < 1e-20
+    assert left["LSTM"] > 1e-5
+    assert left["GRU"] > 1e-2
+    assert (tmp_path / "flow.png").exists()

@@ -219,14 +219,14 @@ def test_frozen_layers_stay() -> None:
     assert len(model.trainable_weights) == len(model.gradients) == 5
     lines: list[str] = []
     model.summary(print_fn=lines.append)
-    assert "Trainable params: 170 (680.00 B)\nNon-trainable params: 150 (600.00 B)" in lines[0]
+    assert " Trainable params: 170 (680.00 B)\n Non-trainable params: 150 (600.00 B)" in lines[0]
 
 
 def test_summary_of_a_model_without_shape() -> None:
     lines: list[str] = []
     models.Sequential([layers.LSTM(4, name="cell")], name="young").summary(print_fn=lines.append)
     assert lines[0].splitlines()[0] == 'Model: "young"'
-    assert lines[0].splitlines()[3].split() == ["cell", "(LSTM)", "?", "not", "built"]
+    assert lines[0].splitlines()[4].split() == ["│", "cell", "(LSTM)", "│", "?", "│", "0", "(unbuilt)", "│"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from rnncore import _validation as check
 from rnncore.dataset import PyDataset
 
-__all__ = ["PyDataset", "Sequence", "clear_session", "pad_sequences", "set_random_seed", "to_categorical"]
+__all__ = ["PyDataset", "Sequence", "clear_session", "pad_sequences", "plot_model", "set_random_seed", "to_categorical"]
 
 Sequence = PyDataset  # its older name
 
@@ -88,6 +88,20 @@ def clear_session() -> None:
     'dense'
     """
     _names.clear()
+
+
+def plot_model(model: Any, to_file: Any = None, show_shapes: bool = True, show_layer_names: bool = True) -> Any:
+    """Draw the layers of a model: another name of `rnncore.plotting.plot_model`, with its arguments.
+
+    Examples
+    --------
+    >>> from rnncore import layers, models, utils
+    >>> utils.plot_model(models.Sequential([layers.Input((3,)), layers.Dense(2)]), "model.png")
+    <Figure size ...>
+    """
+    from rnncore import plotting
+
+    return plotting.plot_model(model, to_file, show_shapes, show_layer_names)
 
 
 def to_categorical(x: npt.ArrayLike, num_classes: int | None = None) -> npt.NDArray[np.float32]:

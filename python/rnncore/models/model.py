@@ -229,13 +229,18 @@ class Model(Trainer):
         """The names of the outputs, for dicts of losses, metrics and targets."""
         return distinct_names(self.outputs)
 
-    def summary(self, print_fn: Callable[[str], object] = print) -> None:
+    def summary(self, print_fn: Callable[[str], object] = print, show_trainable: bool = False) -> None:
         """Print a table of layers, output shapes and numbers of weights.
+
+        Where layers branch, a further column tells which outputs of which calls of layers each layer reads. The total
+        counts the numbers that the optimizer keeps once training has begun.
 
         Parameters
         ----------
         print_fn : callable, default print
             Gets the whole text.
+        show_trainable : bool, default False
+            Whether a column tells which layers are trained.
 
         Examples
         --------
@@ -243,15 +248,16 @@ class Model(Trainer):
         >>> model = models.Sequential([layers.Input((None, 3)), layers.LSTM(4, name="lstm")], name="small")
         >>> model.summary()
         Model: "small"
-        Layer (type)  Output Shape    Param #
-        -------------------------------------
-        lstm (LSTM)   (None, 4)           128
-        -------------------------------------
-        Total params: 128 (512.00 B)
-        Trainable params: 128 (512.00 B)
-        Non-trainable params: 0 (0.00 B)
+        ┏━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━┓
+        ┃ Layer (type) ┃ Output Shape ┃ Param # ┃
+        ┡━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━┩
+        │ lstm (LSTM)  │ (None, 4)    │     128 │
+        └──────────────┴──────────────┴─────────┘
+         Total params: 128 (512.00 B)
+         Trainable params: 128 (512.00 B)
+         Non-trainable params: 0 (0.00 B)
         """
-        print_fn(summary(self))
+        print_fn(summary(self, check.boolean("show_trainable", show_trainable)))
 
     def get_config(self) -> dict[str, Any]:
         """The graph as JSON-serialisable data: layers, and calls that name layers and earlier calls by number.

@@ -1,46 +1,117 @@
-"""The table that `summary` prints."""
+"""The table that `summary` prints, laid out as Keras's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnncore.layers import Layer
-
 if TYPE_CHECKING:
+    from rnncore.layers import Layer
     from rnncore.models.model import Model
 
-HEADER = ("Layer (type)", "Output Shape", "Param #")
+HEADER = ("Layer (type)", "Output Shape", "Param #", "Connected to")
+RIGHT = 2  # the column of numbers
+BOX = ("┏━┳┓", "┃", "┡━╇┩", "│", "├─┼┤", "└─┴┘")
+ASCII = ("+-++", "|", "+=++", "|", "+-++", "+-++")
 
 
-def summary(model: Model) -> str:
-    """Layers, shapes and numbers of weights as plain text."""
-    rows = [HEADER, *map(_row, model.layers)]
-    widths = [max(len(row[column]) for row in rows) + 2 for column in range(3)]
-    header, *lines = [f"{name:<{widths[0]}}{shape:<{widths[1]}}{size:>{widths[2]}}" for name, shape, size in rows]
-    trainable = sum(weight.size for weight in model.trainable_weights)
-    total = sum(weight.size for weight in model.weights)
-    item = np.dtype(model.dtype).itemsize
-    counts = (("Total", total), ("Trainable", trainable), ("Non-trainable", total - trainable))
-    return "\n".join(
-        [
-            f'Model: "{model.name}"',
-            header,
-            "-" * len(header),
-            *lines,
-            "-" * len(header),
-            *(f"{label} params: {count:,} ({_bytes(count * item)})" for label, count in counts),
-        ]
+def summary(model: Model, show_trainable: bool = False) -> str:
+    """Layers, shapes and numbers of weights as plain text; where layers branch, what each is connected to."""
+    header = list(HEADER)
+    rows = [_row(layer) for layer in model.layers]
+    sources = _sources(model)
+    if _is_chain(model):
+        header.pop()
+    else:
+        rows = [[*row, sources.get(layer, ["-"])] for row, layer in zip(rows, model.layers, strict=True)]
+    if show_trainable:
+        header.append("Trainable")
+        rows = [[*row, ["Y" if layer.trainable else "N"]] for row, layer in zip(rows, model.layers, strict=True)]
+    return "\n".join([f'Model: "{model.name}"', *_table(header, rows), *_totals(model)])
+
+
+def _row(layer: Layer) -> list[list[str]]:
+    """The cells of a layer, each with its lines."""
+    title = f"{layer.name} ({type(layer).__name__})"
+    if not layer.built:
+        return [[title], ["?"], ["0 (unbuilt)"]]
+    shapes = layer.output_shape
+    return [[title], [str(shape) for shape in (shapes if isinstance(shapes, list) else [shapes])], [_count(layer)]]
+
+
+def _count(layer: Layer) -> str:
+    return f"{layer.count_params():,}"
+
+
+def _is_chain(model: Model) -> bool:
+    """Whether the layers follow one another, so that connections need not be told."""
+    calls = model._calls() if model.built else []
+    return all(len(call.inputs) <= 1 and (n == 0 or call.inputs) for n, call in enumerate(calls)) and all(
+        call.inputs[0].call is before and call.inputs[0].index == 0 for before, call in pairwise(calls)
     )
 
 
-def _row(layer: Layer) -> tuple[str, str, str]:
-    title = f"{layer.name} ({type(layer).__name__})"
-    if not layer.built:
-        return title, "?", "not built"
-    shapes = layer.output_shape
-    return title, ", ".join(map(str, shapes if isinstance(shapes, list) else [shapes])), f"{layer.count_params():,}"
+def _sources(model: Model) -> dict[Layer, list[str]]:
+    """For each layer where its inputs come from: layer[call][output]."""
+    found: dict[Layer, list[str]] = {}
+    for call in model._calls() if model.built else []:
+        lines = found.setdefault(call.layer, [])
+        lines += [f"{value.name}[{value.call.index}][{value.index}]" for value in call.inputs]
+    return {layer: lines or ["-"] for layer, lines in found.items()}
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[Sequence[str]]]) -> list[str]:
+    widths = [
+        max(len(line) for cell in [[title], *(row[column] for row in rows)] for line in cell)
+        for column, title in enumerate(header)
+    ]
+    top, head_side, below_head, side, between, bottom = BOX if _can_print("".join(BOX)) else ASCII
+
+    def rule(ends: str) -> str:  # left end, line, crossing, right end
+        return ends[0] + ends[2].join(ends[1] * (width + 2) for width in widths) + ends[3]
+
+    def lines(cells: Sequence[Sequence[str]], edge: str) -> list[str]:
+        made = []
+        for k in range(max(map(len, cells))):
+            parts = [cell[k] if k < len(cell) else "" for cell in cells]
+            padded = [f"{part:{'>' if c == RIGHT else '<'}{widths[c]}}" for c, part in enumerate(parts)]
+            made.append(edge + edge.join(f" {part} " for part in padded) + edge)
+        return made
+
+    table = [rule(top), *lines([[title] for title in header], head_side), rule(below_head)]
+    for number, row in enumerate(rows):
+        table += [*([rule(between)] if number else []), *lines(row, side)]
+    return [*table, rule(bottom)]
+
+
+def _totals(model: Model) -> list[str]:
+    trainable = sum(weight.size for weight in model.trainable_weights)
+    weights = sum(weight.size for weight in model.weights)
+    slots = _slots(model)
+    item = np.dtype(model.dtype).itemsize
+    counts = [("Total", weights + slots), ("Trainable", trainable), ("Non-trainable", weights - trainable)]
+    if slots:
+        counts.append(("Optimizer", slots))
+    return [f" {label} params: {count:,} ({_bytes(count * item)})" for label, count in counts]
+
+
+def _slots(model: Model) -> int:
+    """Numbers that the optimizer keeps for the weights, once it has any."""
+    compilation: Any = model._compilation
+    slots = None if compilation is None else compilation.optimizer.slots
+    return 0 if slots is None else int(slots.shape[0]) * sum(weight.size for weight in model.trainable_weights)
+
+
+def _can_print(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _bytes(count: float) -> str:

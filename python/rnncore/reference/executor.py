@@ -19,6 +19,7 @@ from .objective import Objective
 from .op import Arrays, Run
 from .ops import OPS
 from .optimizers import OPTIMIZERS, update
+from .sequence import Tape
 
 __all__ = ["Executor"]
 
@@ -169,6 +170,18 @@ class Executor:
                 if program.parameters[number].trainable:
                     self._window(self._gradients, program.parameters[number])[...] += dw
         return [dvalues[i] for i in program.inputs]
+
+    def state_gradients(self) -> dict[str, Array]:
+        """After `backward` or `train`: the gradient (N, T, H) to h after each step of each recurrent node, by name.
+
+        It counts what h does by way of all later steps; at steps that are not real it is zero.
+        """
+        found = {}
+        for node, saved in self._tape or []:
+            for entry in saved if isinstance(saved, tuple) else ():
+                if isinstance(entry, Tape):
+                    found[node.name] = entry.dhidden
+        return found
 
     def configure(self, training: Training, slots: Array) -> None:
         """Set what `train` and `test` minimise and measure; `slots` (S, P) is shared like the parameters."""

@@ -25,6 +25,7 @@ class Tape:
     reverse: bool
     real: Array  # (N, T): which steps are
     saved: list[Any]  # of the cell, one per step in the order of processing
+    dhidden: Array  # (N, T, H): what `backward` finds for h after each step, by way of all later steps
 
 
 def forward(
@@ -45,7 +46,9 @@ def forward(
         output[:, t] = state[0]
         if training:
             saved.append(kept)
-    return SequenceResult(output, state, Tape(cell, arguments, reverse, real, saved) if training else None)
+    return SequenceResult(
+        output, state, Tape(cell, arguments, reverse, real, saved, np.zeros_like(output)) if training else None
+    )
 
 
 def backward(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> SequenceGradients:
@@ -59,6 +62,7 @@ def backward(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> Se
         if doutput is not None:  # output[:, t] = state[0]
             dstate[0][...] += doutput[:, t]
         rows = np.flatnonzero(tape.real[:, t])
+        tape.dhidden[rows, t] = dstate[0][rows]
         gradients = cell.backward(tuple(part[rows] for part in dstate), kept, weights)
         dx[rows, t] = gradients.x
         for part, value in zip(dstate, gradients.state, strict=True):

@@ -1,0 +1,14 @@
+"""Pictures of training runs, models, attention and gradients.
+
+They need matplotlib, which is imported when one is drawn. Each function returns a
+`matplotlib.figure.Figure`, which notebooks show, and writes it to `to_file` when asked.
+"""
+
+from __future__ import annotations
+
+from rnncore.plotting.attention import plot_attention
+from rnncore.plotting.gradients import plot_gradient_flow
+from rnncore.plotting.history import plot_history
+from rnncore.plotting.model import plot_model
+
+__all__ = ["plot_attention", "plot_gradient_flow", "plot_history", "plot_model"]

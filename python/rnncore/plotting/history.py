@@ -1,0 +1,59 @@
+"""Curves of a training run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnncore.plotting.figure import finish, new_figure
+
+
+def plot_history(history: Any, keys: Sequence[str] | None = None, to_file: str | os.PathLike[str] | None = None) -> Any:
+    """Draw the losses and metrics of a training run by epoch, training and validation in one panel.
+
+    Parameters
+    ----------
+    history : History or dict
+        What `fit` returned, or its `history`: lists of numbers by key.
+    keys : sequence of str, optional
+        Which to draw, without `val_`; by default all.
+    to_file : str or path, optional
+        Where to write the picture; the ending says the format.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    ValueError
+        If there is nothing to draw or a key is unknown.
+
+    Examples
+    --------
+    >>> from rnncore.plotting import plot_history
+    >>> figure = plot_history({"loss": [0.9, 0.4, 0.3], "val_loss": [0.8, 0.5, 0.5], "mae": [0.7, 0.5, 0.4]})
+    >>> [axes.get_title() for axes in figure.axes]
+    ['loss', 'mae']
+    """
+    logs: Mapping[str, Sequence[float]] = history if isinstance(history, Mapping) else history.history
+    known = list(dict.fromkeys(key.removeprefix("val_") for key in logs))
+    chosen = known if keys is None else list(keys)
+    unknown = [key for key in chosen if key not in known]
+    if unknown or not chosen:
+        raise ValueError(f"keys must be some of {known}, got {chosen}")
+    figure, panels = new_figure(1, len(chosen))
+    for key, axes in zip(chosen, panels, strict=True):
+        for name, style in ((key, "-"), (f"val_{key}", "--")):
+            if name in logs:
+                values = np.asarray(logs[name])
+                axes.plot(np.arange(1, len(values) + 1), values, style, marker=".", label=name)
+        axes.set_title(key)
+        axes.set_xlabel("epoch")
+        axes.legend()
+    return finish(figure, to_file)
