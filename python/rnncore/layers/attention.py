@@ -22,22 +22,19 @@ ROLES = ("query", "value", "key", "query_mask", "value_mask", "attention_mask")
 
 
 class AttentionLayer(Layer):
-    """Base of the attention layers: what a call gives, and the node of the op.
-
-    All calls of one layer give the same inputs and options, which are part of its config.
-    """
+    """Base of the attention layers: what a call gives, and the node of the op."""
 
     op = "attention"
 
     def __init__(self, *, dropout: float, seed: int | None, arguments: dict[str, Any]) -> None:
-        call = arguments.pop("call", None)
         super().__init__(**arguments)
         self.dropout = check.number("dropout", dropout, low=0.0)
         if self.dropout >= 1:
             raise ValueError(f"dropout must be below 1, got {dropout}")
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
-        self._is_restored = call is not None  # calls list their inputs by role
-        self._call: dict[str, Any] | None = call  # roles of the inputs, use_causal_mask, return_attention_scores
+        # Of each call: roles of its inputs, use_causal_mask, return_attention_scores.
+        self._told: list[dict[str, Any]] = []
+        self._call: dict[str, Any] = {}  # the one being described or appended
 
     # Calls
 
@@ -45,33 +42,26 @@ class AttentionLayer(Layer):
         """Describe a call on the symbolic values of each role; None where one is absent."""
         read = {role: value for role, value in given.items() if value is not None}
         values = symbolic_values(f"inputs of {self.name!r}", list(read.values()))
-        call = {
+        self._call = {
             "roles": list(read),
             "use_causal_mask": check.boolean("use_causal_mask", use_causal_mask),
             "return_attention_scores": check.boolean("return_attention_scores", return_attention_scores),
         }
-        if self._call is not None and call != self._call:
-            raise ValueError(f"{self.name!r} was called with {self._call}; make another layer to call with {call}")
-        before, self._call = self._call, call
-        try:
-            return self.describe(values)
-        except (TypeError, ValueError):
-            self._call = before
-            raise
+        described = self.describe(values)
+        self._told.append(self._call)
+        return described
 
-    def is_described(self, inputs: int) -> bool:
-        """Whether the config tells what a call on this many inputs is."""
-        return self._is_restored and self._call is not None and inputs == len(self._call["roles"])
+    def call_options(self, index: int) -> dict[str, Any]:
+        """The roles of the inputs and the options of a call."""
+        return self._told[index]
 
-    def again(self, inputs: Any) -> Any:
-        """Describe a call as the config says, on the values of its roles in order."""
-        assert self._call is not None
-        given = dict(zip(self._call["roles"], inputs, strict=True))
-        return self.describe_roles(given, self._call["use_causal_mask"], self._call["return_attention_scores"])
+    def call_again(self, values: list[SymbolicValue], options: dict[str, Any]) -> Any:
+        """Describe a call as `call_options` tells."""
+        given = dict(zip(options["roles"], values, strict=True))
+        return self.describe_roles(given, options["use_causal_mask"], options["return_attention_scores"])
 
     def by_role(self, items: Any) -> dict[str, Any]:
         """What belongs to each input by its role; the key is the value unless it is given."""
-        assert self._call is not None
         found = dict(zip(self._call["roles"], items, strict=True))
         return {"key": found["value"], **found}
 
@@ -123,7 +113,7 @@ class AttentionLayer(Layer):
 
     def _shapes(self, query: Shape, value: Shape) -> tuple[Shape, ...]:
         scores = (query[0], *self.head_axis(), query[1], value[1])
-        returned = self._call is not None and self._call["return_attention_scores"]
+        returned = self._call.get("return_attention_scores", False)
         return ((*query[:2], self.width(query, value)), *([scores] if returned else []))
 
     def width(self, query: Shape, value: Shape) -> int | None:
@@ -164,7 +154,6 @@ class AttentionLayer(Layer):
         attributes: dict[str, Any],
     ) -> tuple[int, int]:
         """Append the node of the op over projected values; return the context and the weights."""
-        assert self._call is not None
         query, value = builder.shape(read[0]), builder.shape(read[1])
         context = builder.value(f"{self.name}/context", (*query[:2], value[2]))
         weights = builder.value(f"{self.name}/weights", (query[0], *self.head_axis(), query[1], value[1]))
@@ -185,18 +174,17 @@ class AttentionLayer(Layer):
 
     def returned(self, context: int, weights: int) -> tuple[int, ...]:
         """The outputs of a call."""
-        assert self._call is not None
         return (context, weights) if self._call["return_attention_scores"] else (context,)
 
     def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """The mask of the query goes on with the context."""
+        self._call = self._told[builder.call_index]
         of_query = self.by_role(inputs).get("query_mask", self.by_role(masks)["query"])
         return self.returned(of_query, -1)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, and how the layer is called, as JSON-serialisable data."""
-        config = {**super().get_config(), "dropout": self.dropout, "seed": self.seed}
-        return config if self._call is None else {**config, "call": self._call}
+        """The constructor's arguments as JSON-serialisable data."""
+        return {**super().get_config(), "dropout": self.dropout, "seed": self.seed}
 
 
 class Attention(AttentionLayer):
@@ -279,8 +267,6 @@ class Attention(AttentionLayer):
         """
         if not isinstance(inputs, (list, tuple)):
             raise ValueError(f"{self.name!r} takes a list [query, value] or [query, value, key], got {inputs}")
-        if self.is_described(len(inputs)) and mask is None and not (return_attention_scores or use_causal_mask):
-            return self.again(inputs)
         if not 2 <= len(inputs) <= 3:
             raise ValueError(f"{self.name!r} takes [query, value] or [query, value, key], got {len(inputs)} inputs")
         if mask is not None and not (isinstance(mask, (list, tuple)) and 2 <= len(mask) <= 3):
@@ -299,6 +285,7 @@ class Attention(AttentionLayer):
 
     def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """Append one node."""
+        self._call = self._told[builder.call_index]
         given = self.by_role(inputs)
         read = (given["query"], given["value"], given["key"])
         parameters = self.emit_weights(builder)
@@ -307,7 +294,7 @@ class Attention(AttentionLayer):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, and how the layer is called, as JSON-serialisable data."""
+        """The constructor's arguments as JSON-serialisable data."""
         return {**super().get_config(), "use_scale": self.use_scale, "score_mode": self.score_mode}
 
 
@@ -349,7 +336,7 @@ class AdditiveAttention(Attention):
         return [self.weight("scale", shape, initializers.get("glorot_uniform"), None)] if self.use_scale else []
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, and how the layer is called, as JSON-serialisable data."""
+        """The constructor's arguments as JSON-serialisable data."""
         config = super().get_config()
         del config["score_mode"]
         return config

@@ -297,6 +297,14 @@ class Layer:
         self._last_call = (values, outputs)
         return outputs[0] if len(outputs) == 1 else list(outputs)
 
+    def call_options(self, index: int) -> dict[str, Any]:
+        """What call number `index` was told beside its values, as JSON-serialisable data."""
+        return {}
+
+    def call_again(self, values: list[SymbolicValue], options: dict[str, Any]) -> Any:
+        """Describe a call as `call_options` tells."""
+        return self(values, **options)
+
     def shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
         """The shape of each output of a call on these inputs; by default the first one decides."""
         return self.output_shapes(values[0].shape)

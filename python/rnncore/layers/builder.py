@@ -26,6 +26,7 @@ class ProgramBuilder:
         self._nodes: list[Node] = []
         self._known: dict[Weight, int] = {}
         self._maskings: dict[tuple[int, int, float], tuple[int, int]] = {}
+        self.call_index = 0  # which of its calls a layer is asked to append
         self.lengths = -1  # the value that carries the lengths of a batch
 
     def value(self, name: str, shape: Shape, dtype: str = "float") -> int:
@@ -202,6 +203,7 @@ def build_program(
         came = tuple(map(mask_of, call.inputs))
         given = came if call.mask is None else (value_of(call.mask), *came[1:])
         read = tuple(map(value_of, call.inputs)), given
+        builder.call_index = call.index
         made[call] = call.layer.emit(builder, *read)
         masks[call] = call.layer.emit_masks(builder, *read)
 

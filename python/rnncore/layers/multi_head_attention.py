@@ -96,10 +96,10 @@ class MultiHeadAttention(AttentionLayer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self._sizes: tuple[int, int, int] | None = None  # features of query, value, key
 
-    def __call__(
+    def __call__(  # type: ignore[override]  # Keras's arguments
         self,
         query: Any,
-        value: Any = None,
+        value: Any,
         key: Any = None,
         query_mask: Any = None,
         value_mask: Any = None,
@@ -129,10 +129,6 @@ class MultiHeadAttention(AttentionLayer):
         -------
         SymbolicValue of shape (N, Tq, E), or a list of it and the weights.
         """
-        if value is None:
-            if not (isinstance(query, (list, tuple)) and self.is_described(len(query))):
-                raise TypeError(f"{self.name!r} takes a query and a value, got the query alone")
-            return self.again(query)
         if value_mask is not None and key_mask is not None:
             raise ValueError(f"{self.name!r} takes either value_mask or key_mask, got both")
         given = {
@@ -205,6 +201,7 @@ class MultiHeadAttention(AttentionLayer):
 
     def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """Append a projection of each input, the attention of the heads, and the projection of their contexts."""
+        self._call = self._told[builder.call_index]
         given = self.by_role(inputs)
         count = 2 if self.use_bias else 1
         pieces = {
@@ -237,7 +234,7 @@ class MultiHeadAttention(AttentionLayer):
         return self.returned(output, weights)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, and how the layer is called, as JSON-serialisable data."""
+        """The constructor's arguments as JSON-serialisable data."""
         return {
             **super().get_config(),
             "num_heads": self.num_heads,

@@ -281,6 +281,7 @@ class Model(Trainer):
             "calls": [
                 {"layer": layers.index(call.layer), "inputs": where(call.inputs)}
                 | ({} if call.mask is None else {"mask": where([call.mask])})
+                | ({"options": options} if (options := call.layer.call_options(call.index)) else {})
                 for call in calls
             ],
             "inputs": where(self.inputs),
@@ -308,7 +309,10 @@ class Model(Trainer):
         for entry in config["calls"]:
             layer, read = layers[entry["layer"]], values(entry["inputs"])
             given = {"mask": values(entry["mask"])[0]} if "mask" in entry else {}
-            result = layer(read, **given) if read else layer.output
+            if "options" in entry:
+                result = layer.call_again(read, entry["options"])
+            else:
+                result = layer(read, **given) if read else layer.output
             made.append(symbolic_values("outputs of a layer", result))
         return cls(values(config["inputs"]), values(config["outputs"]), config["name"])
 
