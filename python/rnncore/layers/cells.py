@@ -21,6 +21,12 @@ __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
 class Cell(Recurrent):
     """Base of the cells: the recurrent layer without what belongs to sequences."""
 
+    def __init__(self, **arguments: Any) -> None:
+        for argument in ("return_sequences", "return_state", "go_backwards", "stateful", "unroll"):
+            if argument in arguments:
+                raise TypeError(f"{type(self).__name__} takes no {argument}: it is an argument of RNN")
+        super().__init__(**arguments)
+
     @property
     def state_size(self) -> Any:
         """H, or a list with H for each state."""

@@ -42,6 +42,7 @@ class Masking(Layer):
     """
 
     op = "masking"
+    acts_per_step = True
 
     def __init__(self, mask_value: float = 0.0, **arguments: Any) -> None:
         super().__init__(**arguments)
