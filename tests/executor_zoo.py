@@ -202,6 +202,23 @@ def masked_with_zeros() -> Program:
     return b.build(x)
 
 
+def masking() -> Program:
+    """Masks made of ids and of values, one narrowed by the lengths, one by the other."""
+    b = Builder()
+    ids = b.input(None, dtype="int")
+    of_ids, x = b.value(None, dtype="int"), b.value(None, 5)
+    b.node("masking", (ids, b.lengths_value()), (-1, of_ids), ())
+    b.node("embedding", (ids,), (x,), (b.parameter(9, 5),))
+    x = b.elementwise("activation", b.dense(x, 2, "relu"), function="relu")
+    y, of_values = b.value(None, 2), b.value(None, dtype="int")
+    b.node("masking", (x, of_ids), (y, of_values), (), mask_value=0.0)
+    z = b.value(None, 2)
+    b.node("masking", (x, -1), (z, -1), ())
+    (first,) = b.recurrent("lstm", y, 6, mask=of_values)
+    (second,) = b.recurrent("gru", first, 6, mask=of_ids, go_backwards=True)
+    return b.build(second, z, b.dense(first, 3), masks=(of_ids, -1, of_values))
+
+
 def aligned() -> Program:
     """From the end to the beginning, with the output in the order of the input."""
     b = Builder()
@@ -475,6 +492,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "states": states,
     "masked": masked,
     "masked_with_zeros": masked_with_zeros,
+    "masking": masking,
     "aligned": aligned,
     "words": words,
     "checkpointed": checkpointed,
