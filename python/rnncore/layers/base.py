@@ -319,11 +319,11 @@ class Layer:
     def _check_mask(self, mask: Any, value: SymbolicValue) -> None:
         """Raise unless `mask` is one for the time axis of `value`."""
         (mask,) = symbolic_values(f"mask of {self.name!r}", [mask])
+        if len(mask.shape) != 2 or (None not in (mask.shape[1], value.shape[1]) and mask.shape[1] != value.shape[1]):
+            raise ValueError(f"mask of {self.name!r} must have shape {value.shape[:2]}, got {mask.shape}")
         mask.layer.become_mask()
         if mask.dtype != "int":
             raise TypeError(f"mask of {self.name!r} must be an Input of integers or booleans, got {mask}")
-        if len(mask.shape) != 2 or (None not in (mask.shape[1], value.shape[1]) and mask.shape[1] != value.shape[1]):
-            raise ValueError(f"mask of {self.name!r} must have shape {value.shape[:2]}, got {mask.shape}")
 
     def become_mask(self) -> None:
         """Make integers of an output whose dtype nobody has stated; only an input's may be open."""
