@@ -57,9 +57,10 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run every example of the documentation and of the docstrings."""
-    session.install(".[test]")
-    session.run("pytest", "tests/test_doctests.py", *session.posargs)
+    """Run every example of the documentation and of the docstrings, and build the pages in the folder `site`."""
+    session.install(".[test,docs]")
+    session.run("pytest", "tests/test_doctests.py", "tests/test_docs.py", *session.posargs)
+    session.run("sphinx-build", "-W", "docs", "site")
 
 
 @nox.session
