@@ -45,7 +45,8 @@ def test_layers_match_keras(name: str, backend: str) -> None:
     kind, with_state, options = CASES[name]
     layer = keras_models.make_layer(rnncore, kind, options)
     inputs = [layers.Input((STEPS, FEATURES)), layers.Input((STEPS,), dtype="bool")]
-    initial = [layers.Input((keras_models.UNITS,)) for _ in layer.states] if with_state else []
+    states = (2 if kind == "LSTM" else 1) if with_state else 0
+    initial = [layers.Input((keras_models.UNITS,)) for _ in range(states)]
     outputs = layer(inputs[0], mask=inputs[1], initial_state=initial or None)
     model = models.Model([*inputs, *initial], outputs)
     model.compile(backend=backend)
