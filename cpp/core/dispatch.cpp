@@ -8,15 +8,19 @@
 namespace rnncore {
 
 // Each object file of a level exports one table.
-#define RNNCORE_LEVEL(level)                                 \
-  extern const SequenceKernels<float> sequence_f32_##level;  \
-  extern const SequenceKernels<double> sequence_f64_##level; \
-  extern const OpKernels<float> ops_f32_##level;             \
-  extern const OpKernels<double> ops_f64_##level;            \
-  extern const MathKernels<float> math_f32_##level;          \
+#define RNNCORE_LEVEL(level)                                  \
+  extern const SequenceKernels<float> sequence_f32_##level;   \
+  extern const SequenceKernels<float> sequence_mixed_##level; \
+  extern const SequenceKernels<double> sequence_f64_##level;  \
+  extern const OpKernels<float> ops_f32_##level;              \
+  extern const OpKernels<double> ops_f64_##level;             \
+  extern const MathKernels<float> math_f32_##level;           \
   extern const MathKernels<double> math_f64_##level;
 RNNCORE_LEVELS
 #undef RNNCORE_LEVEL
+#ifdef RNNCORE_HAS_AVX512BF16
+extern const SequenceKernels<float> sequence_mixed_avx512bf16;
+#endif
 
 namespace {
 
@@ -37,9 +41,9 @@ struct Levels {
   std::atomic<int> chosen{0};
 
   Levels() {
-#define RNNCORE_LEVEL(level)                                                                                          \
-  add(Kernels{#level, sequence_f32_##level, sequence_f64_##level, ops_f32_##level, ops_f64_##level, math_f32_##level, \
-              math_f64_##level});
+#define RNNCORE_LEVEL(level)                                                                               \
+  add(Kernels{#level, sequence_f32_##level, sequence_mixed_##level, sequence_f64_##level, ops_f32_##level, \
+              ops_f64_##level, math_f32_##level, math_f64_##level});
     RNNCORE_LEVELS
 #undef RNNCORE_LEVEL
     if (const char* wanted = std::getenv("RNNCORE_ISA")) choose(wanted);
@@ -59,6 +63,11 @@ struct Levels {
     if (!supported(kernels.name)) return;
     for (int i = count; i > 0; --i) table[i] = table[i - 1];
     table[0] = kernels;
+#ifdef RNNCORE_HAS_AVX512BF16
+    // The same level with one more instruction; without it these products are emulated.
+    if (std::strcmp(kernels.name, "avx512") == 0 && __builtin_cpu_supports("avx512bf16"))
+      table[0].sequence_mixed = sequence_mixed_avx512bf16;
+#endif
     ++count;
   }
 };

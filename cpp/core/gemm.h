@@ -4,7 +4,7 @@
 // or the thread, so results do not depend on them.
 #pragma once
 
-#include "core/simd.h"
+#include "core/bfloat16.h"
 
 namespace rnncore {
 namespace {
@@ -13,13 +13,13 @@ namespace {
 constexpr int kTileRows = 6;
 constexpr int kTileVectors = RNNCORE_VECTOR_REGISTERS >= 32 ? 4 : 2;
 
-// sum[r][v] += Σ_k a[r·a_row + k·a_k] · b[k·b_k + v·W]
+// sum[r][v] += Σ_k a[r·a_row + k·a_k] · b[k·b_k + v·W], elements P being numbers or pairs of bfloat16
 //
 // With several chains, number k goes to chain k mod Chains and the chains are added up pairwise at the end: a tile of
 // few accumulators would otherwise wait for the latency of each addition. The number of chains must follow from the
 // sizes of the layer alone, never from the rows.
-template <class T, int Rows, int Vectors, int Chains = 1>
-RNNCORE_INLINE void tile_accumulate(int64_t depth, const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_k,
+template <class T, int Rows, int Vectors, int Chains = 1, class P = T>
+RNNCORE_INLINE void tile_accumulate(int64_t depth, const P* a, int64_t a_row, int64_t a_k, const P* b, int64_t b_k,
                                     Vec<T> (&sum)[Rows][Vectors]) {
   // Copied, so that the accumulators live in registers whatever the caller does with its array.
   Vec<T> acc[Chains][Rows][Vectors];
@@ -30,14 +30,14 @@ RNNCORE_INLINE void tile_accumulate(int64_t depth, const T* a, int64_t a_row, in
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) acc[c][r][v] = c == 0 ? sum[r][v] : Vec<T>{};
   const auto add = [&](int c) __attribute__((always_inline)) {
-    Vec<T> bv[Vectors];
+    Vec<P> bv[Vectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) bv[v] = load(b + v * W<T>);
+    for (int v = 0; v < Vectors; ++v) bv[v] = load(b + v * W<P>);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
-      const Vec<T> ar = broadcast(a[r * a_row]);
+      const Vec<P> ar = broadcast(a[r * a_row]);
 #pragma GCC unroll 8
-      for (int v = 0; v < Vectors; ++v) acc[c][r][v] += ar * bv[v];
+      for (int v = 0; v < Vectors; ++v) multiply_add(acc[c][r][v], ar, bv[v]);
     }
     a += a_k;
     b += b_k;

@@ -21,7 +21,7 @@ struct BackwardPlan {
   ForwardPlan<L> forward;
   Split split;
   int64_t unit_vectors;  // vectors of units, padding included
-  T* dslots;             // [Σ rows][blocks][width]: the tape's slots, overwritten
+  T* dslots;             // [Σ rows][blocks][width]: the tape's slots, overwritten; rounded ones fill half of a block
   T* dmemory;            // dc [N][padded H]
   T* dcarry;             // part of dh that passes the products by [N][padded H]
   TransposedPanels<L> recurrent;
@@ -39,8 +39,11 @@ struct BackwardPlan {
     dslots = Form::keeps_slots ? b.forward.tape : w.take(w, total * forward.tape_row);
     dmemory = w.take(w, Form::has_memory ? N * L::padded(H) : 0);
     dcarry = w.take(w, Form::carries_dh ? N * L::padded(H) : 0);
-    recurrent = {w.take(w, TransposedPanels<L>::size(H, H)), H, H, Form::recurrent_slot, true};
-    input = {w.take(w, b.dx.data || !b.workspace ? TransposedPanels<L>::size(I, H) : 0), I, H, Form::input_slot, false};
+    using Panels = TransposedPanels<L>;
+    using Element = typename L::Element;
+    recurrent = {w.template take<Element>(w, Panels::size(H, H)), H, H, Form::recurrent_slot, true};
+    const bool wants_dx = b.dx.data || !b.workspace;
+    input = {w.template take<Element>(w, wants_dx ? Panels::size(I, H) : 0), I, H, Form::input_slot, false};
     const int64_t scratch = gradient_scratch_size<L>(shape);
     gradient_scratch = w.take(w, scratch * team.threads);
     if (gradient_scratch) gradient_scratch += scratch * team.thread;
@@ -49,6 +52,20 @@ struct BackwardPlan {
 
   T* dslots_row(int64_t t, int64_t r) const { return dslots + (step_offset(shape, t) + r) * forward.tape_row; }
 };
+
+// Slot gradients of unit vector `vector` of a row, as the products read them.
+template <class L, class V>
+RNNCORE_INLINE void store_dslots(typename L::Type* row, int64_t vector, const V (&slot)[L::Form::slots]) {
+  constexpr int64_t size = L::Form::slots * W<typename L::Type>;
+  if constexpr (L::rounded) {
+    static_assert(L::U == 1 || !L::Form::keeps_slots, "overwrites a unit vector that is still to be read");
+    auto* out = reinterpret_cast<typename L::Number*>(row + vector / L::U * L::width) + vector % L::U * size;
+    for (int i = 0; i < L::Form::slots; ++i) store_bfloat16(out + i * W<typename L::Type>, slot[i]);
+  } else {
+#pragma GCC unroll 8
+    for (int i = 0; i < L::Form::slots; ++i) store(row + vector * size + i * W<typename L::Type>, slot[i]);
+  }
+}
 
 // dh of step t from outside: the output's gradient, and what passes the products or the last state's gradient.
 template <class L>
@@ -95,7 +112,7 @@ static __attribute__((noinline)) void masked_state_gradients(const BackwardPlan<
 template <class L>
 RNNCORE_INLINE void state_gradients(const BackwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t rows,
                                     int64_t vector, int vectors, Vec<typename L::Type>* dh) {
-  if (p.forward.masked) return masked_state_gradients(p, t, row, row_step, rows, vector, vectors, dh);
+  if (p.call.forward.recurrent_mask) return masked_state_gradients(p, t, row, row_step, rows, vector, vectors, dh);
   p.recurrent.accumulate(rows, vectors, p.dslots_row(t, row), row_step * p.forward.tape_row, vector, dh);
 }
 
@@ -115,11 +132,10 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
       const int64_t unit = (vector + v) * W<T>;
       if (unit >= H) {
         // Padding: the products read these as zeros.
-        T* out = p.dslots_row(t, n) + (vector + v) * Form::slots * W<T>;
-        for (int i = 0; i < Form::slots; ++i) store(out + i * W<T>, Vec<T>{});
+        store_dslots<L, Vec<T>>(p.dslots_row(t, n), vector + v, {});
         continue;
       }
-      T* saved = p.dslots_row(t, n) + (vector + v) * Form::slots * W<T>;
+      const T* saved = p.dslots_row(t, n) + (vector + v) * Form::slots * W<T>;
       Vec<T> slot[Form::slots];
       if (Form::keeps_slots)
 #pragma GCC unroll 8
@@ -144,8 +160,7 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
           dc = load_partial(p.call.dstate[1] + n * H + unit, H - unit);
       }
       CellT::backward(cell, slot, h, h_before, c, c_before, dh[r * vectors + v], dc, carry);
-#pragma GCC unroll 8
-      for (int i = 0; i < Form::slots; ++i) store(saved + i * W<T>, slot[i]);
+      store_dslots<L>(p.dslots_row(t, n), vector + v, slot);
       if (Form::has_memory) store(p.dmemory + n * padded + unit, dc);
       if (Form::carries_dh) store(p.dcarry + n * padded + unit, carry);
     }

@@ -3,6 +3,9 @@
 // Weights are packed once. Then each step adds both products to the bias in registers, runs the cell and stores
 // h, c and, for training, the slots. With few rows the input product is made for several steps at
 // a time, since its rows can then fill a tile.
+//
+// Where the products take rounded factors, the input is rounded ahead of the steps, weights while they are packed, and
+// h beside the h that is kept.
 #pragma once
 
 #include "core/sequence_layout.h"
@@ -18,20 +21,24 @@ template <class L>
 struct ForwardPlan {
   using T = typename L::Type;
   using Form = typename L::Form;
+  using Element = typename L::Element;
+  using Number = typename L::Number;
 
   const SequenceForward<T>& call;
   const SequenceShape& shape;
   int64_t blocks;
   Split split;
-  bool chunked;         // the input product is made ahead of the steps
-  int64_t tape_row;     // numbers of a tape row: blocks · width
-  T* input_panels;      // [blocks][passes][I][·]
-  T* recurrent_panels;  // [blocks][passes][H][·]
-  T* bias;              // [blocks][width]
-  T* slots;             // tape [Σ rows][blocks][width], or the chunk's pre-activations, or null
-  T* memory;            // c: tape [Σ rows][padded H], or [N][padded H] without tape
-  T* hidden;            // [2][N][H] when the caller keeps no output
-  T* masked;            // h·mask before each step: tape [N + Σ rows][H], or [2][N][H]; null without mask
+  bool chunked;               // the input product is made ahead of the steps
+  int64_t tape_row;           // numbers of a tape row: blocks · width
+  Element* input_panels;      // [blocks][passes][I][·]
+  Element* recurrent_panels;  // [blocks][passes][H][·]
+  T* bias;                    // [blocks][width]
+  T* slots;                   // tape [Σ rows][blocks][width], or the chunk's pre-activations, or null
+  T* memory;                  // c: tape [Σ rows][padded H], or [N][padded H] without tape
+  T* hidden;                  // [2][N][H] when the caller keeps no output
+  T* masked;          // h·mask before each step: tape [N + Σ rows][H], or [2][N][H]; null without mask or rounding
+  Number* rounded_x;  // [Σ rows][padded I]
+  Number* rounded_h;  // h·mask: [N + Σ rows][padded H], the initial states first; without tape [N + 2 N][padded H]
   int64_t workspace_used;
 
   ForwardPlan(const SequenceForward<T>& f, int threads) : call(f), shape(f.shape) {
@@ -41,8 +48,8 @@ struct ForwardPlan {
     chunked = (split == Split::units || threads == 1) && N <= kChunkRows && shape.steps > 1;
     tape_row = blocks * L::width;
     Workspace<T> w{f.workspace};
-    input_panels = w.take(w, blocks * I * L::part_vectors * W<T>);
-    recurrent_panels = w.take(w, blocks * H * L::part_vectors * W<T>);
+    input_panels = w.template take<Element>(w, blocks * elements_of<Element>(I) * L::part_vectors * W<T>);
+    recurrent_panels = w.template take<Element>(w, blocks * elements_of<Element>(H) * L::part_vectors * W<T>);
     bias = w.take(w, tape_row);
     const int64_t total = step_offset(shape, shape.steps);
     slots = nullptr;
@@ -54,15 +61,38 @@ struct ForwardPlan {
     if (Form::has_memory) memory = f.tape ? f.tape + total * tape_row : w.take(w, N * L::padded(H));
     hidden = w.take(w, f.output.data ? 0 : 2 * N * H);
     masked = nullptr;
-    if (shape.recurrent_dropout) masked = f.tape ? f.tape + tape_size(shape) - (N + total) * H : w.take(w, 2 * N * H);
+    rounded_x = rounded_h = nullptr;
+    if constexpr (L::rounded) {
+      Workspace<T> kept{f.tape ? f.tape + tape_size(shape) - rounded_size(shape) : nullptr};
+      Workspace<T>& place = f.tape ? kept : w;
+      rounded_x = place.template take<Number>(place, total * input_width());
+      rounded_h = place.template take<Number>(place, (N + (f.tape ? total : 2 * N)) * L::padded(H));
+    } else if (shape.recurrent_dropout) {
+      masked = f.tape ? f.tape + tape_size(shape) - (N + total) * H : w.take(w, 2 * N * H);
+    }
     workspace_used = w.used;
   }
 
   static RNNCORE_INLINE int64_t tape_size(const SequenceShape& s) {
     const int64_t total = step_offset(s, s.steps);
-    return (Form::keeps_slots ? total * L::blocks(s.units) * L::width : 0) +
-           (Form::has_memory ? total * L::padded(s.units) : 0) + (s.recurrent_dropout ? (s.rows + total) * s.units : 0);
+    const int64_t size = (Form::keeps_slots ? total * L::blocks(s.units) * L::width : 0) +
+                         (Form::has_memory ? total * L::padded(s.units) : 0);
+    constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+    if (L::rounded) return (size + line - 1) / line * line + rounded_size(s);
+    return size + (s.recurrent_dropout ? (s.rows + total) * s.units : 0);
   }
+
+  // Of the rounded x and h of a tape.
+  static RNNCORE_INLINE int64_t rounded_size(const SequenceShape& s) {
+    const int64_t total = step_offset(s, s.steps);
+    Workspace<T> w{nullptr};
+    w.template take<Number>(w, total * ((s.inputs + W<T> - 1) / W<T> * W<T>));
+    w.template take<Number>(w, (s.rows + total) * L::padded(s.units));
+    return w.used;
+  }
+
+  // Numbers of a row of rounded_x.
+  int64_t input_width() const { return (shape.inputs + W<T> - 1) / W<T> * W<T>; }
 
   bool tape_keeps_slots() const { return Form::keeps_slots && call.tape; }
 
@@ -96,28 +126,63 @@ struct ForwardPlan {
     return masked + (step + r) * shape.units;
   }
 
-  // What the recurrent product reads: h before step t, masked if there is a mask.
-  const T* factor(int64_t t, int64_t r) const {
-    if (!masked) return before(t, r);
-    return t > 0 || call.initial_state[0] ? masked_row(t, r) : nullptr;
+  // Row r of x at step t as a factor, in numbers; and the distance between rows.
+  const Number* input_factor(int64_t t, int64_t r) const {
+    if constexpr (L::rounded)
+      return rounded_x + (step_offset(shape, t) + r) * input_width();
+    else
+      return view_row(call.x, shape, t, r);
   }
-  int64_t factor_stride(int64_t t) const { return masked ? shape.units : before_stride(t); }
+  int64_t input_factor_stride() const { return L::rounded ? input_width() : call.x.row; }
+
+  // h·mask of row r after step t (-1: the initial state), rounded.
+  Number* rounded_hidden(int64_t t, int64_t r) const {
+    const int64_t place = t < 0 ? 0 : shape.rows + (call.tape ? step_offset(shape, t) : t % 2 * shape.rows);
+    return rounded_h + (place + r) * L::padded(shape.units);
+  }
+
+  // What the recurrent product reads: h before step t, masked if there is a mask.
+  const Number* factor(int64_t t, int64_t r) const {
+    if constexpr (L::rounded) {
+      return t > 0 || call.initial_state[0] ? rounded_hidden(t - 1, r) : nullptr;
+    } else {
+      if (!masked) return before(t, r);
+      return t > 0 || call.initial_state[0] ? masked_row(t, r) : nullptr;
+    }
+  }
+  int64_t factor_stride(int64_t t) const {
+    if (L::rounded) return L::padded(shape.units);
+    return masked ? shape.units : before_stride(t);
+  }
 };
+
+// Factors as elements of a product; distances in elements.
+template <class L>
+RNNCORE_INLINE const typename L::Element* elements(const typename L::Number* numbers) {
+  return reinterpret_cast<const typename L::Element*>(numbers);
+}
 
 // Packs columns `gate·H + unit` of one weight matrix (depth, G·H) for one block.
 template <class L, class GateOf>
 static void pack_part(const typename L::Type* weights, int64_t depth, int64_t H, int64_t block, GateOf gate_of,
-                      int first_slot, typename L::Type* panel) {
+                      int first_slot, typename L::Element* panel) {
   using T = typename L::Type;
+  const int64_t pairs = elements_of<typename L::Element>(depth);
   for (int first = 0; first < L::part_vectors; first += kTileVectors) {
     const int n = L::part_vectors - first < kTileVectors ? L::part_vectors - first : kTileVectors;
     for (int i = 0; i < n; ++i) {
       const int slot = first_slot + (first + i) % L::Form::gates;
       const int64_t unit = block * L::units + (first + i) / L::Form::gates * W<T>;
       const T* source = weights + gate_of(slot) * H + unit;
-      T* out = panel + (first * depth + i) * W<T>;
-      for (int64_t k = 0; k < depth; ++k)
-        store(out + k * n * W<T>, load_partial(source + k * L::Form::gates * H, H - unit));
+      auto* out = panel + (first * pairs + i) * W<T>;
+      const auto row = [&](int64_t k) { return load_partial(source + k * L::Form::gates * H, H - unit); };
+      for (int64_t k = 0; k < pairs; ++k)
+        if constexpr (L::rounded)
+          store(out + k * n * W<T>,
+                pair_up(round_to_bfloat16(row(2 * k)),
+                        2 * k + 1 < depth ? round_to_bfloat16(row(2 * k + 1)) : Vec<Bfloat16Pair>{}));
+        else
+          store(out + k * n * W<T>, row(k));
     }
   }
 }
@@ -126,11 +191,13 @@ template <class L>
 static void pack_forward(const ForwardPlan<L>& p, int64_t block) {
   using T = typename L::Type;
   using Form = typename L::Form;
+  using Element = typename L::Element;
   const int64_t I = p.shape.inputs, H = p.shape.units;
   constexpr int64_t panel = L::part_vectors * W<T>;
-  pack_part<L>(p.call.kernel, I, H, block, Form::input_gate, Form::input_slot, p.input_panels + block * I * panel);
+  pack_part<L>(p.call.kernel, I, H, block, Form::input_gate, Form::input_slot,
+               p.input_panels + block * elements_of<Element>(I) * panel);
   pack_part<L>(p.call.recurrent_kernel, H, H, block, Form::recurrent_gate, Form::recurrent_slot,
-               p.recurrent_panels + block * H * panel);
+               p.recurrent_panels + block * elements_of<Element>(H) * panel);
   // A slot that both products add to gets both biases. Only gru has a second one.
   for (int v = 0; v < L::vectors; ++v) {
     const int slot = v % Form::slots;
@@ -148,7 +215,7 @@ static void pack_forward(const ForwardPlan<L>& p, int64_t block) {
 
 // Input products plus bias of `Rows` rows that lie `x_row` and `slots_row` apart.
 template <class L, int Rows>
-static void project_tile(const ForwardPlan<L>& p, int64_t block, const typename L::Type* x, int64_t x_row,
+static void project_tile(const ForwardPlan<L>& p, int64_t block, const typename L::Number* x, int64_t x_row,
                          typename L::Type* slots, int64_t slots_row) {
   using T = typename L::Type;
   Vec<T> pre[Rows][L::vectors];
@@ -156,8 +223,9 @@ static void project_tile(const ForwardPlan<L>& p, int64_t block, const typename 
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(p.bias + block * L::width + v * W<T>);
-  accumulate_part<L, L::Form::input_slot, 0, Rows, 1>(
-      p.shape.inputs, x, x_row, p.input_panels + block * p.shape.inputs * L::part_vectors * W<T>, pre);
+  const int64_t depth = elements_of<typename L::Element>(p.shape.inputs);
+  accumulate_part<L, L::Form::input_slot, 0, Rows, 1>(depth, elements<L>(x), x_row / L::factor_numbers,
+                                                      p.input_panels + block * depth * L::part_vectors * W<T>, pre);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
@@ -166,7 +234,7 @@ static void project_tile(const ForwardPlan<L>& p, int64_t block, const typename 
 
 template <class L>
 static __attribute__((noinline)) void project_rows(const ForwardPlan<L>& p, int64_t block, int64_t count,
-                                                   const typename L::Type* x, int64_t x_row, typename L::Type* slots,
+                                                   const typename L::Number* x, int64_t x_row, typename L::Type* slots,
                                                    int64_t slots_row) {
   for (int64_t i = 0; i < count;) {
     const int64_t rows = tile_rows(count - i);
@@ -191,12 +259,12 @@ static void project_chunk(const ForwardPlan<L>& p, int64_t t0, Range blocks) {
   const int64_t t1 = t0 + kChunkSteps < s.steps ? t0 + kChunkSteps : s.steps;
   const auto& x = p.call.x;
   for (int64_t block = blocks.begin; block < blocks.end; ++block) {
-    if (s.offsets || x.step == s.rows * x.row) {
-      project_rows(p, block, step_offset(s, t1) - step_offset(s, t0), view_row(x, s, t0, 0), x.row,
+    if (L::rounded || s.offsets || x.step == s.rows * x.row) {
+      project_rows(p, block, step_offset(s, t1) - step_offset(s, t0), p.input_factor(t0, 0), p.input_factor_stride(),
                    p.slots_at(t0, 0, block), p.tape_row);
     } else {
       for (int64_t r = 0; r < s.rows; ++r)
-        project_rows(p, block, t1 - t0, view_row(x, s, t0, r), x.step, p.slots_at(t0, r, block), s.rows * p.tape_row);
+        project_rows(p, block, t1 - t0, p.input_factor(t0, r), x.step, p.slots_at(t0, r, block), s.rows * p.tape_row);
     }
   }
 }
@@ -208,7 +276,7 @@ static void forward_products(const ForwardPlan<L>& p, int64_t t, int64_t row, in
   using T = typename L::Type;
   using Form = typename L::Form;
   const SequenceShape& s = p.shape;
-  const int64_t I = s.inputs, H = s.units;
+  const int64_t I = elements_of<typename L::Element>(s.inputs), H = elements_of<typename L::Element>(s.units);
   constexpr int64_t panel = L::part_vectors * W<T>;
   Vec<T> pre[Rows][L::vectors];
 
@@ -223,11 +291,13 @@ static void forward_products(const ForwardPlan<L>& p, int64_t t, int64_t row, in
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
       for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(p.bias + block * L::width + v * W<T>);
-    accumulate_part<L, Form::input_slot, 0, Rows, 1>(I, view_row(p.call.x, s, t, row), row_step * p.call.x.row,
+    accumulate_part<L, Form::input_slot, 0, Rows, 1>(I, elements<L>(p.input_factor(t, row)),
+                                                     row_step * p.input_factor_stride() / L::factor_numbers,
                                                      p.input_panels + block * I * panel, pre);
   }
-  if (const T* h_before = p.factor(t, row))
-    accumulate_part<L, Form::recurrent_slot, 0, Rows, L::chains>(H, h_before, row_step * p.factor_stride(t),
+  if (const auto* h_before = p.factor(t, row))
+    accumulate_part<L, Form::recurrent_slot, 0, Rows, L::chains>(H, elements<L>(h_before),
+                                                                 row_step * p.factor_stride(t) / L::factor_numbers,
                                                                  p.recurrent_panels + block * H * panel, pre);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
@@ -264,6 +334,11 @@ RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, in
       h = CellT::forward(cell, slot, h, c);
       if (Form::has_memory) store(p.memory_row(t, n) + unit, c);
       store_partial(p.hidden_row(t, n) + unit, h, H - unit);
+      if constexpr (L::rounded) {
+        Vec<T> factor = h;
+        if (p.call.recurrent_mask) factor *= load_partial(p.call.recurrent_mask + n * H + unit, H - unit);
+        store_bfloat16(p.rounded_hidden(t, n) + unit, factor);
+      }
       if (p.tape_keeps_slots()) {
         T* out = p.slots_at(t, n, block) + u * Form::slots * W<T>;
 #pragma GCC unroll 8
@@ -344,6 +419,30 @@ static void keep_last_states(const ForwardPlan<L>& p, int64_t t, const RowShare&
   }
 }
 
+// Rounds this thread's share of x and the initial states.
+template <class L>
+static void round_factors(const ForwardPlan<L>& p, const Team& team) {
+  using T = typename L::Type;
+  const SequenceShape& s = p.shape;
+  const int64_t I = s.inputs, H = s.units;
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const Range rows = team_range(active_rows(s, t), team, 1);
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      const T* x = view_row(p.call.x, s, t, r);
+      auto* out = p.rounded_x + (step_offset(s, t) + r) * p.input_width();
+      for (int64_t i = 0; i < I; i += W<T>) store_bfloat16(out + i, load_partial(x + i, I - i));
+    }
+  }
+  if (!p.call.initial_state[0]) return;
+  const Range rows = team_range(s.rows, team, 1);
+  for (int64_t r = rows.begin; r < rows.end; ++r)
+    for (int64_t i = 0; i < H; i += W<T>) {
+      Vec<T> h = load_partial(p.call.initial_state[0] + r * H + i, H - i);
+      if (p.call.recurrent_mask) h *= load_partial(p.call.recurrent_mask + r * H + i, H - i);
+      store_bfloat16(p.rounded_hidden(-1, r) + i, h);
+    }
+}
+
 template <class L, class CellT>
 static void sequence_forward(const SequenceForward<typename L::Type>& call, const CellT& cell, const Team& team) {
   const ForwardPlan<L> p(call, team.threads);
@@ -351,9 +450,10 @@ static void sequence_forward(const SequenceForward<typename L::Type>& call, cons
   const Range all{0, p.blocks};
   const Range mine = team_range(p.blocks, team, 1);
   for (int64_t block = mine.begin; block < mine.end; ++block) pack_forward(p, block);
+  if constexpr (L::rounded) round_factors(p, team);
   const bool by_units = p.split == Split::units;
   if (p.masked) mask_initial_state(p, team);
-  if (!by_units || p.masked) team_barrier(team);
+  if (!by_units || p.masked || L::rounded) team_barrier(team);
 
   const RowShare share = row_share<typename L::Type>(s, team, p.split);
   const Range blocks = by_units ? mine : all;

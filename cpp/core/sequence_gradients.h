@@ -18,13 +18,13 @@ RNNCORE_INLINE int panel_vectors(int64_t left) {
   return left >= 2 ? 2 : 1;
 }
 
-// Where the factors of a product lie in a row: `count` runs of `depth` numbers, `stride` apart.
+// Where the factors of a product lie in a row: `count` runs of `depth` elements, `stride` apart.
 struct Runs {
   int64_t count, depth, stride;
 };
 
-template <class T, int Rows, int Vectors, int Chains>
-static void run_products(const Runs& runs, const T* a, int64_t a_row, const T* panel, Vec<T>* sum) {
+template <class T, int Rows, int Vectors, int Chains, class P>
+static void run_products(const Runs& runs, const P* a, int64_t a_row, const P* panel, Vec<T>* sum) {
   Vec<T> acc[Rows][Vectors];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
@@ -39,8 +39,8 @@ static void run_products(const Runs& runs, const T* a, int64_t a_row, const T* p
     for (int v = 0; v < Vectors; ++v) sum[r * Vectors + v] = acc[r][v];
 }
 
-template <class T, int Vectors, int Chains>
-RNNCORE_INLINE void run_products(int64_t rows, const Runs& runs, const T* a, int64_t a_row, const T* panel,
+template <class T, int Vectors, int Chains, class P>
+RNNCORE_INLINE void run_products(int64_t rows, const Runs& runs, const P* a, int64_t a_row, const P* panel,
                                  Vec<T>* sum) {
   switch (rows) {
     case 1: return run_products<T, 1, Vectors, Chains>(runs, a, a_row, panel, sum);
@@ -53,26 +53,28 @@ RNNCORE_INLINE void run_products(int64_t rows, const Runs& runs, const T* a, int
 }
 
 // Transposed weights for products with slot gradients: panel [block][slot vector][W][columns], columns being
-// the rows of the weight matrix (inputs or units of the step before).
+// the rows of the weight matrix (inputs or units of the step before). Pairs stand along W.
 template <class L>
 struct TransposedPanels {
   using T = typename L::Type;
-  T* data;
+  using Element = typename L::Element;
+  Element* data;
   int64_t columns, H;
   int first_slot;
   bool chained;  // rows may be few, so latency counts
 
   int64_t column_vectors() const { return (columns + W<T> - 1) / W<T>; }
-  int64_t depth() const { return L::blocks(H) * L::part_vectors * W<T>; }
+  static constexpr int64_t part_depth = L::part_vectors * W<T> / L::factor_numbers;  // of a block
+  int64_t depth() const { return L::blocks(H) * part_depth; }
   static int64_t size(int64_t columns, int64_t H) {
     const int64_t padded = (columns + L::units - 1) / L::units * L::units;
-    return padded * L::blocks(H) * L::part_vectors * W<T>;
+    return padded * L::blocks(H) * part_depth;
   }
 
   Runs runs() const {
     // The slots of a product may be some of a block's only.
-    const bool whole = L::Form::gates == L::Form::slots;
-    return {whole ? 1 : L::blocks(H), whole ? depth() : L::part_vectors * W<T>, L::width};
+    const bool whole = L::Form::gates == L::Form::slots && !L::rounded;
+    return {whole ? 1 : L::blocks(H), whole ? depth() : part_depth, L::width};
   }
 
   // Packs the panels of `vectors`, or this thread's share of them; a panel's place depends on its first
@@ -87,28 +89,38 @@ struct TransposedPanels {
   }
 
   void pack_panel(const T* weights, int64_t first, int vectors) const {
-    T* panel = data + first * W<T> * depth();
+    Element* panel = data + first * W<T> * depth();
     const int64_t width = vectors * W<T>;
     const int64_t row_size = L::Form::gates * H;
     const bool input_part = first_slot == L::Form::input_slot;
     for (int v = 0; v < vectors; ++v) {
       const int64_t column = (first + v) * W<T>;
-      T* out = panel + v * W<T>;
+      Element* out = panel + v * W<T>;
       for (int64_t block = 0; block < L::blocks(H); ++block)
         for (int i = 0; i < L::part_vectors; ++i) {
           const int slot = first_slot + i % L::Form::gates;
           const int gate = input_part ? L::Form::input_gate(slot) : L::Form::recurrent_gate(slot);
           const int64_t unit = block * L::units + i / L::Form::gates * W<T>;
-          transpose(weights + column * row_size + gate * H + unit, row_size, columns - column, H - unit, out, width);
-          out += W<T> * width;
+          const T* from = weights + column * row_size + gate * H + unit;
+          if constexpr (L::rounded) {
+            T square[W<T> * W<T>];
+            transpose(from, row_size, columns - column, H - unit, square, W<T>);
+            for (int64_t k = 0; k < W<T>; k += 2)
+              store(out + k / 2 * width, pair_up(round_to_bfloat16(load(square + k * W<T>)),
+                                                 round_to_bfloat16(load(square + (k + 1) * W<T>))));
+          } else {
+            transpose(from, row_size, columns - column, H - unit, out, width);
+          }
+          out += W<T> / L::factor_numbers * width;
         }
     }
   }
 
   // sum [rows][vectors] += slot gradients of `rows` rows times the panel that starts at `first`.
   void accumulate(int64_t rows, int vectors, const T* dslots, int64_t row_stride, int64_t first, Vec<T>* sum) const {
-    const T* panel = data + first * W<T> * depth();
-    const T* a = dslots + (L::Form::gates == L::Form::slots ? 0 : first_slot * W<T>);
+    const Element* panel = data + first * W<T> * depth();
+    const Element* a = reinterpret_cast<const Element*>(dslots) +
+                       (L::Form::gates == L::Form::slots ? 0 : first_slot * W<T> / L::factor_numbers);
     // A matrix of one or two vectors of columns leaves registers for several chains. Their number follows from
     // the matrix, not from the panel, which depends on the threads.
     const int chains =
@@ -179,7 +191,7 @@ static void input_gradient(const Plan<L>& p, const Team& team) {
 }
 
 // Per thread: packed slot gradients [kReductionBlocks][kReductionRows][width], a packed strip
-// [kReductionRows][kTileRows] and sources of the rows (x, h').
+// [kReductionRows][kTileRows] and sources of the rows (x, h'). Pairs stand along the rows, and need half of that.
 template <class L>
 static int64_t gradient_scratch_size(const SequenceShape& s) {
   using T = typename L::Type;
@@ -189,8 +201,8 @@ static int64_t gradient_scratch_size(const SequenceShape& s) {
 }
 
 // sum [Rows][n] += Σ_k strip[k][r] · panel[k·panel_row + v·W]
-template <class T, int Rows, int Vectors>
-static void strip_products(int64_t depth, const T* strip, const T* panel, int64_t panel_row, Vec<T>* sum) {
+template <class T, int Rows, int Vectors, class P>
+static void strip_products(int64_t depth, const P* strip, const P* panel, int64_t panel_row, Vec<T>* sum) {
   Vec<T> acc[Rows][Vectors];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
@@ -205,8 +217,8 @@ static void strip_products(int64_t depth, const T* strip, const T* panel, int64_
 
 // dW tile: rows [row, row + rows) of one weight gradient, the part's columns of one block.
 template <class L>
-static void weight_tile(const SequenceShape& s, int64_t rows, int64_t depth, const typename L::Type* strip,
-                        const typename L::Type* panel, bool input_part, int64_t block, int64_t row, bool first_chunk,
+static void weight_tile(const SequenceShape& s, int64_t rows, int64_t depth, const typename L::Element* strip,
+                        const typename L::Element* panel, bool input_part, int64_t block, int64_t row, bool first_chunk,
                         typename L::Type* dw) {
   using T = typename L::Type;
   using Form = typename L::Form;
@@ -230,7 +242,7 @@ static void weight_tile(const SequenceShape& s, int64_t rows, int64_t depth, con
     for (int64_t r = 0; r < rows && !first_chunk; ++r)
       for (int i = 0; i < n; ++i)
         if (left[i] > 0) __builtin_prefetch(target[i] + r * Form::gates * H, 1);
-    const T* from = panel + L::part_vector(first, first_slot) * W<T>;
+    const auto* from = panel + L::part_vector(first, first_slot) * W<T>;
     switch (rows) {
       case 1: strip_products<T, 1, n>(depth, strip, from, L::width, sum); break;
       case 2: strip_products<T, 2, n>(depth, strip, from, L::width, sum); break;
@@ -251,7 +263,7 @@ static void weight_tile(const SequenceShape& s, int64_t rows, int64_t depth, con
 
 // Sums of the packed slot gradients over rows, added to the bias gradients of one block.
 template <class L>
-static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::Type* panel, int64_t block,
+static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::Element* panel, int64_t block,
                       bool first_chunk, typename L::Type* dbias) {
   using T = typename L::Type;
   using Form = typename L::Form;
@@ -266,7 +278,13 @@ static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::T
         two && slot >= Form::recurrent_slot ? dbias + (Form::gates + Form::recurrent_gate(slot)) * H + unit : nullptr};
     const T* from = targets[0] ? targets[0] : targets[1];
     Vec<T> sum = first_chunk ? Vec<T>{} : load_partial(from, H - unit);
-    for (int64_t k = 0; k < depth; ++k) sum += load(panel + k * L::width + v * W<T>);
+    for (int64_t k = 0; k < depth; ++k) {
+      const auto numbers = load(panel + k * L::width + v * W<T>);
+      if constexpr (L::rounded)
+        sum += bit_cast<Vec<T>>(numbers << 16) + bit_cast<Vec<T>>(numbers & 0xffff0000u);
+      else
+        sum += numbers;
+    }
     for (T* target : targets)
       if (target) store_partial(target, sum, H - unit);
   }
@@ -283,23 +301,54 @@ static void pack_strip(const T* const* sources, int64_t depth, int64_t row, int6
   }
 }
 
+static void pack_strip(const Bfloat16* const* sources, int64_t depth, int64_t row, int64_t rows, Bfloat16Pair* strip) {
+  // Rows of sources are whole vectors, and the last is followed by more of the tape.
+  const auto numbers = [&](int64_t k, int64_t i) {
+    return k < depth && sources[k] ? load_bfloat16(sources[k] + row + i) : Vec<Bfloat16Pair>{};
+  };
+  for (int64_t k = 0; k < depth; k += 2)
+    for (int64_t i = 0; i < rows; i += W<float>)
+      store(strip + k / 2 * rows + i, pair_up(numbers(k, i), numbers(k + 1, i)));
+}
+
+// panel[k][·] = the slot gradients of one block in row k.
+template <class L>
+static void pack_dslots(const typename L::Type* source, int64_t source_row, int64_t depth, typename L::Element* panel) {
+  using T = typename L::Type;
+  for (int64_t k = 0; k < depth; k += L::factor_numbers)
+#pragma GCC unroll 8
+    for (int v = 0; v < L::vectors; ++v) {
+      typename L::Element* out = panel + k / L::factor_numbers * L::width + v * W<T>;
+      if constexpr (L::rounded) {
+        const auto numbers = [&](int64_t row) {
+          return load_bfloat16(reinterpret_cast<const Bfloat16*>(source + row * source_row) + v * W<T>);
+        };
+        store(out, pair_up(numbers(k), k + 1 < depth ? numbers(k + 1) : Vec<Bfloat16Pair>{}));
+      } else {
+        store(out, load(source + k * source_row + v * W<T>));
+      }
+    }
+}
+
 // Tiles of (block, strip of weight rows) are shared out. Each adds up one chain for every kReductionRows rows, in
 // order.
 template <class L, template <class> class Plan>
 static void weight_gradients(const Plan<L>& p, const Team& team) {
   using T = typename L::Type;
   const SequenceShape& s = p.shape;
-  const auto& f = p.call.forward;
   const int64_t I = s.inputs, H = s.units, tape_row = p.forward.tape_row;
   const int64_t strips_x = (I + kTileRows - 1) / kTileRows, strips_h = (H + kTileRows - 1) / kTileRows;
   const int64_t strips = strips_x + strips_h, blocks = L::blocks(H);
   const int64_t total = step_offset(s, s.steps);
   const Range tiles = team_range(blocks * strips, team, 1);
   const int64_t group = blocks < kReductionBlocks ? blocks : kReductionBlocks;
-  T* panels = p.gradient_scratch;
-  T* strip = panels + group * kReductionRows * L::width;
-  const T** x_rows = reinterpret_cast<const T**>(strip + kReductionRows * kTileRows + kStripSlack);
-  const T** h_rows = x_rows + kReductionRows;
+  using Element = typename L::Element;
+  using Number = typename L::Number;
+  constexpr int64_t panel_size = kReductionRows / L::factor_numbers * L::width;
+  Element* panels = reinterpret_cast<Element*>(p.gradient_scratch);
+  Element* strip = panels + group * panel_size;
+  const Number** x_rows = reinterpret_cast<const Number**>(strip + kReductionRows * kTileRows + kStripSlack);
+  const Number** h_rows = x_rows + kReductionRows;
 
   for (int64_t tile = tiles.begin; tile < tiles.end;) {
     const int64_t block0 = tile / strips;
@@ -314,25 +363,21 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
         while (r >= active_rows(s, t)) ++t, r = 0;
         const int64_t here = active_rows(s, t) - r;
         const int64_t n = here < depth - k ? here : depth - k;
-        const T* x = view_row(f.x, s, t, r);
-        const T* h = p.forward.factor(t, r);
-        const int64_t h_row = p.forward.factor_stride(t);
+        const Number* x = p.forward.input_factor(t, r);
+        const Number* h = p.forward.factor(t, r);
+        const int64_t x_row = p.forward.input_factor_stride(), h_row = p.forward.factor_stride(t);
         for (int64_t i = 0; i < n; ++i) {
-          x_rows[k + i] = x + i * f.x.row;
+          x_rows[k + i] = x + i * x_row;
           h_rows[k + i] = h ? h + i * h_row : nullptr;
         }
         k += n;
         r += n;
       }
       for (int64_t b = block0; b < block1; ++b) {
-        T* panel = panels + (b - block0) * kReductionRows * L::width;
-        const T* source = p.dslots + m0 * tape_row + b * L::width;
-        for (int64_t k = 0; k < depth; ++k)
-#pragma GCC unroll 8
-          for (int v = 0; v < L::vectors; ++v)
-            store(panel + k * L::width + v * W<T>, load(source + k * tape_row + v * W<T>));
+        Element* panel = panels + (b - block0) * panel_size;
+        pack_dslots<L>(p.dslots + m0 * tape_row + b * L::width, tape_row, depth, panel);
         if (p.call.dbias && b * strips >= tile && b * strips < tile_end)
-          bias_sums<L>(s, depth, panel, b, first, p.call.dbias);
+          bias_sums<L>(s, elements_of<Element>(depth), panel, b, first, p.call.dbias);
       }
       for (int64_t j = 0; j < strips; ++j) {
         const bool input_part = j < strips_x;
@@ -346,9 +391,9 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
             pack_strip(input_part ? x_rows : h_rows, depth, row, rows, strip);
             packed = true;
           }
-          const T* panel = panels + (b - block0) * kReductionRows * L::width;
+          const Element* panel = panels + (b - block0) * panel_size;
           T* dw = input_part ? p.call.dkernel : p.call.drecurrent_kernel;
-          weight_tile<L>(s, rows, depth, strip, panel, input_part, b, row, first, dw);
+          weight_tile<L>(s, rows, elements_of<Element>(depth), strip, panel, input_part, b, row, first, dw);
         }
       }
     }

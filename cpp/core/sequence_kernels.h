@@ -10,20 +10,20 @@
 namespace rnncore {
 namespace {
 
-// Calls body.operator()<Layout>(cell) with the types that serve the shape. The usual activations are fixed
-// at compile time.
-template <class T, class Body>
+// Calls body.operator()<Layout>(cell) with the types that serve the shape; products multiply elements P. The usual
+// activations are fixed at compile time.
+template <class T, class P, class Body>
 RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
   using Tanh = Fixed<Activation::tanh>;
   using Sigmoid = Fixed<Activation::sigmoid>;
   const Chosen a{s.activation}, r{s.recurrent_activation};
   const bool usual = s.activation == Activation::tanh && s.recurrent_activation == Activation::sigmoid;
   if (s.cell == Cell::lstm) {
-    using L = Layout<T, Lstm, 1>;
+    using L = Layout<T, Lstm, 1, P>;
     usual ? body.template operator()<L>(LstmCell<T, Tanh, Sigmoid>{})
           : body.template operator()<L>(LstmCell<T, Chosen, Chosen>{a, r});
   } else if (s.cell == Cell::gru) {
-    using L = Layout<T, Gru, 1>;
+    using L = Layout<T, Gru, 1, P>;
     usual ? body.template operator()<L>(GruCell<T, Tanh, Sigmoid>{})
           : body.template operator()<L>(GruCell<T, Chosen, Chosen>{a, r});
   } else {
@@ -33,15 +33,15 @@ RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
     };
     // One gate a unit: several unit vectors fill a tile.
     if (s.units <= W<T>)
-      with_layout.template operator()<Layout<T, SimpleRnn, 1>>();
+      with_layout.template operator()<Layout<T, SimpleRnn, 1, P>>();
     else if (s.units <= 2 * W<T>)
-      with_layout.template operator()<Layout<T, SimpleRnn, 2>>();
+      with_layout.template operator()<Layout<T, SimpleRnn, 2, P>>();
     else
-      with_layout.template operator()<Layout<T, SimpleRnn, 4>>();
+      with_layout.template operator()<Layout<T, SimpleRnn, 4, P>>();
   }
 }
 
-template <class T>
+template <class T, class P>
 static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, int threads) {
   SequenceSizes sizes{};
   SequenceBackward<T> call{};
@@ -56,7 +56,7 @@ static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, i
     if (training) sizes.backward_workspace = ResetBeforeBackwardPlan<T>(call, team).workspace_used;
     return sizes;
   }
-  with_cell<T>(shape, [&]<class L>(const auto&) {
+  with_cell<T, P>(shape, [&]<class L>(const auto&) {
     sizes.tape = training ? ForwardPlan<L>::tape_size(shape) : 0;
     sizes.forward_workspace = ForwardPlan<L>(call.forward, threads).workspace_used;
     if (training) sizes.backward_workspace = BackwardPlan<L>(call, Team{0, threads, nullptr}).workspace_used;
@@ -64,20 +64,20 @@ static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, i
   return sizes;
 }
 
-template <class T>
+template <class T, class P>
 static void run_forward(const SequenceForward<T>& call, const Team& team) {
   if (call.shape.cell == Cell::gru_reset_before) return reset_before_forward(call, team);
-  with_cell<T>(call.shape, [&]<class L>(const auto& cell) { sequence_forward<L>(call, cell, team); });
+  with_cell<T, P>(call.shape, [&]<class L>(const auto& cell) { sequence_forward<L>(call, cell, team); });
 }
 
-template <class T>
+template <class T, class P>
 static void run_backward(const SequenceBackward<T>& call, const Team& team) {
   if (call.forward.shape.cell == Cell::gru_reset_before) return reset_before_backward(call, team);
-  with_cell<T>(call.forward.shape, [&]<class L>(const auto& cell) { sequence_backward<L>(call, cell, team); });
+  with_cell<T, P>(call.forward.shape, [&]<class L>(const auto& cell) { sequence_backward<L>(call, cell, team); });
 }
 
-template <class T>
-constexpr SequenceKernels<T> sequence_table{sequence_sizes<T>, run_forward<T>, run_backward<T>};
+template <class T, class P = T>
+constexpr SequenceKernels<T> sequence_table{sequence_sizes<T, P>, run_forward<T, P>, run_backward<T, P>};
 
 }  // namespace
 }  // namespace rnncore

@@ -11,10 +11,14 @@
 namespace rnncore {
 namespace {
 
-template <class T, class CellForm, int UnitVectors>
+template <class T, class CellForm, int UnitVectors, class ProductElement = T>
 struct Layout {
   using Type = T;
   using Form = CellForm;
+  using Element = ProductElement;                   // of the products' factors
+  using Number = typename Factor<Element>::Number;  // one number of those
+  static constexpr int factor_numbers = Factor<Element>::numbers;
+  static constexpr bool rounded = !std::is_same_v<T, Number>;
   static constexpr int U = UnitVectors;
   static constexpr int vectors = Form::slots * U;
   static constexpr int64_t units = U * W<T>;        // units of a block
@@ -87,19 +91,20 @@ struct Workspace {
   T* base;
   int64_t used = 0;
 
-  static RNNCORE_INLINE T* take(Workspace& w, int64_t count) {
-    constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+  template <class P = T>
+  static RNNCORE_INLINE P* take(Workspace& w, int64_t count) {
+    constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(P)), size = 64 / static_cast<int64_t>(sizeof(T));
     T* p = w.base ? w.base + w.used : nullptr;
-    w.used += (count + line - 1) / line * line;
-    return p;
+    w.used += (count + line - 1) / line * size;
+    return reinterpret_cast<P*>(p);
   }
 };
 
 // pre[r][·] += Σ_k a[r·a_row + k]·panel, panel [pass][k][vectors of the pass][W]; a pass is as wide as
 // the registers allow.
 template <class L, int FirstSlot, int Pass, int Rows, int Chains, class V>
-RNNCORE_INLINE void accumulate_part(int64_t depth, const typename L::Type* a, int64_t a_row,
-                                    const typename L::Type* panel, V (&pre)[Rows][L::vectors]) {
+RNNCORE_INLINE void accumulate_part(int64_t depth, const typename L::Element* a, int64_t a_row,
+                                    const typename L::Element* panel, V (&pre)[Rows][L::vectors]) {
   using T = typename L::Type;
   constexpr int first = Pass * kTileVectors;
   if constexpr (first < L::part_vectors) {

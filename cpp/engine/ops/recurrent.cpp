@@ -39,6 +39,9 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   const double rate = site.node.attributes.get("recurrent_dropout", 0.0);
   if (!(rate >= 0 && rate < 1))
     fail(site, "recurrent_dropout: expected a number from 0 to below 1, got " + std::to_string(rate));
+  const std::string products = site.node.attributes.get("products", std::string("exact"));
+  if (products != "exact" && (products != "bfloat16" || facts.cell == Cell::gru_reset_before))
+    fail(site, "products: expected 'exact' or, with reset_after, 'bfloat16', got '" + products + "'");
   expect_shape(site, "recurrent_kernel", recurrent, {units, facts.gates * units});
   expect_shape(site, "kernel", site.parameters[0]->shape, {x.columns(), facts.gates * units});
   if (site.has_parameter(2))
@@ -59,11 +62,20 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   return outputs;
 }
 
+// The kernels with the products that a node asks for.
+template <class T>
+const SequenceKernels<T>& products_of(const Site& site, const Kernels& kernels) {
+  const std::string products = site.node.attributes.get("products", std::string("exact"));
+  if constexpr (sizeof(T) == 4)
+    if (products == "bfloat16") return kernels.sequence_mixed;
+  return sequence_kernels<T>(kernels);
+}
+
 template <class T>
 class RecurrentOp final : public Op<T> {
  public:
   RecurrentOp(const Site& site, const Kernels& kernels)
-      : kernels_(sequence_kernels<T>(kernels)),
+      : kernels_(products_of<T>(site, kernels)),
         op_kernels_(op_kernels<T>(kernels)),
         facts_(cell_of(site)),
         node_(site.index),

@@ -19,7 +19,7 @@ from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.symbolic import Call, SymbolicValue, distinct_names, symbolic_values, walk
 from rnncore.models.summary import summary
 from rnncore.parameters import Weight, assign_all
-from rnncore.training.engine import DTYPES
+from rnncore.training.engine import POLICIES
 from rnncore.training.trainer import Trainer
 
 
@@ -129,7 +129,12 @@ class Model(Trainer):
     @property
     def dtype(self) -> str:
         """The precision of the weights: "float32" or "float64"."""
-        return self.weights[0].dtype.name if self.weights else self._dtype.name
+        return self.weights[0].dtype.name if self.weights else self._policy.dtype.name
+
+    @property
+    def dtype_policy(self) -> str:
+        """The `dtype_policy` the model computes with: "float32", "float64" or "mixed_bfloat16"."""
+        return self.dtype if self._policy.products == "exact" else self._policy.name
 
     def count_params(self) -> int:
         """Number of weight elements.
@@ -349,7 +354,7 @@ class Model(Trainer):
         self._require_built("it is saved")
         compilation, optimizer = self._compilation, None
         config: dict[str, Any] = {"class_name": type(self).__name__, "config": self.get_config()}
-        config |= {"dtype": self.dtype, "compile": None}
+        config |= {"dtype": self.dtype_policy, "compile": None}
         if compilation is not None and compilation.function is not None:
             warnings.warn("the loss is a function and is not saved: call compile after loading", stacklevel=2)
         elif compilation is not None:
@@ -421,7 +426,7 @@ class Model(Trainer):
             self.compile(**compiled, dtype_policy=dtype)
             self.optimizer.iterations = check.integer("iterations", config["iterations"], low=0)
         else:
-            self._dtype = check.lookup("dtype", dtype, DTYPES)
+            self._policy = check.lookup("dtype", dtype, POLICIES)
         self._ready()  # moves the weights to where the executor reads them, in their dtype
         weights = saving.weight_tensors(self.layers)
         self.set_weights(saving.matching(tensors, weights))

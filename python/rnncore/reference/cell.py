@@ -36,6 +36,10 @@ class Cell(Protocol):
     def split_bias(self) -> bool:
         """Whether the bias is (2, G·H)."""
 
+    @property
+    def products(self) -> str:
+        """How products take their factors: "exact" or rounded to "bfloat16". The time loop rounds x and the weights."""
+
     def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, Any]:
         """From x (N, I) and the state before: the state after, and what `backward` needs.
 

@@ -14,6 +14,7 @@ import numpy as np
 from .._sequence_arguments import Array
 from .activations import ACTIVATIONS
 from .cell import Mask, State, StepGradients, Weights
+from .rounding import ROUNDINGS
 
 __all__ = ["GRUCell"]
 
@@ -36,6 +37,11 @@ class GRUCell:
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
     reset_after: bool = True
+    products: str = "exact"  # with reset_after
+
+    def __post_init__(self) -> None:
+        if not self.reset_after and self.products != "exact":
+            raise ValueError(f"products: expected 'exact' without reset_after, got {self.products!r}")
 
     @property
     def split_bias(self) -> bool:
@@ -47,7 +53,7 @@ class GRUCell:
         m = h * mask
         if self.reset_after:
             az, ar, ag = np.split(x @ weights.kernel + weights.bias[0], 3, axis=1)
-            bz, br, q = np.split(m @ weights.recurrent_kernel + weights.bias[1], 3, axis=1)
+            bz, br, q = np.split(ROUNDINGS[self.products](m) @ weights.recurrent_kernel + weights.bias[1], 3, axis=1)
             z = sigma.forward(az + bz)
             r = sigma.forward(ar + br)
             g = phi.forward(ag + r * q)
@@ -73,8 +79,9 @@ class GRUCell:
             dr, dq = dag * q, dag * r  # g = phi(ag + r * q)
             dar = sigma.backward(r, dr)
             db = np.concatenate([daz, dar, dq], axis=1)  # bz, br, q = split(m @ recurrent_kernel + bias[1])
+            db = ROUNDINGS[self.products](db)
             dm = db @ weights.recurrent_kernel.T
-            drecurrent_kernel = m.T @ db
+            drecurrent_kernel = ROUNDINGS[self.products](m).T @ db
         else:
             kernel_z, kernel_r, kernel_g = np.split(weights.recurrent_kernel, 3, axis=1)
             drq = dag @ kernel_g.T  # g = phi(ag + (r * q) @ kernel_g)
@@ -82,7 +89,7 @@ class GRUCell:
             dar = sigma.backward(r, dr)
             dm = dm + daz @ kernel_z.T + dar @ kernel_r.T  # z = sigma(az + m @ kernel_z), r alike
             drecurrent_kernel = np.concatenate([m.T @ daz, m.T @ dar, (r * q).T @ dag], axis=1)
-        da = np.concatenate([daz, dar, dag], axis=1)  # az, ar, ag = split(x @ kernel + bias)
+        da = ROUNDINGS[self.products](np.concatenate([daz, dar, dag], axis=1))  # az, ar, ag = split(x @ kernel + bias)
         dbias = np.stack([da.sum(axis=0), db.sum(axis=0)]) if self.reset_after else da.sum(axis=0)
         return StepGradients(
             x=da @ weights.kernel.T,

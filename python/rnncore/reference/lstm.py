@@ -10,13 +10,14 @@ import numpy as np
 from .._sequence_arguments import Array
 from .activations import ACTIVATIONS
 from .cell import Mask, State, StepGradients, Weights
+from .rounding import ROUNDINGS
 
 __all__ = ["LSTMCell"]
 
 
 class Saved(NamedTuple):
     x: Array  # (N, I)
-    h: Array  # (N, H), as everything below
+    m: Array  # h * mask (N, H), as everything below
     mask: Mask
     c: Array
     i: Array
@@ -33,13 +34,15 @@ class LSTMCell:
 
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
+    products: str = "exact"
 
     split_bias: ClassVar[bool] = False
 
     def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, Saved]:
         phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
         h, c = state
-        z = x @ weights.kernel + (h * mask) @ weights.recurrent_kernel + weights.bias
+        m = ROUNDINGS[self.products](h * mask)
+        z = x @ weights.kernel + m @ weights.recurrent_kernel + weights.bias
         zi, zf, zg, zo = np.split(z, 4, axis=1)
         i = sigma.forward(zi)
         f = sigma.forward(zf)
@@ -48,11 +51,11 @@ class LSTMCell:
         c_new = f * c + i * g
         p = phi.forward(c_new)
         h_new = o * p
-        return (h_new, c_new), Saved(x, h, mask, c, i, f, g, o, p)
+        return (h_new, c_new), Saved(x, m, mask, c, i, f, g, o, p)
 
     def backward(self, dstate: State, saved: Saved, weights: Weights) -> StepGradients:
         phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
-        x, h, mask, c, i, f, g, o, p = saved
+        x, m, mask, c, i, f, g, o, p = saved
         dh_new, dc_new = dstate
         do = dh_new * p  # h_new = o * p
         dp = dh_new * o
@@ -63,9 +66,9 @@ class LSTMCell:
         dzf = sigma.backward(f, df)
         dzg = phi.backward(g, dg)
         dzo = sigma.backward(o, do)
-        dz = np.concatenate([dzi, dzf, dzg, dzo], axis=1)
-        return StepGradients(  # z = x @ kernel + (h * mask) @ recurrent_kernel + bias
+        dz = ROUNDINGS[self.products](np.concatenate([dzi, dzf, dzg, dzo], axis=1))
+        return StepGradients(  # z = x @ kernel + m @ recurrent_kernel + bias, m = h * mask
             x=dz @ weights.kernel.T,
             state=(dz @ weights.recurrent_kernel.T * mask, dc),
-            weights=Weights(x.T @ dz, (h * mask).T @ dz, dz.sum(axis=0)),
+            weights=Weights(x.T @ dz, m.T @ dz, dz.sum(axis=0)),
         )

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._sequence_arguments import Array, SequenceArguments, SequenceGradients, SequenceResult
 from .cell import Cell, Mask, Weights
+from .rounding import ROUNDINGS
 
 __all__ = ["Tape", "backward", "forward"]
 
@@ -32,7 +33,7 @@ def forward(
     cell: Cell, arguments: SequenceArguments, real: Array, reverse: bool, training: bool, mask: Array | None = None
 ) -> SequenceResult:
     """Run the steps that are `real` (N, T); the output is aligned with x. The recurrent product reads h * mask."""
-    x = arguments.x
+    x = ROUNDINGS[cell.products](arguments.x)
     weights = _weights(cell, arguments)
     output = np.empty((*x.shape[:2], weights.recurrent_kernel.shape[0]), x.dtype)
     state = tuple(part.copy() for part in arguments.initial_state)
@@ -89,4 +90,5 @@ def _weights(cell: Cell, arguments: SequenceArguments) -> Weights:
     if bias is None:
         columns = arguments.kernel.shape[1]
         bias = np.zeros((2, columns) if cell.split_bias else columns, arguments.x.dtype)
-    return Weights(arguments.kernel, arguments.recurrent_kernel, bias)
+    rounded = ROUNDINGS[cell.products]
+    return Weights(rounded(arguments.kernel), rounded(arguments.recurrent_kernel), bias)

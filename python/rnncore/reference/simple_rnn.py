@@ -8,6 +8,7 @@ from typing import ClassVar
 from .._sequence_arguments import Array
 from .activations import ACTIVATIONS
 from .cell import Mask, State, StepGradients, Weights
+from .rounding import ROUNDINGS
 
 __all__ = ["SimpleRNNCell"]
 
@@ -20,21 +21,24 @@ class SimpleRNNCell:
     STATES: ClassVar[int] = 1
 
     activation: str = "tanh"
+    products: str = "exact"
 
     split_bias: ClassVar[bool] = False
 
     def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, Saved]:
         (h,) = state
-        z = x @ weights.kernel + (h * mask) @ weights.recurrent_kernel + weights.bias
+        m = ROUNDINGS[self.products](h * mask)
+        z = x @ weights.kernel + m @ weights.recurrent_kernel + weights.bias
         h_new = ACTIVATIONS[self.activation].forward(z)
-        return (h_new,), (x, h, mask, h_new)
+        return (h_new,), (x, m, mask, h_new)
 
     def backward(self, dstate: State, saved: Saved, weights: Weights) -> StepGradients:
-        x, h, mask, h_new = saved
+        x, m, mask, h_new = saved
         (dh_new,) = dstate
         dz = ACTIVATIONS[self.activation].backward(h_new, dh_new)  # h_new = activation(z)
-        return StepGradients(  # z = x @ kernel + (h * mask) @ recurrent_kernel + bias
+        dz = ROUNDINGS[self.products](dz)
+        return StepGradients(  # z = x @ kernel + m @ recurrent_kernel + bias, m = h * mask
             x=dz @ weights.kernel.T,
             state=(dz @ weights.recurrent_kernel.T * mask,),
-            weights=Weights(x.T @ dz, (h * mask).T @ dz, dz.sum(axis=0)),
+            weights=Weights(x.T @ dz, m.T @ dz, dz.sum(axis=0)),
         )

@@ -14,7 +14,7 @@ from rnncore.layers.symbolic import SymbolicValue
 from rnncore.optimizers import Optimizer
 from rnncore.training import epoch
 from rnncore.training.compilation import Compilation
-from rnncore.training.engine import DTYPES, Engine, choose_backend
+from rnncore.training.engine import POLICIES, Engine, choose_backend
 from rnncore.training.feed import ArrayFeed, StreamFeed
 from rnncore.training.progress import ProgressBar
 
@@ -32,7 +32,7 @@ class Base:
         self.stop_training = False
         self.history: History | None = None
         self._backend: str | None = None
-        self._dtype = DTYPES["float32"]
+        self._policy = POLICIES["float32"]
         self._compilation: Compilation | None = None
         self._engine: Engine | None = None
         self._checkpoint_every: int | None = None
@@ -66,7 +66,10 @@ class Base:
             that fits the output. Weighted metrics use the sample weights.
         backend : {"compiled", "reference"}, optional
             "compiled" by default. The environment variable RNNCORE_BACKEND overrides it.
-        dtype_policy : {"float32", "float64"}, default "float32"
+        dtype_policy : {"float32", "float64", "mixed_bfloat16"}, default "float32"
+            With "mixed_bfloat16" weights, states, gradients and updates are float32, while the matrix products of
+            recurrent layers take their factors rounded to bfloat16 (8 bits of mantissa) and add up in float32; that
+            is faster where the processor has AVX512_BF16. A GRU with `reset_after=False` computes in float32.
 
         Raises
         ------
@@ -82,10 +85,10 @@ class Base:
         """
         compilation = Compilation(optimizer, loss, loss_weights, metrics, weighted_metrics)
         backend = choose_backend(backend)
-        dtype = check.lookup("dtype_policy", dtype_policy, DTYPES)
+        policy = check.lookup("dtype_policy", dtype_policy, POLICIES)
         if self.built:
             compilation.bind(self.outputs)
-        self._compilation, self._backend, self._dtype, self._engine = compilation, backend, dtype, None
+        self._compilation, self._backend, self._policy, self._engine = compilation, backend, policy, None
 
     @property
     def optimizer(self) -> Optimizer:
@@ -128,7 +131,8 @@ class Base:
             return stale
         if compilation is not None:
             compilation.bind(self.outputs)
-        engine = Engine(self.inputs, self.outputs, choose_backend(self._backend), self._dtype, self._checkpoint_every)
+        checkpoints = self._checkpoint_every
+        engine = Engine(self.inputs, self.outputs, choose_backend(self._backend), self._policy, checkpoints)
         if compilation is not None:
             optimizer = compilation.optimizer
             if stale is not None and optimizer.slots is not None:
@@ -145,7 +149,7 @@ class Base:
                 self.inputs,
                 self.outputs,
                 choose_backend(self._backend),
-                self._dtype,
+                self._policy,
                 self._checkpoint_every,
                 carries=True,
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,38 @@ from rnncore.program import Program
 from rnncore.training.compilation import Compilation
 from rnncore.training.custom_loss import FunctionLossExecutor
 
-DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
-BACKENDS = {"compiled": "compiled", "reference": "reference"}
+
+@dataclass(frozen=True)
+class Policy:
+    """What a `dtype_policy` stands for: the dtype of arrays, and the factors of recurrent layers' products."""
+
+    name: str
+    dtype: np.dtype[Any]
+    products: str = "exact"
+
+    def applied(self, program: Program) -> Program:
+        """The program with `products` at every node that can have it."""
+        if self.products == "exact":
+            return program
+        nodes = tuple(
+            replace(node, attributes={**node.attributes, "products": self.products})
+            if node.op in RECURRENT_OPS and node.attributes.get("reset_after", True)
+            else node
+            for node in program.nodes
+        )
+        return replace(program, nodes=nodes)
+
+
 RECURRENT_OPS = ("simple_rnn", "lstm", "gru")
+POLICIES = {
+    policy.name: policy
+    for policy in (
+        Policy("float32", np.dtype(np.float32)),
+        Policy("float64", np.dtype(np.float64)),
+        Policy("mixed_bfloat16", np.dtype(np.float32), products="bfloat16"),
+    )
+}
+BACKENDS = {"compiled": "compiled", "reference": "reference"}
 
 
 def choose_backend(backend: str | None) -> str:
@@ -90,15 +119,16 @@ class Engine:
         inputs: Sequence[SymbolicValue],
         outputs: Sequence[SymbolicValue],
         backend: str,
-        dtype: np.dtype[Any],
+        policy: Policy,
         checkpoint_every: int | None = None,
         carries: bool = False,
     ) -> None:
         builder = ProgramBuilder(carries)
         program, store = build_program(inputs, outputs, builder)
-        self.program = _with_checkpoints(any_steps(program) if carries else program, checkpoint_every)
+        program = policy.applied(any_steps(program) if carries else program)
+        self.program = _with_checkpoints(program, checkpoint_every)
         self.checkpoint_every = checkpoint_every
-        self.store = store.astype(dtype)
+        self.store = store.astype(policy.dtype)
         self.executor = executor_class(backend)(self.program, self.store.vector, self.store.gradients)
         self.trainer = self.executor  # what trains, tests and predicts: the executor, or a wrapper around it
         self.input_values = [self.program.values[number] for number in self.program.inputs]

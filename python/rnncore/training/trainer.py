@@ -165,7 +165,7 @@ class Trainer(Steps):
                 samples = self._samples(x, y, sample_weight, None, lengths)
                 samples, held_out = self._with_validation_split(samples, validation_split, validation_data)
                 validation = self._validation_feed(validation_data, validation_size, validation_steps)
-                samples = self._compiled("training").with_class_weight(samples, class_weight, self._dtype)
+                samples = self._compiled("training").with_class_weight(samples, class_weight, self._policy.dtype)
                 augmented = augmenter(augment, self._ready().input_values, seed)
             if held_out is not None:
                 validation = ArrayFeed(_first(held_out, validation_size, validation_steps), validation_size)
