@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rnncore import losses
+from rnncore.losses.functions import FUNCTIONS
 
 ALL = [
     losses.MeanSquaredError(),
@@ -104,5 +105,41 @@ def test_bad_arguments_are_named() -> None:
         losses.BinaryCrossentropy(label_smoothing=1.5)
     with pytest.raises(ValueError, match="delta must be above 0"):
         losses.Huber(0.0)
-    with pytest.raises(ValueError, match="unknown reduction 'sum'"):
-        losses.MeanSquaredError(reduction="sum")
+    with pytest.raises(ValueError, match="unknown reduction 'summ'"):
+        losses.MeanSquaredError(reduction="summ")
+
+
+def test_reductions() -> None:
+    y, p, w = np.zeros((2, 1)), np.array([[1.0], [2.0]]), [3.0, 0.5]
+    assert losses.MeanSquaredError(reduction="sum")(y, p, w) == 5.0
+    assert losses.MeanSquaredError(reduction="mean")(y, p, w) == 2.5
+    assert losses.MeanSquaredError(reduction="mean_with_sample_weight")(y, p, w) == pytest.approx(5.0 / 3.5)
+    for reduction in (None, "none"):
+        loss = losses.MeanSquaredError(reduction=reduction)
+        np.testing.assert_array_equal(loss(y, p, w), [3.0, 2.0])
+        np.testing.assert_array_equal(loss(y, p), [1.0, 4.0])
+        with pytest.raises(ValueError, match="loss 'mean_squared_error' has no reduction"):
+            loss.describe()
+
+
+def test_ignored_labels_may_be_no_class() -> None:
+    scores = np.random.default_rng(0).normal(size=(4, 3))
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+    plain = losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert loss([0, -1, 2, -1], scores) == pytest.approx(plain([0, 2], scores[[0, 2]]), rel=1e-12)
+    with pytest.raises(ValueError, match=r"y_true must lie in \[0, 2\], got 3"):
+        loss([0, -1, 3, -1], scores)
+
+
+@pytest.mark.parametrize("name", [function.__name__ for function in FUNCTIONS])
+def test_functions_give_the_value_of_each_position_and_name_the_loss(name: str) -> None:
+    function = getattr(losses, name)
+    rng = np.random.default_rng(1)
+    output = rng.uniform(0.1, 0.9, size=(4, 3, 5))
+    loss = losses.get(function)
+    target = rng.integers(5, size=(4, 3)) if loss.sparse else rng.uniform(size=(4, 3, 5))
+    values = function(target, output)
+    assert values.shape == (4, 3)
+    assert values.mean() == pytest.approx(loss(target, output), rel=1e-12)
+    assert type(loss) is type(losses.get(name))
+    assert loss.kind == name

@@ -19,8 +19,11 @@ from rnncore.reference.optimizers import update
 @pytest.mark.parametrize("golden", load("keras_losses"), ids=str)
 def test_losses(golden: Golden) -> None:
     arrays = golden.arrays
-    value, gradient = LOSSES[golden.function](arrays["target"], arrays["output"], **golden.options)
-    loss, gradient = weighted_loss(value, gradient, arrays["weight"])
+    options = dict(golden.options)
+    reduction = options.pop("reduction", "sum_over_batch_size")
+    value, gradient = LOSSES[golden.function](arrays["target"], arrays["output"], **options)
+    counted = arrays["target"] != options["ignore_class"] if "ignore_class" in options else None
+    loss, gradient = weighted_loss(value, gradient, arrays["weight"], reduction, counted)
     assert_close(np.array(loss), arrays["value"])
     assert_close(gradient, arrays["gradient"])
 

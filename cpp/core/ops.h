@@ -182,10 +182,21 @@ struct Masking {
 enum class LossKind : uint8_t {
   mean_squared_error,
   mean_absolute_error,
+  mean_absolute_percentage_error,
+  mean_squared_logarithmic_error,
   huber,
+  log_cosh,
+  poisson,
+  cosine_similarity,
+  hinge,
+  squared_hinge,
+  categorical_hinge,
   binary_crossentropy,
   categorical_crossentropy,
-  sparse_categorical_crossentropy
+  sparse_categorical_crossentropy,
+  kl_divergence,
+  binary_focal_crossentropy,
+  categorical_focal_crossentropy
 };
 
 // Sums over positions are taken in kReductionParts fixed parts, so that no number of threads changes them.
@@ -194,8 +205,11 @@ constexpr int kReductionParts = 16;
 template <class T>
 struct LossArguments {
   LossKind kind;
-  bool from_logits;
+  bool from_logits, balanced;
+  bool ignores;  // labels `ignored` are left out
+  int32_t ignored;
   T label_smoothing, delta;
+  double alpha, gamma;  // of the focal losses
   int64_t rows, classes;
   const T* output;      // (rows, C)
   const void* target;   // (rows, C) of T; sparse: (rows,) int32
@@ -206,19 +220,25 @@ struct LossArguments {
   double* sums;         // (kReductionParts, 2): sum of weight·loss, sum of weight
 };
 
-enum class UpdateRule : uint8_t { sgd, rmsprop, adam };
+enum class UpdateRule : uint8_t { none, sgd, rmsprop, adam, nadam, adagrad, adadelta, adamax, lion };
 
 template <class T>
 struct Update {
   UpdateRule rule;
-  bool nesterov, centered;
-  T rate;   // learning rate; for adam with the bias correction
+  bool nesterov, centered, amsgrad;
+  T rate;   // learning rate; for adam and adamax with the bias correction
   T decay;  // weight decay times learning rate
   T limit;  // largest absolute value of a gradient element
   T momentum, rho, beta_1, beta_2, epsilon;
+  T initial;                                          // of adagrad's sum, whose slot holds what was added to it
+  T momentum_factor, gradient_factor, square_factor;  // of nadam, for this step
   T* parameters;
   const T* gradients;
   T* slots[3];
+  T* accumulated;  // set to zero, or null
+  T* average;      // moving average of the weights, or null
+  T average_momentum;
+  bool overwrite;  // the weights by their average
 };
 
 // Groups of weights, each with the same members further on, whose norms are brought between two bounds.

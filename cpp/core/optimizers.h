@@ -59,8 +59,77 @@ struct Adam {
     v += (g * g - v) * (1 - u.beta_2);
     store_partial(u.slots[0] + i, m, left);
     store_partial(u.slots[1] + i, v, left);
+    if (u.amsgrad) {
+      const Vec<T> largest = load_partial(u.slots[2] + i, left);
+      v = v > largest ? v : largest;
+      store_partial(u.slots[2] + i, v, left);
+    }
     return -u.rate * m / (square_root<T>(v) + u.epsilon);
   }
+};
+
+template <class T>
+struct Nadam {
+  static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
+    Vec<T> m = load_partial(u.slots[0] + i, left), v = load_partial(u.slots[1] + i, left);
+    m += (g - m) * (1 - u.beta_1);
+    v += (g * g - v) * (1 - u.beta_2);
+    store_partial(u.slots[0] + i, m, left);
+    store_partial(u.slots[1] + i, v, left);
+    const Vec<T> ahead = u.momentum_factor * m + u.gradient_factor * g;
+    return -u.rate * ahead / (square_root<T>(v * u.square_factor) + u.epsilon);
+  }
+};
+
+template <class T>
+struct Adagrad {
+  static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
+    const Vec<T> added = load_partial(u.slots[0] + i, left) + g * g;
+    store_partial(u.slots[0] + i, added, left);
+    return -u.rate * g / square_root<T>(added + (u.initial + u.epsilon));
+  }
+};
+
+template <class T>
+struct Adadelta {
+  static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
+    const Vec<T> squares = u.rho * load_partial(u.slots[0] + i, left) + (1 - u.rho) * g * g;
+    const Vec<T> moves = load_partial(u.slots[1] + i, left);
+    const Vec<T> step = -square_root<T>(moves + u.epsilon) * g / square_root<T>(squares + u.epsilon);
+    store_partial(u.slots[0] + i, squares, left);
+    store_partial(u.slots[1] + i, u.rho * moves + (1 - u.rho) * step * step, left);
+    return u.rate * step;
+  }
+};
+
+template <class T>
+struct Adamax {
+  static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
+    Vec<T> m = load_partial(u.slots[0] + i, left);
+    m += (g - m) * (1 - u.beta_1);
+    const Vec<T> size = g < 0 ? -g : g, faded = u.beta_2 * load_partial(u.slots[1] + i, left);
+    const Vec<T> largest = faded > size ? faded : size;
+    store_partial(u.slots[0] + i, m, left);
+    store_partial(u.slots[1] + i, largest, left);
+    return -u.rate * m / (largest + u.epsilon);
+  }
+};
+
+template <class T>
+struct Lion {
+  static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
+    const Vec<T> m = load_partial(u.slots[0] + i, left);
+    const Vec<T> mixed = u.beta_1 * m + (1 - u.beta_1) * g;
+    store_partial(u.slots[0] + i, u.beta_2 * m + (1 - u.beta_2) * g, left);
+    const Vec<T> up = broadcast<T>(u.rate), none = broadcast<T>(0);
+    return mixed > 0 ? -up : mixed < 0 ? up : none;
+  }
+};
+
+// Of a step that only gathers gradients.
+template <class T>
+struct Rest {
+  static RNNCORE_INLINE Vec<T> move(const Update<T>&, Vec<T>, int64_t, int64_t) { return broadcast<T>(0); }
 };
 
 template <class T, class Rule>
@@ -72,16 +141,29 @@ RNNCORE_INLINE void update_range(const Update<T>& u, T scale, int64_t begin, int
     g = g < -u.limit ? broadcast<T>(-u.limit) : g;
     Vec<T> w = load_partial(u.parameters + i, left);
     w -= w * u.decay;
-    store_partial(u.parameters + i, w + Rule::move(u, g, i, left), left);
+    w += Rule::move(u, g, i, left);
+    if (u.accumulated) store_partial(u.accumulated + i, broadcast<T>(0), left);
+    if (u.average) {
+      const Vec<T> average = u.average_momentum * load_partial(u.average + i, left) + (1 - u.average_momentum) * w;
+      store_partial(u.average + i, average, left);
+      if (u.overwrite) w = average;
+    }
+    store_partial(u.parameters + i, w, left);
   }
 }
 
 template <class T>
 void update(const Update<T>& u, T scale, int64_t begin, int64_t end) {
   switch (u.rule) {
+    case UpdateRule::none: return update_range<T, Rest<T>>(u, scale, begin, end);
     case UpdateRule::sgd: return update_range<T, Sgd<T>>(u, scale, begin, end);
     case UpdateRule::rmsprop: return update_range<T, RmsProp<T>>(u, scale, begin, end);
     case UpdateRule::adam: return update_range<T, Adam<T>>(u, scale, begin, end);
+    case UpdateRule::nadam: return update_range<T, Nadam<T>>(u, scale, begin, end);
+    case UpdateRule::adagrad: return update_range<T, Adagrad<T>>(u, scale, begin, end);
+    case UpdateRule::adadelta: return update_range<T, Adadelta<T>>(u, scale, begin, end);
+    case UpdateRule::adamax: return update_range<T, Adamax<T>>(u, scale, begin, end);
+    case UpdateRule::lion: return update_range<T, Lion<T>>(u, scale, begin, end);
   }
 }
 

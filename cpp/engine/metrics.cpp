@@ -35,6 +35,7 @@ double value_of(const MetricArguments<T>& m, int64_t r) {
   const int64_t label = label_of(m, r);
   if (m.kind == MetricKind::categorical_accuracy || m.kind == MetricKind::sparse_categorical_accuracy)
     return std::max_element(y, y + m.classes) - y == label;
+  if (label < 0 || label >= m.classes) return 0;  // a label that the loss ignores
   // In the top k when fewer than k classes score higher.
   return std::count_if(y, y + m.classes, [&](T other) { return other > y[label]; }) < m.k;
 }

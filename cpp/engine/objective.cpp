@@ -1,18 +1,33 @@
 #include "engine/objective.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "engine/layout.h"
 
 namespace rnncore {
 namespace {
 
-constexpr const char* kLossNames[] = {
-    "mean_squared_error",  "mean_absolute_error",      "huber",
-    "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"};
+constexpr const char* kLossNames[] = {"mean_squared_error",
+                                      "mean_absolute_error",
+                                      "mean_absolute_percentage_error",
+                                      "mean_squared_logarithmic_error",
+                                      "huber",
+                                      "log_cosh",
+                                      "poisson",
+                                      "cosine_similarity",
+                                      "hinge",
+                                      "squared_hinge",
+                                      "categorical_hinge",
+                                      "binary_crossentropy",
+                                      "categorical_crossentropy",
+                                      "sparse_categorical_crossentropy",
+                                      "kl_divergence",
+                                      "binary_focal_crossentropy",
+                                      "categorical_focal_crossentropy"};
 
 bool loss_kind(const std::string& name, LossKind& kind) {
-  for (int i = 0; i < 6; ++i)
+  for (size_t i = 0; i < std::size(kLossNames); ++i)
     if (name == kLossNames[i]) {
       kind = static_cast<LossKind>(i);
       return true;
@@ -29,9 +44,22 @@ LossArguments<T> loss_arguments(LossKind kind, const Attributes& attributes, con
   a.from_logits = attributes.get("from_logits", false);
   a.label_smoothing = static_cast<T>(attributes.get("label_smoothing", 0.0));
   a.delta = static_cast<T>(attributes.get("delta", 1.0));
+  a.balanced = attributes.get("apply_class_balancing", false);
+  a.alpha = attributes.get("alpha", 0.25);
+  a.gamma = attributes.get("gamma", 2.0);
+  a.ignored = static_cast<int32_t>(attributes.get("ignore_class", int64_t{0}));
+  a.ignores = attributes.has("ignore_class");
   a.rows = output.rows();
   a.classes = output.columns();
   return a;
+}
+
+Reduction reduction(const LossDescription& description) {
+  const std::string name = description.attributes.get<std::string>("reduction", "sum_over_batch_size");
+  if (name == "sum_over_batch_size") return Reduction::sum_over_batch_size;
+  if (name == "sum") return Reduction::sum;
+  if (name == "mean_with_sample_weight") return Reduction::mean_with_sample_weight;
+  fail("training: unknown reduction '" + name + "'");
 }
 
 // Positions of one sample at one step.
@@ -54,6 +82,7 @@ void check_training(const Training& training, const Program& program) {
   LossKind loss;
   MetricKind metric;
   for (const auto& l : training.losses) {
+    reduction(l);
     if (!loss_kind(l.kind, loss)) fail("training: unknown loss '" + l.kind + "'");
     check_output(l.kind, l.output);
   }
@@ -125,6 +154,7 @@ void Objective<T>::make_losses(const Training& training, const Program& program)
     const int mask = program.mask_of(loss.output);
     loss.by_lengths = mask != kAbsent && mask == program.lengths;
     loss.by_mask = mask != kAbsent && mask != program.lengths;
+    loss.reduction = reduction(description);
     const size_t value = static_cast<size_t>(program.outputs[loss.output]);
     loss.adds = written[value];
     written[value] = true;
@@ -190,7 +220,10 @@ void Objective<T>::check(const Samples& samples, int64_t sample_count, const Bat
     for (int64_t n = 0; n < rows.count; ++n)
       for (int64_t j = 0; j < width; ++j) {
         const int32_t label = static_cast<const int32_t*>(array.data)[rows.row(n) * width + j];
-        if (label < 0 || label >= target.classes)
+        const auto ignores = [&](const Loss& loss) {
+          return loss.output == i && loss.call.ignores && loss.call.ignored == label;
+        };
+        if ((label < 0 || label >= target.classes) && std::none_of(losses_.begin(), losses_.end(), ignores))
           fail(name + ": expected labels from 0 to " + std::to_string(target.classes - 1) + ", got " +
                std::to_string(label));
       }
@@ -317,14 +350,36 @@ void Objective<T>::mark_by_masks(const Team& team) {
 
 template <class T>
 void Objective<T>::set_positions(Loss& loss, int64_t positions) {
-  loss.positions = static_cast<double>(std::max(positions, int64_t{1}));
-  loss.call.scale = static_cast<T>(loss.weight / loss.positions);
+  set_divisor(loss, loss.reduction == Reduction::sum ? 1.0 : static_cast<double>(positions));
+}
+
+template <class T>
+void Objective<T>::set_divisor(Loss& loss, double divisor) {
+  loss.divisor = divisor;
+  loss.call.scale = static_cast<T>(divisor == 0 ? 0 : loss.weight / divisor);
+}
+
+// Where the divisor depends on labels or weights.
+template <class T>
+void Objective<T>::count(Loss& loss) const {
+  const LossArguments<T>& a = loss.call;
+  double sum = 0;
+  for (int64_t r = 0; r < a.rows; ++r) {
+    if ((a.counted && !a.counted[r]) || (a.ignores && static_cast<const int32_t*>(a.target)[r] == a.ignored)) continue;
+    sum += loss.reduction == Reduction::mean_with_sample_weight && a.weight ? static_cast<double>(a.weight[r]) : 1.0;
+  }
+  set_divisor(loss, sum);
 }
 
 template <class T>
 void Objective<T>::evaluate(const Team& team) {
   mark_by_masks(team);
-  for (const Loss& loss : losses_) {
+  for (Loss& loss : losses_) {
+    const bool counts = loss.reduction == Reduction::mean_with_sample_weight || loss.call.ignores;
+    if (counts && loss.reduction != Reduction::sum) {
+      if (team.thread == 0) count(loss);
+      team_barrier(team);
+    }
     kernels_.loss(loss.call, team);
     if (!loss.adds || !loss.call.gradient) continue;
     team_barrier(team);
@@ -358,7 +413,8 @@ void Objective<T>::accumulate(double* state) const {
   for (size_t i = 0; i < losses_.size(); ++i) {
     double sums[2] = {0, 0};
     add_parts(losses_[i].call.sums, 2, sums);
-    const double value = sums[0] / losses_[i].positions;
+    const double divisor = losses_[i].divisor;
+    const double value = divisor == 0 ? 0 : sums[0] / divisor;
     total += losses_[i].weight * value;
     if (losses_.size() > 1) {
       state[2 + 2 * i] += value * samples;

@@ -12,6 +12,9 @@ namespace rnncore {
 void check_training(const Training& training, const Program& program);
 int64_t state_size(const Training& training);
 
+// What the weighted sum of a batch is divided by: the number of its positions, nothing, or the sum of their weights.
+enum class Reduction : uint8_t { sum_over_batch_size, sum, mean_with_sample_weight };
+
 template <class T>
 class Objective {
  public:
@@ -57,7 +60,8 @@ class Objective {
     T* total_gradient = nullptr;
     T* weights = nullptr;     // room for the sample weights
     bool* counted = nullptr;  // and for the mask
-    double positions = 0;     // that count in this batch
+    Reduction reduction;
+    double divisor = 1;  // of the sum over this batch
     int64_t weights_offset = 0, counted_offset = 0, scratch_offset = 0, sums_offset = 0;
   };
 
@@ -92,6 +96,8 @@ class Objective {
   void mark_by_masks(const Team& team);
   static void set_positions(Loss& loss, int64_t positions);
   void want_target(size_t output, bool labels, const std::string& kind);
+  static void set_divisor(Loss& loss, double divisor);
+  void count(Loss& loss) const;
   int64_t take(int64_t bytes);
 
   const OpKernels<T>& kernels_;

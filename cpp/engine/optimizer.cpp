@@ -14,12 +14,38 @@ int64_t chunks_of(int64_t size) { return (size + kNormChunk - 1) / kNormChunk; }
 
 }  // namespace
 
+namespace {
+
+struct Rule {
+  const char* name;
+  UpdateRule rule;
+  int slots;
+};
+
+constexpr Rule kRules[] = {
+    {"sgd", UpdateRule::sgd, 1},           {"rmsprop", UpdateRule::rmsprop, 3}, {"adam", UpdateRule::adam, 2},
+    {"adamw", UpdateRule::adam, 2},        {"nadam", UpdateRule::nadam, 2},     {"adagrad", UpdateRule::adagrad, 1},
+    {"adadelta", UpdateRule::adadelta, 2}, {"adamax", UpdateRule::adamax, 2},   {"lion", UpdateRule::lion, 1}};
+
+const Rule& rule_of(const std::string& kind) {
+  std::string known;
+  for (const Rule& rule : kRules) {
+    if (kind == rule.name) return rule;
+    known += std::string(known.empty() ? "" : ", ") + rule.name;
+  }
+  throw std::invalid_argument("training: unknown optimizer '" + kind + "'; known: " + known);
+}
+
+// Slots of the rule itself; those of gathered gradients and of the average come after them.
+int rule_slots(const OptimizerDescription& description) {
+  return rule_of(description.kind).slots + description.attributes.get("amsgrad", false);
+}
+
+}  // namespace
+
 int slot_count(const OptimizerDescription& description) {
-  if (description.kind == "sgd") return 1;
-  if (description.kind == "rmsprop") return 3;
-  if (description.kind == "adam" || description.kind == "adamw") return 2;
-  throw std::invalid_argument("training: unknown optimizer '" + description.kind +
-                              "'; known: sgd, rmsprop, adam, adamw");
+  const Attributes& a = description.attributes;
+  return rule_slots(description) + (a.get("gradient_accumulation_steps", int64_t{0}) > 0) + a.get("use_ema", false);
 }
 
 template <class T>
@@ -29,9 +55,9 @@ Optimizer<T>::Optimizer(const Training& training, const Program& program, const 
   const OptimizerDescription& description = training.optimizer;
   const Attributes& a = description.attributes;
   const auto number = [&](const char* name, double otherwise) { return static_cast<T>(a.get(name, otherwise)); };
-  update_.rule = description.kind == "sgd"       ? UpdateRule::sgd
-                 : description.kind == "rmsprop" ? UpdateRule::rmsprop
-                                                 : UpdateRule::adam;
+  update_.rule = rule_of(description.kind).rule;
+  update_.amsgrad = a.get("amsgrad", false);
+  update_.initial = number("initial_accumulator_value", 0.1);
   update_.nesterov = a.get("nesterov", false);
   update_.centered = a.get("centered", false);
   update_.momentum = number("momentum", 0.0);
@@ -48,7 +74,13 @@ Optimizer<T>::Optimizer(const Training& training, const Program& program, const 
   beta_2_ = a.get("beta_2", 0.999);
   update_.parameters = parameters;
   update_.gradients = gradients;
-  for (int i = 0; i < slot_count(description); ++i) update_.slots[i] = slots + i * size;
+  int used = rule_slots(description);
+  for (int i = 0; i < used; ++i) update_.slots[i] = slots + i * size;
+  accumulation_ = std::max(a.get("gradient_accumulation_steps", int64_t{1}), int64_t{1});
+  if (accumulation_ > 1) accumulated_ = slots + used++ * size;
+  if (a.get("use_ema", false)) update_.average = slots + used * size;
+  average_momentum_ = a.get("ema_momentum", 0.99);
+  overwrite_every_ = a.get("ema_overwrite_frequency", int64_t{0});
 
   std::vector<const Parameter*> trainable;
   for (const Parameter& p : program.parameters)
@@ -75,38 +107,92 @@ template <class T>
 double Optimizer<T>::norm(int64_t first_chunk, int64_t chunks) const {
   double sum = 0;
   for (int64_t i = first_chunk; i < first_chunk + chunks; ++i) sum += sums_[static_cast<size_t>(2 * i + 1)];
-  return std::sqrt(sum);
+  return std::sqrt(sum) / static_cast<double>(accumulation_);
 }
 
 template <class T>
 double Optimizer<T>::scale(const Window& window) const {
-  if (clip_norm_ > 0) return clip_norm_ / std::max(norm(window.first_chunk, chunks_of(window.size)), clip_norm_);
+  const double share = 1 / static_cast<double>(accumulation_);
+  if (clip_norm_ > 0)
+    return share * clip_norm_ / std::max(norm(window.first_chunk, chunks_of(window.size)), clip_norm_);
   if (global_clip_norm_ > 0)
-    return global_clip_norm_ / std::max(norm(0, static_cast<int64_t>(sums_.size() / 2)), global_clip_norm_);
-  return 1;
+    return share * global_clip_norm_ / std::max(norm(0, static_cast<int64_t>(sums_.size() / 2)), global_clip_norm_);
+  return share;
+}
+
+// Factors of Nadam: the momentum of step i is u(i) = beta_1 (1 − 0.96^i / 2), P(i) the product of the first i.
+template <class T>
+void Optimizer<T>::set_nadam(Update<T>& update, int64_t t) const {
+  double power = 1, product = 1;
+  const auto next = [&] {
+    power *= 0.96;
+    return beta_1_ * (1 - 0.5 * power);
+  };
+  double u = 0;
+  for (int64_t i = 1; i <= t; ++i) {
+    u = next();
+    product *= u;
+    if (product < 1e-30) {  // P counts for nothing any more
+      power = std::pow(0.96, static_cast<double>(t));
+      u = beta_1_ * (1 - 0.5 * power);
+      break;
+    }
+  }
+  const double ahead = next();
+  update.momentum_factor = static_cast<T>(ahead / (1 - product * ahead));
+  update.gradient_factor = static_cast<T>((1 - u) / (1 - product));
+  update.square_factor = static_cast<T>(1 / (1 - std::pow(beta_2_, static_cast<double>(t))));
 }
 
 template <class T>
 void Optimizer<T>::apply(double learning_rate, int64_t step, const Team& team) {
+  Update<T> update = update_;
+  const bool gathers = (step + 1) % accumulation_ != 0;
+  if (accumulation_ > 1) {
+    for (const Window& window : windows_)
+      kernels_.add(window.size, update.gradients + window.offset, accumulated_ + window.offset, team);
+    team_barrier(team);
+    update.gradients = update.accumulated = accumulated_;
+  }
+  const int64_t updates = step / accumulation_;
+  update.average_momentum = static_cast<T>(updates == 0 ? 0 : average_momentum_);
+  update.overwrite = overwrite_every_ > 0 && (updates + 1) % overwrite_every_ == 0;
+  if (gathers) {
+    update.rule = UpdateRule::none;
+    update.accumulated = nullptr;
+    if (update.average) move(update, team);
+    return constrain(team);
+  }
   if (clip_norm_ > 0 || global_clip_norm_ > 0) {
     for (const Window& window : windows_)
       for (int64_t i = team.thread; i < chunks_of(window.size); i += team.threads)
         kernels_.norms(std::min(kNormChunk, window.size - i * kNormChunk),
-                       update_.gradients + window.offset + i * kNormChunk,
+                       update.gradients + window.offset + i * kNormChunk,
                        &sums_[static_cast<size_t>(2 * (window.first_chunk + i))]);
     team_barrier(team);
   }
-  Update<T> update = update_;
-  const double t = static_cast<double>(step + 1);
-  const double correction =
-      update.rule == UpdateRule::adam ? std::sqrt(1 - std::pow(beta_2_, t)) / (1 - std::pow(beta_1_, t)) : 1.0;
+  const double t = static_cast<double>(updates + 1);
+  double correction = 1;
+  if (update.rule == UpdateRule::adam) correction = std::sqrt(1 - std::pow(beta_2_, t)) / (1 - std::pow(beta_1_, t));
+  if (update.rule == UpdateRule::adamax) correction = 1 / (1 - std::pow(beta_1_, t));
+  if (update.rule == UpdateRule::nadam) set_nadam(update, updates + 1);
   update.rate = static_cast<T>(learning_rate * correction);
   update.decay = static_cast<T>(weight_decay_ * learning_rate);
+  move(update, team);
+  constrain(team);
+}
+
+template <class T>
+void Optimizer<T>::move(const Update<T>& update, const Team& team) const {
   for (const Window& window : windows_) {
     const Range range = team_range(window.size, team, 64);
     if (range.begin < range.end)
       kernels_.update(update, static_cast<T>(scale(window)), window.offset + range.begin, window.offset + range.end);
   }
+}
+
+template <class T>
+void Optimizer<T>::constrain(const Team& team) const {
   if (constraints_.empty()) return;
   team_barrier(team);
   constraints_.apply(team);

@@ -28,11 +28,18 @@ class Optimizer {
   };
 
   double scale(const Window& window) const;
+  void set_nadam(Update<T>& update, int64_t t) const;
+  void move(const Update<T>& update, const Team& team) const;
+  void constrain(const Team& team) const;
   double norm(int64_t first_chunk, int64_t chunks) const;
 
   const OpKernels<T>& kernels_;
   Update<T> update_{};
   double weight_decay_, beta_1_, beta_2_;
+  int64_t accumulation_ = 1;  // steps whose gradients are averaged before an update
+  T* accumulated_ = nullptr;  // (P,), or null for one step
+  double average_momentum_;
+  int64_t overwrite_every_;              // updates, or 0
   double clip_norm_, global_clip_norm_;  // 0: none
   Constraints<T> constraints_;
   std::vector<Window> windows_;

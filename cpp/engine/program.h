@@ -43,6 +43,11 @@ class Attributes {
  public:
   std::map<std::string, Attribute> items;
 
+  bool has(const std::string& name) const {
+    const auto found = items.find(name);
+    return found != items.end() && !std::holds_alternative<std::monostate>(found->second);
+  }
+
   template <class A>
   A get(const std::string& name, A otherwise) const {
     const auto found = items.find(name);

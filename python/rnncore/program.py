@@ -22,7 +22,17 @@ __all__ = [
 
 Shape = tuple[int | None, ...]
 
-OPTIMIZER_SLOTS = {"sgd": 1, "rmsprop": 3, "adam": 2, "adamw": 2}
+OPTIMIZER_SLOTS = {
+    "sgd": 1,
+    "rmsprop": 3,
+    "adam": 2,
+    "adamw": 2,
+    "nadam": 2,
+    "adagrad": 1,
+    "adadelta": 2,
+    "adamax": 2,
+    "lion": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -178,7 +188,8 @@ class Optimizer:
     attributes: dict[str, Any] = field(default_factory=dict)
 
     def slot_count(self) -> int:
-        return OPTIMIZER_SLOTS[self.kind]
+        further = sum(bool(self.attributes.get(name)) for name in ("amsgrad", "gradient_accumulation_steps", "use_ema"))
+        return OPTIMIZER_SLOTS[self.kind] + further
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,33 @@ def make_keras_losses() -> None:
         ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy", {}, labels, probabilities),
         ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy", {"from_logits": True}, labels, logits),
     ]
+    signs = 2 * bits - 1
+    focal = {"from_logits": True, "label_smoothing": 0.1, "alpha": 0.3, "gamma": 1.5}
+    positive = np.abs(numbers) + 0.1
+    cases += [
+        ("mean_absolute_percentage_error", "MeanAbsolutePercentageError", {}, numbers, logits),
+        ("mean_squared_logarithmic_error", "MeanSquaredLogarithmicError", {}, positive, logits),
+        ("log_cosh", "LogCosh", {}, numbers, logits),
+        ("poisson", "Poisson", {}, positive, probabilities + 0.01),
+        ("cosine_similarity", "CosineSimilarity", {}, numbers, logits),
+        ("hinge", "Hinge", {}, signs, logits),
+        ("squared_hinge", "SquaredHinge", {}, bits, logits),
+        ("categorical_hinge", "CategoricalHinge", {}, one_hot, logits),
+        ("kl_divergence", "KLDivergence", {}, np.abs(one_hot - 0.1), probabilities),
+        ("binary_focal_crossentropy", "BinaryFocalCrossentropy", {"apply_class_balancing": True}, bits, probabilities),
+        ("binary_focal_crossentropy", "BinaryFocalCrossentropy", focal, bits, logits),
+        ("categorical_focal_crossentropy", "CategoricalFocalCrossentropy", {}, one_hot, probabilities),
+        ("categorical_focal_crossentropy", "CategoricalFocalCrossentropy", focal, one_hot, logits),
+        (
+            "sparse_categorical_crossentropy",
+            "SparseCategoricalCrossentropy",
+            {"ignore_class": 2},
+            labels,
+            probabilities,
+        ),
+        ("mean_squared_error", "MeanSquaredError", {"reduction": "sum"}, numbers, logits),
+        ("huber", "Huber", {"reduction": "mean_with_sample_weight"}, numbers, logits),
+    ]
     goldens = Goldens()
     for kind, name, options, target, output in cases:
         y = torch.tensor(output, requires_grad=True)
@@ -263,6 +290,20 @@ def make_keras_optimizers() -> None:
         ("adam", "Adam", {}),
         ("adam", "Adam", {"beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-2, "clipnorm": 0.5}),
         ("adamw", "AdamW", {"weight_decay": 0.05}),
+        ("adam", "Adam", {"amsgrad": True, "beta_2": 0.5}),
+        ("nadam", "Nadam", {}),
+        ("nadam", "Nadam", {"beta_1": 0.7, "beta_2": 0.9, "clipvalue": 0.5}),
+        ("adamax", "Adamax", {"beta_2": 0.8}),
+        ("adagrad", "Adagrad", {"initial_accumulator_value": 0.5}),
+        ("adadelta", "Adadelta", {"rho": 0.8, "epsilon": 1e-3}),
+        ("lion", "Lion", {"beta_1": 0.8}),
+        ("sgd", "SGD", {"use_ema": True, "ema_momentum": 0.6, "ema_overwrite_frequency": 3}),
+        ("adam", "Adam", {"gradient_accumulation_steps": 3, "clipvalue": 0.5}),
+        (
+            "sgd",
+            "SGD",
+            {"momentum": 0.5, "gradient_accumulation_steps": 2, "use_ema": True, "ema_overwrite_frequency": 2},
+        ),
     ]
     goldens = Goldens()
     for kind, name, options in cases:

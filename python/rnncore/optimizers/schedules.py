@@ -12,9 +12,12 @@ from rnncore import _validation as check
 
 __all__ = [
     "CosineDecay",
+    "CosineDecayRestarts",
     "ExponentialDecay",
+    "InverseTimeDecay",
     "LearningRateSchedule",
     "PiecewiseConstantDecay",
+    "PolynomialDecay",
     "deserialize",
     "serialize",
 ]
@@ -145,8 +148,138 @@ class CosineDecay(LearningRateSchedule):
         return start * ((1 - self.alpha) * wave + self.alpha)
 
 
+class CosineDecayRestarts(LearningRateSchedule):
+    """Half cosine waves, each longer and lower than the one before by fixed factors.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    first_decay_steps : int
+        Steps of the first wave.
+    t_mul : float, default 2.0
+        How many times as long the next wave is; at least 1.
+    m_mul : float, default 1.0
+        How many times as high it starts.
+    alpha : float, default 0.0
+        The end of each wave, as a share of `initial_learning_rate`.
+
+    References
+    ----------
+    I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR (2017).
+
+    Examples
+    --------
+    >>> from rnncore import optimizers
+    >>> schedule = optimizers.schedules.CosineDecayRestarts(0.1, first_decay_steps=10, m_mul=0.5)
+    >>> schedule(0), round(schedule(5), 6), schedule(10)
+    (0.1, 0.05, 0.05)
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        first_decay_steps: int,
+        t_mul: float = 2.0,
+        m_mul: float = 1.0,
+        alpha: float = 0.0,
+    ) -> None:
+        self.initial_learning_rate = check.number("initial_learning_rate", initial_learning_rate)
+        self.first_decay_steps = check.positive_int("first_decay_steps", first_decay_steps)
+        self.t_mul = check.number("t_mul", t_mul, low=1.0)
+        self.m_mul = check.number("m_mul", m_mul, low=0.0)
+        self.alpha = check.number("alpha", alpha)
+
+    def __call__(self, step: int) -> float:
+        start, length, height = 0.0, float(self.first_decay_steps), 1.0
+        while step >= start + length:
+            start, length, height = start + length, length * self.t_mul, height * self.m_mul
+        wave = 0.5 * height * (1 + math.cos(math.pi * (step - start) / length))
+        return self.initial_learning_rate * ((1 - self.alpha) * wave + self.alpha)
+
+
+class PolynomialDecay(LearningRateSchedule):
+    """From one rate to another along (1 − step / decay_steps)^power.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : int
+    end_learning_rate : float, default 0.0001
+    power : float, default 1.0
+    cycle : bool, default False
+        Whether `decay_steps` is doubled, tripled, ... when the step passes it; otherwise the rate stays.
+
+    Examples
+    --------
+    >>> from rnncore import optimizers
+    >>> schedule = optimizers.schedules.PolynomialDecay(0.1, 10, end_learning_rate=0.0, power=2.0)
+    >>> schedule(0), schedule(5), schedule(99)
+    (0.1, 0.025, 0.0)
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+    ) -> None:
+        self.initial_learning_rate = check.number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = check.positive_int("decay_steps", decay_steps)
+        self.end_learning_rate = check.number("end_learning_rate", end_learning_rate)
+        self.power = check.number("power", power, low=0.0)
+        self.cycle = check.boolean("cycle", cycle)
+
+    def __call__(self, step: int) -> float:
+        length = self.decay_steps
+        if self.cycle:
+            length *= max(1, math.ceil(step / length))
+        left = 1 - min(step, length) / length
+        return float((self.initial_learning_rate - self.end_learning_rate) * left**self.power + self.end_learning_rate)
+
+
+class InverseTimeDecay(LearningRateSchedule):
+    """initial_learning_rate / (1 + decay_rate · step / decay_steps).
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : int
+    decay_rate : float
+    staircase : bool, default False
+        Whether step / decay_steps is rounded down.
+
+    Examples
+    --------
+    >>> from rnncore import optimizers
+    >>> optimizers.schedules.InverseTimeDecay(0.1, 10, 1.0)(10)
+    0.05
+    """
+
+    def __init__(
+        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False
+    ) -> None:
+        self.initial_learning_rate = check.number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = check.positive_int("decay_steps", decay_steps)
+        self.decay_rate = check.number("decay_rate", decay_rate, low=0.0)
+        self.staircase = check.boolean("staircase", staircase)
+
+    def __call__(self, step: int) -> float:
+        time = step // self.decay_steps if self.staircase else step / self.decay_steps
+        return self.initial_learning_rate / (1 + self.decay_rate * time)
+
+
 _TABLE: dict[str, type[LearningRateSchedule]] = {
-    cls.__name__: cls for cls in (ExponentialDecay, PiecewiseConstantDecay, CosineDecay)
+    cls.__name__: cls
+    for cls in (
+        ExponentialDecay,
+        PiecewiseConstantDecay,
+        CosineDecay,
+        CosineDecayRestarts,
+        PolynomialDecay,
+        InverseTimeDecay,
+    )
 }
 
 

@@ -29,8 +29,9 @@ def categorical_accuracy(target: Array, output: Array) -> Array:
 
 def sparse_top_k_categorical_accuracy(target: Array, output: Array, k: int = 5) -> Array:
     """Whether fewer than k classes score higher than the right one: ties count in its favour."""
-    right = np.take_along_axis(output, target[..., None].astype(np.intp), axis=-1)
-    value: Array = (output > right).sum(axis=-1) < k
+    known = (target >= 0) & (target < output.shape[-1])  # a loss may ignore others
+    right = np.take_along_axis(output, np.where(known, target, 0)[..., None].astype(np.intp), axis=-1)
+    value: Array = known & ((output > right).sum(axis=-1) < k)
     return value
 
 

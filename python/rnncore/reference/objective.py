@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .._sequence_arguments import Array
 from ..program import Loss, Metric, Program, Regularizer, Training
-from .losses import LOSSES, weighted_loss
+from .losses import LOSSES, REDUCTIONS, weighted_loss
 from .masking import real_steps
 from .metrics import METRICS, state_increment
 from .op import Arrays
@@ -30,6 +31,8 @@ class Objective:
         for loss in training.losses:
             if loss.kind not in LOSSES:
                 raise ValueError(f"training: unknown loss {loss.kind!r}; known: {list(LOSSES)}")
+            if loss.attributes.get("reduction", REDUCTIONS[0]) not in REDUCTIONS:
+                raise ValueError(f"training: unknown reduction {loss.attributes['reduction']!r}; known: {REDUCTIONS}")
         known = [*LOSSES, *METRICS, "confusion"]
         for metric in training.metrics:
             if metric.kind not in known:
@@ -63,7 +66,11 @@ class Objective:
             _check_batch(loss.kind, output, target, weight)
             real = real_of_output[loss.output] = _real_positions(output, masks[loss.output])
             target, weight = target[real], _at(real, weight, output)
-            value, slope = weighted_loss(*LOSSES[loss.kind](target, output[real], **loss.attributes), weight)
+            attributes = dict(loss.attributes)
+            reduction = attributes.pop("reduction", "sum_over_batch_size")
+            counted = target != attributes["ignore_class"] if "ignore_class" in attributes else None
+            found = LOSSES[loss.kind](target, output[real], **attributes)
+            value, slope = weighted_loss(*found, weight, reduction, counted)
             losses.append(value)
             earlier = output_gradients[loss.output]
             gradient = np.zeros_like(output)
@@ -79,11 +86,15 @@ class Objective:
         increments = [np.array([value * samples, samples]) for value in shown]
 
         weight_of_output = {loss.output: weight for loss, weight in zip(training.losses, weights, strict=True)}
+        ignored_by_output = {loss.output: loss.attributes.get("ignore_class") for loss in training.losses}
         for metric in training.metrics:
             output, target = outputs[metric.output], targets[metric.output]
             weight = weight_of_output.get(metric.output) if metric.weighted else None
             _check_batch(metric.kind, output, target, weight)
             real = real_of_output.get(metric.output, ...)
+            ignored = ignored_by_output.get(metric.output)
+            if metric.kind == "sparse_categorical_crossentropy" and ignored is not None:
+                metric = replace(metric, attributes={**metric.attributes, "ignore_class": ignored})
             increments.append(state_increment(metric, target[real], output[real], _at(real, weight, output)))
         return np.concatenate(increments), output_gradients
 

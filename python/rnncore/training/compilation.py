@@ -17,6 +17,7 @@ from rnncore.callbacks.base import Logs
 from rnncore.data import Array, Samples
 from rnncore.layers.symbolic import SymbolicValue, distinct_names
 from rnncore.losses import Loss
+from rnncore.losses.functions import FUNCTIONS
 from rnncore.metrics import Metric
 
 
@@ -45,7 +46,7 @@ class Compilation:
     ) -> None:
         self.optimizer = optimizers.get(optimizer)
         self.function: Callable[[Array, Array], Any] | None = None
-        if callable(loss) and not isinstance(loss, (Loss, type)):
+        if callable(loss) and not isinstance(loss, (Loss, type)) and loss not in FUNCTIONS:
             self.function, loss = loss, None
         self._loss = _each(loss, losses.get)
         self._loss_weights = _each(loss_weights, lambda weight: check.number("loss_weights", weight))
@@ -76,7 +77,7 @@ class Compilation:
             if loss is not None
         )
         self._sparse = tuple(loss is not None and loss.sparse for loss in given)
-        self._probabilities = tuple(loss is not None and loss.probabilities for loss in given)
+        self._given: tuple[Loss | None, ...] = tuple(given)
         self.measures = tuple(self._bound_measures(outputs))
         self._state_size = self.training(()).state_size()
 
@@ -117,10 +118,10 @@ class Compilation:
             return {"y": data.floating("y", array, dtype) if array.dtype.kind == "f" else np.ascontiguousarray(array)}
         entries = data.named("y", y, self._outputs)
         return {
-            argument: data.target(argument, value, (None, *inner), dtype, sparse=sparse, probabilities=probabilities)
-            for (argument, value), inner, sparse, probabilities in zip(
-                entries.items(), sizes, self._sparse, self._probabilities, strict=True
-            )
+            argument: data.target(argument, value, (None, *inner), dtype)
+            if loss is None
+            else loss.target(argument, value, (None, *inner), dtype)
+            for (argument, value), inner, loss in zip(entries.items(), sizes, self._given, strict=True)
         }
 
     def sample_weights(self, sample_weight: Any, targets: list[Array], dtype: np.dtype[Any]) -> list[Array | None]:

@@ -207,6 +207,14 @@ class Engine:
             if self.states is not None:
                 self.trainer = StatefulRuns(self, self.trainer)
 
+    def take_average(self, average: Array | None) -> None:
+        """Put the moving average (P,) of the optimizer, if there is one, in the place of the weights that train."""
+        if average is not None:
+            for parameter in self.program.parameters:
+                if parameter.trainable:
+                    window = slice(parameter.offset, parameter.offset + parameter.size)
+                    self.store.vector[window] = average[window]
+
     def inputs(self, x: Any) -> dict[str, Array]:
         """The arrays of all inputs by argument name, checked."""
         entries = data.named("x", x, self._input_names)

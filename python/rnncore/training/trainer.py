@@ -203,6 +203,7 @@ class Trainer(Steps):
             hooks.on_epoch_end(number, logs)
             if self.stop_training:
                 break
+        self._ready().take_average(self._compiled("training").optimizer.average)
         hooks.end("train", logs)
         return history
 

@@ -1,0 +1,187 @@
+// The losses whose value of a row is no mean of elements: cross-entropies over classes, similarities, margins.
+#pragma once
+
+#include "core/elementwise_losses.h"
+#include "core/softmax.h"
+
+namespace rnncore {
+namespace {
+
+// Whether a row is part of the loss.
+template <class T>
+RNNCORE_INLINE bool counts(const LossArguments<T>& a, int64_t r) {
+  if (a.counted && !a.counted[r]) return false;
+  return !a.ignores || static_cast<const int32_t*>(a.target)[r] != a.ignored;
+}
+
+// Padding and ignored labels are not looked at: they add nothing and their gradient is zero.
+template <class T>
+RNNCORE_INLINE bool skip_row(const LossArguments<T>& a, int64_t r) {
+  if (counts(a, r)) return false;
+  for (int64_t c = r * a.classes; a.gradient && c < (r + 1) * a.classes; ++c) a.gradient[c] = 0;
+  return true;
+}
+
+// A part of the rows: Σ weight·loss and Σ weight. A row's loss is the sum over its elements / divisor.
+template <class T, class F>
+RNNCORE_INLINE void elementwise_rows(const LossArguments<T>& a, Range rows, double (&sums)[2], F f, double divisor) {
+  const T* target = static_cast<const T*>(a.target);
+  const int64_t C = a.classes;
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    if (skip_row(a, r)) continue;
+    const T weight = a.weight ? a.weight[r] : T(1);
+    double sum = 0;
+    for (int64_t c = r * C; c < (r + 1) * C; ++c) sum += static_cast<double>(f.value(a.output[c], target[c]));
+    sums[0] += static_cast<double>(weight) * sum / divisor;
+    sums[1] += static_cast<double>(weight);
+    if (!a.gradient) continue;
+    const T share = weight * a.scale / static_cast<T>(divisor);
+    for (int64_t c = r * C; c < (r + 1) * C; ++c) a.gradient[c] = share * f.slope(a.output[c], target[c]);
+  }
+}
+
+// Target probability of class c of row r.
+template <class T>
+struct DenseTarget {
+  const T* target;
+  int64_t classes;
+  T keep, rest;  // label smoothing: t·keep + rest
+  T operator()(int64_t r, int64_t c) const { return target[r * classes + c] * keep + rest; }
+};
+
+struct SparseTarget {
+  const int32_t* label;
+  bool operator()(int64_t r, int64_t c) const { return label[r] == c; }
+};
+
+template <class T, class Target>
+RNNCORE_INLINE void class_rows(const LossArguments<T>& a, Range rows, double (&sums)[2], Target target) {
+  const int64_t C = a.classes;
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    if (skip_row(a, r)) continue;
+    const T weight = a.weight ? a.weight[r] : T(1);
+    const T share = weight * a.scale;
+    const T* y = a.output + r * C;
+    T* gradient = a.gradient ? a.gradient + r * C : nullptr;
+    double loss = 0;
+    if (a.from_logits) {
+      const T shift = log_sum_exp(y, C);
+      T total = 0;
+      for (int64_t c = 0; c < C; ++c) {
+        const T t = static_cast<T>(target(r, c));
+        loss += static_cast<double>(t * (shift - y[c]));
+        total += t;
+      }
+      if (gradient) {
+        exp_row(C, y, shift, gradient);
+        for (int64_t c = 0; c < C; ++c) gradient[c] = share * (total * gradient[c] - static_cast<T>(target(r, c)));
+      }
+    } else {
+      // q = y / Σy, loss = −Σ t·log(clip(q))
+      const T total = row_sum(C, y);
+      T carried = 0;  // Σ dq·q
+      for (int64_t c = 0; c < C; ++c) {
+        const T t = static_cast<T>(target(r, c));
+        if (t == 0) continue;
+        const Probability<T> q(y[c] / total);
+        loss -= static_cast<double>(t * log(q.value));
+        if (q.inside) carried -= t;
+      }
+      for (int64_t c = 0; gradient && c < C; ++c) {
+        const Probability<T> q(y[c] / total);
+        const T dq = q.inside ? -static_cast<T>(target(r, c)) / q.value : T(0);
+        gradient[c] = share * (dq - carried) / total;
+      }
+    }
+    sums[0] += static_cast<double>(weight) * loss;
+    sums[1] += static_cast<double>(weight);
+  }
+}
+
+// Losses of a whole row at once: f(C, y, t, share, gradient) gives the value and, unless null, fills the gradient.
+template <class T, class F>
+RNNCORE_INLINE void each_row(const LossArguments<T>& a, Range rows, double (&sums)[2], F f) {
+  const T* target = static_cast<const T*>(a.target);
+  const int64_t C = a.classes;
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    if (skip_row(a, r)) continue;
+    const double weight = a.weight ? static_cast<double>(a.weight[r]) : 1.0;
+    T* gradient = a.gradient ? a.gradient + r * C : nullptr;
+    sums[0] += weight * f(C, a.output + r * C, target + r * C, weight * static_cast<double>(a.scale), gradient);
+    sums[1] += weight;
+  }
+}
+
+struct CosineSimilarity {
+  template <class T>
+  double operator()(int64_t C, const T* y, const T* t, double share, T* gradient) const {
+    double yy = 0, tt = 0, yt = 0;
+    for (int64_t c = 0; c < C; ++c) {
+      const double u = static_cast<double>(y[c]), v = static_cast<double>(t[c]);
+      yy += u * u, tt += v * v, yt += u * v;
+    }
+    const double size = __builtin_sqrt(yy), target = __builtin_sqrt(tt);
+    const bool divided = size > kLossEpsilon;  // a shorter output is divided by a constant
+    const double y_scale = 1 / (divided ? size : kLossEpsilon);
+    const double t_scale = 1 / (target > kLossEpsilon ? target : kLossEpsilon);
+    const double value = -yt * y_scale * t_scale;
+    const double along = divided ? value * y_scale : 0;
+    for (int64_t c = 0; gradient && c < C; ++c)
+      gradient[c] =
+          static_cast<T>(-share * y_scale * (static_cast<double>(t[c]) * t_scale + along * static_cast<double>(y[c])));
+    return value;
+  }
+};
+
+// The best wrong class stays 1 below the right one.
+struct CategoricalHinge {
+  template <class T>
+  double operator()(int64_t C, const T* y, const T* t, double share, T* gradient) const {
+    double right = 0;
+    int64_t best = 0;
+    for (int64_t c = 0; c < C; ++c) {
+      right += static_cast<double>(t[c] * y[c]);
+      if ((1 - t[c]) * y[c] > (1 - t[best]) * y[best]) best = c;
+    }
+    const double value = static_cast<double>((1 - t[best]) * y[best]) - right + 1;
+    const T slope = value > 0 ? static_cast<T>(share) : T(0);
+    for (int64_t c = 0; gradient && c < C; ++c) gradient[c] = slope * ((c == best ? 1 - t[c] : T(0)) - t[c]);
+    return value > 0 ? value : 0;
+  }
+};
+
+struct CategoricalFocalCrossentropy {
+  bool from_logits;
+  double alpha, gamma, smoothing;
+
+  template <class T>
+  double operator()(int64_t C, const T* y, const T* t, double share, T* gradient) const {
+    const double scale = from_logits ? static_cast<double>(log_sum_exp(y, C)) : static_cast<double>(row_sum(C, y));
+    const double rest = smoothing / static_cast<double>(C);
+    const auto share_of = [&](int64_t c) {
+      const double z = static_cast<double>(y[c]);
+      return from_logits ? __builtin_exp(z - scale) : z / scale;
+    };
+    const auto slope_of = [&](int64_t c, double q) {
+      const Probability<double> p(q);
+      const Focus focus(1 - p.value, gamma);
+      const double target = static_cast<double>(t[c]) * (1 - smoothing) + rest;
+      return p.inside ? alpha * target * (focus.slope * __builtin_log(p.value) - focus.factor / p.value) : 0.0;
+    };
+    double value = 0, carried = 0;  // carried: Σ dq·q
+    for (int64_t c = 0; c < C; ++c) {
+      const double q = share_of(c), p = Probability<double>(q).value;
+      const double target = static_cast<double>(t[c]) * (1 - smoothing) + rest;
+      value -= alpha * target * Focus(1 - p, gamma).factor * __builtin_log(p);
+      if (gradient) carried += slope_of(c, q) * q;
+    }
+    for (int64_t c = 0; gradient && c < C; ++c) {
+      const double q = share_of(c);
+      gradient[c] = static_cast<T>(share * (slope_of(c, q) - carried) * (from_logits ? q : 1 / scale));
+    }
+    return value;
+  }
+};
+
+}  // namespace
+}  // namespace rnncore

@@ -1,0 +1,79 @@
+"""The losses as functions: the value of each position."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from rnncore.data import Array
+from rnncore.losses import crossentropies, errors, hinges
+from rnncore.losses.base import Loss
+
+
+class Function(Protocol):
+    """A loss as a function."""
+
+    def __call__(self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, **options: Any) -> Array: ...
+
+
+FUNCTIONS: dict[Function, type[Loss]] = {}
+
+_DOC = """The value of {name} for each position, as a function; also a loss or metric of `compile`.
+
+Parameters
+----------
+y_true : array_like, shape {target}
+y_pred : array_like, shape (N, ..., U)
+**options
+    As for `losses.{name}`.
+
+Returns
+-------
+ndarray, shape (N, ...)
+
+Raises
+------
+TypeError, ValueError
+    If the shapes or types do not fit, or for an unknown option.
+
+Examples
+--------
+>>> from rnncore import losses
+>>> losses.{function}({example}, [[0.25, 0.75]]).shape
+(1,)
+"""
+
+
+def _function(cls: type[Loss]) -> Function:
+    def function(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, **options: Any) -> Array:
+        return cls(**options).values(y_true, y_pred)
+
+    function.__name__ = function.__qualname__ = cls.kind
+    function.__doc__ = _DOC.format(
+        name=cls.__name__,
+        function=cls.kind,
+        target="(N, ...) of class ids" if cls.sparse else "(N, ..., U)",
+        example="[1]" if cls.sparse else "[[0.0, 1.0]]",
+    )
+    FUNCTIONS[function] = cls
+    return function
+
+
+mean_squared_error = _function(errors.MeanSquaredError)
+mean_absolute_error = _function(errors.MeanAbsoluteError)
+mean_absolute_percentage_error = _function(errors.MeanAbsolutePercentageError)
+mean_squared_logarithmic_error = _function(errors.MeanSquaredLogarithmicError)
+huber = _function(errors.Huber)
+log_cosh = _function(errors.LogCosh)
+poisson = _function(errors.Poisson)
+cosine_similarity = _function(errors.CosineSimilarity)
+hinge = _function(hinges.Hinge)
+squared_hinge = _function(hinges.SquaredHinge)
+categorical_hinge = _function(hinges.CategoricalHinge)
+binary_crossentropy = _function(crossentropies.BinaryCrossentropy)
+categorical_crossentropy = _function(crossentropies.CategoricalCrossentropy)
+sparse_categorical_crossentropy = _function(crossentropies.SparseCategoricalCrossentropy)
+kl_divergence = _function(crossentropies.KLDivergence)
+binary_focal_crossentropy = _function(crossentropies.BinaryFocalCrossentropy)
+categorical_focal_crossentropy = _function(crossentropies.CategoricalFocalCrossentropy)

@@ -1,0 +1,48 @@
+"""Margins."""
+
+from __future__ import annotations
+
+from rnncore.losses.base import Loss
+
+
+class Hinge(Loss):
+    """The mean of max(1 − y_true · y_pred, 0) over the last axis.
+
+    Targets are −1 or 1; 0 stands for −1.
+
+    Examples
+    --------
+    >>> from rnncore import losses
+    >>> losses.Hinge()([[1.0, 0.0]], [[0.5, -2.0]])
+    0.25
+    """
+
+    kind = "hinge"
+
+
+class SquaredHinge(Loss):
+    """The mean of max(1 − y_true · y_pred, 0)² over the last axis.
+
+    Targets are −1 or 1; 0 stands for −1.
+
+    Examples
+    --------
+    >>> from rnncore import losses
+    >>> losses.SquaredHinge()([[1.0, 0.0]], [[0.5, -2.0]])
+    0.125
+    """
+
+    kind = "squared_hinge"
+
+
+class CategoricalHinge(Loss):
+    """max(best wrong − right + 1, 0), where the right output is Σ y_true · y_pred and targets are one-hot.
+
+    Examples
+    --------
+    >>> from rnncore import losses
+    >>> losses.CategoricalHinge()([[0.0, 1.0]], [[0.5, 1.0]])
+    0.5
+    """
+
+    kind = "categorical_hinge"

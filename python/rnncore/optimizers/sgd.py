@@ -1,0 +1,65 @@
+"""Gradient descent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnncore import _validation as check
+from rnncore.optimizers.base import Optimizer, Rate
+
+
+class SGD(Optimizer):
+    """Gradient descent: w ← w − learning_rate · g, or with momentum m ← momentum · m − learning_rate · g; w ← w + m.
+
+    Parameters
+    ----------
+    learning_rate : float, schedule, or callable, default 0.01
+    momentum : float in [0, 1], default 0.0
+    nesterov : bool, default False
+        Whether the step looks ahead: w ← w + momentum · m − learning_rate · g.
+    weight_decay, clipnorm, ..., name
+        As for every `Optimizer`.
+
+    Examples
+    --------
+    >>> from rnncore import optimizers
+    >>> optimizers.SGD(0.1, momentum=0.9, nesterov=True).momentum
+    0.9
+    """
+
+    kind = "sgd"
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate,
+            weight_decay,
+            clipnorm,
+            clipvalue,
+            global_clipnorm,
+            use_ema,
+            ema_momentum,
+            ema_overwrite_frequency,
+            loss_scale_factor,
+            gradient_accumulation_steps,
+            name,
+        )
+        self.momentum = check.number("momentum", momentum, low=0.0, high=1.0)
+        self.nesterov = check.boolean("nesterov", nesterov)
+
+    def attributes(self) -> dict[str, Any]:
+        return {"momentum": self.momentum, "nesterov": self.nesterov}
