@@ -86,11 +86,14 @@ std::vector<Tensor> Executor<T>::output_shapes(const std::vector<Array>& inputs)
   std::vector<Tensor> tensors;
   tensors.reserve(inputs.size());
   for (const Array& array : inputs) tensors.push_back({array.shape, array.integer});
+  const std::lock_guard lock(shapes_mutex_);
+  if (tensors == shapes_of_) return shapes_;
   const std::vector<Tensor> values = infer_shapes(program_, tensors);
   std::vector<Tensor> outputs;
   outputs.reserve(program_.outputs.size());
   for (const int id : program_.outputs) outputs.push_back(values[static_cast<size_t>(id)]);
-  return outputs;
+  shapes_of_ = std::move(tensors);
+  return shapes_ = std::move(outputs);
 }
 
 template <class T>

@@ -99,6 +99,9 @@ class Executor {
   uint64_t pending_seed_ = 0;
   uint32_t pending_step_ = 0;
   States pending_states_;
+  // What output_shapes was last asked, for calls that take less time than to find it out.
+  mutable std::mutex shapes_mutex_;
+  mutable std::vector<Tensor> shapes_of_, shapes_;
   // One call at a time; a callback may call again from within.
   std::recursive_mutex mutex_;
   int running_ = 0;  // epochs

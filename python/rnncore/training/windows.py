@@ -128,21 +128,24 @@ def _train_batch(
     states = np.zeros(batch.rows * engine.program.state_size, engine.dtype)
     for start in range(0, total, window):
         part = _window(batch, slice(start, min(start + window, total)), timed)
-        engine.trainer.train(
-            part.inputs,
-            part.targets,
-            np.arange(batch.rows),
-            batch_size=batch.rows,
-            learning_rate=optimizer.rates(1),
-            step=optimizer.iterations,
-            seed=seed,
-            state=state,
-            sample_weight=part.weights,
-            lengths=part.lengths,
-            states=states,
-            resume=start > 0,
-        )
-        optimizer.iterations += 1
+        seen = state[1]
+        try:
+            engine.trainer.train(
+                part.inputs,
+                part.targets,
+                np.arange(batch.rows),
+                batch_size=batch.rows,
+                learning_rate=optimizer.rates(1),
+                step=optimizer.iterations,
+                seed=seed,
+                state=state,
+                sample_weight=part.weights,
+                lengths=part.lengths,
+                states=states,
+                resume=start > 0,
+            )
+        finally:  # an interrupt leaves the step it comes in whole
+            optimizer.iterations += int(state[1] > seen)
 
 
 def _window(samples: Samples, cut: slice, timed: Sequence[bool]) -> Samples:
