@@ -50,24 +50,26 @@ def _restore_core() -> Iterator[None]:
     _core.set_num_threads(threads)
 
 
-def tagger() -> Program:
-    """A class for each step, and the sequence itself."""
+def tagger(by: str) -> Program:
+    """A class for each step, and the sequence itself; padding by lengths, or steps of any pattern by a mask."""
     b = Builder()
-    (x,) = b.recurrent("gru", b.input(None, 3), 6, lengths=True)
-    return b.build(b.dense(x, CLASSES, "softmax"), x, masks=(b.lengths, b.lengths))
+    x = b.input(None, 3)
+    mask = b.lengths_value() if by == "lengths" else b.mask()
+    (x,) = b.recurrent("gru", x, 6, mask=mask)
+    return b.build(b.dense(x, CLASSES, "softmax"), x, masks=(mask, mask))
 
 
 class Batch:
     """Arrays for the tagger."""
 
-    def __init__(self, loss: Loss, weights: str, dtype: Any, samples: int = SAMPLES) -> None:
+    def __init__(self, loss: Loss, weights: str, dtype: Any, samples: int = SAMPLES, by: str = "lengths") -> None:
         rng = np.random.default_rng(7)
         self.training = Training(
             (loss, Loss("mean_absolute_error", 1, 0.5)),
             LABEL_METRICS if loss.kind.startswith("sparse") else DENSE_METRICS,
             optimizer=SGD,
         )
-        self.program, self.dtype, self.samples = tagger(), dtype, samples
+        self.program, self.dtype, self.samples = tagger(by), dtype, samples
         inputs, self.lengths = random_inputs(self.program, samples, dtype)
         self.inputs: list[Array] = inputs
         labels = rng.integers(CLASSES, size=(samples, STEPS)).astype(np.int32)
@@ -78,8 +80,7 @@ class Batch:
 
     @property
     def real(self) -> Array:
-        assert self.lengths is not None
-        return np.arange(STEPS) < self.lengths[:, None]
+        return self.inputs[1] != 0 if self.lengths is None else np.arange(STEPS) < self.lengths[:, None]
 
     def train(self, backend: str, batch_size: int = 5, rate: float = 0.1) -> list[Array]:
         """Parameters, last gradients and state after an epoch."""
@@ -107,17 +108,19 @@ class Batch:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("weights", ["none", "samples", "steps"])
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.kind)
-def test_both_executors_agree(loss: Loss, weights: str, dtype: Any, level: str) -> None:
+@pytest.mark.parametrize("by", ["lengths", "mask"])
+def test_both_executors_agree(by: str, loss: Loss, weights: str, dtype: Any, level: str) -> None:
     _core.set_isa(level)
-    batch = Batch(loss, weights, dtype)
+    batch = Batch(loss, weights, dtype, by=by)
     for actual, wanted in zip(batch.train("compiled"), batch.train("reference"), strict=True):
         assert_close(actual, wanted, AFTER_STEPS[np.dtype(dtype)])
 
 
 @pytest.mark.parametrize("backend", EXECUTORS)
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.kind)
-def test_targets_and_weights_of_padding_do_not_matter(loss: Loss, backend: str) -> None:
-    batch = Batch(loss, "steps", np.float64)
+@pytest.mark.parametrize("by", ["lengths", "mask"])
+def test_targets_and_weights_of_padding_do_not_matter(by: str, loss: Loss, backend: str) -> None:
+    batch = Batch(loss, "steps", np.float64, by=by)
     expected = batch.train(backend)
     assert batch.weights is not None
     for array in (*batch.targets, *batch.weights):
@@ -128,8 +131,9 @@ def test_targets_and_weights_of_padding_do_not_matter(loss: Loss, backend: str) 
 
 @pytest.mark.parametrize("backend", EXECUTORS)
 @pytest.mark.parametrize("weights", ["none", "samples", "steps"])
-def test_the_loss_is_the_mean_over_real_positions(weights: str, backend: str) -> None:
-    batch = Batch(LOSSES[0], weights, np.float64)
+@pytest.mark.parametrize("by", ["lengths", "mask"])
+def test_the_loss_is_the_mean_over_real_positions(by: str, weights: str, backend: str) -> None:
+    batch = Batch(LOSSES[0], weights, np.float64, by=by)
     state = batch.train(backend, batch_size=SAMPLES, rate=0.0)[2]
     parameters = random_parameters(batch.program, np.float64)
     executor = reference.Executor(batch.program, parameters, np.zeros_like(parameters))
@@ -156,8 +160,9 @@ def test_a_batch_of_padding_alone_changes_nothing(loss: Loss, dtype: Any, backen
     np.testing.assert_array_equal(state, expected)
 
 
-def test_any_number_of_threads_gives_the_same_bits() -> None:
-    batch = Batch(LOSSES[3], "steps", np.float32, samples=101)
+@pytest.mark.parametrize("by", ["lengths", "mask"])
+def test_any_number_of_threads_gives_the_same_bits(by: str) -> None:
+    batch = Batch(LOSSES[3], "steps", np.float32, samples=101, by=by)
     _core.set_num_threads(1)
     single = batch.train("compiled", batch_size=40)
     for threads in (2, 3, 8):
