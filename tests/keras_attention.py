@@ -77,3 +77,33 @@ CASES: dict[str, Case] = {
         "MultiHeadAttention", options={**HEADS, "use_bias": False}, masks=(0, 1, 1), use_causal_mask=True
     ),
 }
+
+
+def translation(attention: str) -> Callable[[Any], tuple[Any, Callable[[], Any]]]:
+    """An encoder and a decoder with a shared embedding whose mask goes everywhere; and how they train."""
+
+    def program(k: Any) -> tuple[Any, Callable[[], Any]]:
+        rng = np.random.default_rng(6)
+        lengths = rng.integers(1, 6, size=(2, 24, 1))
+        real = np.arange(5) < lengths
+        source, given = np.where(real, rng.integers(1, 7, size=(2, 24, 5)), 0)
+        target = rng.integers(0, 7, size=(24, 5))
+        tokens = [k.layers.Input((5,), dtype="int32"), k.layers.Input((5,), dtype="int32")]
+        embedding = k.layers.Embedding(7, 6, mask_zero=True)
+        encoded, state = k.layers.GRU(8, return_sequences=True, return_state=True)(embedding(tokens[0]))
+        states = k.layers.GRU(8, return_sequences=True)(embedding(tokens[1]), initial_state=state)
+        if attention == "MultiHeadAttention":  # reading a value twice would lose its mask in Keras
+            context = k.layers.MultiHeadAttention(2, 3)(states, encoded)
+            joined = k.layers.MultiHeadAttention(2, 3)(context, context, use_causal_mask=True)
+        else:
+            context = getattr(k.layers, attention)(use_scale=True)([states, encoded])
+            joined = k.layers.Concatenate()([states, context])
+        hidden = k.layers.Dense(8, activation="tanh")(joined)
+        model = k.models.Model(tokens, k.layers.Dense(7, activation="softmax")(hidden))
+        model.compile(k.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        return model, lambda: model.fit([source, given], target, epochs=10, batch_size=8, shuffle=False, verbose=0)
+
+    return program
+
+
+TRANSLATIONS = ("Attention", "AdditiveAttention", "MultiHeadAttention")

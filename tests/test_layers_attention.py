@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_attention import CASES, LEARNING_RATE, data
+from keras_attention import CASES, LEARNING_RATE, TRANSLATIONS, data, translation
 from small_models import BACKENDS, same
 from tolerance import assert_close
 
@@ -44,6 +44,22 @@ def test_calls_and_a_training_step_agree_with_keras(name: str, backend: str) -> 
     for weight, expected in zip(layer.get_weights(), after, strict=True):
         np.testing.assert_allclose(weight, expected, atol=2e-5)
     assert max(np.abs(w - b).max() for w, b in zip(after, before, strict=True)) > 0.01
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", TRANSLATIONS)
+def test_thirty_steps_of_an_encoder_and_decoder_end_as_in_keras(
+    name: str, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNNCORE_BACKEND", backend)
+    model, train = translation(name)(rnncore)
+    before, after = (golden(f"translation/{name}/{kind}/") for kind in ("before", "after"))
+    model.set_weights(before)
+    logs = train().history
+    for weight, expected in zip(model.get_weights(), after, strict=True):
+        np.testing.assert_allclose(weight, expected, atol=2e-4)
+    assert max(np.abs(w - b).max() for w, b in zip(after, before, strict=True)) > 0.05
+    np.testing.assert_allclose(logs["loss"], golden(f"translation/{name}/loss/")[0], atol=2e-4)
 
 
 def pair() -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from keras_attention import CASES, LEARNING_RATE, data
+from keras_attention import CASES, LEARNING_RATE, TRANSLATIONS, data, translation
 
 
 def main() -> None:
@@ -33,6 +33,15 @@ def main() -> None:
             trained.train_on_batch(given, targets.reshape(len(targets), -1))
         for kind, values in {"before": before, "outputs": made, "after": layer.get_weights()}.items():
             arrays |= {f"{name}/{kind}/{k}": np.asarray(value) for k, value in enumerate(values)}
+    for name in TRANSLATIONS:
+        model, train = translation(name)(keras)
+        rng = np.random.default_rng(len(name))
+        before = [rng.normal(scale=0.5, size=w.shape).astype(np.float32) for w in model.get_weights()]
+        model.set_weights(before)
+        logs = train().history
+        for kind, values in {"before": before, "after": model.get_weights()}.items():
+            arrays |= {f"translation/{name}/{kind}/{k}": np.asarray(value) for k, value in enumerate(values)}
+        arrays[f"translation/{name}/loss/0"] = np.array(logs["loss"])
     np.savez_compressed(Path(__file__).parent / "keras_attention.npz", **arrays)
 
 
