@@ -14,7 +14,17 @@ import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-TASKS = {"forecasting", "gradient_flow", "images", "language_model"}  # tested one by one below
+TASKS = {  # tested one by one below
+    "forecasting",
+    "gradient_flow",
+    "images",
+    "language_model",
+    "names",
+    "sentiment",
+    "speech_recognition",
+    "speech_synthesis",
+    "translation",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -137,3 +147,73 @@ def test_gradient_flow(tmp_path: Path) -> None:
     assert left["LSTM"] > 1e-5
     assert left["GRU"] > 1e-2
     assert (tmp_path / "flow.png").exists()
+
+
+def test_names(tmp_path: Path) -> None:
+    assert run("names", tmp_path, data("names"))["accuracy"] >= 0.70  # naming all Russian is right for 0.52
+
+
+def test_names_become_ids() -> None:
+    names = example("names")
+    letters = names.alphabet(["Ba", "ab"])
+    assert letters == {"B": 2, "a": 3, "b": 4}
+    ids, lengths = names.encode(["Ba", "b", "axB"], letters)
+    np.testing.assert_array_equal(ids, [[2, 3, 0], [4, 0, 0], [3, 1, 2]])
+    np.testing.assert_array_equal(lengths, [2, 1, 3])
+
+
+def test_sentiment(tmp_path: Path) -> None:
+    assert run("sentiment", tmp_path, data("rt-polarity"))["accuracy"] >= 0.70
+
+
+def test_speech_recognition(tmp_path: Path) -> None:
+    found = run("speech_recognition", tmp_path, data("fsdd"))
+    assert found["accuracy"] >= 0.8
+
+
+def test_speech_synthesis(tmp_path: Path) -> None:
+    assert run("speech_synthesis", tmp_path, data("fsdd"))["understood"] >= 0.3  # guessing would be 0.1
+    assert len(list(tmp_path.glob("*.wav"))) == 60
+
+
+def test_griffin_lim_makes_a_sound_of_the_same_spectrum() -> None:
+    speech = example("_speech")
+    time = np.arange(4000) / speech.RATE
+    sound = np.sin(2 * np.pi * 440 * time) + 0.5 * np.sin(2 * np.pi * 1320 * time)
+    np.testing.assert_allclose(speech.inverse(speech.transform(sound))[200:-200], sound[200:3760], atol=1e-6)
+    wanted = speech.log_mel(sound)
+    found = speech.log_mel(speech.griffin_lim(wanted))
+    loud = wanted > wanted.max() - 6
+    assert np.abs(found[: len(wanted)] - wanted)[loud].mean() < 0.5
+
+
+def test_waves_are_written_and_read(tmp_path: Path) -> None:
+    speech = example("_speech")
+    samples = np.random.default_rng(3).uniform(-1, 1, 500)
+    speech.write_wave(tmp_path / "x.wav", samples)
+    np.testing.assert_allclose(speech.read_wave(tmp_path / "x.wav"), samples / np.abs(samples).max(), atol=1e-4)
+
+
+def test_translation(tmp_path: Path) -> None:
+    found = run("translation", tmp_path, data("multi30k"))
+    assert found["BLEU"] >= 5
+
+
+@pytest.mark.parametrize(
+    ("translation", "wanted", "score"),
+    [
+        ("a b c d e", "a b c d e", 100.0),
+        ("a b c d x", "a b c d e", 100 * (4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25),
+        ("a b c d", "a b c d e", 100 * np.exp(1 - 5 / 4)),  # too short
+        ("a b c d e f", "a b c d e", 100 * (5 / 6 * 4 / 5 * 3 / 4 * 2 / 3) ** 0.25),  # too long costs precision
+        ("the the the the the", "the cat the mat sat", 0.0),  # no pair of words is right
+        ("a b c d a b c d", "a b c d x y z u", 100 * (4 / 8 * 3 / 7 * 2 / 6 * 1 / 5) ** 0.25),  # counted once
+    ],
+)
+def test_bleu_of_cases_computed_by_hand(translation: str, wanted: str, score: float) -> None:
+    assert example("_bleu").bleu([translation.split()], [wanted.split()]) == pytest.approx(score)
+
+
+def test_bleu_counts_over_the_whole_corpus() -> None:
+    found = example("_bleu").bleu([list("abcd"), list("xyzw")], [list("abcd"), list("efgh")])
+    assert found == pytest.approx(100 * 0.5)  # half of the runs of every order are right

@@ -32,12 +32,13 @@ def fit(
     rate: float,
     batches: Callable[[], Iterable[torch.Tensor]] | None = None,
     after: Callable[[], object] = lambda: None,
+    falling: bool = True,
     clip: float | None = None,
 ) -> None:
-    """Train with Adam and a learning rate that falls to zero in a cosine, as the examples do.
+    """Train with Adam, and a learning rate that falls to zero in a cosine unless not `falling`, as the examples do.
 
     `loss` takes the numbers of the rows of a batch. `batches` makes those of an epoch; by default all rows, shuffled.
-    `after` is called after each epoch.
+    `after` is called after each epoch and ends training with True.
     """
 
     def shuffled() -> Iterable[torch.Tensor]:
@@ -54,6 +55,8 @@ def fit(
             if clip is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), clip)
             optimizer.step()
-            schedule.step()
+            if falling:
+                schedule.step()
         model.eval()
-        after()
+        if after():
+            break
