@@ -201,3 +201,17 @@ def test_what_only_arrays_take_is_refused() -> None:
         fresh().predict(iter(()), verbose=0)
     with pytest.raises(ValueError, match="use_multiprocessing must be False"):
         utils.PyDataset(use_multiprocessing=True)
+
+
+def test_states_are_carried_from_batch_to_batch() -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 4, 3, 1)), np.ones((4, 3, 2))
+    model = models.Sequential(
+        [layers.Input(batch_shape=(4, 3, 1)), layers.GRU(2, stateful=True, return_sequences=True)]
+    )
+    model.compile("sgd", "mse")
+    whole = model.predict(x.reshape(8, 3, 1), verbose=0)
+    model.reset_states()
+    assert np.array_equal(model.predict(iter(x), verbose=0), whole)
+    assert not np.array_equal(model.predict(x[0], verbose=0), whole[:4])
+    with pytest.raises(ValueError, match="batch_size must be 4"):
+        model.fit(iter([(x[0, :3], y[:3])]), verbose=0)

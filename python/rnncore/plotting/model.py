@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rnncore.layers.symbolic import Call
     from rnncore.models import Model
 
-WIDTH, HEIGHT = 3.2, 0.8  # inches of a box
-GAP = 0.5
+WIDTH, LINE = 2.8, 0.16  # inches of a box and of a line of text
+GAP = 0.4
 
 
 def plot_model(
@@ -57,24 +57,32 @@ def plot_model(
     show_shapes = check.boolean("show_shapes", show_shapes)
     show_layer_names = check.boolean("show_layer_names", show_layer_names)
     model._require_built("it is drawn")
+    figure, _ = new_figure()  # first of all, for its word where matplotlib is missing
+    from matplotlib.patches import Rectangle
+
     places = _places(model._calls())
+    labels = {call: _label(call, show_shapes, show_layer_names) for call in places}
+    height = LINE * (1 + max(label.count("\n") + 1 for label in labels.values()))
     columns = max(column for _, column in places.values()) + 1
     ranks = max(rank for rank, _ in places.values()) + 1
-    figure, (axes,) = new_figure(size=((WIDTH + GAP) * columns, (HEIGHT + GAP) * ranks))
-    axes.set_xlim(-0.5 * (WIDTH + GAP), (columns - 0.5) * (WIDTH + GAP))
-    axes.set_ylim(-(ranks - 0.5) * (HEIGHT + GAP), 0.5 * (HEIGHT + GAP))
+    figure, (axes,) = new_figure(size=((WIDTH + GAP) * (columns + 0.5), (height + GAP) * ranks))
+    axes.set_xlim(-0.5 * (WIDTH + GAP), columns * (WIDTH + GAP))
+    axes.set_ylim(-(ranks - 0.5) * (height + GAP), 0.5 * (height + GAP))
     axes.set_axis_off()
     for call, (rank, column) in places.items():
-        x, y = column * (WIDTH + GAP), -rank * (HEIGHT + GAP)
-        label = _label(call, show_shapes, show_layer_names)
-        box = {"boxstyle": "round,pad=0.4", "facecolor": "#eef3fa", "edgecolor": "#33517a"}
-        axes.text(x, y, label, ha="center", va="center", fontsize=8, bbox=box)
+        x, y = column * (WIDTH + GAP), -rank * (height + GAP)
+        box = {"facecolor": "#eef3fa", "edgecolor": "#33517a", "zorder": 2}
+        axes.add_patch(Rectangle((x - WIDTH / 2, y - height / 2), WIDTH, height, **box))
+        axes.text(x, y, labels[call], ha="center", va="center", fontsize=8, zorder=3)
         for source in dict.fromkeys(value.call for value in call.inputs):
             source_rank, source_column = places[source]
-            start = (source_column * (WIDTH + GAP), -source_rank * (HEIGHT + GAP) - HEIGHT / 2)
-            bend = 0.0 if rank - source_rank == 1 else 0.25  # around the boxes between
-            arrow = {"arrowstyle": "->", "color": "#555555", "connectionstyle": f"arc3,rad={bend}"}
-            axes.annotate("", xy=(x, y + HEIGHT / 2), xytext=start, arrowprops=arrow)
+            source_x, source_y = source_column * (WIDTH + GAP), -source_rank * (height + GAP)
+            start, end, bend = (source_x, source_y - height / 2), (x, y + height / 2), 0.0
+            if rank - source_rank > 1:  # past the boxes between, on their right
+                start, end, bend = (source_x + WIDTH / 2, source_y), (x + WIDTH / 2, y), -0.3
+            arrow: dict[str, Any] = {"arrowstyle": "->", "color": "#555555", "shrinkA": 0, "shrinkB": 0}
+            arrow["connectionstyle"] = f"arc3,rad={bend}"
+            axes.annotate("", xy=end, xytext=start, arrowprops=arrow, zorder=1)
     return finish(figure, to_file)
 
 
