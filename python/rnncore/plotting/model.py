@@ -71,7 +71,7 @@ def plot_model(
     axes.set_axis_off()
     for call, (rank, column) in places.items():
         x, y = column * (WIDTH + GAP), -rank * (height + GAP)
-        box = {"facecolor": "#eef3fa", "edgecolor": "#33517a", "zorder": 2}
+        box: dict[str, Any] = {"facecolor": "#eef3fa", "edgecolor": "#33517a", "zorder": 2}
         axes.add_patch(Rectangle((x - WIDTH / 2, y - height / 2), WIDTH, height, **box))
         axes.text(x, y, labels[call], ha="center", va="center", fontsize=8, zorder=3)
         for source in dict.fromkeys(value.call for value in call.inputs):
