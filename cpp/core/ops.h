@@ -220,6 +220,21 @@ struct LossArguments {
   double* sums;         // (kReductionParts, 2): sum of weight·loss, sum of weight
 };
 
+// Batches of labels of any number; samples are the fastest axis but one of the output.
+template <class T>
+struct CtcArguments {
+  int64_t steps, samples, classes, width;
+  const T* output;        // (T, N, C) logits
+  const int32_t* labels;  // (..., L): labels from 1 on, then zeros
+  const int64_t* order;   // (N,) the row of labels of each sample, or null for their order
+  const T* weight;        // (N,) or null for ones
+  const bool* counted;    // (T, N) or null for all
+  T scale;                // factor of the gradient
+  T* gradient;            // (T, N, C) or null
+  double* workspace;      // ctc_workspace elements for each thread
+  double* sums;           // (kReductionParts, 2): sum of weight·loss, sum of weight
+};
+
 enum class UpdateRule : uint8_t { none, sgd, rmsprop, adam, nadam, adagrad, adadelta, adamax, lion };
 
 template <class T>
@@ -275,6 +290,8 @@ struct OpKernels {
   // y (rows, width) is x where the mask is not 0, and 0 elsewhere.
   void (*apply_mask)(int64_t rows, int64_t width, const int32_t* mask, const T* x, T* y, const Team&);
   void (*loss)(const LossArguments<T>&, const Team&);
+  int64_t (*ctc_workspace)(int64_t steps, int64_t width);
+  void (*ctc)(const CtcArguments<T>&, const Team&);
 
   void (*merge)(const Merge<T>&, const Team&);
   void (*merge_backward)(const Merge<T>&, int slot, const T* dy, T* dx, const Team&);

@@ -26,6 +26,8 @@ constexpr const char* kLossNames[] = {"mean_squared_error",
                                       "binary_focal_crossentropy",
                                       "categorical_focal_crossentropy"};
 
+constexpr const char* kCtc = "ctc";
+
 bool loss_kind(const std::string& name, LossKind& kind) {
   for (size_t i = 0; i < std::size(kLossNames); ++i)
     if (name == kLossNames[i]) {
@@ -83,8 +85,15 @@ void check_training(const Training& training, const Program& program) {
   MetricKind metric;
   for (const auto& l : training.losses) {
     reduction(l);
-    if (!loss_kind(l.kind, loss)) fail("training: unknown loss '" + l.kind + "'");
+    if (l.kind != kCtc && !loss_kind(l.kind, loss)) fail("training: unknown loss '" + l.kind + "'");
     check_output(l.kind, l.output);
+    if (l.kind != kCtc) continue;
+    if (program.values[static_cast<size_t>(program.outputs[static_cast<size_t>(l.output)])].shape.size() != 3)
+      fail("training: 'ctc' needs an output of shape (N, T, classes)");
+    for (const auto& other : training.losses)
+      if (&other != &l && other.output == l.output) fail("training: 'ctc' must be the only loss on its output");
+    for (const auto& m : training.metrics)
+      if (m.output == l.output) fail("training: an output with the loss 'ctc' takes no metrics, got '" + m.kind + "'");
   }
   for (const auto& m : training.metrics) {
     if (!loss_kind(m.kind, loss) && !metric_kind(m.kind, metric)) fail("training: unknown metric '" + m.kind + "'");
@@ -158,7 +167,12 @@ void Objective<T>::make_losses(const Training& training, const Program& program)
     const size_t value = static_cast<size_t>(program.outputs[loss.output]);
     loss.adds = written[value];
     written[value] = true;
-    want_target(loss.output, kind == LossKind::sparse_categorical_crossentropy, description.kind);
+    loss.is_ctc = description.kind == kCtc;
+    if (loss.is_ctc) {
+      loss.call.rows = output.samples();
+      loss.ctc.steps = output.steps(), loss.ctc.samples = output.samples(), loss.ctc.classes = output.columns();
+    } else
+      want_target(loss.output, kind == LossKind::sparse_categorical_crossentropy, description.kind);
     loss.weights_offset = take(output.rows() * static_cast<int64_t>(sizeof(T)));
     loss.counted_offset =
         loss.by_lengths || loss.by_mask ? take(output.rows() * static_cast<int64_t>(sizeof(bool))) : 0;
@@ -229,6 +243,7 @@ void Objective<T>::check(const Samples& samples, int64_t sample_count, const Bat
       }
   }
   for (const Loss& loss : losses_) {
+    if (loss.is_ctc) check_ctc(loss, samples, sample_count, rows);
     const int64_t steps = outputs_[loss.output].steps();
     for (int64_t n = 0; loss.by_lengths && samples.lengths && n < rows.count; ++n)
       if (const int32_t length = samples.lengths[rows.row(n)]; length < 0 || length > steps)
@@ -306,6 +321,7 @@ void Objective<T>::load(const Samples& samples, const BatchRows& rows, const Tea
       positions *= inner_positions(outputs_[loss.output]);
     }
     set_positions(loss, positions);
+    if (loss.is_ctc) load_ctc(loss, samples, rows, team);
   }
   for (Metric& metric : metrics_) {
     if (metric.loss_of == kAbsent) continue;
@@ -348,8 +364,57 @@ void Objective<T>::mark_by_masks(const Team& team) {
   team_barrier(team);
 }
 
+// Labels stay where the caller has them: their number is not part of the plan.
+template <class T>
+void Objective<T>::check_ctc(const Loss& loss, const Samples& samples, int64_t sample_count,
+                             const BatchRows& rows) const {
+  const std::string name = "targets[" + std::to_string(loss.output) + "]";
+  const Array& array = samples.targets[loss.output];
+  if (!array.data || array.shape.size() != 2 || array.shape[0] != sample_count)
+    fail(name + ": ctc expected shape (" + std::to_string(sample_count) + ", labels), got " +
+         (array.data ? to_string(array.shape) : "None"));
+  if (!array.integer) throw WrongType(name + ": expected dtype int32");
+  const int64_t width = array.shape[1];
+  for (int64_t n = 0; n < rows.count; ++n) {
+    const int64_t row = rows.row(n);
+    const int32_t* labels = static_cast<const int32_t*>(array.data) + row * width;
+    int64_t length = 0, needed = 0;
+    for (int64_t i = 0; i < width; ++i) {
+      if (labels[i] == 0) continue;
+      if (i > length) fail(name + ": sample " + std::to_string(row) + " has labels after the padding with 0");
+      if (labels[i] < 0 || labels[i] >= loss.ctc.classes)
+        fail(name + ": expected labels from 1 to " + std::to_string(loss.ctc.classes - 1) + ", or 0 for padding, got " +
+             std::to_string(labels[i]) + " in sample " + std::to_string(row));
+      needed += 1 + (i > 0 && labels[i] == labels[i - 1]);
+      ++length;
+    }
+    const int64_t steps = loss.by_lengths && samples.lengths ? samples.lengths[row] : loss.ctc.steps;
+    if (needed > steps)
+      fail(name + ": the " + std::to_string(length) + " labels of sample " + std::to_string(row) + " need " +
+           std::to_string(needed) + " steps (repeated ones need a blank between them), the output has " +
+           std::to_string(steps));
+  }
+}
+
+// One thread, when everything else about the batch is known.
+template <class T>
+void Objective<T>::load_ctc(Loss& loss, const Samples& samples, const BatchRows& rows, const Team& team) {
+  CtcArguments<T>& ctc = loss.ctc;
+  const Array& labels = samples.targets[loss.output];
+  ctc.labels = static_cast<const int32_t*>(labels.data);
+  ctc.order = rows.order;
+  ctc.width = labels.shape[1];
+  ctc.weight = loss.call.weight;
+  ctc.counted = loss.call.counted;
+  ctc.output = loss.call.output, ctc.gradient = loss.call.gradient, ctc.sums = loss.call.sums;
+  const size_t needed = static_cast<size_t>(kernels_.ctc_workspace(ctc.steps, ctc.width) * team.threads);
+  if (ctc_workspace_.size() < needed) ctc_workspace_.resize(needed);
+  loss.call.counted = nullptr;
+}
+
 template <class T>
 void Objective<T>::set_positions(Loss& loss, int64_t positions) {
+  if (loss.is_ctc) positions = loss.call.rows;  // one a sample, however many steps it has
   set_divisor(loss, loss.reduction == Reduction::sum ? 1.0 : static_cast<double>(positions));
 }
 
@@ -380,7 +445,13 @@ void Objective<T>::evaluate(const Team& team) {
       if (team.thread == 0) count(loss);
       team_barrier(team);
     }
-    kernels_.loss(loss.call, team);
+    if (loss.is_ctc) {
+      CtcArguments<T> ctc = loss.ctc;
+      ctc.scale = loss.call.scale;
+      ctc.workspace = ctc_workspace_.data();
+      kernels_.ctc(ctc, team);
+    } else
+      kernels_.loss(loss.call, team);
     if (!loss.adds || !loss.call.gradient) continue;
     team_barrier(team);
     kernels_.add(outputs_[loss.output].size(), loss.call.gradient, loss.total_gradient, team);

@@ -52,6 +52,8 @@ class Objective {
 
   struct Loss {
     LossArguments<T> call{};
+    bool is_ctc = false;  // takes what it shares with the others from the call
+    CtcArguments<T> ctc{};
     size_t output;
     double weight;
     bool by_lengths, by_mask;       // what says which steps count, if anything does
@@ -94,6 +96,8 @@ class Objective {
   template <class IsReal>
   void mark(const Loss& loss, const Team& team, const IsReal& is_real) const;
   void mark_by_masks(const Team& team);
+  void load_ctc(Loss& loss, const Samples& samples, const BatchRows& rows, const Team& team);
+  void check_ctc(const Loss& loss, const Samples& samples, int64_t sample_count, const BatchRows& rows) const;
   static void set_positions(Loss& loss, int64_t positions);
   void want_target(size_t output, bool labels, const std::string& kind);
   static void set_divisor(Loss& loss, double divisor);
@@ -106,6 +110,7 @@ class Objective {
   std::vector<Loss> losses_;
   std::vector<Metric> metrics_;
   std::vector<Penalty> penalties_;
+  std::vector<double> ctc_workspace_;  // grows with the labels and the team
   int64_t samples_;
   int64_t bytes_ = 0;
   const T* parameters_ = nullptr;

@@ -2,6 +2,7 @@
 #include "core/attention.h"
 #include "core/attention_backward.h"
 #include "core/constraints.h"
+#include "core/ctc.h"
 #include "core/dense.h"
 #include "core/dropout.h"
 #include "core/embedding.h"
@@ -35,6 +36,8 @@ constexpr OpKernels<T> op_table{
     .find_mask = find_mask<T>,
     .apply_mask = apply_mask<T>,
     .loss = loss<T>,
+    .ctc_workspace = ctc_workspace,
+    .ctc = ctc<T>,
     .merge = merge<T>,
     .merge_backward = merge_backward<T>,
     .strided_copy = strided_copy<T>,

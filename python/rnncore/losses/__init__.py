@@ -14,6 +14,7 @@ from rnncore.losses.crossentropies import (
     KLDivergence,
     SparseCategoricalCrossentropy,
 )
+from rnncore.losses.ctc import CTC
 from rnncore.losses.errors import (
     CosineSimilarity,
     Huber,
@@ -47,6 +48,7 @@ from rnncore.losses.functions import (
 from rnncore.losses.hinges import CategoricalHinge, Hinge, SquaredHinge
 
 __all__ = [
+    "CTC",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
@@ -87,7 +89,7 @@ __all__ = [
     "squared_hinge",
 ]
 
-_CLASSES: tuple[type[Loss], ...] = tuple(FUNCTIONS.values())
+_CLASSES: tuple[type[Loss], ...] = (*FUNCTIONS.values(), CTC)
 
 _TABLE: dict[str, type[Loss]] = {
     **{cls.__name__: cls for cls in _CLASSES},

@@ -74,6 +74,10 @@ class Loss(configurable.Configurable):
         """Targets for an output of this shape, checked."""
         return data.target(argument, value, output, dtype, sparse=self.sparse, probabilities=self.probabilities)
 
+    def positions(self, target: Array) -> tuple[int, ...]:
+        """The shape of the values, and of weights of positions."""
+        return target.shape if self.sparse else target.shape[:-1]
+
     def counted(self, target: Array) -> Array | None:
         """Which positions count, by their target; None for all."""
         return None

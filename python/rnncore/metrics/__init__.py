@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rnncore import _configurable as configurable
+from rnncore.losses.functions import FUNCTIONS
 from rnncore.metrics.accuracies import (
     BinaryAccuracy,
     CategoricalAccuracy,
@@ -14,7 +15,26 @@ from rnncore.metrics.accuracies import (
     TopKCategoricalAccuracy,
 )
 from rnncore.metrics.base import Metric
-from rnncore.metrics.confusion import AUC, Precision, Recall
+from rnncore.metrics.confusion import (
+    AUC,
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    Recall,
+    TrueNegatives,
+    TruePositives,
+)
+from rnncore.metrics.distances import (
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsolutePercentageError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SquaredHinge,
+)
 from rnncore.metrics.errors import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -31,16 +51,29 @@ __all__ = [
     "BinaryCrossentropy",
     "CategoricalAccuracy",
     "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "FalseNegatives",
+    "FalsePositives",
+    "Hinge",
+    "KLDivergence",
+    "LogCoshError",
     "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
     "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
     "Metric",
+    "Poisson",
     "Precision",
     "Recall",
     "RootMeanSquaredError",
     "SparseCategoricalAccuracy",
     "SparseCategoricalCrossentropy",
     "SparseTopKCategoricalAccuracy",
+    "SquaredHinge",
     "TopKCategoricalAccuracy",
+    "TrueNegatives",
+    "TruePositives",
     "deserialize",
     "get",
     "serialize",
@@ -61,6 +94,19 @@ _CLASSES: tuple[type[Metric], ...] = (
     Precision,
     Recall,
     AUC,
+    TruePositives,
+    FalsePositives,
+    FalseNegatives,
+    TrueNegatives,
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsolutePercentageError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SquaredHinge,
 )
 
 _TABLE: dict[str, type[Metric]] = {
@@ -68,6 +114,14 @@ _TABLE: dict[str, type[Metric]] = {
     **{snake_case(cls.__name__): cls for cls in _CLASSES},
     "top_k_categorical_accuracy": TopKCategoricalAccuracy,
     "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy,
+    "kl_divergence": KLDivergence,
+    "kld": KLDivergence,
+    "log_cosh": LogCoshError,
+    "logcosh": LogCoshError,
+    "mape": MeanAbsolutePercentageError,
+    "MAPE": MeanAbsolutePercentageError,
+    "msle": MeanSquaredLogarithmicError,
+    "MSLE": MeanSquaredLogarithmicError,
     "mse": MeanSquaredError,
     "MSE": MeanSquaredError,
     "rmse": RootMeanSquaredError,
@@ -96,6 +150,8 @@ def get(identifier: Any) -> Metric:
     >>> metrics.get("mse")
     MeanSquaredError(name='mse')
     """
+    if callable(identifier) and identifier in FUNCTIONS:
+        identifier = FUNCTIONS[identifier].kind
     metric = configurable.find("metric", identifier, Metric, _TABLE)
     if isinstance(identifier, str):
         metric.name = identifier

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ class _Confusion(Metric):
     """Counts of true and false positives and negatives at some thresholds, a state of shape (4, K)."""
 
     kind = "confusion"
-    direction = "max"
+    direction: ClassVar[Literal["min", "max"]] = "max"
     cuts: list[float]
 
     def attributes(self) -> dict[str, Any]:
@@ -78,6 +78,98 @@ class Recall(_AtThreshold):
     def compute(self, state: Array) -> float:
         tp, _, fn, _ = self.counts(state)
         return float(_ratio(tp, tp + fn)[0])
+
+
+class TruePositives(_AtThreshold):
+    """The weight of all positive targets with an output above the threshold.
+
+    Parameters
+    ----------
+    thresholds : float, optional
+        One threshold, 0.5 by default. Give 0 for logits.
+    name : str, optional
+
+    Examples
+    --------
+    >>> from rnncore import metrics
+    >>> metric = metrics.TruePositives()
+    >>> metric.update_state([0, 1, 1, 1], [0.9, 0.1, 0.8, 0.2])
+    >>> metric.result()
+    1.0
+    """
+
+    def compute(self, state: Array) -> float:
+        return float(self.counts(state)[0][0])
+
+
+class FalsePositives(_AtThreshold):
+    """The weight of all negative targets with an output above the threshold.
+
+    Parameters
+    ----------
+    thresholds : float, optional
+        One threshold, 0.5 by default. Give 0 for logits.
+    name : str, optional
+
+    Examples
+    --------
+    >>> from rnncore import metrics
+    >>> metric = metrics.FalsePositives()
+    >>> metric.update_state([0, 1, 1, 1], [0.9, 0.1, 0.8, 0.2])
+    >>> metric.result()
+    1.0
+    """
+
+    direction = "min"
+
+    def compute(self, state: Array) -> float:
+        return float(self.counts(state)[1][0])
+
+
+class FalseNegatives(_AtThreshold):
+    """The weight of all positive targets with an output up to the threshold.
+
+    Parameters
+    ----------
+    thresholds : float, optional
+        One threshold, 0.5 by default. Give 0 for logits.
+    name : str, optional
+
+    Examples
+    --------
+    >>> from rnncore import metrics
+    >>> metric = metrics.FalseNegatives()
+    >>> metric.update_state([0, 1, 1, 1], [0.9, 0.1, 0.8, 0.2])
+    >>> metric.result()
+    2.0
+    """
+
+    direction = "min"
+
+    def compute(self, state: Array) -> float:
+        return float(self.counts(state)[2][0])
+
+
+class TrueNegatives(_AtThreshold):
+    """The weight of all negative targets with an output up to the threshold.
+
+    Parameters
+    ----------
+    thresholds : float, optional
+        One threshold, 0.5 by default. Give 0 for logits.
+    name : str, optional
+
+    Examples
+    --------
+    >>> from rnncore import metrics
+    >>> metric = metrics.TrueNegatives()
+    >>> metric.update_state([0, 1, 1, 1], [0.9, 0.1, 0.8, 0.2])
+    >>> metric.result()
+    0.0
+    """
+
+    def compute(self, state: Array) -> float:
+        return float(self.counts(state)[3][0])
 
 
 class AUC(_Confusion):

@@ -247,4 +247,6 @@ def weighted_loss(
     else:
         divisor = float(value.size if counted is None else np.count_nonzero(counted))
     share = spread / value.dtype.type(divisor) if divisor else np.zeros_like(spread)
-    return float(np.sum(share * value, dtype=np.float64)), share[..., None] * gradient
+    return float(np.sum(share * value, dtype=np.float64)), share.reshape(
+        share.shape + (1,) * (gradient.ndim - share.ndim)
+    ) * gradient

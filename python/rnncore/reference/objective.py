@@ -10,6 +10,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from ..program import Loss, Metric, Program, Regularizer, Training
+from .ctc import check_labels, ctc
 from .losses import LOSSES, REDUCTIONS, weighted_loss
 from .masking import real_steps
 from .metrics import METRICS, state_increment
@@ -29,7 +30,9 @@ class Objective:
 
     def __init__(self, training: Training, program: Program, parameters: list[Array], gradients: Arrays) -> None:
         for loss in training.losses:
-            if loss.kind not in LOSSES:
+            if loss.kind == "ctc":
+                _check_ctc(loss, training, program)
+            elif loss.kind not in LOSSES:
                 raise ValueError(f"training: unknown loss {loss.kind!r}; known: {list(LOSSES)}")
             if loss.attributes.get("reduction", REDUCTIONS[0]) not in REDUCTIONS:
                 raise ValueError(f"training: unknown reduction {loss.attributes['reduction']!r}; known: {REDUCTIONS}")
@@ -63,6 +66,11 @@ class Objective:
         losses = []
         for loss, weight in zip(training.losses, weights, strict=True):
             output, target = outputs[loss.output], targets[loss.output]
+            if loss.kind == "ctc":
+                value, slope = _ctc(loss, output, target, weight, masks[loss.output])
+                losses.append(value)
+                output_gradients[loss.output] = slope
+                continue
             _check_batch(loss.kind, output, target, weight)
             real = real_of_output[loss.output] = _real_positions(output, masks[loss.output])
             target, weight = target[real], _at(real, weight, output)
@@ -103,6 +111,31 @@ class Objective:
         for regularizer, w, gradient in self._penalties:
             if gradient is not None:
                 gradient += regularizer.l1 * np.sign(w) + 2 * regularizer.l2 * w
+
+
+def _check_ctc(loss: Loss, training: Training, program: Program) -> None:
+    """Raise unless the loss stands alone on an output of three axes."""
+    if len(program.values[program.outputs[loss.output]].shape) != 3:
+        raise ValueError("training: 'ctc' needs an output of shape (N, T, classes)")
+    if sum(other.output == loss.output for other in training.losses) > 1:
+        raise ValueError("training: 'ctc' must be the only loss on its output")
+    for metric in training.metrics:
+        if metric.output == loss.output:
+            raise ValueError(f"training: an output with the loss 'ctc' takes no metrics, got {metric.kind!r}")
+
+
+def _ctc(loss: Loss, output: Array, target: Array, weight: Array | None, mask: Array | None) -> tuple[float, Array]:
+    """The value of a batch with one value for each sample, and its gradient."""
+    if target.ndim != 2 or len(target) != len(output):
+        raise ValueError(f"targets: ctc expected shape ({len(output)}, labels), got {target.shape}")
+    if target.dtype != INT32:
+        raise TypeError(f"targets: ctc expected dtype int32, got {target.dtype}")
+    if weight is not None and weight.shape != output.shape[:1]:
+        raise ValueError(f"sample_weight: expected shape {output.shape[:1]}, got {weight.shape}")
+    real = np.ones(output.shape[:2], bool) if mask is None else real_steps(mask, output.shape)
+    check_labels(target, output.shape[-1], real.sum(axis=1))
+    value, slope = weighted_loss(*ctc(target, output, real), weight, loss.attributes.get("reduction", REDUCTIONS[0]))
+    return value, loss.weight * slope
 
 
 def _real_positions(output: Array, mask: Array | None) -> Any:

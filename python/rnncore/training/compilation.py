@@ -129,7 +129,9 @@ class Compilation:
         if sample_weight is None:
             return [None] * len(targets)
         self._need_named_loss()
-        positions = [y.shape if sparse else y.shape[:-1] for y, sparse in zip(targets, self._sparse, strict=True)]
+        positions = [
+            y.shape[:-1] if loss is None else loss.positions(y) for y, loss in zip(targets, self._given, strict=True)
+        ]
         entries = data.named("sample_weight", sample_weight, self._outputs)
         return [
             None if value is None else data.sample_weight(argument, value, shape, dtype)
