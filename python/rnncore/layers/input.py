@@ -26,7 +26,7 @@ class InputLayer(Layer):
     shape : sequence of int or None
         Without the batch; None for sizes known only at run time.
     batch_size : int, optional
-        Size of the batch axis, for the record: the engine runs any.
+        Size of the batch axis. Only models with stateful layers hold to it; others run any.
     dtype : dtype, optional
         Integers are class ids, anything else has the precision of the model. Left out, it is float,
         unless an `Embedding` reads the input.
@@ -100,7 +100,7 @@ def Input(
     shape : sequence of int or None
         Without the batch, e.g. `(None, 3)` for sequences of any length with three features.
     batch_size : int, optional
-        Size of the batch axis, for the record: the engine runs any.
+        Size of the batch axis. Only models with stateful layers hold to it; others run any.
     dtype : dtype, optional
         Integers are class ids, anything else has the precision of the model. Left out, it is float,
         unless an `Embedding` reads the input.
