@@ -11,7 +11,9 @@ import pytest
 import rnncore
 
 DOCS = Path(__file__).parent.parent / "docs"
-PACKAGES = "activations|augmentation|callbacks|constraints|decoding|layers|losses|metrics|models|optimizers|regularizers|utils"
+PACKAGES = (
+    "activations|augmentation|callbacks|constraints|decoding|layers|losses|metrics|models|optimizers|regularizers|utils"
+)
 HERE = re.compile(rf"`((?:rnncore\.)?(?:{PACKAGES})(?:\.\w+)+|set_num_threads)`")
 ROWS = [
     (page, row)
