@@ -5,8 +5,8 @@ tenth is held back. What the model achieves is stated in bits per character: log
 characters it hesitates between.
 
 The text is cut into 64 streams that are read side by side, 100 characters a step. Two LSTM layers of 256 units go on
-from the states that the step before left behind: the states are inputs and outputs of the model, and the loop in
-`train` hands them on. Gradients stop at the borders of a step (truncated back-propagation through time).
+from the states that the step before left behind; gradients stop at the borders of a step (truncated back-propagation
+through time).
 
 Run it with ``python examples/language_model.py --data DIR [--quick] [--epochs 15] [--seed 0]``.
 """
@@ -14,8 +14,7 @@ Run it with ``python examples/language_model.py --data DIR [--quick] [--epochs 1
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from _common import arguments, figure, save
-from rnncore import layers, models, optimizers, utils
+from rnncore import layers, losses, models, optimizers, utils
 
 Array = npt.NDArray[Any]
 
@@ -50,83 +49,58 @@ def encode(text: str, characters: str) -> Array:
     return np.array([places.get(character, places[" "]) for character in text], np.int32)
 
 
-def build_model(characters: int, dropout: float = 0.0, units: int = UNITS) -> models.Model:
-    """Characters (N, T) and four states (N, H) to logits (N, T, V) and the states after them."""
-    x = layers.Input((None,), dtype="int32")
-    states = [layers.Input((units,)) for _ in range(4)]
-    y, kept = layers.Embedding(characters, 64)(x), []
-    for initial in (states[:2], states[2:]):
-        y, *final = layers.LSTM(units, return_sequences=True, return_state=True)(y, initial_state=initial)
-        y = layers.Dropout(dropout)(y)
-        kept += final
-    return models.Model([x, *states], [layers.Dense(characters)(y), *kept])
+def build_model(characters: int, dropout: float = 0.0, units: int = UNITS) -> models.Sequential:
+    """Characters (N, T) to the logits (N, T, V) of those that follow."""
+    return models.Sequential(
+        [
+            layers.Input((None,), dtype="int32"),
+            layers.Embedding(characters, 64),
+            layers.LSTM(units, return_sequences=True),
+            layers.Dropout(dropout),
+            layers.LSTM(units, return_sequences=True),
+            layers.Dropout(dropout),
+            layers.Dense(characters),
+        ]
+    )
 
 
-def no_states(model: models.Model, rows: int) -> list[Array]:
-    """The states before the first character."""
-    units = [layer.units for layer in model.layers if isinstance(layer, layers.LSTM)]
-    return [np.zeros((rows, width), np.float32) for width in units for _ in ("h", "c")]
-
-
-def windows(text: Array, streams: int, steps: int) -> Iterator[tuple[Array, Array]]:
-    """The text as parallel streams, window after window: characters (N, T) and those after each."""
-    length = (len(text) - 1) // streams
-    read, following = (text[first : first + streams * length].reshape(streams, length) for first in (0, 1))
-    for start in range(0, length - steps + 1, steps):
-        yield read[:, start : start + steps], following[:, start : start + steps]
-
-
-def cross_entropy(logits: Array, targets: Array) -> tuple[float, Array]:
-    """Mean cross-entropy in bits, and its gradient in nats for the logits."""
-    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    p /= p.sum(axis=-1, keepdims=True)
-    chosen = np.take_along_axis(p, targets[..., np.newaxis], axis=-1)
-    np.put_along_axis(p, targets[..., np.newaxis], chosen - 1, axis=-1)
-    return -float(np.log2(chosen).mean()), p / targets.size
+def in_streams(text: Array, count: int) -> tuple[Array, Array]:
+    """The text as parallel streams of characters (N, T), and the character after each."""
+    length = (len(text) - 1) // count
+    read, following = (text[first : first + count * length].reshape(count, length) for first in (0, 1))
+    return read, following
 
 
 def train(model: models.Model, text: Array, epochs: int = 15, verbose: int = 1, streams: int = STREAMS) -> list[float]:
     """Read the text `epochs` times, with a learning rate that falls to zero; bits per character of each epoch."""
-    batches = list(windows(text, streams, STEPS))
-    rate = optimizers.schedules.CosineDecay(4e-3, decay_steps=epochs * len(batches))
-    model.compile(optimizers.Adam(rate, global_clipnorm=5.0))
-    history, start = [], time.perf_counter()
-    for epoch in range(epochs):
-        states, bits = no_states(model, streams), []
-        for done, (read, following) in enumerate(batches, start=1):
-            logits, *states = model.forward([read, *states], training=True)
-            loss, gradient = cross_entropy(logits, following)
-            model.backward([gradient, None, None, None, None])
-            model.apply_gradients()
-            bits.append(loss)
-            if verbose == 1 and done % 10 == 0:
-                print(f"\repoch {epoch + 1}/{epochs}, {done / len(batches):4.0%}: {np.mean(bits):.3f}", end="")
-        history.append(float(np.mean(bits)))
-        if verbose:
-            passed = time.perf_counter() - start
-            print(f"\repoch {epoch + 1}/{epochs}, {passed:.0f} s: {history[-1]:.3f} bits per character")
-    return history
+    read, following = in_streams(text, streams)
+    rate = optimizers.schedules.CosineDecay(4e-3, decay_steps=epochs * -(-read.shape[1] // STEPS))
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizers.Adam(rate, global_clipnorm=5.0), loss)
+    history = model.fit(
+        read, following, batch_size=streams, shuffle=False, truncate=STEPS, epochs=epochs, verbose=verbose
+    )
+    return [nats / math.log(2) for nats in history.history["loss"]]
 
 
 def evaluate(model: models.Model, text: Array) -> float:
     """Bits per character of a text that is read from its beginning in twenty streams."""
-    states, bits = no_states(model, 20), []
-    for read, following in windows(text, 20, min(500, (len(text) - 1) // 20)):
-        logits, *states = model.forward([read, *states])
-        bits.append(cross_entropy(logits, following)[0])
-    return float(np.mean(bits))
+    nats = np.asarray(model.evaluate(*in_streams(text, 20), verbose=0))
+    return float(nats) / math.log(2)
 
 
 def sample(model: models.Model, characters: str, start: str, length: int, temperature: float, seed: int = 0) -> str:
     """Write on from `start`. A low temperature prefers likely characters, 1 draws as the model believes."""
     rng = np.random.default_rng(seed)
-    states, written, read = no_states(model, 1), start, start
+    stream, written = model.stream(), start
+    for character in encode(start, characters):
+        logits = stream.step([character])
     for _ in range(length):
-        logits, *states = model.forward([encode(read, characters)[np.newaxis], *states])
-        scaled = logits[0, -1].astype(np.float64) / temperature
+        scaled = logits[0].astype(np.float64) / temperature
         p = np.exp(scaled - scaled.max())
-        read = characters[rng.choice(len(characters), p=p / p.sum())]
-        written += read
+        chosen = rng.choice(len(characters), p=p / p.sum())
+        written += characters[chosen]
+        logits = stream.step([chosen])
     return written
 
 
