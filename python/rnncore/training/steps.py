@@ -10,9 +10,11 @@ import numpy.typing as npt
 from rnncore import _validation as check
 from rnncore import data, utils
 from rnncore.callbacks.base import Logs
+from rnncore.data import Array
 from rnncore.training import epoch
 from rnncore.training.base import Base
 from rnncore.training.feed import ArrayFeed, Part
+from rnncore.training.gradient_norms import gradient_norms
 from rnncore.training.progress import ProgressBar
 from rnncore.training.stream import SequenceStream
 
@@ -214,6 +216,48 @@ class Steps(Base):
         ]
         found = engine.executor.backward(gradients)
         return found[0] if len(found) == 1 else found
+
+    def per_sample_gradient_norms(
+        self, x: Any, y: Any = None, sample_weight: Any = None, *, lengths: npt.ArrayLike | None = None
+    ) -> Array:
+        """Compute how strongly each sample pulls at the weights: the norm of the gradient of its loss.
+
+        The gradient is that of a training step on the sample alone, without penalties on weights and without
+        clipping, to all trainable weights. The model does not change, nor do its `gradients`.
+
+        Parameters
+        ----------
+        x, y, sample_weight, lengths
+            As for `fit`.
+
+        Returns
+        -------
+        ndarray of float64, shape (N,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model is not compiled with a loss by name, or an argument does not fit.
+
+        References
+        ----------
+        I. Goodfellow, "Efficient per-example gradient computations", arXiv:1510.01799 (2015).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((1,)), layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile("sgd", "mse")
+        >>> model.per_sample_gradient_norms([[1.0], [2.0]], [[0.0], [0.0]])  # 2 (w x - y) x
+        array([2., 8.])
+        """
+        samples = self._samples(x, y, sample_weight, None, lengths)
+        engine, compilation = self._ready(), self._compiled("it has gradients")
+        if compilation.function is not None:
+            raise ValueError("per_sample_gradient_norms needs a loss that rnncore knows, got a function")
+        kind, training = type(engine.executor), compilation.training(())
+        return gradient_norms(kind, engine.program, engine.store.vector, training, samples, utils.next_seed())
 
     def apply_gradients(self) -> None:
         """Update the weights from their gradients with the compiled optimizer: one step.

@@ -1,0 +1,46 @@
+"""The gradient of each sample by itself, of which only the norm is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnncore.data import Array, Samples
+from rnncore.program import Optimizer, Program, Training
+
+__all__ = ["gradient_norms"]
+
+
+def gradient_norms(
+    kind: Any, program: Program, vector: Array, training: Training, samples: Samples, seed: int
+) -> Array:
+    """The norms (N,) in float64 of the losses' gradients to the trainable parameters, row by row.
+
+    Goodfellow, "Efficient per-example gradient computations" (2015), has a shortcut for dense layers. A layer that
+    is applied at many time steps sums over them before the norm, so here each row is a batch of its own, which
+    is exact for any model. The rows run through an executor of `kind` over a copy of the parameters `vector`,
+    with steps of length zero.
+    """
+    parameters, gradients = vector.copy(), np.zeros_like(vector)
+    executor = kind(program, parameters, gradients)
+    still = Optimizer("sgd", {"momentum": 0.0, "nesterov": False})
+    losses = Training(training.losses, optimizer=still)
+    executor.configure(losses, np.zeros((still.slot_count(), vector.size), vector.dtype))
+    norms = np.zeros(samples.rows)
+    for row in range(samples.rows):
+        executor.train(
+            samples.inputs,
+            samples.targets,
+            np.array([row]),
+            batch_size=1,
+            learning_rate=np.zeros(1),
+            step=0,
+            seed=seed,
+            state=np.zeros(losses.state_size()),
+            sample_weight=samples.weights,
+            lengths=samples.lengths,
+        )
+        norms[row] = np.linalg.norm(gradients.astype(np.float64))
+        parameters[...] = vector  # a step may have moved averages, or met an infinite gradient
+    return norms
