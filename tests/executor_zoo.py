@@ -3,137 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from layer_zoo import LAYERS
+from program_builder import Builder as Builder
 
-from rnncore.program import Node, Parameter, Program, Value
+from rnncore.program import Program, Value
 
 Array = npt.NDArray[Any]
 
 SAMPLES, STEPS, FEATURES = 11, 5, 3
-
-
-@dataclass
-class Builder:
-    """Appends values, parameters and nodes; `build` makes the Program."""
-
-    values: list[Value] = field(default_factory=list)
-    parameters: list[Parameter] = field(default_factory=list)
-    nodes: list[Node] = field(default_factory=list)
-    inputs: list[int] = field(default_factory=list)
-    lengths: int = -1
-
-    def value(self, *shape: int | None, dtype: str = "float") -> int:
-        self.values.append(Value(f"value{len(self.values)}", (None, *shape), dtype))
-        return len(self.values) - 1
-
-    def input(self, *shape: int | None, dtype: str = "float") -> int:
-        self.inputs.append(self.value(*shape, dtype=dtype))
-        return self.inputs[-1]
-
-    def mask(self, steps: int | None = None) -> int:
-        """An input (N, T) that says which steps are real."""
-        self.values.append(Value(f"mask{len(self.values)}", (None, steps), "int"))
-        self.inputs.append(len(self.values) - 1)
-        return self.inputs[-1]
-
-    def lengths_value(self) -> int:
-        if self.lengths < 0:
-            self.lengths = self.value(dtype="int")
-        return self.lengths
-
-    def parameter(self, *shape: int, trainable: bool = True) -> int:
-        offset = self.parameters[-1].offset + self.parameters[-1].size if self.parameters else 0
-        self.parameters.append(Parameter(f"parameter{len(self.parameters)}", shape, offset, trainable))
-        return len(self.parameters) - 1
-
-    def node(
-        self, op: str, inputs: tuple[int, ...], outputs: tuple[int, ...], parameters: tuple[int, ...], **attributes: Any
-    ) -> None:
-        self.nodes.append(Node(op, f"{op}{len(self.nodes)}", inputs, outputs, parameters, attributes))
-
-    def elementwise(self, op: str, x: int, **attributes: Any) -> int:
-        y = self.value(*self.values[x].shape[1:])
-        self.node(op, (x,), (y,), (), **attributes)
-        return y
-
-    def dense(
-        self, x: int, units: int, activation: str = "linear", *, bias: bool = True, trainable: bool = True
-    ) -> int:
-        *inner, features = self.values[x].shape[1:]
-        assert features is not None
-        parameters = [self.parameter(features, units, trainable=trainable)]
-        if bias:
-            parameters.append(self.parameter(units, trainable=trainable))
-        y = self.value(*inner, units)
-        self.node("dense", (x,), (y,), tuple(parameters), activation=activation)
-        return y
-
-    def recurrent(
-        self,
-        op: str,
-        x: int,
-        units: int,
-        *,
-        outputs: str = "sequence",
-        initial: tuple[int, ...] = (),
-        lengths: bool = False,
-        mask: int = -1,
-        bias: bool = True,
-        trainable: tuple[bool, bool, bool] = (True, True, True),
-        **attributes: Any,
-    ) -> list[int]:
-        """Outputs are named: "sequence", "h" and "c", separated by spaces."""
-        features = self.values[x].shape[-1]
-        assert features is not None
-        gates, states = {"simple_rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}[op]
-        split = op == "gru" and attributes.get("reset_after", True)
-        shapes: list[tuple[int, ...]] = [(features, gates * units), (units, gates * units)]
-        if bias:
-            shapes.append((2, gates * units) if split else (gates * units,))
-        parameters = [self.parameter(*s, trainable=t) for s, t in zip(shapes, trainable, strict=False)]
-        made = {}
-        slots = []
-        for name in ("sequence", "h", "c")[: 1 + states]:
-            shape = (self.values[x].shape[1], units) if name == "sequence" else (units,)
-            made[name] = self.value(*shape) if name in outputs.split() else -1
-            slots.append(made[name])
-        initial = (*initial, *(-1 for _ in range(states - len(initial))))
-        slot = self.lengths_value() if lengths else mask
-        attributes = {"activation": "tanh", "go_backwards": False, **attributes}
-        if op != "simple_rnn":
-            attributes.setdefault("recurrent_activation", "sigmoid")
-        self.node(op, (x, slot, *initial), tuple(slots), tuple(parameters), **attributes)
-        return [made[name] for name in outputs.split()]
-
-    def attention(
-        self,
-        query: int,
-        value: int,
-        key: int,
-        *,
-        masks: tuple[int, ...] = (),
-        weights: tuple[int, ...] = (),
-        outputs: str = "context",
-        heads: int | None = None,
-        **attributes: Any,
-    ) -> list[int]:
-        """Masks of query, value and attention; outputs are named: "context", "weights"."""
-        queries, keys = self.values[query].shape[1], self.values[value].shape[1]
-        made = {"context": -1, "weights": -1}
-        for name in outputs.split():
-            shape = (queries, keys) if heads is None else (heads, queries, keys)
-            made[name] = self.value(*(shape if name == "weights" else (queries, self.values[value].shape[2])))
-        inputs = (query, value, key, *masks, *(-1 for _ in range(3 - len(masks))))
-        self.node("attention", inputs, tuple(made.values()), weights, heads=heads, **attributes)
-        return [made[name] for name in outputs.split()]
-
-    def build(self, *outputs: int, masks: tuple[int, ...] = ()) -> Program:
-        graph = tuple(self.values), tuple(self.parameters), tuple(self.nodes), tuple(self.inputs)
-        return Program(*graph, outputs, self.lengths, masks)
 
 
 def dense_stack() -> Program:
@@ -425,23 +306,6 @@ def concat() -> Program:
     return b.build(context, *made)
 
 
-def activated() -> Program:
-    """Every function that cells lack, in wide and narrow layers, and with what it takes."""
-    b = Builder()
-    given = b.input(None, FEATURES)
-    ends = []
-    for function in ("leaky_relu", "elu", "selu", "exponential", "softsign", "softplus", "silu", "gelu", "mish"):
-        ends.append(b.dense(given, 3, function))
-        ends.append(b.dense(b.dense(given, 21, function), 3))
-        ends.append(b.dense(b.elementwise("activation", b.dense(given, 18), function=function), 3))
-    x = b.value(None, 3)
-    b.node("merge", tuple(ends), (x,), (), kind="average")
-    y = b.elementwise("activation", given, function="relu", negative_slope=0.1, max_value=0.8, threshold=0.2)
-    y = b.elementwise("activation", b.dense(y, 3), function="relu", max_value=0.5)
-    y = b.elementwise("activation", b.dense(y, 17), function="leaky_relu", negative_slope=0.3)
-    return b.build(b.dense(x, 2), b.elementwise("activation", y, function="elu", alpha=0.6))
-
-
 def steps() -> Program:
     """Steps as samples of their own, as vectors and as sequences."""
     b = Builder()
@@ -507,9 +371,9 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "heads": heads,
     "additive": additive,
     "concat": concat,
-    "activated": activated,
     "steps": steps,
     "kept": kept,
+    **LAYERS,
 }
 
 
@@ -533,4 +397,9 @@ def random_inputs(program: Program, samples: int, dtype: Any, seed: int = 3) -> 
 
 def random_parameters(program: Program, dtype: Any, seed: int = 5) -> Array:
     size = sum(parameter.size for parameter in program.parameters)
-    return np.random.default_rng(seed).normal(scale=0.4, size=size).astype(dtype)
+    vector: Array = np.random.default_rng(seed).normal(scale=0.4, size=size).astype(dtype)
+    for parameter in program.parameters:
+        if parameter.name == "variance":
+            window = slice(parameter.offset, parameter.offset + parameter.size)
+            vector[window] = np.abs(vector[window]) + dtype(0.1)
+    return vector

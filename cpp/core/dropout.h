@@ -2,49 +2,10 @@
 // so backward draws it again and no thread count changes it.
 #pragma once
 
-#include "core/ops.h"
-#include "core/simd.h"
+#include "core/random.h"
 
 namespace rnncore {
 namespace {
-
-// Random words made at a time: kPhiloxBlocks counters of four words each.
-constexpr int kPhiloxBlocks = 16;
-constexpr int kPhiloxWords = 4 * kPhiloxBlocks;
-
-// Philox-4x32-10 (Salmon, Moraes, Dror, Shaw 2011) of the counters from `first` on; word i of counter j goes to
-// words[4·j + i]. A lane of 64 bits holds a word of 32.
-static void philox(const RandomStream& stream, uint64_t first, uint32_t (&words)[kPhiloxWords]) {
-  typedef uint64_t Lanes __attribute__((vector_size(RNNCORE_VECTOR_BYTES)));
-  constexpr int width = RNNCORE_VECTOR_BYTES / 8, vectors = kPhiloxBlocks / width;
-  constexpr uint64_t low = 0xFFFFFFFF;
-  Lanes c0[vectors], c1[vectors], c2[vectors], c3[vectors];
-  for (int v = 0; v < vectors; ++v) {
-    Lanes block;
-    for (int j = 0; j < width; ++j) block[j] = first + static_cast<uint64_t>(v * width + j);
-    c0[v] = block & low, c1[v] = block >> 32;
-    c2[v] = Lanes{} + stream.step, c3[v] = Lanes{} + stream.node;
-  }
-  uint64_t k0 = stream.seed & low, k1 = stream.seed >> 32;
-  for (int round = 0; round < 10; ++round) {
-#pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) {
-      const Lanes p0 = c0[v] * uint64_t{0xD2511F53}, p1 = c2[v] * uint64_t{0xCD9E8D57};
-      c0[v] = (p1 >> 32) ^ c1[v] ^ k0;
-      c1[v] = p1 & low;
-      c2[v] = (p0 >> 32) ^ c3[v] ^ k1;
-      c3[v] = p0 & low;
-    }
-    k0 = (k0 + 0x9E3779B9) & low, k1 = (k1 + 0xBB67AE85) & low;
-  }
-#pragma GCC unroll 8
-  for (int v = 0; v < vectors; ++v)
-    for (int j = 0; j < width; ++j) {
-      uint32_t* word = words + 4 * (v * width + j);
-      word[0] = static_cast<uint32_t>(c0[v][j]), word[1] = static_cast<uint32_t>(c1[v][j]);
-      word[2] = static_cast<uint32_t>(c2[v][j]), word[3] = static_cast<uint32_t>(c3[v][j]);
-    }
-}
 
 // Drops runs of elements; neighbouring runs share the random words made.
 template <class T>
@@ -59,9 +20,7 @@ class Dropper {
   // x and y. y may be x.
   RNNCORE_INLINE void drop(int64_t first, int64_t size, const T* x, T* y, int64_t arrays = 1, int64_t stride = 0) {
     for (int64_t c = 0; c < size;) {
-      const int64_t run = (first + c) / kPhiloxWords, begin = (first + c) % kPhiloxWords;
-      if (run != ready_) philox(stream_, static_cast<uint64_t>(run) * kPhiloxBlocks, words_);
-      ready_ = run;
+      const int64_t begin = prepare(first + c);
       const int64_t count = size - c < kPhiloxWords - begin ? size - c : kPhiloxWords - begin;
       for (int64_t k = 0; k < arrays; ++k) {
         const T* from = x + k * stride + c;
@@ -72,7 +31,22 @@ class Dropper {
     }
   }
 
+  // As drop, with the number of element `first` for all of them.
+  RNNCORE_INLINE void drop_together(int64_t first, int64_t size, const T* x, T* y) {
+    const int64_t place = prepare(first);
+    const bool keep = words_[place] >> 8 >= threshold_;
+    for (int64_t i = 0; i < size; ++i) y[i] = keep ? x[i] * scale_ : T(0);
+  }
+
  private:
+  // Makes the words of an element's run; returns which of them is its own.
+  RNNCORE_INLINE int64_t prepare(int64_t element) {
+    const int64_t run = element / kPhiloxWords;
+    if (run != ready_) philox(stream_, static_cast<uint64_t>(run) * kPhiloxBlocks, words_);
+    ready_ = run;
+    return element % kPhiloxWords;
+  }
+
   RandomStream stream_;
   uint32_t threshold_;  // smallest 24-bit number that means "keep": uniform >= rate
   T scale_;
@@ -83,12 +57,19 @@ class Dropper {
 template <class T>
 void dropout(const Dropout<T>& d, const RandomStream& stream, const Team& team) {
   Dropper<T> dropper(d.rate, stream);
-  const int64_t draws = d.shared_steps ? 1 : d.steps;  // masks of a sample
+  // Elements of the array of random numbers, in which a shared axis has size 1.
+  const int64_t columns = d.shared.columns ? 1 : d.width;
+  const int64_t step = d.shared.steps ? 0 : columns;
+  const int64_t sample = d.shared.samples ? 0 : (d.shared.steps ? 1 : d.steps) * columns;
+  const bool runs = d.shared.steps && !d.shared.columns;  // a run of numbers serves all steps at once
   const Range samples = team_range(d.samples, team, 1);
   for (int64_t n = samples.begin; n < samples.end; ++n)
-    for (int64_t t = 0; t < draws; ++t) {
-      const int64_t row = (t * d.samples + n) * d.width;
-      dropper.drop((n * draws + t) * d.width, d.width, d.x + row, d.y + row, d.steps / draws, d.samples * d.width);
+    for (int64_t t = 0; t < (runs ? 1 : d.steps); ++t) {
+      const int64_t row = (t * d.samples + n) * d.width, first = n * sample + t * step;
+      if (d.shared.columns)
+        dropper.drop_together(first, d.width, d.x + row, d.y + row);
+      else
+        dropper.drop(first, d.width, d.x + row, d.y + row, runs ? d.steps : 1, d.samples * d.width);
     }
 }
 

@@ -7,39 +7,12 @@
 
 #include <cstdint>
 
+#include "core/function.h"
+#include "core/layer_ops.h"
 #include "core/sequence.h"
 #include "core/team.h"
 
 namespace rnncore {
-
-// The first five are those of the cells, in the same order.
-enum class Function : uint8_t {
-  linear,
-  relu,
-  sigmoid,
-  tanh,
-  hard_sigmoid,
-  leaky_relu,
-  elu,
-  exponential,
-  softsign,
-  softplus,
-  silu,
-  gelu,
-  mish
-};
-
-// A function of one number, with what it is parametrized by: leaky_relu by slope, limit, threshold, elu by alpha,
-// scale.
-struct Elementwise {
-  Function function = Function::linear;
-  double slope = 0, limit = 0, threshold = 0, alpha = 1, scale = 1;
-};
-
-// Whether the derivative reads the input; that of the others follows from the output.
-constexpr bool needs_input(Function f) {
-  return f >= Function::leaky_relu && f != Function::exponential && f != Function::softsign;
-}
 
 template <class T>
 struct DenseForward {
@@ -63,12 +36,17 @@ struct DenseBackward {
   T* dbias;                 // (U,) or null
 };
 
+// Axes along which all elements have one random number.
+struct SharedAxes {
+  bool samples = false, steps = false, columns = false;
+};
+
 // Element e of the batch-first array survives when its uniform number reaches `rate`.
 template <class T>
 struct Dropout {
   int64_t samples, steps, width;  // stored as (steps, samples, width)
   double rate;
-  bool shared_steps;  // one mask (samples, 1, width) for all steps
+  SharedAxes shared;
   const T* x;
   T* y;
 };
@@ -199,9 +177,6 @@ enum class LossKind : uint8_t {
   categorical_focal_crossentropy
 };
 
-// Sums over positions are taken in kReductionParts fixed parts, so that no number of threads changes them.
-constexpr int kReductionParts = 16;
-
 template <class T>
 struct LossArguments {
   LossKind kind;
@@ -284,6 +259,19 @@ struct OpKernels {
   int64_t (*attention_workspace)(const Attention<T>&, bool backward, int threads);
   void (*attention_forward)(const Attention<T>&, const Team&);
   void (*attention_backward)(const Attention<T>&, const Team&);
+  void (*noise)(const Noise<T>&, const RandomStream&, const Team&);
+
+  void (*batch_normalization)(const BatchNormalization<T>&, const Team&);
+  void (*batch_normalization_backward)(const BatchNormalizationBackward<T>&, const Team&);
+  void (*layer_normalization)(const LayerNormalization<T>&, const Team&);
+  void (*layer_normalization_backward)(const LayerNormalizationBackward<T>&, const Team&);
+
+  int64_t (*conv1d_workspace)(int64_t size, int64_t inputs, int threads);
+  void (*conv1d)(const Conv1D<T>&, const Team&);
+  void (*conv1d_backward)(const Conv1DBackward<T>&, const Team&);
+  void (*pool1d)(const Pool1D<T>&, const Team&);
+  void (*pool1d_backward)(const Pool1D<T>&, const Team&);
+
   void (*embedding_forward)(const Embedding<T>&, const Team&);
   void (*embedding_backward)(const Embedding<T>&, const Team&);
   void (*find_mask)(const Masking<T>&, const Team&);

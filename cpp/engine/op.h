@@ -39,7 +39,7 @@ template <class T>
 struct Buffers {
   std::vector<const void*> inputs;
   std::vector<T*> outputs;
-  std::vector<const T*> parameters;
+  std::vector<T*> parameters;
   std::vector<const T*> output_gradients;  // null: zero
   std::vector<T*> input_gradients;         // overwritten
   std::vector<T*> parameter_gradients;     // overwritten
@@ -50,6 +50,8 @@ struct Buffers {
   const T* input(size_t slot) const { return slot < inputs.size() ? static_cast<const T*>(inputs[slot]) : nullptr; }
   T* output(size_t slot) const { return slot < outputs.size() ? outputs[slot] : nullptr; }
   const T* parameter(size_t slot) const { return slot < parameters.size() ? parameters[slot] : nullptr; }
+  // A parameter that the op itself writes in a training step.
+  T* state(size_t slot) const { return slot < parameters.size() ? parameters[slot] : nullptr; }
   const T* output_gradient(size_t slot) const {
     return slot < output_gradients.size() ? output_gradients[slot] : nullptr;
   }

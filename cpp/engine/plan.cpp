@@ -254,7 +254,7 @@ void Plan<T>::bind(std::byte* memory, T* parameters, T* gradients) {
 }
 
 template <class T>
-Buffers<T> Plan<T>::buffers_of(PlannedNode& node, const T* parameters) {
+Buffers<T> Plan<T>::buffers_of(PlannedNode& node, T* parameters) {
   const Site& site = node.site;
   Buffers<T> b{};
   node.additions.clear();

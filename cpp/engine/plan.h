@@ -79,7 +79,7 @@ class Plan {
   void make_ops(const Kernels& kernels);
   void add_value_blocks();
   int add_block(int64_t bytes, int first, int last);
-  Buffers<T> buffers_of(PlannedNode& node, const T* parameters);
+  Buffers<T> buffers_of(PlannedNode& node, T* parameters);
 
   template <class E>
   E* at(int block) const {

@@ -2,6 +2,7 @@
 #include "core/attention.h"
 #include "core/attention_backward.h"
 #include "core/constraints.h"
+#include "core/conv1d.h"
 #include "core/ctc.h"
 #include "core/dense.h"
 #include "core/dropout.h"
@@ -10,7 +11,10 @@
 #include "core/losses.h"
 #include "core/masking.h"
 #include "core/merge.h"
+#include "core/noise.h"
+#include "core/normalization.h"
 #include "core/optimizers.h"
+#include "core/pool1d.h"
 #include "core/softmax.h"
 #include "core/strided.h"
 
@@ -31,6 +35,16 @@ constexpr OpKernels<T> op_table{
     .attention_workspace = attention_workspace<T>,
     .attention_forward = attention_forward<T>,
     .attention_backward = attention_backward<T>,
+    .noise = noise<T>,
+    .batch_normalization = batch_normalization<T>,
+    .batch_normalization_backward = batch_normalization_backward<T>,
+    .layer_normalization = layer_normalization<T>,
+    .layer_normalization_backward = layer_normalization_backward<T>,
+    .conv1d_workspace = conv1d_workspace<T>,
+    .conv1d = conv1d<T>,
+    .conv1d_backward = conv1d_backward<T>,
+    .pool1d = pool1d<T>,
+    .pool1d_backward = pool1d_backward<T>,
     .embedding_forward = embedding_forward<T>,
     .embedding_backward = embedding_backward<T>,
     .find_mask = find_mask<T>,

@@ -1,17 +1,34 @@
 // y = x·mask / (1 − rate) in training, y = x otherwise. Backward draws the same mask again. `shared_axes` are axes
-// along which it is the same: none, or [1].
+// along which it is the same.
 #include "engine/ops/registry.h"
 
 namespace rnncore {
 namespace {
 
+// Of an input with more than three axes, those after the time go together.
+SharedAxes shared_axes_of(const Site& site, const Tensor& x) {
+  const int64_t inner = x.time_major() ? 2 : 1;
+  int64_t columns = 0;
+  SharedAxes shared;
+  for (const double axis : site.node.attributes.get("shared_axes", std::vector<double>{})) {
+    if (!(axis >= 0 && axis < static_cast<double>(x.rank())))
+      fail(site, "shared_axes: expected axes from 0 to " + std::to_string(x.rank() - 1));
+    if (axis >= static_cast<double>(inner))
+      ++columns;
+    else
+      (axis > 0 ? shared.steps : shared.samples) = true;
+  }
+  if (columns != 0 && columns != x.rank() - inner)
+    fail(site, "shared_axes: expected all or none of the axes from " + std::to_string(inner) + " on");
+  shared.columns = columns > 0;
+  return shared;
+}
+
 std::vector<Tensor> infer_dropout(const Site& site) {
   const double rate = site.node.attributes.get("rate", 0.0);
   if (!(rate >= 0 && rate < 1)) fail(site, "rate: expected a number from 0 to below 1, got " + std::to_string(rate));
   const Tensor& x = expect_input(site, 0, -1);
-  const std::vector<double> shared = site.node.attributes.get("shared_axes", std::vector<double>{});
-  if (!shared.empty() && (shared != std::vector<double>{1} || x.rank() < 3))
-    fail(site, "shared_axes: expected none, or [1] with an input of at least 3 axes");
+  shared_axes_of(site, x);
   return {x};
 }
 
@@ -22,8 +39,7 @@ class DropoutOp final : public Op<T> {
     const Tensor& x = *site.inputs[0];
     seed_ = static_cast<uint64_t>(site.node.attributes.get("seed", int64_t{0}));
     const double rate = site.training ? site.node.attributes.get("rate", 0.0) : 0.0;
-    const bool shared = !site.node.attributes.get("shared_axes", std::vector<double>{}).empty();
-    forward_ = {x.samples(), x.steps(), x.width(), rate, shared, nullptr, nullptr};
+    forward_ = {x.samples(), x.steps(), x.width(), rate, shared_axes_of(site, x), nullptr, nullptr};
     backward_ = forward_;
   }
 

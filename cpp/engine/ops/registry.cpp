@@ -9,10 +9,31 @@ namespace rnncore {
 
 const OpType& op_type(const std::string& name) {
   static const OpType types[] = {
-      dense_op(),      simple_rnn_op(),    lstm_op(),       gru_op(),         embedding_op(),
-      activation_op(), dropout_op(),       flatten_op(),    merge_op(),       concatenate_op(),
-      reshape_op(),    repeat_vector_op(), permute_op(),    attention_op(),   masking_op(),
-      fold_time_op(),  unfold_time_op(),   read_state_op(), write_state_op(),
+      dense_op(),
+      simple_rnn_op(),
+      lstm_op(),
+      gru_op(),
+      embedding_op(),
+      activation_op(),
+      dropout_op(),
+      flatten_op(),
+      merge_op(),
+      concatenate_op(),
+      reshape_op(),
+      repeat_vector_op(),
+      permute_op(),
+      attention_op(),
+      masking_op(),
+      fold_time_op(),
+      unfold_time_op(),
+      read_state_op(),
+      write_state_op(),
+      noise_op(),
+      batch_normalization_op(),
+      layer_normalization_op(),
+      conv1d_op(),
+      pool1d_op(),
+      global_pool1d_op(),
   };
   std::string known;
   for (const OpType& type : types) {

@@ -24,6 +24,12 @@ OpType fold_time_op();
 OpType unfold_time_op();
 OpType read_state_op();
 OpType write_state_op();
+OpType noise_op();
+OpType batch_normalization_op();
+OpType layer_normalization_op();
+OpType conv1d_op();
+OpType pool1d_op();
+OpType global_pool1d_op();
 
 // Errors name the node.
 [[noreturn]] void fail(const Site& site, const std::string& message);

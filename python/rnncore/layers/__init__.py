@@ -11,8 +11,9 @@ from rnncore.layers.base import Layer
 from rnncore.layers.bidirectional import Bidirectional
 from rnncore.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from rnncore.layers.concatenate import Concatenate, concatenate
+from rnncore.layers.conv1d import Conv1D
 from rnncore.layers.dense import Dense
-from rnncore.layers.dropout import Dropout
+from rnncore.layers.dropout import Dropout, SpatialDropout1D
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.flatten import Flatten
 from rnncore.layers.gru import GRU
@@ -34,7 +35,10 @@ from rnncore.layers.merging import (
     subtract,
 )
 from rnncore.layers.multi_head_attention import MultiHeadAttention
+from rnncore.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
+from rnncore.layers.normalization import BatchNormalization, LayerNormalization
 from rnncore.layers.permute import Permute
+from rnncore.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 from rnncore.layers.rectifiers import ELU, LeakyReLU, ReLU
 from rnncore.layers.repeat_vector import RepeatVector
 from rnncore.layers.reshape import Reshape
@@ -51,21 +55,31 @@ __all__ = [
     "Activation",
     "Add",
     "AdditiveAttention",
+    "AlphaDropout",
     "Attention",
     "Average",
+    "AveragePooling1D",
+    "BatchNormalization",
     "Bidirectional",
     "Concatenate",
+    "Conv1D",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
     "GRUCell",
+    "GaussianDropout",
+    "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
     "Input",
     "InputLayer",
     "LSTMCell",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "Masking",
+    "MaxPooling1D",
     "Maximum",
     "Minimum",
     "MultiHeadAttention",
@@ -77,6 +91,7 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
+    "SpatialDropout1D",
     "StackedRNNCells",
     "Subtract",
     "TimeDistributed",
@@ -94,6 +109,17 @@ __all__ = [
 _TABLE: dict[str, type[Layer]] = {
     cls.__name__: cls
     for cls in (
+        Conv1D,
+        AlphaDropout,
+        GaussianDropout,
+        GaussianNoise,
+        BatchNormalization,
+        LayerNormalization,
+        AveragePooling1D,
+        GlobalAveragePooling1D,
+        GlobalMaxPooling1D,
+        MaxPooling1D,
+        SpatialDropout1D,
         Activation,
         Add,
         AdditiveAttention,

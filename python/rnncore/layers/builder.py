@@ -26,6 +26,7 @@ class ProgramBuilder:
         self._nodes: list[Node] = []
         self._known: dict[Weight, int] = {}
         self._maskings: dict[tuple[int, int, float], tuple[int, int]] = {}
+        self.row_ends: set[int] = set()  # masks (N, T) that follow from lengths
         self.call_index = 0  # which of its calls a layer is asked to append
         self.lengths = -1  # the value that carries the lengths of a batch
 
@@ -56,6 +57,10 @@ class ProgramBuilder:
     ) -> None:
         """Add an operation that reads values made before it."""
         self._nodes.append(Node(op, name, inputs, outputs, parameters, attributes or {}))
+
+    def ends_rows(self, mask: int) -> bool:
+        """Whether a mask says where rows end, as lengths do: it is the lengths, or follows from them."""
+        return mask in self.row_ends or (mask >= 0 and len(self.shape(mask)) == 1)
 
     def masking(self, name: str, x: int, mask: int, mask_value: float = 0.0) -> tuple[int, int]:
         """Add the node that masks the steps of x (N, T, F) equal to a value, or the zeros of ids (N, T).

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+from rnncore.program import Shape
 
-__all__ = ["Dropout"]
+__all__ = ["Dropout", "SpatialDropout1D"]
 
 
 class Dropout(Layer):
@@ -17,8 +19,9 @@ class Dropout(Layer):
     ----------
     rate : float
         The part that is dropped, from 0 up to but not including 1.
-    noise_shape : None
-        Not supported yet: a ValueError unless None.
+    noise_shape : tuple of int or None, optional
+        Shape of the random mask, batch first: 1 where all elements along an axis have one fate, the input's size or
+        None elsewhere. (None, 1, None) drops whole features of a sequence. Axes after the time go together.
     seed : int, optional
         Added to the seed of the run.
     **arguments
@@ -39,18 +42,81 @@ class Dropout(Layer):
     op = "dropout"
     acts_per_step = True
 
-    def __init__(self, rate: float, noise_shape: None = None, seed: int | None = None, **arguments: Any) -> None:
-        check.unsupported("Dropout", noise_shape=noise_shape)
+    def __init__(
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **arguments: Any,
+    ) -> None:
         super().__init__(**arguments)
         self.rate = check.number("rate", rate, low=0.0)
         if self.rate >= 1:
             raise ValueError(f"rate must be below 1, got {rate}")
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
+        self.noise_shape = None if noise_shape is None else check.shape("noise_shape", noise_shape)
+        self.shared_axes = [axis for axis, size in enumerate(self.noise_shape or ()) if size == 1]
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError unless `noise_shape` fits."""
+        if self.noise_shape is None:
+            return
+        fits = len(self.noise_shape) == len(shape) and all(
+            noise in (1, None) or size in (noise, None) for noise, size in zip(self.noise_shape, shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(f"noise_shape of {self.name!r} must fit its input, got {self.noise_shape} for {shape}")
+        inner = [axis in self.shared_axes for axis in range(2, len(shape))]
+        if any(inner) and not all(inner):
+            raise ValueError(
+                f"noise_shape of {self.name!r}: all or none of the axes from 2 on may be 1, got {self.noise_shape}"
+            )
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {"rate": self.rate, "seed": self.seed or 0}
+        attributes: dict[str, Any] = {"rate": self.rate, "seed": self.seed or 0}
+        return {**attributes, "shared_axes": self.shared_axes} if self.shared_axes else attributes
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+        noise_shape = None if self.noise_shape is None else list(self.noise_shape)
+        return {**super().get_config(), "rate": self.rate, "noise_shape": noise_shape, "seed": self.seed}
+
+
+class SpatialDropout1D(Dropout):
+    """In training, drop whole features of a sequence (N, T, C) and scale the others by 1 / (1 - rate).
+
+    Parameters
+    ----------
+    rate : float
+        The part that is dropped, from 0 up to but not including 1.
+    seed : int, optional
+        Added to the seed of the run.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument or an input of another rank.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.SpatialDropout1D(0.5)(layers.Input((5, 3))).shape
+    (None, 5, 3)
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **arguments: Any) -> None:
+        super().__init__(rate, (None, 1, None), seed, **arguments)
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError unless the shape is (N, T, C)."""
+        if len(shape) != 3:
+            raise ValueError(f"{self.name!r} needs an input of shape (N, T, channels), got {shape}")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        config = super().get_config()
+        del config["noise_shape"]
+        return config

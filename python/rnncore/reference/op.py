@@ -39,6 +39,10 @@ class Run:
         """Random numbers (size,) in [0, 1) that belong to this node and step, and to that array of them."""
         return random.uniform(size, self.seed + seed, self.step, self.node, array)
 
+    def normal(self, size: int, seed: int) -> Array:
+        """Normal random numbers (size,) that belong to this node and step."""
+        return random.normal(size, self.seed + seed, self.step, self.node)
+
 
 class Op(Protocol):
     def forward(

@@ -5,14 +5,18 @@ from __future__ import annotations
 from . import (
     activation,
     attention,
+    batch_normalization,
     concatenate,
+    conv1d,
     dense,
     dropout,
     embedding,
     flatten,
     fold_time,
+    layer_normalization,
     masking,
     merge,
+    noise,
     permute,
     read_state,
     repeat_vector,
@@ -23,6 +27,7 @@ from . import (
 from .gru import GRUCell
 from .lstm import LSTMCell
 from .op import Op
+from .pool1d import GlobalPool, Pool
 from .recurrent import Recurrent
 from .simple_rnn import SimpleRNNCell
 
@@ -48,4 +53,10 @@ OPS: dict[str, Op] = {
     "unfold_time": unfold_time,
     "read_state": read_state,
     "write_state": write_state,
+    "noise": noise,
+    "batch_normalization": batch_normalization,
+    "layer_normalization": layer_normalization,
+    "conv1d": conv1d,
+    "pool1d": Pool(),
+    "global_pool1d": GlobalPool(),
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 
-__all__ = ["philox", "uniform"]
+__all__ = ["normal", "philox", "uniform"]
 
 ROUNDS = 10
 MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)
@@ -49,4 +49,13 @@ def uniform(size: int, seed: int, step: int, node: int, array: int = 0) -> Array
     key = np.array([seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF], np.uint64)
     words = philox(counter, key).reshape(-1)[:size]
     numbers: Array = (words >> np.uint64(8)) * 2.0**-24
+    return numbers
+
+
+def normal(size: int, seed: int, step: int, node: int) -> Array:
+    """`size` normal numbers (size,) by Box and Muller (1958): elements 2k and 2k + 1 come of the uniform ones there."""
+    pairs = uniform(size + size % 2, seed, step, node).reshape(-1, 2)
+    radius = np.sqrt(-2 * np.log(pairs[:, 0] + 2.0**-24))  # of a number from above 0 to 1
+    angle = 2 * np.pi * pairs[:, 1]
+    numbers: Array = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)[:size]
     return numbers

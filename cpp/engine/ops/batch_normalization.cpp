@@ -1,0 +1,107 @@
+// y = (x - mean) / √(variance + epsilon)·gamma + beta for each column. A training step takes mean and variance of the
+// batch's real positions and moves the moving ones; otherwise, or with `frozen`, those are taken.
+#include "engine/ops/registry.h"
+#include "engine/step_mask.h"
+
+namespace rnncore {
+namespace {
+
+constexpr size_t kMaskInput = 1;
+
+// Slots of the parameters; gamma and beta are there as the attributes say.
+struct NormalizationSlots {
+  bool scale, center;
+
+  explicit NormalizationSlots(const Site& site)
+      : scale(site.node.attributes.get("scale", true)), center(site.node.attributes.get("center", true)) {}
+  size_t beta() const { return scale; }
+  size_t mean() const { return beta() + center; }
+  size_t variance() const { return mean() + 1; }
+};
+
+std::vector<Tensor> infer_batch_normalization(const Site& site) {
+  const Tensor& x = expect_input(site, 0, -2);
+  if (x.integer) fail(site, "batch_normalization takes floating point values, got integers");
+  if (const std::string error = StepMask::error(site, kMaskInput); !error.empty()) fail(site, error);
+  if (site.node.inputs.size() > kMaskInput && site.node.inputs[kMaskInput] != kAbsent && x.rank() != 3)
+    fail(site, "a mask needs an input (N, T, C), got shape " + to_string(x.shape));
+  for (size_t slot = 0; slot <= NormalizationSlots(site).variance(); ++slot) {
+    if (!site.has_parameter(slot)) fail(site, "needs gamma, beta (unless left out), moving mean and variance");
+    expect_shape(site, site.parameters[slot]->name.c_str(), site.parameters[slot]->shape, {x.columns()});
+  }
+  return {x};
+}
+
+template <class T>
+class BatchNormalizationOp final : public Op<T> {
+ public:
+  BatchNormalizationOp(const Site& site, const Kernels& kernels)
+      : kernels_(op_kernels<T>(kernels)), mask_(site, kMaskInput), slots_(site) {
+    BatchNormalization<T>& f = call_.forward;
+    f.rows = site.inputs[0]->rows(), f.channels = site.inputs[0]->columns();
+    f.of_batch = site.training && !site.node.attributes.get("frozen", false);
+    f.epsilon = site.node.attributes.get("epsilon", 1e-3);
+    f.momentum = site.node.attributes.get("momentum", 0.99);
+  }
+
+  double flops() const override { return 6.0 * static_cast<double>(call_.forward.rows * call_.forward.channels); }
+  Needs needs(int) const override {
+    const int64_t sums = column_sums_size(call_.forward.channels) * static_cast<int64_t>(sizeof(double)) /
+                         static_cast<int64_t>(sizeof(T));
+    return {.saved = mask_.template saved<T>() + 2 * call_.forward.channels,
+            .forward_workspace = sums,
+            .backward_workspace = sums,
+            .keeps_inputs = true};
+  }
+
+  void bind(const Buffers<T>& b) override {
+    BatchNormalization<T>& f = call_.forward;
+    mask_.bind(b, b.saved);
+    f.x = b.input(0);
+    f.gamma = slots_.scale ? b.parameter(0) : nullptr;
+    f.beta = slots_.center ? b.parameter(slots_.beta()) : nullptr;
+    f.moving_mean = b.state(slots_.mean()), f.moving_variance = b.state(slots_.variance());
+    f.mean = b.saved + mask_.template saved<T>();
+    f.factor = f.mean + f.channels;
+    f.y = b.output(0);
+    forward_sums_ = reinterpret_cast<double*>(b.forward_workspace);
+    backward_sums_ = reinterpret_cast<double*>(b.backward_workspace);
+    call_.dy = b.output_gradient(0), call_.dx = b.input_gradient(0);
+    call_.dgamma = slots_.scale ? b.parameter_gradient(0) : nullptr;
+    call_.dbeta = slots_.center ? b.parameter_gradient(slots_.beta()) : nullptr;
+    state_gradients_[0] = b.parameter_gradient(slots_.mean());
+    state_gradients_[1] = b.parameter_gradient(slots_.variance());
+  }
+
+  void forward(const Step& step, const Team& team) override {
+    BatchNormalization<T> f = call_.forward;
+    f.real = f.of_batch ? mask_.load(step, team) : nullptr;
+    f.sums = forward_sums_;
+    kernels_.batch_normalization(f, team);
+  }
+
+  void backward(const Step&, const Team& team) override {
+    BatchNormalizationBackward<T> b = call_;
+    b.forward.real = b.forward.of_batch ? mask_.loaded() : nullptr;
+    b.forward.sums = backward_sums_;
+    kernels_.batch_normalization_backward(b, team);
+    for (T* gradient : state_gradients_)  // no loss reaches what the step itself writes
+      if (gradient && team.thread == 0) std::fill_n(gradient, b.forward.channels, T(0));
+  }
+
+ private:
+  const OpKernels<T>& kernels_;
+  StepMask mask_;
+  NormalizationSlots slots_;
+  BatchNormalizationBackward<T> call_{};
+  double *forward_sums_ = nullptr, *backward_sums_ = nullptr;
+  T* state_gradients_[2] = {};
+};
+
+}  // namespace
+
+OpType batch_normalization_op() {
+  return op_row<BatchNormalizationOp>("batch_normalization", infer_batch_normalization);
+}
+
+}  // namespace rnncore

@@ -1,0 +1,169 @@
+"""Convolution over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnncore import _validation as check
+from rnncore import activations, constraints, initializers, regularizers
+from rnncore.layers.base import WeightView
+from rnncore.layers.window import WindowLayer, channels_last, single
+from rnncore.parameters import Weight
+from rnncore.program import Shape
+
+__all__ = ["Conv1D"]
+
+
+class Conv1D(WindowLayer):
+    """activation(x * kernel + bias), a convolution over time: (N, T, C) to (N, T', filters).
+
+    Output step j sees `kernel_size` input steps, `dilation_rate` apart. The first is step j · strides with padding
+    "valid", and T' = (T - span) // strides + 1 with span = (kernel_size - 1) · dilation_rate + 1. With "causal" the
+    last is step j · strides, with "same" missing steps are shared between both ends, and T' = T / strides rounded up.
+    Missing steps are zeros.
+
+    With `lengths`, steps beyond a row's length are zeros too, so padding does not matter, and the lengths go on with
+    the output: those of "valid" by the formula above, otherwise divided by the stride and rounded up. (With "same"
+    and a stride, where a window begins depends on the T of the batch.) A mask ends here, as in Keras.
+
+    Parameters
+    ----------
+    filters : int
+    kernel_size : int, or tuple of one
+    strides : int, or tuple of one, default 1
+    padding : {"valid", "same", "causal"}, default "valid"
+    data_format : None or "channels_last"
+    dilation_rate : int, or tuple of one, default 1
+        Not together with strides above 1.
+    groups : int, default 1
+        Other numbers are not supported: a ValueError.
+    activation : str or function of `rnncore.activations`, optional
+        By default linear.
+    use_bias : bool, default True
+    kernel_initializer, bias_initializer : str or Initializer
+        Default glorot_uniform and zeros.
+    kernel_regularizer, bias_regularizer, activity_regularizer : str or Regularizer, optional
+    kernel_constraint, bias_constraint : str or Constraint, optional
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Attributes
+    ----------
+    kernel : ndarray, shape (kernel_size, C, filters)
+    bias : ndarray, shape (filters,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument, or an input of another rank or too short.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.Conv1D(8, 5, strides=2, padding="same", activation="relu")(layers.Input((100, 3))).shape
+    (None, 50, 8)
+    """
+
+    op = "conv1d"
+    kernel = WeightView()
+    bias = WeightView()
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int],
+        strides: int | tuple[int] = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | tuple[int] = 1,
+        groups: int = 1,
+        activation: str | activations.Function | None = None,
+        use_bias: bool = True,
+        kernel_initializer: initializers.Identifier = "glorot_uniform",
+        bias_initializer: initializers.Identifier = "zeros",
+        kernel_regularizer: regularizers.Identifier = None,
+        bias_regularizer: regularizers.Identifier = None,
+        activity_regularizer: regularizers.Identifier = None,
+        kernel_constraint: constraints.Identifier = None,
+        bias_constraint: constraints.Identifier = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **arguments)
+        channels_last("Conv1D", data_format)
+        self.filters = check.positive_int("filters", filters)
+        self.kernel_size = self.window_size = single("kernel_size", kernel_size)
+        self.strides = self.window_stride = single("strides", strides)
+        self.padding = check.lookup("padding", padding, {name: name for name in ("valid", "same", "causal")})
+        self.dilation_rate = self.window_dilation = single("dilation_rate", dilation_rate)
+        if self.strides > 1 and self.dilation_rate > 1:
+            raise ValueError(
+                f"strides and dilation_rate of {self.name!r} must not both be above 1, got {strides} and "
+                f"{dilation_rate}"
+            )
+        if check.positive_int("groups", groups) != 1:
+            raise ValueError(f"groups of {self.name!r} must be 1, others are not supported, got {groups}")
+        self.activation = activations.serialize(activation)
+        self.use_bias = check.boolean("use_bias", use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.keeps_time = self.keeps_steps()
+
+    def features(self, shape: Shape) -> int:
+        """The number of channels, which must be known and, once built, what the kernel takes."""
+        if shape[-1] is None:
+            raise ValueError(f"{self.name!r} needs an input whose last axis is known, got shape {shape}")
+        if self.built and shape[-1] != self.weights[0].shape[1]:
+            raise ValueError(
+                f"{self.name!r} was built for inputs with {self.weights[0].shape[1]} channels (last axis), "
+                f"got shape {shape}"
+            )
+        return shape[-1]
+
+    def make_weights(self, input_shape: Shape) -> list[Weight]:
+        """Kernel (K, C, filters) and bias (filters,)."""
+        shape = (self.kernel_size, self.features(input_shape), self.filters)
+        weights = [
+            self.weight("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
+        ]
+        if self.use_bias:
+            bias = (self.filters,)
+            weights.append(
+                self.weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
+            )
+        return weights
+
+    def channels(self, input_shape: Shape) -> int | None:
+        """The filters."""
+        return self.filters
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {
+            "strides": self.strides,
+            "padding": self.padding,
+            "dilation_rate": self.dilation_rate,
+            "activation": self.activation,
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "dilation_rate": self.dilation_rate,
+            "activation": self.activation,
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
+        }

@@ -1,0 +1,299 @@
+"""Normalization of each feature over the batch, and of each position over its features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rnncore import _validation as check
+from rnncore import constraints, initializers, regularizers
+from rnncore.layers.base import Layer, WeightView
+from rnncore.parameters import Weight
+from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from rnncore.layers.builder import ProgramBuilder
+
+__all__ = ["BatchNormalization", "LayerNormalization"]
+
+
+class Normalization(Layer):
+    """Base of both: scale `gamma` and offset `beta` of each feature."""
+
+    gamma = WeightView()
+    beta = WeightView()
+
+    def __init__(
+        self,
+        *,
+        axis: Any,
+        epsilon: float,
+        center: bool,
+        scale: bool,
+        beta_initializer: initializers.Identifier,
+        gamma_initializer: initializers.Identifier,
+        beta_regularizer: regularizers.Identifier,
+        gamma_regularizer: regularizers.Identifier,
+        beta_constraint: constraints.Identifier,
+        gamma_constraint: constraints.Identifier,
+        arguments: dict[str, Any],
+    ) -> None:
+        super().__init__(**arguments)
+        if isinstance(axis, (list, tuple)) and len(axis) == 1:
+            axis = axis[0]
+        self.axis = check.integer("axis", axis)
+        self.epsilon = check.number("epsilon", epsilon, low=0.0)
+        self.center = check.boolean("center", center)
+        self.scale = check.boolean("scale", scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError unless the shape is (N, ..., C) with a known C and `axis` is its last."""
+        if len(shape) < 2:
+            raise ValueError(f"{self.name!r} needs an input of shape (N, ..., features), got {shape}")
+        if self.axis not in (-1, len(shape) - 1):
+            raise ValueError(
+                f"axis of {self.name!r} must be the last of its input, others are not supported, got {self.axis} "
+                f"for shape {shape}"
+            )
+        self.features(shape)
+
+    def make_weights(self, input_shape: Shape) -> list[Weight]:
+        """Gamma (C,) and beta (C,)."""
+        shape, weights = (self.features(input_shape),), []
+        if self.scale:
+            weights.append(
+                self.weight("gamma", shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
+            )
+        if self.center:
+            weights.append(
+                self.weight("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
+            )
+        return weights
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {"epsilon": self.epsilon, "scale": self.scale, "center": self.center}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": initializers.serialize(self.beta_initializer),
+            "gamma_initializer": initializers.serialize(self.gamma_initializer),
+            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
+            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
+            "beta_constraint": constraints.serialize(self.beta_constraint),
+            "gamma_constraint": constraints.serialize(self.gamma_constraint),
+        }
+
+
+class BatchNormalization(Normalization):
+    """(x - mean) / √(variance + epsilon) · gamma + beta, for each feature over all positions of a batch.
+
+    In training mean and variance are those of the batch, and the moving ones go towards them:
+    moving = moving · momentum + batch · (1 - momentum). Otherwise, and where `trainable` is False, the moving ones
+    are taken. Steps that a mask or `lengths` leave out do not count. See Ioffe and Szegedy (2015).
+
+    Parameters
+    ----------
+    axis : int, default -1
+        Only the last axis is supported: a ValueError otherwise.
+    momentum : float, default 0.99
+    epsilon : float, default 0.001
+    center, scale : bool, default True
+        Whether there are beta and gamma.
+    beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer : str or Initializer
+        Default zeros, ones, zeros, ones.
+    beta_regularizer, gamma_regularizer : str or Regularizer, optional
+    beta_constraint, gamma_constraint : str or Constraint, optional
+    renorm, synchronized : False
+        Not supported: a ValueError otherwise.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Attributes
+    ----------
+    gamma, beta, moving_mean, moving_variance : ndarray, shape (C,)
+        The weights, in this order; the last two do not train.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument or input.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layer = layers.BatchNormalization()
+    >>> layer(layers.Input((5, 3))).shape
+    (None, 5, 3)
+    >>> layer.moving_variance
+    array([1., 1., 1.], dtype=float32)
+    """
+
+    op = "batch_normalization"
+    moving_mean = WeightView()
+    moving_variance = WeightView()
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: initializers.Identifier = "zeros",
+        gamma_initializer: initializers.Identifier = "ones",
+        moving_mean_initializer: initializers.Identifier = "zeros",
+        moving_variance_initializer: initializers.Identifier = "ones",
+        beta_regularizer: regularizers.Identifier = None,
+        gamma_regularizer: regularizers.Identifier = None,
+        beta_constraint: constraints.Identifier = None,
+        gamma_constraint: constraints.Identifier = None,
+        renorm: bool = False,
+        renorm_clipping: None = None,
+        renorm_momentum: float = 0.99,
+        synchronized: bool = False,
+        **arguments: Any,
+    ) -> None:
+        check.unsupported(
+            "BatchNormalization", renorm=renorm, renorm_clipping=renorm_clipping, synchronized=synchronized
+        )
+        super().__init__(
+            axis=axis,
+            epsilon=epsilon,
+            center=center,
+            scale=scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+            arguments=arguments,
+        )
+        self.momentum = check.number("momentum", momentum, low=0.0, high=1.0)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+
+    def make_weights(self, input_shape: Shape) -> list[Weight]:
+        """Gamma, beta, moving mean and moving variance, each (C,)."""
+        shape = (self.features(input_shape),)
+        return [
+            *super().make_weights(input_shape),
+            self.weight("moving_mean", shape, self.moving_mean_initializer, None),
+            self.weight("moving_variance", shape, self.moving_variance_initializer, None),
+        ]
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """Gamma and beta."""
+        return self.weights[:-2] if self.trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Weight]:
+        """The moving mean and variance, which training writes but no gradient changes; all, if nothing trains."""
+        return self.weights[-2:] if self.trainable else self.weights
+
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """Append one node, which reads the mask of a sequence."""
+        shape = builder.shape(inputs[0])
+        output = builder.value(self.name, shape)
+        mask = masks[0] if len(shape) == 3 else -1
+        builder.node(self.op, self.name, (inputs[0], mask), (output,), self.emit_weights(builder), self.attributes())
+        return (output,)
+
+    def emit_weights(self, builder: ProgramBuilder) -> tuple[int, ...]:
+        """Append the layer's parameters."""
+        trainable = self.trainable_weights
+        return tuple(builder.parameter(weight, weight in trainable) for weight in self.weights)
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {**super().attributes(), "momentum": self.momentum, "frozen": not self.trainable}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-serialisable data."""
+        return {
+            **super().get_config(),
+            "momentum": self.momentum,
+            "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
+            "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
+        }
+
+
+class LayerNormalization(Normalization):
+    """(x - mean) / √(variance + epsilon) · gamma + beta, for each position over its own features.
+
+    See Ba, Kiros and Hinton (2016).
+
+    Parameters
+    ----------
+    axis : int, default -1
+        Only the last axis is supported: a ValueError otherwise.
+    epsilon : float, default 0.001
+    center, scale : bool, default True
+        Whether there are beta and gamma.
+    beta_initializer, gamma_initializer : str or Initializer
+        Default zeros and ones.
+    beta_regularizer, gamma_regularizer : str or Regularizer, optional
+    beta_constraint, gamma_constraint : str or Constraint, optional
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`. `rms_scaling` must be False.
+
+    Attributes
+    ----------
+    gamma, beta : ndarray, shape (C,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument or input.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.LayerNormalization()(layers.Input((5, 3))).shape
+    (None, 5, 3)
+    """
+
+    op = "layer_normalization"
+    acts_per_step = True
+
+    def __init__(
+        self,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: initializers.Identifier = "zeros",
+        gamma_initializer: initializers.Identifier = "ones",
+        beta_regularizer: regularizers.Identifier = None,
+        gamma_regularizer: regularizers.Identifier = None,
+        beta_constraint: constraints.Identifier = None,
+        gamma_constraint: constraints.Identifier = None,
+        **arguments: Any,
+    ) -> None:
+        check.unsupported("LayerNormalization", rms_scaling=arguments.pop("rms_scaling", False))
+        super().__init__(
+            axis=axis,
+            epsilon=epsilon,
+            center=center,
+            scale=scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+            arguments=arguments,
+        )

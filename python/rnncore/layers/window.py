@@ -1,0 +1,97 @@
+"""What convolution and pooling over time share: windows, and the lengths of what they make."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rnncore import _validation as check
+from rnncore.layers.base import Layer
+from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from rnncore.layers.builder import ProgramBuilder
+
+__all__ = ["WindowLayer", "single"]
+
+
+def single(argument: str, value: Any) -> int:
+    """A whole number of at least 1, which may stand in a tuple or list of one, as in Keras."""
+    if isinstance(value, (tuple, list)) and len(value) == 1:
+        value = value[0]
+    return check.positive_int(argument, value)
+
+
+def channels_last(owner: str, data_format: str | None) -> None:
+    """Refuse any but Keras's default order of axes, (N, T, C)."""
+    if data_format not in (None, "channels_last"):
+        raise ValueError(f"{owner}: data_format must be 'channels_last', got {data_format!r}")
+
+
+class WindowLayer(Layer):
+    """Base of layers that look at windows of the time axis: (N, T, C) to (N, T', C').
+
+    Masks end here, as in Keras. The lengths of a batch go on: steps beyond a row's length are missing, like those
+    before the first and after the last, and the output has as many steps as windows begin before the row's end.
+    """
+
+    window_size: int
+    window_stride: int
+    window_dilation: int = 1
+    padding: str
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError unless the shape is (N, T, C) with enough steps."""
+        if len(shape) != 3:
+            raise ValueError(f"{self.name!r} needs an input of shape (N, T, channels), got {shape}")
+        self.features(shape)
+        if shape[1] is not None and self.padding == "valid" and shape[1] < self._span():
+            raise ValueError(
+                f"{self.name!r} needs at least {self._span()} time steps with padding 'valid', got shape {shape}"
+            )
+
+    def _span(self) -> int:
+        return (self.window_size - 1) * self.window_dilation + 1
+
+    def steps_of(self, steps: int | None) -> int | None:
+        """Number of windows in so many steps."""
+        if steps is None:
+            return None
+        if self.padding == "valid":
+            return max((steps - self._span()) // self.window_stride + 1, 0)
+        return -(-steps // self.window_stride)
+
+    def channels(self, input_shape: Shape) -> int | None:
+        """Number of channels of the output."""
+        return input_shape[-1]
+
+    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+        """The steps that windows make, and the channels."""
+        return ((input_shape[0], self.steps_of(input_shape[1]), self.channels(input_shape)),)
+
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """Append one node: the sequence, and the mask of its rows' steps where it differs from what came."""
+        (shape,) = self.output_shapes(builder.shape(inputs[0]))
+        output = builder.value(self.name, shape)
+        mask = masks[0] if builder.ends_rows(masks[0]) else -1
+        self._output_mask = mask
+        if mask >= 0 and not self.keeps_time:
+            self._output_mask = builder.value(f"{self.name}/mask", shape[:2], "int")
+            builder.row_ends.add(self._output_mask)
+        made = self._output_mask if self._output_mask != mask else -1
+        builder.node(
+            self.op,
+            self.name,
+            (inputs[0], mask),
+            (output, made),
+            self.emit_weights(builder),
+            self.attributes(),
+        )
+        return (output,)
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+        """What says where the rows of the output end."""
+        return (self._output_mask,)
+
+    def keeps_steps(self) -> bool:
+        """Whether there is a window for each step."""
+        return self.window_stride == 1 and (self.padding != "valid" or self.window_size == 1)

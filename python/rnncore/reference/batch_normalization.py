@@ -1,0 +1,57 @@
+"""y = (x - mean) / √(variance + epsilon) · gamma + beta, for each column over all positions (..., C).
+
+S. Ioffe and C. Szegedy, "Batch normalization" (2015). A training step takes mean and variance of the real positions
+of the batch, and moves the moving ones towards them; otherwise, or with `frozen`, it takes the moving ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._sequence_arguments import Array
+from .op import Arrays, Run
+from .window import real_steps
+
+__all__ = ["backward", "forward"]
+
+
+def forward(inputs: Arrays, weights: list[Array], attributes: dict[str, Any], run: Run) -> tuple[list[Array], Any]:
+    x, mask = inputs
+    scale, center = attributes.get("scale", True), attributes.get("center", True)
+    gamma = weights[0] if scale else None
+    beta = weights[int(scale)] if center else None
+    moving_mean, moving_variance = weights[-2:]
+    real = real_steps("batch_normalization", mask, x) if mask is not None else np.ones(x.shape[:-1], bool)
+    of_batch = run.training and not attributes.get("frozen", False)
+    if of_batch:
+        counted = x[real].astype(np.float64)  # (m, C)
+        count = max(len(counted), 1)
+        mean = counted.sum(axis=0) / count
+        variance = ((counted - mean) ** 2).sum(axis=0) / count
+        momentum = attributes.get("momentum", 0.99)
+        moving_mean[...] = moving_mean * momentum + mean * (1 - momentum)
+        moving_variance[...] = moving_variance * momentum + variance * (1 - momentum)
+    else:
+        mean, variance = moving_mean, moving_variance
+    factor = (1 / np.sqrt(variance + attributes.get("epsilon", 1e-3))).astype(x.dtype)
+    normal = (x - mean.astype(x.dtype)) * factor
+    y = normal if gamma is None else normal * gamma
+    y = y if beta is None else y + beta
+    return [y], (normal, factor, gamma, beta, real if of_batch else None)
+
+
+def backward(doutputs: Arrays, saved: Any) -> tuple[Arrays, list[Array]]:
+    normal, factor, gamma, beta, real = saved
+    (dy,) = doutputs
+    axes = tuple(range(dy.ndim - 1))
+    dbeta, dgamma = dy.sum(axis=axes), (dy * normal).sum(axis=axes)
+    bracket = dy
+    if real is not None:  # mean and variance depend on the positions that are real
+        bracket = dy - real[..., None] / dy.dtype.type(max(real.sum(), 1)) * (dbeta + normal * dgamma)
+    dx = bracket * (factor if gamma is None else factor * gamma)
+    dweights = [] if gamma is None else [dgamma]
+    dweights += [] if beta is None else [dbeta]
+    nothing = np.zeros_like(factor)  # no loss reaches what the step itself writes
+    return [dx.astype(dy.dtype), None], [*dweights, nothing, nothing]

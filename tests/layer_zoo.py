@@ -1,0 +1,96 @@
+"""Small Programs of activations, noise, normalization, convolution and pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from program_builder import Builder
+
+from rnncore.program import Program
+
+FEATURES = 3
+
+
+def activated() -> Program:
+    """Every function that cells lack, in wide and narrow layers, and with what it takes."""
+    b = Builder()
+    given = b.input(None, FEATURES)
+    ends = []
+    for function in ("leaky_relu", "elu", "selu", "exponential", "softsign", "softplus", "silu", "gelu", "mish"):
+        ends.append(b.dense(given, 3, function))
+        ends.append(b.dense(b.dense(given, 21, function), 3))
+        ends.append(b.dense(b.elementwise("activation", b.dense(given, 18), function=function), 3))
+    x = b.value(None, 3)
+    b.node("merge", tuple(ends), (x,), (), kind="average")
+    y = b.elementwise("activation", given, function="relu", negative_slope=0.1, max_value=0.8, threshold=0.2)
+    y = b.elementwise("activation", b.dense(y, 3), function="relu", max_value=0.5)
+    y = b.elementwise("activation", b.dense(y, 17), function="leaky_relu", negative_slope=0.3)
+    return b.build(b.dense(x, 2), b.elementwise("activation", y, function="elu", alpha=0.6))
+
+
+def normalized() -> Program:
+    """Both normalizations, of sequences and vectors, with all and some parameters, masked and frozen."""
+    b = Builder()
+    given, mask = b.input(None, FEATURES), b.mask()
+    x = b.normalized("batch_normalization", b.dense(given, 21, bias=False), momentum=0.8)
+    x = b.normalized("layer_normalization", x, center=False)
+    x = b.dense(x, 5, "tanh")
+    masked = b.normalized("batch_normalization", x, mask=mask, epsilon=0.01, scale=False)
+    ragged = b.normalized("batch_normalization", x, mask=b.lengths_value(), center=False)
+    frozen = b.normalized("batch_normalization", x, frozen=True)
+    plain = b.normalized("layer_normalization", given, scale=False, center=False, epsilon=0.1)
+    (h,) = b.recurrent("gru", b.normalized("layer_normalization", x), 18, outputs="h")
+    h = b.normalized("layer_normalization", b.normalized("batch_normalization", h))
+    return b.build(masked, ragged, frozen, plain, b.dense(h, 2))
+
+
+def front_end() -> Program:
+    """Convolutions and poolings whose masks go on to recurrent layers and global pooling."""
+    b = Builder()
+    given, lengths = b.input(None, FEATURES), b.lengths_value()
+    x, lengths = b.conv1d(given, 3, 20, mask=lengths, strides=2, padding="same", activation="relu")
+    x, lengths = b.pool(x, mask=lengths, kind="max", pool_size=2, strides=1, padding="same")
+    (y,) = b.recurrent("lstm", x, 6, mask=lengths, go_backwards=True, aligned=True)
+    (mean,) = b.pool(y, mask=lengths, kind="average")
+    (largest,) = b.pool(x, mask=lengths, kind="max")
+    return b.build(y, mean, b.dense(largest, 3))
+
+
+def convolved() -> Program:
+    """Every padding, dilation and activation of convolution, every pooling, with and without masks."""
+    b = Builder()
+    given, mask = b.input(None, FEATURES), b.mask()
+    x, _ = b.conv1d(given, 3, 70, padding="causal", dilation_rate=2, activation="gelu", bias=False)
+    x, _ = b.conv1d(x, 2, 4, padding="valid", activation="softmax")
+    x, _ = b.pool(x, kind="average", pool_size=3, strides=2, padding="same")
+    z, _ = b.conv1d(given, 1, 18)
+    masked, _ = b.conv1d(z, 5, 17, mask=mask, padding="same", activation="tanh")
+    first, _ = b.pool(masked, kind="max", pool_size=2)
+    averaged, _ = b.pool(given, mask=b.lengths_value(), kind="average", pool_size=2, strides=1)
+    (whole,) = b.pool(z, kind="max")
+    (some,) = b.pool(z, mask=mask, kind="average")
+    return b.build(x, first, averaged, whole, some)
+
+
+def noisy() -> Program:
+    """Every kind of noise, and dropout whose mask is shared along each axis."""
+    b = Builder()
+    given = b.input(None, FEATURES)
+    x = b.elementwise("noise", b.dense(given, 21), kind="gaussian_noise", stddev=0.3, seed=5)
+    x = b.elementwise("noise", x, kind="gaussian_dropout", rate=0.4, seed=7)
+    x = b.elementwise("noise", x, kind="alpha_dropout", rate=0.2)
+    y = b.elementwise("dropout", given, rate=0.3, shared_axes=[2])
+    y = b.elementwise("dropout", y, rate=0.3, shared_axes=[0], seed=3)
+    y = b.elementwise("dropout", y, rate=0.3, shared_axes=[1, 2])
+    z = b.elementwise("dropout", b.dense(b.input(7), 7), rate=0.5, shared_axes=[0])
+    z = b.elementwise("dropout", z, rate=0.2, shared_axes=[1])
+    return b.build(b.dense(x, 2), y, b.elementwise("noise", z, kind="gaussian_noise", stddev=1.5))
+
+
+LAYERS: dict[str, Callable[[], Program]] = {
+    "activated": activated,
+    "normalized": normalized,
+    "front_end": front_end,
+    "convolved": convolved,
+    "noisy": noisy,
+}
