@@ -152,6 +152,16 @@ def test_sentiment(tmp_path: Path) -> None:
 def test_speech_recognition(tmp_path: Path) -> None:
     found = run("speech_recognition", tmp_path, data("fsdd"))
     assert found["accuracy"] >= 0.8
+    assert found["label error rate"] <= 0.6  # writing nothing is 1
+
+
+def test_errors_of_labels_are_counted() -> None:
+    distance = example("speech_recognition").distance
+    assert distance([], [1, 2]) == 2
+    assert distance([1, 2], []) == 2
+    assert distance([1, 2, 3], [1, 3]) == 1
+    assert distance([1, 2, 3, 4], [2, 3, 5, 4]) == 2
+    assert example("speech_recognition").label_error_rate([[1], [2, 2]], [[1, 2], [2, 2]]) == 0.25
 
 
 def test_speech_synthesis(tmp_path: Path) -> None:
