@@ -24,6 +24,7 @@ struct SequenceShape {
   int64_t rows, steps, inputs, units;
   const int64_t* offsets;          // (T+1,) or null
   bool recurrent_dropout = false;  // the recurrent product reads h·mask
+  int64_t cache_bytes = 1 << 20;   // second-level cache of a processor
 };
 
 // Element k of row r at step t: data[t·step + r·row + k], or data[(offsets[t] + r)·row + k] when packed.

@@ -68,10 +68,10 @@ RNNCORE_INLINE Split choose_split(const SequenceShape& s, int threads, int64_t b
   // With a dozen rows or more to itself a thread runs its rows without any barrier; with fewer the
   // products are too thin, and threads share each step's units instead.
   constexpr int64_t kRowsPerThread = 12;
-  // Weights beyond a thread's second-level cache are better read by one thread only.
-  constexpr int64_t kLargeWeights = int64_t{8} << 20;
+  // Weights far beyond a thread's second-level cache are better read by one thread only.
+  constexpr int64_t kLargeWeights = 8;
   const int64_t gates = s.cell == Cell::lstm ? 4 : s.cell == Cell::gru ? 3 : 1;
-  const bool large = gates * s.units * (s.inputs + s.units) * 4 > kLargeWeights;
+  const bool large = gates * s.units * (s.inputs + s.units) * 4 > kLargeWeights * s.cache_bytes;
   if (threads == 1 || (s.rows >= kRowsPerThread * threads && !large) || blocks < threads) return Split::rows;
   return Split::units;
 }

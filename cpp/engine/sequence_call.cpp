@@ -31,6 +31,7 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
     : inputs_(inputs), training_(training), kernels_(sequence_kernels<T>(kernels)) {
   const auto& in = inputs_;
   call_.shape = {in.cell, in.activation, in.recurrent_activation, in.rows, in.steps, in.inputs, in.units, nullptr};
+  call_.shape.cache_bytes = second_level_cache();
   if (in.lengths) sort_rows();
   const int64_t total = in.lengths ? ragged_.offsets.back() : in.rows * in.steps;
   flops_ = 2.0 * static_cast<double>(total) * static_cast<double>(gate_count(in.cell)) * static_cast<double>(in.units) *

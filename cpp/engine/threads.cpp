@@ -13,6 +13,7 @@
 #endif
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
+#include <unistd.h>
 #endif
 #if defined(_OPENMP)
 #include <omp.h>
@@ -111,6 +112,14 @@ bool built_with_openmp() {
 #else
   return false;
 #endif
+}
+
+int64_t second_level_cache() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+  static const int64_t size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  if (size > 0) return size;
+#endif
+  return int64_t{1} << 20;
 }
 
 int threads_for(double flops) {

@@ -28,6 +28,9 @@ void run_team(int threads, F&& fn) {
       const_cast<void*>(static_cast<const void*>(&fn)));
 }
 
+// Bytes of a processor's second-level cache; one mebibyte where the system does not say.
+int64_t second_level_cache();
+
 // Threads worth using for `flops` floating-point operations in one region: fewer than allowed when the work is
 // small, when there are fewer processors, or while others keep the processors busy.
 int threads_for(double flops);

@@ -8,6 +8,7 @@
 #include "engine/copy.h"
 #include "engine/ops/checkpoints.h"
 #include "engine/ops/registry.h"
+#include "engine/threads.h"
 
 namespace rnncore {
 namespace {
@@ -94,6 +95,7 @@ class RecurrentOp final : public Op<T> {
     shape.cell = facts_.cell;
     shape.activation = activation_of(site, "activation", "tanh");
     shape.recurrent_activation = activation_of(site, "recurrent_activation", "sigmoid");
+    shape.cache_bytes = second_level_cache();
     shape.rows = N_, shape.steps = T_, shape.inputs = I_, shape.units = H_;
     shape.recurrent_dropout = recurrent_dropout_ > 0;
     const int64_t every = training_ ? site.node.attributes.get("checkpoint_every", int64_t{0}) : 0;
