@@ -153,6 +153,22 @@ def checkpointed() -> Program:
     return b.build(b.dense(y, 3), x, z, w)
 
 
+def zoned() -> Program:
+    """States that are held at random, of every cell, in any direction, masked and not."""
+    b = Builder()
+    x, h0, mask = b.input(None, FEATURES), b.input(19), b.mask()
+    (x,) = b.recurrent("lstm", x, 19, initial=(h0,), zoneout=0.4, cell_zoneout=0.3, seed=2**63 + 5)
+    options: dict[str, Any] = {"go_backwards": True, "aligned": True, "recurrent_dropout": 0.3}
+    (x,) = b.recurrent("gru", x, 35, lengths=True, zoneout=0.5, **options)
+    (x,) = b.recurrent("lstm", x, 6, mask=mask, cell_zoneout=0.5, **options, activation="relu")
+    sequence, h = b.recurrent("simple_rnn", x, 6, outputs="sequence h", zoneout=0.2, go_backwards=True)
+    (x,) = b.recurrent("gru", sequence, 6, initial=(h,), zoneout=0.2, reset_after=False, recurrent_dropout=0.3)
+    (y,) = b.recurrent("gru", x, 6, outputs="h", mask=mask, zoneout=0.2, reset_after=False, go_backwards=True)
+    (z,) = b.recurrent("lstm", x, 6, outputs="h", zoneout=0.2, cell_zoneout=0.2, checkpoint_every=2)
+    (w,) = b.recurrent("gru", x, 6, outputs="h", lengths=True, zoneout=0.2, checkpoint_every=2, go_backwards=True)
+    return b.build(b.dense(y, 3), x, z, w)
+
+
 def flattened() -> Program:
     b = Builder()
     (x,) = b.recurrent("gru", b.input(STEPS, FEATURES), 4, lengths=True, go_backwards=True)
@@ -359,6 +375,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "masking": masking,
     "aligned": aligned,
     "words": words,
+    "zoned": zoned,
     "checkpointed": checkpointed,
     "dropped": dropped,
     "flattened": flattened,

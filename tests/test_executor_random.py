@@ -91,6 +91,7 @@ class Draw:
             trainable=(self.maybe(0.8), self.maybe(0.8), self.maybe(0.8)),
             go_backwards=self.maybe(0.3),
             checkpoint_every=int(self.rng.choice([0, 0, 1, 2, 3])),
+            zoneout=float(self.rng.choice([0.0, 0.0, 0.3])),
             recurrent_dropout=float(self.rng.choice([0.0, 0.4])),
             activation=self.name("tanh", "tanh", "sigmoid", "hard_sigmoid"),
             **({"reset_after": self.maybe(0.5)} if op == "gru" else {}),

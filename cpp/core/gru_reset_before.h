@@ -2,7 +2,7 @@
 //
 //   z, r = s(W·x + b + U·h'),  n = a(W·x + b + U·(r·h')),  h = z·h' + (1 - z)·n
 //
-// With recurrent dropout both products read h'·mask in place of h'.
+// With recurrent dropout both products read h'·mask in place of h'; with zoneout h is mixed with h' at the end.
 // A step has two products in a row, so it does not fit the one-product driver. Here each thread runs its rows with
 // general products, on rows [z r n] of 3·H; everything that is not recurrent is one long product.
 #pragma once
@@ -51,6 +51,11 @@ struct ResetBeforePlan {
     return call.initial_state[0] ? call.initial_state[0] + r * H : nullptr;
   }
   int64_t before_stride(int64_t t) const { return t > 0 && call.output.data ? call.output.row : H; }
+
+  // How much of h' stays in step t, for zoneout.
+  Vec<T> hold(int64_t t, int64_t r, int64_t u) const {
+    return shape.zoneout ? load_partial(view_row(call.holds[0], shape, t, r) + u, H - u) : Vec<T>{};
+  }
 
   // What the recurrent products of row r read at unit u, given h there.
   Vec<T> factor(Vec<T> before, int64_t r, int64_t u) const {
@@ -124,6 +129,7 @@ static void reset_before_forward(const SequenceForward<T>& call, const Team& tea
           store_partial(z + 2 * H, n, H - u);
           const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
           h = n + load_partial(z, H - u) * (before - n);
+          if (s.zoneout) h = p.hold(t, r, u) * before + (1 - p.hold(t, r, u)) * h;
           store_partial(p.hidden_row(t, r) + u, h, H - u);
         }
         if (last && call.state[0]) store_partial(call.state[0] + r * H + u, h, H - u);
@@ -198,9 +204,11 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
         T* slot = f.slots_row(t, r) + u;
         const Vec<T> z = load_partial(slot, H - u), n = load_partial(slot + 2 * H, H - u);
         const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
+        const Vec<T> held = f.hold(t, r, u) * dh;
+        dh -= held;  // exact: a hold is 0 or 1 in training
         store_partial(slot, dh * (before - n) * activation_slope<T>(s.recurrent_activation, z), H - u);
         store_partial(slot + 2 * H, dh * (T(1) - z) * activation_slope<T>(s.activation, n), H - u);
-        store_partial(dh_row + u, dh * z, H - u);
+        store_partial(dh_row + u, dh * z + held, H - u);
       }
     }
     if (t < 0) break;

@@ -24,6 +24,7 @@ struct SequenceShape {
   int64_t rows, steps, inputs, units;
   const int64_t* offsets;          // (T+1,) or null
   bool recurrent_dropout = false;  // the recurrent product reads h·mask
+  bool zoneout = false;            // a state is mixed with the one before
   int64_t cache_bytes = 1 << 20;   // second-level cache of a processor
 };
 
@@ -39,8 +40,10 @@ struct SequenceForward {
   SequenceShape shape;
   const T* kernel;
   const T* recurrent_kernel;
-  const T* bias;              // (G·H,), (2, 3·H) for gru, or null
-  const T* recurrent_mask;    // (N, H): factors of h in the recurrent product, for recurrent_dropout
+  const T* bias;            // (G·H,), (2, 3·H) for gru, or null
+  const T* recurrent_mask;  // (N, H): factors of h in the recurrent product, for recurrent_dropout
+  // Shares of h and c before a step in those after it (T, N, H), for zoneout; data null: none.
+  SequenceView<const T> holds[2];
   SequenceView<const T> x;    // (T, N, I)
   const T* initial_state[2];  // h, c: (N, H) each, or null for zeros
   SequenceView<T> output;     // h of every step (T, N, H); data is null when only the last state is wanted

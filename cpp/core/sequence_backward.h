@@ -159,7 +159,11 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
         else if (p.call.dstate[1])
           dc = load_partial(p.call.dstate[1] + n * H + unit, H - unit);
       }
-      CellT::backward(cell, slot, h, h_before, c, c_before, dh[r * vectors + v], dc, carry);
+      if constexpr (is_zoned<Form>)
+        zoned_backward<Form>(cell, slot, h, h_before, c_before, dh[r * vectors + v], dc, carry,
+                             hold(p.forward, 0, t, n, unit), hold(p.forward, 1, t, n, unit));
+      else
+        CellT::backward(cell, slot, h, h_before, c, c_before, dh[r * vectors + v], dc, carry);
       store_dslots<L>(p.dslots_row(t, n), vector + v, slot);
       if (Form::has_memory) store(p.dmemory + n * padded + unit, dc);
       if (Form::carries_dh) store(p.dcarry + n * padded + unit, carry);

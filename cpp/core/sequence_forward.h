@@ -8,6 +8,7 @@
 // h beside the h that is kept.
 #pragma once
 
+#include "core/cells/zoneout.h"
 #include "core/sequence_layout.h"
 
 namespace rnncore {
@@ -305,6 +306,14 @@ static void forward_products(const ForwardPlan<L>& p, int64_t t, int64_t row, in
     for (int v = 0; v < L::vectors; ++v) result[r * L::vectors + v] = pre[r][v];
 }
 
+// How much of a state stays in step t.
+template <class L>
+RNNCORE_INLINE Vec<typename L::Type> hold(const ForwardPlan<L>& p, int state, int64_t t, int64_t n, int64_t unit) {
+  const auto& holds = p.call.holds[state];
+  return holds.data ? load_partial(view_row(holds, p.shape, t, n) + unit, p.shape.units - unit)
+                    : Vec<typename L::Type>{};
+}
+
 // The cell on the pre-activations of `rows` rows.
 template <class L, class CellT>
 RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row, int64_t row_step,
@@ -331,7 +340,10 @@ RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, in
         else if (p.call.initial_state[1])
           c = load_partial(p.call.initial_state[1] + n * H + unit, H - unit);
       }
-      h = CellT::forward(cell, slot, h, c);
+      if constexpr (is_zoned<Form>)
+        h = zoned_forward<Form>(cell, slot, h, c, hold(p, 0, t, n, unit), hold(p, 1, t, n, unit));
+      else
+        h = CellT::forward(cell, slot, h, c);
       if (Form::has_memory) store(p.memory_row(t, n) + unit, c);
       store_partial(p.hidden_row(t, n) + unit, h, H - unit);
       if constexpr (L::rounded) {

@@ -18,7 +18,14 @@ RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
   using Sigmoid = Fixed<Activation::sigmoid>;
   const Chosen a{s.activation}, r{s.recurrent_activation};
   const bool usual = s.activation == Activation::tanh && s.recurrent_activation == Activation::sigmoid;
-  if (s.cell == Cell::lstm) {
+  if (s.zoneout) {
+    if (s.cell == Cell::lstm)
+      body.template operator()<Layout<T, Zoned<Lstm>, 1, P>>(LstmCell<T, Chosen, Chosen>{a, r});
+    else if (s.cell == Cell::gru)
+      body.template operator()<Layout<T, Zoned<Gru>, 1, P>>(GruCell<T, Chosen, Chosen>{a, r});
+    else
+      body.template operator()<Layout<T, Zoned<SimpleRnn>, 1, P>>(SimpleRnnCell<T, Chosen>{a});
+  } else if (s.cell == Cell::lstm) {
     using L = Layout<T, Lstm, 1, P>;
     usual ? body.template operator()<L>(LstmCell<T, Tanh, Sigmoid>{})
           : body.template operator()<L>(LstmCell<T, Chosen, Chosen>{a, r});

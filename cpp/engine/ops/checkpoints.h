@@ -117,6 +117,8 @@ class Checkpoints {
     f.shape.steps = std::min(every_, shape_.steps - s * every_);
     if (packed_) f.shape.offsets = offsets_ + s * (every_ + 1);
     f.x.data += first_place(call, s) * (packed_ ? f.x.row : f.x.step);
+    for (auto& holds : f.holds)
+      if (holds.data) holds.data += first_place(call, s) * (packed_ ? holds.row : holds.step);
     for (int64_t i = 0; i < states_ && s > 0; ++i) f.initial_state[i] = checkpoint(s, i);
     return f;
   }

@@ -37,9 +37,11 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   if (!site.has_parameter(0) || !site.has_parameter(1)) fail(site, "needs a kernel and a recurrent_kernel");
   const Shape& recurrent = site.parameters[1]->shape;
   const int64_t units = recurrent.empty() ? 0 : recurrent[0];
-  const double rate = site.node.attributes.get("recurrent_dropout", 0.0);
-  if (!(rate >= 0 && rate < 1))
-    fail(site, "recurrent_dropout: expected a number from 0 to below 1, got " + std::to_string(rate));
+  for (const char* name : {"recurrent_dropout", "zoneout", "cell_zoneout"}) {
+    const double rate = site.node.attributes.get(name, 0.0);
+    if (!(rate >= 0 && rate < 1))
+      fail(site, std::string(name) + ": expected a number from 0 to below 1, got " + std::to_string(rate));
+  }
   const std::string products = site.node.attributes.get("products", std::string("exact"));
   if (products != "exact" && (products != "bfloat16" || facts.cell == Cell::gru_reset_before))
     fail(site, "products: expected 'exact' or, with reset_after, 'bfloat16', got '" + products + "'");
@@ -98,6 +100,11 @@ class RecurrentOp final : public Op<T> {
     shape.cache_bytes = second_level_cache();
     shape.rows = N_, shape.steps = T_, shape.inputs = I_, shape.units = H_;
     shape.recurrent_dropout = recurrent_dropout_ > 0;
+    zoneout_[0] = site.node.attributes.get("zoneout", 0.0);
+    if (facts_.states > 1) zoneout_[1] = site.node.attributes.get("cell_zoneout", 0.0);
+    shape.zoneout = zoneout_[0] > 0 || (facts_.states > 1 && zoneout_[1] > 0);
+    for (size_t i = 0; i < 2 && !training_; ++i)
+      if (zoneout_[i] > 0) mean_holds_[i].assign(static_cast<size_t>(H_), static_cast<T>(zoneout_[i]));
     const int64_t every = training_ ? site.node.attributes.get("checkpoint_every", int64_t{0}) : 0;
     checkpoints_ = Checkpoints<T>(every, shape, facts_.gates, static_cast<int64_t>(facts_.states), packed_);
     if (checkpoints_) tape_size_ = kernels_.sizes(checkpoints_.segment_shape(), true, 1).tape;
@@ -146,6 +153,13 @@ class RecurrentOp final : public Op<T> {
     SequenceForward<T>& f = call_.forward;
     f.kernel = b.parameter(0), f.recurrent_kernel = b.parameter(1), f.bias = b.parameter(2);
     f.recurrent_mask = recurrent_mask_;
+    for (size_t i = 0; i < 2; ++i) {
+      if (!mean_holds_[i].empty()) f.holds[i] = {mean_holds_[i].data(), 0, 0};
+      if (!holds_[i]) continue;
+      f.holds[i] = {holds_[i], 0, H_};
+      if (!packed_)
+        f.holds[i] = {holds_[i] + (backwards_ ? (T_ - 1) * N_ * H_ : 0), backwards_ ? -N_ * H_ : N_ * H_, H_};
+    }
     f.tape = training_ && !checkpoints_ ? b.saved + saved.used : nullptr;
     call_.forward.workspace = b.forward_workspace;
     call_.workspace = b.backward_workspace + workspace.used;
@@ -160,7 +174,7 @@ class RecurrentOp final : public Op<T> {
 
   void forward(const Step& step, const Team& team) override {
     if (!packed_) {
-      if (recurrent_mask_) draw_recurrent_mask(step, nullptr, team);
+      draw(step, nullptr, team);
       return run_forward(call_.forward, team);
     }
     if (masked_) {
@@ -171,7 +185,7 @@ class RecurrentOp final : public Op<T> {
     }
     const RaggedBatch& batch = masked_ ? batch_ : *step.ragged;
     pack(batch, team);
-    if (recurrent_mask_) draw_recurrent_mask(step, batch.rows, team);
+    draw(step, &batch, team);
     team_barrier(team);
     SequenceForward<T> f = call_.forward;
     f.shape.offsets = batch.offsets;
@@ -204,6 +218,8 @@ class RecurrentOp final : public Op<T> {
   // What forward leaves to backward beside the tape.
   void take_saved(Parts<T>& parts) {
     if (recurrent_dropout_ > 0) recurrent_mask_ = parts.take(N_ * H_);
+    for (size_t i = 0; i < 2 && training_; ++i)
+      if (zoneout_[i] > 0) holds_[i] = parts.take(N_ * T_ * H_);
     checkpoints_.take_saved(parts);
     if (packed_ || (training_ && !has_sequence_ && !checkpoints_)) output_ = parts.take(N_ * T_ * H_);
     if (!packed_) return;
@@ -262,15 +278,25 @@ class RecurrentOp final : public Op<T> {
     }
   }
 
-  // Array 0 of the node's random numbers, (N, H); its rows in the order of `rows`.
-  void draw_recurrent_mask(const Step& step, const int32_t* rows, const Team& team) const {
+  // The node's random numbers: array 0 is the mask of recurrent dropout (N, H), 1 and 2 what zoneout holds of h and c
+  // (N, T, H). Results lie as the kernels see rows and steps.
+  void draw(const Step& step, const RaggedBatch* batch, const Team& team) const {
+    if (!recurrent_mask_ && !holds_[0] && !holds_[1]) return;
     const RandomStream stream{step.seed + seed_, step.number, node_};
-    const T kept = static_cast<T>(1 / (1 - recurrent_dropout_));
     const Range mine = team_range(N_, team, 1);
-    for (int64_t r = mine.begin; r < mine.end; ++r)
-      op_kernels_.choose({0, (rows ? rows[r] : r) * H_, H_, recurrent_dropout_, T(0), kept, recurrent_mask_ + r * H_},
-                         stream);
-    if (!rows) team_barrier(team);
+    for (int64_t r = mine.begin; r < mine.end; ++r) {
+      const int64_t n = batch ? batch->rows[r] : r, length = batch ? batch->lengths[r] : T_;
+      const T kept = static_cast<T>(1 / (1 - recurrent_dropout_));
+      if (recurrent_mask_)
+        op_kernels_.choose({0, n * H_, H_, recurrent_dropout_, T(0), kept, recurrent_mask_ + r * H_}, stream);
+      for (int i = 0; i < 2; ++i)
+        for (int64_t k = 0; k < length && holds_[i]; ++k) {
+          const int64_t time = batch ? time_of(*batch, n, k, length) : k;
+          T* holds = holds_[i] + ((batch ? batch->offsets[k] : k * N_) + r) * H_;
+          op_kernels_.choose({1 + i, (n * T_ + time) * H_, H_, zoneout_[i], T(1), T(0), holds}, stream);
+        }
+    }
+    if (!batch) team_barrier(team);
   }
 
   // Time that step k of row n reads.
@@ -372,6 +398,8 @@ class RecurrentOp final : public Op<T> {
   uint32_t node_;
   uint64_t seed_;
   double recurrent_dropout_;
+  double zoneout_[2] = {};        // of h and c
+  std::vector<T> mean_holds_[2];  // (H,) outside training
   Checkpoints<T> checkpoints_;
   int64_t tape_size_ = 0;  // of a segment between checkpoints
   bool training_, masked_, packed_;
@@ -382,6 +410,7 @@ class RecurrentOp final : public Op<T> {
   SequenceBackward<T> call_{};
   Buffers<T> buffers_;
   T* scratch_[3] = {};
+  T* holds_[2] = {};             // (T, N, H), packed like x
   T* recurrent_mask_ = nullptr;  // (N, H), rows as the kernels see them
   RaggedBatch batch_{};          // of a mask
   int32_t* counts_ = nullptr;

@@ -45,8 +45,11 @@ class GRU(Recurrent):
     recurrent_dropout : float, default 0.0
         Likewise for h where the recurrent kernel multiplies it: one mask for all steps (Gal and Ghahramani 2016) and
         all gates, where Keras draws one for each gate. What passes the product stays whole.
+    zoneout : float, default 0.0
+        The part of the units of h that each training step leaves as they were before it, drawn anew for every step;
+        otherwise h is the mean of that (Krueger et al. 2016). From 0 to below 1; beyond Keras, by keyword only.
     seed : int, optional
-        Added to the seed of the run for the two kinds of dropout.
+        Added to the seed of the run for dropout and zoneout.
     use_cudnn : {"auto", False}
         Kept for compatibility; True is refused.
     kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
@@ -107,6 +110,8 @@ class GRU(Recurrent):
         unroll: bool = False,
         reset_after: bool = True,
         use_cudnn: str | bool = "auto",
+        *,
+        zoneout: float = 0.0,
         **arguments: Any,
     ) -> None:
         super().__init__(
@@ -129,6 +134,7 @@ class GRU(Recurrent):
             unroll=unroll,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
+            zoneout=zoneout,
             seed=seed,
             unsupported={
                 "use_cudnn": use_cudnn != "auto" and use_cudnn,

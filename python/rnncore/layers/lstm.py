@@ -6,7 +6,7 @@ from typing import Any
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
-from rnncore.layers.recurrent import Recurrent, elementwise
+from rnncore.layers.recurrent import Recurrent, elementwise, unit_rate
 from rnncore.parameters import Weight
 from rnncore.program import Shape
 
@@ -49,8 +49,13 @@ class LSTM(Recurrent):
     recurrent_dropout : float, default 0.0
         Likewise for h where the recurrent kernel multiplies it: one mask for all steps (Gal and Ghahramani 2016) and
         all gates, where Keras draws one for each gate. What passes the product stays whole.
+    zoneout : float, default 0.0
+        The part of the units of h that each training step leaves as they were before it, drawn anew for every step;
+        otherwise h is the mean of that (Krueger et al. 2016). From 0 to below 1; beyond Keras, by keyword only.
+    cell_zoneout : float, default 0.0
+        Likewise for c. What h is made of is the new c, held or not.
     seed : int, optional
-        Added to the seed of the run for the two kinds of dropout.
+        Added to the seed of the run for dropout and zoneout.
     use_cudnn : {"auto", False}
         Kept for compatibility; True is refused.
     kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
@@ -110,6 +115,9 @@ class LSTM(Recurrent):
         stateful: bool = False,
         unroll: bool = False,
         use_cudnn: str | bool = "auto",
+        *,
+        zoneout: float = 0.0,
+        cell_zoneout: float = 0.0,
         **arguments: Any,
     ) -> None:
         super().__init__(
@@ -132,6 +140,7 @@ class LSTM(Recurrent):
             unroll=unroll,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
+            zoneout=zoneout,
             seed=seed,
             unsupported={
                 "use_cudnn": use_cudnn != "auto" and use_cudnn,
@@ -139,6 +148,7 @@ class LSTM(Recurrent):
             arguments={"activity_regularizer": activity_regularizer, **arguments},
         )
         self.recurrent_activation = elementwise("recurrent_activation", recurrent_activation)
+        self.cell_zoneout = unit_rate("cell_zoneout", cell_zoneout)
         self.unit_forget_bias = check.boolean("unit_forget_bias", unit_forget_bias)
 
     def make_weights(self, input_shape: Shape) -> list[Weight]:
@@ -150,7 +160,10 @@ class LSTM(Recurrent):
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {**super().attributes(), "recurrent_activation": self.recurrent_activation}
+        attributes = {**super().attributes(), "recurrent_activation": self.recurrent_activation}
+        if self.cell_zoneout > 0:
+            attributes |= {"cell_zoneout": self.cell_zoneout, "seed": self.seed or 0}
+        return attributes
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
@@ -158,4 +171,5 @@ class LSTM(Recurrent):
             **super().get_config(),
             "recurrent_activation": self.recurrent_activation,
             "unit_forget_bias": self.unit_forget_bias,
+            "cell_zoneout": self.cell_zoneout,
         }

@@ -54,6 +54,7 @@ class Recurrent(TakesInitialState):
         stateful: bool,
         dropout: float,
         recurrent_dropout: float,
+        zoneout: float,
         seed: int | None,
         unsupported: dict[str, Any],
         arguments: dict[str, Any],
@@ -79,8 +80,9 @@ class Recurrent(TakesInitialState):
         self.go_backwards = check.boolean("go_backwards", go_backwards)
         self.unroll = check.boolean("unroll", unroll)
         self.stateful = check.boolean("stateful", stateful)
-        self.dropout = _rate("dropout", dropout)
-        self.recurrent_dropout = _rate("recurrent_dropout", recurrent_dropout)
+        self.dropout = unit_rate("dropout", dropout)
+        self.recurrent_dropout = unit_rate("recurrent_dropout", recurrent_dropout)
+        self.zoneout = unit_rate("zoneout", zoneout)
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
         self.keeps_time = self.return_sequences
         self.acts_per_step = self.return_sequences and not self.go_backwards
@@ -215,6 +217,8 @@ class Recurrent(TakesInitialState):
         attributes: dict[str, Any] = {"activation": self.activation}
         if self.recurrent_dropout > 0:
             attributes |= {"recurrent_dropout": self.recurrent_dropout, "seed": self.seed or 0}
+        if self.zoneout > 0:
+            attributes |= {"zoneout": self.zoneout, "seed": self.seed or 0}
         return attributes
 
     def get_config(self) -> dict[str, Any]:
@@ -241,6 +245,7 @@ class Recurrent(TakesInitialState):
             "unroll": self.unroll,
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
+            "zoneout": self.zoneout,
             "seed": self.seed,
         }
 
@@ -257,7 +262,7 @@ def elementwise(argument: str, identifier: str | activations.Function | None) ->
     return name
 
 
-def _rate(argument: str, rate: float) -> float:
+def unit_rate(argument: str, rate: float) -> float:
     """A number from 0 to below 1."""
     value = check.number(argument, rate, low=0.0)
     if value >= 1:

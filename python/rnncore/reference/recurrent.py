@@ -24,7 +24,8 @@ class Recurrent:
 
     A step that is not real holds the state. The sequence is in the order of processing, or, when `aligned`, in
     that of x; at steps that are not real it repeats the state held, or with `zero_output_for_mask` is zero.
-    In training, `recurrent_dropout` is the part of h that the recurrent product does not see, the same at all steps.
+    In training, `recurrent_dropout` is the part of h that the recurrent product does not see, the same at all steps;
+    `zoneout` and `cell_zoneout` are the parts of h and c that a step leaves as they were, otherwise their mean counts.
     """
 
     make_cell: Callable[..., Cell]
@@ -38,7 +39,8 @@ class Recurrent:
         flipped = not options.pop("aligned", False) and go_backwards
         zero_output = options.pop("zero_output_for_mask", False)
         options.pop("checkpoint_every", 0)  # how to save memory, not what to compute
-        rate, seed = options.pop("recurrent_dropout", 0.0), options.pop("seed", 0)
+        rate, seed = options.pop("recurrent_dropout", 0.0), options.pop("seed", None) or 0
+        zoneout = options.pop("zoneout", 0.0), options.pop("cell_zoneout", 0.0)
         cell = self.make_cell(**options)
         kernel, recurrent_kernel, *bias = weights
         arguments = sequence_arguments(
@@ -56,9 +58,16 @@ class Recurrent:
         factors = None
         if run.training and rate > 0:
             size = (len(x), recurrent_kernel.shape[0])
-            keep = run.uniform(math.prod(size), seed or 0).reshape(size) >= rate
+            keep = run.uniform(math.prod(size), seed).reshape(size) >= rate
             factors = keep * x.dtype.type(1 / (1 - rate))
-        result = sequence.forward(cell, arguments, real, go_backwards, run.training, factors)
+        holds: sequence.Holds = zoneout[: cell.STATES] if any(zoneout[: cell.STATES]) else ()
+        if run.training:
+            size = (*x.shape[:2], recurrent_kernel.shape[0])
+            holds = tuple(
+                (run.uniform(math.prod(size), seed, 1 + k).reshape(size) < rate).astype(x.dtype) if rate > 0 else 0
+                for k, rate in enumerate(zoneout[: cell.STATES] if holds else ())
+            )
+        result = sequence.forward(cell, arguments, real, go_backwards, run.training, factors, holds)
         output = np.where(real[..., None], result.output, 0) if zero_output else result.output
         output = np.flip(output, axis=1) if flipped else output
         return [output, *result.state], (result.tape, output.shape, flipped, zero_output)

@@ -14,7 +14,10 @@ from .._sequence_arguments import Array, SequenceArguments, SequenceGradients, S
 from .cell import Cell, Mask, Weights
 from .rounding import ROUNDINGS
 
-__all__ = ["Tape", "backward", "forward"]
+# By state, the share of the state before a step that stays in the one after it: (N, T, H) or one number.
+Holds = tuple[Array | float, ...]
+
+__all__ = ["Holds", "Tape", "backward", "forward"]
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,23 @@ class Tape:
     reverse: bool
     real: Array  # (N, T): which steps are
     saved: list[Any]  # of the cell, one per step in the order of processing
+    holds: Holds
     dhidden: Array  # (N, T, H): what `backward` finds for h after each step, by way of all later steps
 
 
 def forward(
-    cell: Cell, arguments: SequenceArguments, real: Array, reverse: bool, training: bool, mask: Array | None = None
+    cell: Cell,
+    arguments: SequenceArguments,
+    real: Array,
+    reverse: bool,
+    training: bool,
+    mask: Array | None = None,
+    holds: Holds = (),
 ) -> SequenceResult:
-    """Run the steps that are `real` (N, T); the output is aligned with x. The recurrent product reads h * mask."""
+    """Run the steps that are `real` (N, T); the output is aligned with x. The recurrent product reads h * mask.
+
+    With `holds` (zoneout), a state after a step is hold * before + (1 - hold) * what the cell makes.
+    """
     x = ROUNDINGS[cell.products](arguments.x)
     weights = _weights(cell, arguments)
     output = np.empty((*x.shape[:2], weights.recurrent_kernel.shape[0]), x.dtype)
@@ -42,14 +55,16 @@ def forward(
         rows = np.flatnonzero(real[:, t])
         step_mask: Mask = 1 if mask is None else mask[rows]
         new, kept = cell.forward(x[rows, t], tuple(part[rows] for part in state), weights, step_mask)
-        for part, value in zip(state, new, strict=True):
+        for k, (part, value) in enumerate(zip(state, new, strict=True)):
+            if holds:
+                hold = _hold(holds, k, rows, t)
+                value = hold * part[rows] + (1 - hold) * value
             part[rows] = value
         output[:, t] = state[0]
         if training:
             saved.append(kept)
-    return SequenceResult(
-        output, state, Tape(cell, arguments, reverse, real, saved, np.zeros_like(output)) if training else None
-    )
+    kept_steps = Tape(cell, arguments, reverse, real, saved, holds, np.zeros_like(output)) if training else None
+    return SequenceResult(output, state, kept_steps)
 
 
 def backward(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> SequenceGradients:
@@ -64,10 +79,16 @@ def backward(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> Se
             dstate[0][...] += doutput[:, t]
         rows = np.flatnonzero(tape.real[:, t])
         tape.dhidden[rows, t] = dstate[0][rows]
-        gradients = cell.backward(tuple(part[rows] for part in dstate), kept, weights)
+        dnew = tuple(part[rows] for part in dstate)
+        held = []
+        if tape.holds:  # state = hold * state + (1 - hold) * new
+            hold = [_hold(tape.holds, k, rows, t) for k in range(len(dstate))]
+            held = [k * part for k, part in zip(hold, dnew, strict=True)]
+            dnew = tuple((1 - k) * part for k, part in zip(hold, dnew, strict=True))
+        gradients = cell.backward(dnew, kept, weights)
         dx[rows, t] = gradients.x
-        for part, value in zip(dstate, gradients.state, strict=True):
-            part[rows] = value
+        for k, (part, value) in enumerate(zip(dstate, gradients.state, strict=True)):
+            part[rows] = value + held[k] if held else value
         for total, share in zip(dweights, gradients.weights, strict=True):
             total += share
     return SequenceGradients(
@@ -77,6 +98,12 @@ def backward(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> Se
         None if arguments.bias is None else dweights.bias,
         dstate,
     )
+
+
+def _hold(holds: Holds, state: int, rows: Array, t: int) -> Array | float:
+    """How much of a state stays at time t."""
+    hold = holds[state]
+    return hold if isinstance(hold, (int, float)) else hold[rows, t]
 
 
 def _times(x: Array, reverse: bool) -> range:
