@@ -3,8 +3,8 @@
 The recordings are those of the Free Spoken Digit Dataset (Jakobovski/free-spoken-digit-dataset, CC BY-SA 4.0): six
 speakers, 8 kHz, files ``{digit}_{speaker}_{index}.wav``. Of each speaker and digit the indices 5 to 9 are held back.
 
-Every 10 ms of sound becomes the logarithm of its energy in 40 mel bands. Five frames at a time
-are brought to 64 features, an LSTM reads these from both ends, and its last states name the digit.
+Every 10 ms of sound becomes the logarithm of its energy in 40 mel bands. A convolution looks at
+five frames at a time, an LSTM reads from both ends, and its last states name the digit.
 
 The second model hears several digits of a speaker one after the other and writes all of them, without being told where
 one begins: it gives the probability of each digit, or of none, at each frame, and learns by the CTC loss (Graves et al.
@@ -29,7 +29,6 @@ from rnncore import decoding, layers, losses, models, optimizers, utils
 Array = npt.NDArray[Any]
 
 DIGITS = 10
-CONTEXT = 5  # frames that are looked at together
 MEAN, SPREAD = -1.0, 3.5  # of log-mel features of speech, about
 
 
@@ -43,20 +42,12 @@ def energies(row: Array) -> Array:
     return row * SPREAD + MEAN
 
 
-def in_context(rows: Sequence[Array]) -> list[Array]:
-    """Each frame beside its neighbours, zeros beyond the ends: (T, 200)."""
-    outside = CONTEXT // 2
-    edged = (np.pad(row, ((outside, outside), (0, 0))) for row in rows)
-    views = (np.lib.stride_tricks.sliding_window_view(row, CONTEXT, axis=0) for row in edged)  # (T, 40, 5)
-    return [view.transpose(0, 2, 1).reshape(len(view), -1) for view in views]
-
-
 def build_model() -> models.Model:
-    """Frames with their neighbours (N, T, 200) to the probabilities of the ten digits."""
+    """Frames (N, T, 40) to the probabilities of the ten digits."""
     return models.Sequential(
         [
-            layers.Input((None, CONTEXT * BANDS)),
-            layers.Dense(64, activation="relu"),
+            layers.Input((None, BANDS)),
+            layers.Conv1D(64, 5, padding="same", activation="relu"),
             layers.Dropout(0.3),
             layers.Bidirectional(layers.LSTM(96)),
             layers.Dropout(0.3),
@@ -67,7 +58,7 @@ def build_model() -> models.Model:
 
 def train(model: models.Model, rows: Sequence[Array], digits: Array, epochs: int = 15, verbose: int = 1) -> None:
     """Fit, with a learning rate that falls to zero."""
-    frames, lengths = padded(in_context(rows))
+    frames, lengths = padded(rows)
     rate = optimizers.schedules.CosineDecay(3e-3, decay_steps=epochs * -(-len(rows) // 32))
     model.compile(optimizers.Adam(rate, global_clipnorm=1.0), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(frames, digits, batch_size=32, epochs=epochs, lengths=lengths, verbose=verbose)
@@ -75,7 +66,7 @@ def train(model: models.Model, rows: Sequence[Array], digits: Array, epochs: int
 
 def recognise(model: models.Model, rows: Sequence[Array]) -> Array:
     """The digit of each recording."""
-    frames, lengths = padded(in_context(rows))
+    frames, lengths = padded(rows)
     digits: Array = np.argmax(model.predict(frames, lengths=lengths, batch_size=64, verbose=0), axis=1)
     return digits
 
@@ -99,11 +90,11 @@ def strings(
 
 
 def build_transcriber() -> models.Model:
-    """Frames with their neighbours (N, T, 200) to logits (N, T, 11) of no label, id 0, and the digits, ids 1 to 10."""
+    """Frames (N, T, 40) to logits (N, T, 11) of no label, id 0, and the digits, ids 1 to 10."""
     return models.Sequential(
         [
-            layers.Input((None, CONTEXT * BANDS)),
-            layers.Dense(64, activation="relu"),
+            layers.Input((None, BANDS)),
+            layers.Conv1D(64, 5, padding="same", activation="relu"),
             layers.Dropout(0.3),
             layers.Bidirectional(layers.LSTM(96, return_sequences=True)),
             layers.Dropout(0.3),
@@ -121,7 +112,7 @@ def train_transcriber(
     batch_size: int = 16,
 ) -> None:
     """Fit by the CTC loss, which sums over all ways to place the labels in time."""
-    frames, lengths = padded(in_context(heard))
+    frames, lengths = padded(heard)
     labels, _ = padded([digits + 1 for digits in said])  # zeros behind the labels are no labels
     rate = optimizers.schedules.CosineDecay(3e-3, decay_steps=epochs * -(-len(heard) // batch_size))
     model.compile(optimizers.Adam(rate, global_clipnorm=1.0), losses.CTC())
@@ -130,7 +121,7 @@ def train_transcriber(
 
 def transcribe(model: models.Model, heard: Sequence[Array]) -> list[Array]:
     """The digits of each recording: the best label of each frame, repetitions joined."""
-    frames, lengths = padded(in_context(heard))
+    frames, lengths = padded(heard)
     logits = model.predict(frames, lengths=lengths, batch_size=64, verbose=0)
     return [transcript.labels - 1 for transcript in decoding.ctc_greedy(logits, lengths)]
 
@@ -200,7 +191,7 @@ def main(given: Sequence[str] | None = None) -> dict[str, float]:
     print(f"Label error rate of {len(held_said)} strings of two to five digits: {errors:.1%}")
     for digits_found, digits_said in list(zip(found, held_said, strict=True))[:5]:
         print(f"  said {' '.join(map(str, digits_said)):<10} understood {' '.join(map(str, digits_found))}")
-    frames, lengths = padded(in_context(held_heard[:3]))
+    frames, lengths = padded(held_heard[:3])
     logits = transcriber.predict(frames, lengths=lengths, verbose=0)
     draw(held_heard[:3], logits, held_said[:3], options.output / "speech_recognition.png")
     return {"accuracy": accuracy, "label error rate": errors}

@@ -17,7 +17,7 @@ class Recogniser(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.convolution = nn.Conv1d(example.BANDS, 64, example.CONTEXT, padding=example.CONTEXT // 2)
+        self.convolution = nn.Conv1d(example.BANDS, 64, 5, padding=2)
         self.lstm = nn.LSTM(64, 96, batch_first=True, bidirectional=True)
         self.dropout = nn.Dropout(0.3)
         self.head = nn.Linear(192, example.DIGITS)
