@@ -166,6 +166,7 @@ def write(translator: Translator, memory: Array, state: Array, beam: int) -> lis
     best: list[tuple[float, list[int]]] = [(-np.inf, [])] * rows
     for length in range(1, LONGEST + 1):
         logits, state = translator.writer.forward([written[:, -1:], memory, state])
+        logits[:, 0, UNKNOWN] = -np.inf  # no word that could be written
         scores = logits[:, 0] - logits[:, 0].max(axis=1, keepdims=True)
         scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
         vocabulary = scores.shape[1]

@@ -95,6 +95,7 @@ def greedy(model: Translator, source: list[int]) -> list[int]:
     written, word = [], example.START
     while len(written) < example.LONGEST:
         logits, state = model.write(torch.tensor([[word]]), memory, state, padding)
+        logits[..., example.UNKNOWN] = -torch.inf
         word = int(logits.argmax())
         if word == example.END:
             break
