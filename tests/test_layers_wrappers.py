@@ -129,6 +129,10 @@ def test_weights_and_names_of_bidirectional_are_those_of_keras() -> None:
         (layers.SimpleRNNCell(4, "relu"), layers.SimpleRNN(4, "relu", return_sequences=True, return_state=True)),
         (layers.LSTMCell(4, use_bias=False), layers.LSTM(4, use_bias=False, return_sequences=True, return_state=True)),
         (
+            layers.LSTMCell(4, zoneout=0.5, cell_zoneout=0.25),
+            layers.LSTM(4, zoneout=0.5, cell_zoneout=0.25, return_sequences=True, return_state=True),
+        ),
+        (
             layers.GRUCell(4, reset_after=False),
             layers.GRU(4, reset_after=False, return_sequences=True, return_state=True),
         ),

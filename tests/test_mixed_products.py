@@ -79,7 +79,7 @@ def assert_nearly_equal(actual: Array, expected: Array) -> None:
 @pytest.mark.parametrize("op", CELLS)
 def test_executors_agree(op: str, shape: tuple[int, ...], level: str) -> None:
     _core.set_isa(level)
-    for attributes in ({}, {"recurrent_dropout": 0.3}, {"go_backwards": True}):
+    for attributes in ({}, {"recurrent_dropout": 0.3}, {"go_backwards": True}, {"zoneout": 0.3}):
         program = layer(op, shape, "bfloat16", **attributes)
         for ragged in (False, True):
             expected = passes(reference.Executor, program, shape, ragged)
@@ -89,8 +89,9 @@ def test_executors_agree(op: str, shape: tuple[int, ...], level: str) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("op", CELLS)
-def test_threads_give_the_same_bits(op: str, shape: tuple[int, ...]) -> None:
-    program = layer(op, shape, "bfloat16")
+@pytest.mark.parametrize("attributes", [{}, {"zoneout": 0.3, "recurrent_dropout": 0.3}], ids=["plain", "zoneout"])
+def test_threads_give_the_same_bits(op: str, shape: tuple[int, ...], attributes: dict[str, Any]) -> None:
+    program = layer(op, shape, "bfloat16", **attributes)
     _core.set_num_threads(1)
     single = [passes(_core.Executor, program, shape, ragged) for ragged in (False, True)]
     for threads in (2, 3, 8):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
 
 
+SEQUENCE_ARGUMENTS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
+
+
 class Cell(Recurrent):
     """Base of the cells: the recurrent layer without what belongs to sequences."""
 
     def __init__(self, **arguments: Any) -> None:
-        for argument in ("return_sequences", "return_state", "go_backwards", "stateful", "unroll"):
+        for argument in SEQUENCE_ARGUMENTS:
             if argument in arguments:
                 raise TypeError(f"{type(self).__name__} takes no {argument}: it is an argument of RNN")
         super().__init__(**arguments)
@@ -43,8 +45,7 @@ class Cell(Recurrent):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
-        known = {*inspect.signature(type(self)).parameters, "name", "trainable"}
-        return {name: value for name, value in super().get_config().items() if name in known}
+        return {name: value for name, value in super().get_config().items() if name not in SEQUENCE_ARGUMENTS}
 
 
 class SimpleRNNCell(Cell, SimpleRNN):
