@@ -70,6 +70,8 @@ Training read_training(py::handle training) {
                          read_attributes(metric)});
   for (const py::handle r : training.attr("regularizers"))
     t.regularizers.push_back({read<int>(r, "parameter"), read<double>(r, "l1"), read<double>(r, "l2")});
+  for (const py::handle r : training.attr("activity_regularizers"))
+    t.activity_regularizers.push_back({read<int>(r, "value"), read<double>(r, "l1"), read<double>(r, "l2")});
   for (const py::handle c : training.attr("constraints"))
     t.constraints.push_back({read<int>(c, "parameter"), read<std::string>(c, "kind"), read_attributes(c)});
   if (const py::object optimizer = training.attr("optimizer"); !optimizer.is_none())

@@ -67,6 +67,13 @@ Reduction reduction(const LossDescription& description) {
 // Positions of one sample at one step.
 int64_t inner_positions(const Tensor& output) { return output.width() / output.columns(); }
 
+std::vector<Tensor> outputs_of(const Program& program, const std::vector<Tensor>& values) {
+  std::vector<Tensor> outputs;
+  outputs.reserve(program.outputs.size());
+  for (const int id : program.outputs) outputs.push_back(values[static_cast<size_t>(id)]);
+  return outputs;
+}
+
 // Adds the parts (kReductionParts, size) to sums[0..size) in their order.
 void add_parts(const double* parts, int64_t size, double* sums) {
   for (int part = 0; part < kReductionParts; ++part)
@@ -103,6 +110,11 @@ void check_training(const Training& training, const Program& program) {
     if (r.parameter < 0 || r.parameter >= static_cast<int>(program.parameters.size()))
       fail("training: a regularizer is on parameter " + std::to_string(r.parameter) + ", the program has " +
            std::to_string(program.parameters.size()));
+  for (const auto& r : training.activity_regularizers)
+    if (r.value < 0 || r.value >= static_cast<int>(program.values.size()) ||
+        program.values[static_cast<size_t>(r.value)].integer)
+      fail("training: an activity regularizer is on value " + std::to_string(r.value) +
+           ", which is none of the program's, or integer");
 }
 
 int64_t state_size(const Training& training) {
@@ -116,15 +128,19 @@ int64_t state_size(const Training& training) {
 }
 
 template <class T>
-Objective<T>::Objective(const Training& training, const Program& program, const std::vector<Tensor>& outputs,
+Objective<T>::Objective(const Training& training, const Program& program, const std::vector<Tensor>& values,
                         const Kernels& kernels)
-    : kernels_(op_kernels<T>(kernels)), outputs_(outputs), targets_(outputs.size()), samples_(outputs[0].samples()) {
+    : kernels_(op_kernels<T>(kernels)),
+      outputs_(outputs_of(program, values)),
+      targets_(outputs_.size()),
+      samples_(outputs_[0].samples()) {
   make_losses(training, program);
   make_metrics(training);
   for (const auto& r : training.regularizers) {
     const Parameter& p = program.parameters[static_cast<size_t>(r.parameter)];
     penalties_.push_back({r.l1, r.l2, p.trainable, p.offset, p.size, take(2 * kReductionParts * 8), nullptr});
   }
+  make_activity_penalties(training, program, values);
   for (Target& target : targets_)
     if (target.wanted) target.offset = take(target.tensor.size() * static_cast<int64_t>(sizeof(T)));
 }
@@ -179,6 +195,21 @@ void Objective<T>::make_losses(const Training& training, const Program& program)
     loss.scratch_offset = loss.adds ? take(output.size() * static_cast<int64_t>(sizeof(T))) : 0;
     loss.sums_offset = take(2 * kReductionParts * 8);
     losses_.push_back(loss);
+  }
+}
+
+template <class T>
+void Objective<T>::make_activity_penalties(const Training& training, const Program& program,
+                                           const std::vector<Tensor>& values) {
+  std::vector<bool> written(values.size());
+  for (const auto& loss : training.losses)
+    written[static_cast<size_t>(program.outputs[static_cast<size_t>(loss.output)])] = true;
+  for (const auto& r : training.activity_regularizers) {
+    const size_t id = static_cast<size_t>(r.value);
+    const double samples = static_cast<double>(std::max<int64_t>(values[id].samples(), 1));
+    activity_penalties_.push_back(
+        {r.l1 / samples, r.l2 / samples, values[id].size(), written[id], take(2 * kReductionParts * 8)});
+    written[id] = true;
   }
 }
 
@@ -264,6 +295,7 @@ void Objective<T>::check(const Samples& samples, int64_t sample_count, const Bat
 template <class T>
 void Objective<T>::bind(std::byte* memory, const std::vector<const T*>& outputs,
                         const std::vector<T*>& output_gradients, const std::vector<const int32_t*>& masks,
+                        const std::vector<const T*>& penalised, const std::vector<T*>& penalised_gradients,
                         const T* parameters, T* gradients) {
   parameters_ = parameters, gradients_ = gradients;
   const auto sums = [&](int64_t offset) { return reinterpret_cast<double*>(memory + offset); };
@@ -287,6 +319,11 @@ void Objective<T>::bind(std::byte* memory, const std::vector<const T*>& outputs,
     metric.metric.thresholds = metric.thresholds.data();
   }
   for (Penalty& penalty : penalties_) penalty.sums = sums(penalty.sums_offset);
+  for (size_t i = 0; i < activity_penalties_.size(); ++i) {
+    activity_penalties_[i].sums = sums(activity_penalties_[i].sums_offset);
+    activity_penalties_[i].value = penalised[i];
+    activity_penalties_[i].gradient = penalised_gradients[i];
+  }
 }
 
 template <class T>
@@ -467,6 +504,21 @@ void Objective<T>::evaluate(const Team& team) {
       const Range range = team_range(penalty.size, part, kReductionParts, 8);
       kernels_.norms(range.end - range.begin, parameters_ + penalty.offset + range.begin, penalty.sums + 2 * part);
     }
+  penalise_activities(team);
+}
+
+template <class T>
+void Objective<T>::penalise_activities(const Team& team) const {
+  for (const ActivityPenalty& p : activity_penalties_) {
+    for (int part = team.thread; part < kReductionParts; part += team.threads) {
+      const Range range = team_range(p.size, part, kReductionParts, 8);
+      kernels_.norms(range.end - range.begin, p.value + range.begin, p.sums + 2 * part);
+    }
+    if (!p.gradient) continue;
+    if (!p.adds) zero(p.size, p.gradient, team);
+    team_barrier(team);  // after whoever wrote the gradient first
+    kernels_.regularize(p.size, p.value, static_cast<T>(p.l1), static_cast<T>(p.l2), p.gradient, team);
+  }
 }
 
 template <class T>
@@ -493,6 +545,11 @@ void Objective<T>::accumulate(double* state) const {
     }
   }
   for (const Penalty& penalty : penalties_) {
+    double sums[2] = {0, 0};
+    add_parts(penalty.sums, 2, sums);
+    total += penalty.l1 * sums[0] + penalty.l2 * sums[1];
+  }
+  for (const ActivityPenalty& penalty : activity_penalties_) {
     double sums[2] = {0, 0};
     add_parts(penalty.sums, 2, sums);
     total += penalty.l1 * sums[0] + penalty.l2 * sums[1];

@@ -18,8 +18,8 @@ enum class Reduction : uint8_t { sum_over_batch_size, sum, mean_with_sample_weig
 template <class T>
 class Objective {
  public:
-  // `outputs`: the shapes of the Program's outputs.
-  Objective(const Training& training, const Program& program, const std::vector<Tensor>& outputs,
+  // `values`: the shapes of the Program's values.
+  Objective(const Training& training, const Program& program, const std::vector<Tensor>& values,
             const Kernels& kernels);
 
   // Throws std::invalid_argument when targets or weights do not fit; looks at the labels of the given rows.
@@ -28,9 +28,11 @@ class Objective {
   // Memory that stays alive during a step.
   int64_t bytes() const { return bytes_; }
   // Output gradients are null where not wanted.
-  // Masks (T, N) are null where an output has none or the lengths.
+  // Masks (T, N) are null where an output has none or the lengths. Penalised values and their gradients come in the
+  // order of the activity regularizers.
   void bind(std::byte* memory, const std::vector<const T*>& outputs, const std::vector<T*>& output_gradients,
-            const std::vector<const int32_t*>& masks, const T* parameters, T* gradients);
+            const std::vector<const int32_t*>& masks, const std::vector<const T*>& penalised,
+            const std::vector<T*>& penalised_gradients, const T* parameters, T* gradients);
 
   // Every thread of the team calls these; results are there after a barrier of the caller's.
   void load(const Samples& samples, const BatchRows& rows, const Team& team);
@@ -89,6 +91,17 @@ class Objective {
     double* sums = nullptr;
   };
 
+  // A penalty on a value of the Program, divided by the number of samples.
+  struct ActivityPenalty {
+    double l1, l2;
+    int64_t size;
+    bool adds;  // a loss or an earlier penalty has written the gradient of this value
+    int64_t sums_offset = 0;
+    const T* value = nullptr;
+    T* gradient = nullptr;
+    double* sums = nullptr;
+  };
+
   void make_losses(const Training& training, const Program& program);
   void make_metrics(const Training& training);
   void load_weights(const Loss& loss, const Array& weights, const BatchRows& rows, const Team& team) const;
@@ -102,6 +115,8 @@ class Objective {
   void want_target(size_t output, bool labels, const std::string& kind);
   static void set_divisor(Loss& loss, double divisor);
   void count(Loss& loss) const;
+  void make_activity_penalties(const Training& training, const Program& program, const std::vector<Tensor>& values);
+  void penalise_activities(const Team& team) const;
   int64_t take(int64_t bytes);
 
   const OpKernels<T>& kernels_;
@@ -110,6 +125,7 @@ class Objective {
   std::vector<Loss> losses_;
   std::vector<Metric> metrics_;
   std::vector<Penalty> penalties_;
+  std::vector<ActivityPenalty> activity_penalties_;
   std::vector<double> ctc_workspace_;  // grows with the labels and the team
   int64_t samples_;
   int64_t bytes_ = 0;

@@ -1,6 +1,7 @@
 #include "engine/plan.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace rnncore {
 namespace {
@@ -62,7 +63,8 @@ Plan<T>::Plan(const Program& program, const Training& training, const Kernels& k
         if (tensors_[index(mask)] != Tensor{{outputs[i].samples(), outputs[i].steps()}, true})
           throw std::invalid_argument("program: the mask of output " + std::to_string(i) +
                                       " must be integers (N, T) for an output of shape " + to_string(outputs[i].shape));
-    objective_ = std::make_unique<Objective<T>>(training, program, outputs, kernels);
+    objective_ = std::make_unique<Objective<T>>(training, program, tensors_, kernels);
+    for (const auto& r : training.activity_regularizers) penalised_.push_back(r.value);
   }
   for (size_t i = 0; i < program.nodes.size(); ++i) nodes_.emplace_back(make_site(program, i, tensors_));
   plan_gradients(training);
@@ -108,6 +110,7 @@ void Plan<T>::plan_gradients(const Training& training) {
     for (const int id : program_.outputs) starts(id);
   else
     for (const auto& loss : training.losses) starts(program_.outputs[static_cast<size_t>(loss.output)]);
+  for (const int id : penalised_) starts(id);
 
   for (size_t i = nodes_.size(); i-- > 0;) {
     PlannedNode& node = nodes_[i];
@@ -203,7 +206,7 @@ void Plan<T>::add_value_blocks() {
       extend(id, needs.keeps_outputs);
     }
   }
-  for (const auto* ids : {&program_.outputs, &program_.masks})
+  for (const auto* ids : {&program_.outputs, &program_.masks, &std::as_const(penalised_)})
     for (const int id : *ids)
       if (id != kAbsent) last[index(id)] = std::max(last[index(id)], objective_position());
 
@@ -250,7 +253,14 @@ void Plan<T>::bind(std::byte* memory, T* parameters, T* gradients) {
     const int mask = program_.mask_of(i);
     masks.push_back(mask == kAbsent || mask == program_.lengths ? nullptr : at<int32_t>(value_block_[index(mask)]));
   }
-  objective_->bind(at<std::byte>(objective_block_), outputs, output_gradients, masks, parameters, gradients);
+  std::vector<const T*> penalised;
+  std::vector<T*> penalised_gradients;
+  for (const int id : penalised_) {
+    penalised.push_back(at<T>(value_block_[index(id)]));
+    penalised_gradients.push_back(at<T>(gradient_block_[index(id)]));
+  }
+  objective_->bind(at<std::byte>(objective_block_), outputs, output_gradients, masks, penalised, penalised_gradients,
+                   parameters, gradients);
 }
 
 template <class T>

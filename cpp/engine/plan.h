@@ -90,6 +90,7 @@ class Plan {
   const OpKernels<T>& kernels_;
   BatchShape shape_;
   std::vector<Tensor> tensors_;  // by value, like the next five
+  std::vector<int> penalised_;   // values with activity regularizers, where the mode measures
   std::vector<bool> needs_gradient_, has_gradient_;
   std::vector<int> first_gradient_;  // position of the first contribution
   std::vector<int> value_block_, gradient_block_;

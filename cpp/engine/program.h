@@ -96,6 +96,11 @@ struct RegularizerDescription {
   double l1, l2;
 };
 
+struct ActivityRegularizerDescription {
+  int value;
+  double l1, l2;
+};
+
 struct ConstraintDescription {
   int parameter;
   std::string kind;
@@ -111,6 +116,7 @@ struct Training {
   std::vector<LossDescription> losses;
   std::vector<MetricDescription> metrics;
   std::vector<RegularizerDescription> regularizers;
+  std::vector<ActivityRegularizerDescription> activity_regularizers;
   std::vector<ConstraintDescription> constraints;
   OptimizerDescription optimizer;
 };

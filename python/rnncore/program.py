@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
+    "ActivityRegularizer",
     "Constraint",
     "Loss",
     "Metric",
@@ -172,6 +173,15 @@ class Regularizer:
 
 
 @dataclass(frozen=True)
+class ActivityRegularizer:
+    """Penalty (l1·Σ|y| + l2·Σy²) / N on one value y (N, ...) of the Program."""
+
+    value: int
+    l1: float = 0.0
+    l2: float = 0.0
+
+
+@dataclass(frozen=True)
 class Constraint:
     """What one parameter must fulfil after each update."""
 
@@ -201,6 +211,7 @@ class Training:
     regularizers: tuple[Regularizer, ...] = ()
     optimizer: Optimizer | None = None
     constraints: tuple[Constraint, ...] = ()
+    activity_regularizers: tuple[ActivityRegularizer, ...] = ()
 
     def state_size(self) -> int:
         pairs = 1 + (len(self.losses) if len(self.losses) > 1 else 0)

@@ -56,7 +56,8 @@ class Layer:
         Whether training changes the weights.
     **arguments
         `input_shape`, `batch_input_shape`, or `input_dim`: the shape of the input, where the layer
-        is the first of a model. `activity_regularizer` and `dtype` are refused.
+        is the first of a model; `activity_regularizer`: a str or Regularizer, the penalty on every output of a
+        call, masked steps too, divided by the number of samples. `dtype` is refused.
 
     Attributes
     ----------
@@ -91,6 +92,7 @@ class Layer:
     def __init__(self, *, name: str | None = None, trainable: bool = True, **arguments: Any) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be a string, got {type(name).__name__} {name!r}")
+        self.activity_regularizer = regularizers.get(arguments.pop("activity_regularizer", None))
         self.batch_input_shape = self._declared_shape(arguments)
         self.name = utils.auto_name(utils.snake_case(type(self).__name__)) if name is None else name
         self.trainable = check.boolean("trainable", trainable)
@@ -103,7 +105,6 @@ class Layer:
     def _declared_shape(self, arguments: dict[str, Any]) -> Shape | None:
         """Take the input shape out of a constructor's further arguments; there must be no others."""
         owner = type(self).__name__
-        check.unsupported(owner, activity_regularizer=arguments.pop("activity_regularizer", None))
         batch_shape = arguments.pop("batch_input_shape", None)
         shape = arguments.pop("input_shape", None)
         size = arguments.pop("input_dim", None)
@@ -398,6 +399,8 @@ class Layer:
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
         if self.batch_input_shape is not None:
             config["batch_input_shape"] = list(self.batch_input_shape)
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         return config
 
     @classmethod

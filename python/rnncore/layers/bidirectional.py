@@ -165,7 +165,9 @@ class Bidirectional(Wrapper, TakesInitialState):
                 builder, x, masks[0], tuple(given), aligned=True, zero_output=self.return_sequences, keeper=keeper
             )
             outputs.append(sequence if self.return_sequences else layer.last_output(ends))  # type: ignore[attr-defined]
-            states += ends if self.return_state else ()
+            returned = ends if self.return_state else ()
+            states += returned
+            builder.penalise((outputs[-1], *returned), layer.activity_regularizer)
         if self.merge_mode is None:
             return (*outputs, *states)
         (shape, *_) = self.output_shapes(builder.shape(x))

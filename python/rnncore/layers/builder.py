@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rnncore import regularizers
 from rnncore.layers.base import Layer
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values, walk
 from rnncore.parameters import ParameterStore, Weight
-from rnncore.program import Node, Parameter, Program, Shape, Value
+from rnncore.program import ActivityRegularizer, Node, Parameter, Program, Shape, Value
 
 __all__ = ["ProgramBuilder", "build_program", "layers_of"]
 
@@ -27,6 +28,8 @@ class ProgramBuilder:
         self._known: dict[Weight, int] = {}
         self._maskings: dict[tuple[int, int, float], tuple[int, int]] = {}
         self.row_ends: set[int] = set()  # masks (N, T) that follow from lengths
+        self.activity_regularizers: tuple[ActivityRegularizer, ...] = ()  # of a finished Program
+        self._penalised: list[tuple[int, regularizers.Regularizer]] = []
         self.call_index = 0  # which of its calls a layer is asked to append
         self.lengths = -1  # the value that carries the lengths of a batch
 
@@ -57,6 +60,11 @@ class ProgramBuilder:
     ) -> None:
         """Add an operation that reads values made before it."""
         self._nodes.append(Node(op, name, inputs, outputs, parameters, attributes or {}))
+
+    def penalise(self, values: Sequence[int], regularizer: regularizers.Regularizer | None) -> None:
+        """Let training penalise outputs of a layer, if it has an activity regularizer."""
+        if regularizer is not None:
+            self._penalised += [(value, regularizer) for value in values if self._values[value].dtype == "float"]
 
     def ends_rows(self, mask: int) -> bool:
         """Whether a mask says where rows end, as lengths do: it is the lengths, or follows from them."""
@@ -114,12 +122,16 @@ class ProgramBuilder:
     def finish(self, inputs: Sequence[int], outputs: Sequence[int], masks: Sequence[int] = ()) -> Program:
         """Make the Program: outputs nobody reads become -1, the values that remain are numbered anew."""
         read = {value for node in self._nodes for value in node.inputs} | {*outputs, *inputs, *masks}
+        read |= {value for value, _ in self._penalised}
         kept = [value for value in range(len(self._values)) if value in read]
         number = {-1: -1, **{value: k for k, value in enumerate(kept)}}
 
         def renumber(values: Sequence[int]) -> tuple[int, ...]:
             return tuple(number.get(value, -1) for value in values)
 
+        self.activity_regularizers = tuple(
+            ActivityRegularizer(number[value], penalty.l1, penalty.l2) for value, penalty in self._penalised
+        )
         nodes = tuple(
             Node(node.op, node.name, renumber(node.inputs), renumber(node.outputs), node.parameters, node.attributes)
             for node in self._nodes
@@ -211,6 +223,7 @@ def build_program(
         builder.call_index = call.index
         made[call] = call.layer.emit(builder, *read)
         masks[call] = call.layer.emit_masks(builder, *read)
+        builder.penalise(made[call], call.layer.activity_regularizer)
 
     # A mask is of use to losses and metrics where the steps of an output are positions of theirs.
     masks_of_outputs = tuple(mask_of(value) if len(value.shape) > 2 else -1 for value in outputs)

@@ -26,8 +26,8 @@ class Dense(Layer):
         Default glorot_uniform and zeros.
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
     kernel_constraint, bias_constraint : str or Constraint, optional
-    activity_regularizer
-        Not supported yet: a ValueError unless None.
+    activity_regularizer : str or Regularizer, optional
+        The penalty on the outputs: see `Layer`.
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`.
 

@@ -53,8 +53,8 @@ class GRU(Recurrent):
     use_cudnn : {"auto", False}
         Kept for compatibility; True is refused.
     kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
-    activity_regularizer
-        Not supported yet: a ValueError unless off.
+    activity_regularizer : str or Regularizer, optional
+        The penalty on the outputs: see `Layer`.
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`. `zero_output_for_mask`, default False: whether a returned
         sequence is zero at masked steps, not the state held.

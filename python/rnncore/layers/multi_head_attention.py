@@ -94,6 +94,7 @@ class MultiHeadAttention(AttentionLayer):
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self._projection_penalty, self.activity_regularizer = self.activity_regularizer, None  # as Keras has it
         self._sizes: tuple[int, int, int] | None = None  # features of query, value, key
 
     def __call__(  # type: ignore[override]  # Keras's arguments
@@ -219,6 +220,7 @@ class MultiHeadAttention(AttentionLayer):
                 for weight, shape in zip(pieces[name], flat, strict=False)
             )
             builder.node("dense", f"{self.name}/{name}", (x,), (y,), parameters, {"activation": "linear"})
+            builder.penalise((y,), self._projection_penalty)
             return y
 
         widths = {"query": self.key_dim, "value": self.value_dim, "key": self.key_dim}
@@ -235,6 +237,7 @@ class MultiHeadAttention(AttentionLayer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
+        penalty = self._projection_penalty
         return {
             **super().get_config(),
             "num_heads": self.num_heads,
@@ -246,4 +249,5 @@ class MultiHeadAttention(AttentionLayer):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            **({} if penalty is None else {"activity_regularizer": regularizers.serialize(penalty)}),
         }

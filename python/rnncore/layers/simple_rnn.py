@@ -46,8 +46,8 @@ class SimpleRNN(Recurrent):
     seed : int, optional
         Added to the seed of the run for dropout and zoneout.
     kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
-    activity_regularizer
-        Not supported yet: a ValueError unless off.
+    activity_regularizer : str or Regularizer, optional
+        The penalty on the outputs: see `Layer`.
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`. `zero_output_for_mask`, default False: whether a returned
         sequence is zero at masked steps, not the state held.

@@ -86,6 +86,7 @@ class Executor:
         self._tape: list[tuple[Node, Any]] | None = None
         self._output_shapes: list[tuple[int, ...]] = []
         self._output_masks: Arrays = []
+        self._penalised: list[Array] = []  # the values with activity regularizers
 
     def forward(
         self,
@@ -139,6 +140,7 @@ class Executor:
         self._tape = tape if training else None
         self._output_masks = [None if mask < 0 else values[mask] for mask in program.masks or [-1] * len(outputs)]
         self._output_shapes = [output.shape for output in outputs]
+        self._penalised = [] if self._objective is None else [values[i] for i in self._objective.penalised]
         return outputs
 
     def backward(self, output_gradients: Sequence[Array | None]) -> list[Array | None]:
@@ -146,6 +148,10 @@ class Executor:
 
         A None among `output_gradients` stands for zeros; an integer input has no gradient, None.
         """
+        return self._backward(output_gradients, [])
+
+    def _backward(self, output_gradients: Sequence[Array | None], penalties: Sequence[Array]) -> list[Array | None]:
+        """As `backward`; `penalties` are the gradients to the values with activity regularizers."""
         if self._tape is None:
             raise ValueError("backward: expected a forward pass with training=True before it")
         program = self._program
@@ -156,6 +162,9 @@ class Executor:
             if array is not None:
                 _check(array, f"output_gradients[{number}]", self._output_shapes[number], self._parameters.dtype)
                 _accumulate(dvalues, program.outputs[number], np.copy(array))
+        if self._objective is not None:
+            for value, gradient in zip(self._objective.penalised, penalties, strict=False):
+                _accumulate(dvalues, value, gradient)
         for parameter in self._trainable:
             self._window(self._gradients, parameter)[...] = 0
         for node, saved in reversed(self._tape):
@@ -267,7 +276,7 @@ class Executor:
                 resume,
             )
             increment, output_gradients = evaluate(outputs, rows)
-            self.backward(output_gradients)
+            self._backward(output_gradients, objective.activity_gradients(self._penalised))
             objective.regularize()
             with _uninterrupted():
                 self.apply_gradients(learning_rate[number], step + number)
@@ -379,6 +388,7 @@ class Executor:
                 [array[rows] for array in targets],
                 [None if weight is None else weight[rows] for weight in weights],
                 self._output_masks,
+                self._penalised,
             )
 
         return evaluate

@@ -46,6 +46,13 @@ class Objective:
                 raise ValueError(
                     f"training: {item.kind!r} is on output {item.output}, the program has {len(program.outputs)}"
                 )
+        for activity in training.activity_regularizers:
+            if not 0 <= activity.value < len(program.values) or program.values[activity.value].dtype == "int":
+                raise ValueError(
+                    f"training: an activity regularizer is on value {activity.value}, which is none of the program's,"
+                    " or integer"
+                )
+        self.penalised = [activity.value for activity in training.activity_regularizers]
         self._training = training
         self._penalties: list[tuple[Regularizer, Array, Any]] = [
             (regularizer, parameters[regularizer.parameter], gradients[regularizer.parameter])
@@ -53,12 +60,17 @@ class Objective:
         ]
 
     def evaluate(
-        self, outputs: list[Array], targets: Sequence[Array], weights: Arrays, masks: Arrays
+        self,
+        outputs: list[Array],
+        targets: Sequence[Array],
+        weights: Arrays,
+        masks: Arrays,
+        penalised: Sequence[Array] = (),
     ) -> tuple[Array, Arrays]:
         """Return what this batch adds to the state, and the gradient of its loss to each output.
 
         `targets` has one array per output, `weights` one per loss: (N,), (N, ...) or None; `masks` one per output:
-        lengths (N,), a mask (N, T) or None.
+        lengths (N,), a mask (N, T) or None; `penalised` one per activity regularizer: the value it is on.
         """
         training = self._training
         output_gradients: Arrays = [None] * len(outputs)
@@ -89,6 +101,9 @@ class Objective:
         for regularizer, w, _ in self._penalties:
             total += regularizer.l1 * np.sum(np.abs(w), dtype=np.float64)
             total += regularizer.l2 * np.sum(w * w, dtype=np.float64)
+        for activity, y in zip(training.activity_regularizers, penalised, strict=True):
+            total += activity.l1 * np.sum(np.abs(y), dtype=np.float64) / len(y)
+            total += activity.l2 * np.sum(y * y, dtype=np.float64) / len(y)
         samples = len(outputs[0])
         shown = [total, *(losses if len(losses) > 1 else [])]
         increments = [np.array([value * samples, samples]) for value in shown]
@@ -105,6 +120,13 @@ class Objective:
                 metric = replace(metric, attributes={**metric.attributes, "ignore_class": ignored})
             increments.append(state_increment(metric, target[real], output[real], _at(real, weight, output)))
         return np.concatenate(increments), output_gradients
+
+    def activity_gradients(self, penalised: Sequence[Array]) -> list[Array]:
+        """The gradient of its penalty to each penalised value."""
+        return [
+            (activity.l1 * np.sign(y) + 2 * activity.l2 * y) / len(y)
+            for activity, y in zip(self._training.activity_regularizers, penalised, strict=True)
+        ]
 
     def regularize(self) -> None:
         """Add the gradients of the penalties."""

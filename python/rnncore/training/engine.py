@@ -128,6 +128,7 @@ class Engine:
         program = policy.applied(any_steps(program) if carries else program)
         self.program = _with_checkpoints(program, checkpoint_every)
         self.checkpoint_every = checkpoint_every
+        self._activity_regularizers = builder.activity_regularizers
         self.store = store.astype(policy.dtype)
         self.executor = executor_class(backend)(self.program, self.store.vector, self.store.gradients)
         self.trainer = self.executor  # what trains, tests and predicts: the executor, or a wrapper around it
@@ -198,7 +199,13 @@ class Engine:
     def configure(self, compilation: Compilation) -> None:
         """Tell the executor what to minimise, to measure and how to update."""
         regularizers = self.store.regularizers(self.program)
-        training = replace(compilation.training(regularizers), constraints=self.store.constraints(self.program))
+        if compilation.function is not None and self._activity_regularizers:
+            raise ValueError("a loss that is a function takes no layers with activity_regularizer, use a named loss")
+        training = replace(
+            compilation.training(regularizers),
+            constraints=self.store.constraints(self.program),
+            activity_regularizers=self._activity_regularizers,
+        )
         slots = compilation.optimizer.build(self.store.size, self.dtype)
         self.executor.configure(training, slots)
         if compilation.function is not None:
