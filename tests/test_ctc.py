@@ -95,14 +95,53 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
 @pytest.mark.parametrize("kind", [_core.Executor, reference.Executor])
 def test_labels_that_do_not_fit_are_named(kind: Any) -> None:
     for row, message in (
-        ([1, 1, 1, 1], r"the 4 labels of sample \d need 7 steps .*, the output has 4"),
-        ([1, 0, 2, 0], r"sample \d has labels after the padding"),
+        ([1, 1, 1, 1], r"targets\[0\]: the 4 labels of sample 1 need 7 steps .*, the output has 4"),
+        ([1, 0, 2, 0], r"targets\[0\]: sample 1 has labels after the padding"),
         ([5, 0, 0, 0], "expected labels from 1 to 4, or 0 for padding, got 5"),
     ):
         target = TARGET.copy()
         target[1] = row
         with pytest.raises(ValueError, match=message):
             step(kind, np.float64, Loss("ctc"), target=target)
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_labels_that_a_mask_of_the_program_leaves_no_room_for(backend: str, train: bool) -> None:
+    """The error comes with the batch in which it shows; the batches before count, nothing of this one does."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(6, 9, 3))
+    x[4, 4:] = 0
+    target = np.tile(np.array([[1, 1, 1, 2]]), (6, 1))
+    target[4, 3] = 0  # three labels need five steps, there are four
+    model = models.Sequential(
+        [
+            layers.Input((9, 3), batch_size=2),
+            layers.Masking(),
+            layers.GRU(4, return_sequences=True, stateful=True),
+            layers.Dense(CLASSES),
+        ]
+    )
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    model.compile("sgd", losses.CTC(), backend=backend, dtype_policy="float64")
+    call = model.train_on_batch if train else model.test_on_batch
+    call(x[:2], target[:2])
+    before, states = model.get_weights(), [state.copy() for state in model.layers[1].states]
+    message = r"targets\[0\]: the 3 labels of sample 0 need 5 steps .*, the output has 4"
+    with pytest.raises(ValueError, match=message):
+        call(x[4:], target[4:])
+    for actual, wanted in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
+    for actual, wanted in zip(model.layers[1].states, states, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
+    run = (
+        (lambda: model.fit(x, target, shuffle=False, batch_size=2, verbose=0))
+        if train
+        else (lambda: model.evaluate(x, target, batch_size=2, verbose=0))
+    )
+    with pytest.raises(ValueError, match=message.replace("sample 0", "sample 4")):
+        run()
+    assert np.isfinite(call(x[:2], target[:2]))  # and the model is as good as before
 
 
 @pytest.mark.parametrize("kind", [_core.Executor, reference.Executor])

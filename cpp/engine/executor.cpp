@@ -192,7 +192,7 @@ void Executor<T>::apply_gradients(double learning_rate, int64_t step) {
 }
 
 template <class T>
-void Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team) {
+bool Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team) {
   const uint32_t step = static_cast<uint32_t>(epoch.step + batch);
   plan.load(epoch.samples, rows, team);
   plan.forward(epoch.seed, step, epoch.states, team);
@@ -201,10 +201,11 @@ void Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, co
       const int64_t size = plan.output_size(i) / plan.samples();
       plan.copy_output(i, static_cast<T*>(epoch.outputs[i]) + batch * epoch.batch_size * size, team);
     }
-    return;
+    return true;
   }
   plan.objective().evaluate(team);
   team_barrier(team);
+  if (plan.objective().failed()) return false;
   if (epoch.mode == Mode::training) {
     plan.backward(epoch.seed, step, epoch.states, team);
     plan.objective().regularize(team);
@@ -212,6 +213,7 @@ void Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, co
     optimizer_->apply(epoch.learning_rates[batch], epoch.step + batch, team);
   }
   if (team.thread == 0) plan.objective().accumulate(epoch.state);
+  return true;
 }
 
 template <class T>
@@ -235,6 +237,11 @@ int64_t Executor<T>::run(const Epoch& epoch) {
   int64_t done = 0;
   bool stop = false, regroup = false;
   auto polled = Clock::now();
+  // Where a batch may turn out to be wrong once its masks are known, the states before it are kept.
+  std::string fault;
+  const bool keeps = epoch.states.data && epoch.mode != Mode::inference && usual->objective().may_fail();
+  T* states = static_cast<T*>(epoch.states.data);
+  std::vector<T> kept(keeps ? static_cast<size_t>(epoch.batch_size * state_size(program_)) : 0);
   ++running_;
   while (done < batches && !stop) {
     const int threads = threads_for(usual->flops());
@@ -244,8 +251,14 @@ int64_t Executor<T>::run(const Epoch& epoch) {
       for (int64_t batch = done; batch < batches && !stop && !regroup; ++batch) {
         const BatchRows rows{epoch.order.order + batch * epoch.batch_size,
                              batch + 1 < batches ? epoch.batch_size : last_size};
-        run_batch(batch + 1 < batches ? *usual : *last, epoch, batch, rows, team);
+        Plan<T>& current = batch + 1 < batches ? *usual : *last;
+        if (team.thread == 0 && keeps) std::copy_n(states, kept.size(), kept.begin());
+        const bool whole = run_batch(current, epoch, batch, rows, team);
         team_barrier(team);
+        if (!whole) {  // all threads know
+          if (team.thread == 0) fault = current.objective().take_fault();
+          return;
+        }
         if (team.thread == 0) {
           done = batch + 1;
           const auto now = Clock::now();
@@ -262,6 +275,10 @@ int64_t Executor<T>::run(const Epoch& epoch) {
         team_barrier(team);
       }
     });
+    if (fault.empty()) continue;
+    --running_;
+    if (keeps) std::copy_n(kept.begin(), kept.size(), states);
+    throw std::invalid_argument(fault);
   }
   --running_;
   return done;

@@ -80,7 +80,7 @@ class Executor {
   // Makes room for plans that take turns.
   void bind(std::initializer_list<Plan<T>*> plans, int threads);
   void check(const Plan<T>& plan, const Samples& samples, int64_t sample_count, const BatchRows& rows) const;
-  void run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team);
+  bool run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team);
 
   const Program program_;
   T* const parameters_;

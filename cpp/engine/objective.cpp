@@ -74,6 +74,23 @@ std::vector<Tensor> outputs_of(const Program& program, const std::vector<Tensor>
   return outputs;
 }
 
+std::string target_name(size_t output) { return "targets[" + std::to_string(output) + "]"; }
+
+// How many labels a sample of ctc has before the padding, and how many steps they need.
+struct CtcLabels {
+  int64_t count = 0, steps = 0;
+
+  CtcLabels(const int32_t* labels, int64_t width) {
+    for (; count < width && labels[count] != 0; ++count) steps += 1 + (count > 0 && labels[count] == labels[count - 1]);
+  }
+
+  std::string misfit(size_t output, int64_t row, int64_t real) const {
+    return target_name(output) + ": the " + std::to_string(count) + " labels of sample " + std::to_string(row) +
+           " need " + std::to_string(steps) + " steps (repeated ones need a blank between them), the output has " +
+           std::to_string(real);
+  }
+};
+
 // Adds the parts (kReductionParts, size) to sums[0..size) in their order.
 void add_parts(const double* parts, int64_t size, double* sums) {
   for (int part = 0; part < kReductionParts; ++part)
@@ -252,7 +269,7 @@ void Objective<T>::check(const Samples& samples, int64_t sample_count, const Bat
     const Target& target = targets_[i];
     const Array& array = samples.targets[i];
     if (!target.wanted) continue;
-    const std::string name = "targets[" + std::to_string(i) + "]";
+    const std::string name = target_name(i);
     Shape expected = target.tensor.shape;
     expected[0] = sample_count;
     if (!array.data || array.shape != expected)
@@ -396,8 +413,11 @@ void Objective<T>::mark_by_masks(const Team& team) {
     if (loss.by_mask) mark(loss, team, [&](int64_t t, int64_t n) { return loss.mask[t * samples_ + n] != 0; });
   team_barrier(team);
   if (team.thread == 0)
-    for (Loss& loss : losses_)
-      if (loss.by_mask) set_positions(loss, std::count(loss.counted, loss.counted + loss.call.rows, true));
+    for (Loss& loss : losses_) {
+      if (!loss.by_mask) continue;
+      set_positions(loss, std::count(loss.counted, loss.counted + loss.call.rows, true));
+      if (loss.is_ctc) check_ctc_steps(loss);
+    }
   team_barrier(team);
 }
 
@@ -405,7 +425,7 @@ void Objective<T>::mark_by_masks(const Team& team) {
 template <class T>
 void Objective<T>::check_ctc(const Loss& loss, const Samples& samples, int64_t sample_count,
                              const BatchRows& rows) const {
-  const std::string name = "targets[" + std::to_string(loss.output) + "]";
+  const std::string name = target_name(loss.output);
   const Array& array = samples.targets[loss.output];
   if (!array.data || array.shape.size() != 2 || array.shape[0] != sample_count)
     fail(name + ": ctc expected shape (" + std::to_string(sample_count) + ", labels), got " +
@@ -415,21 +435,33 @@ void Objective<T>::check_ctc(const Loss& loss, const Samples& samples, int64_t s
   for (int64_t n = 0; n < rows.count; ++n) {
     const int64_t row = rows.row(n);
     const int32_t* labels = static_cast<const int32_t*>(array.data) + row * width;
-    int64_t length = 0, needed = 0;
+    const CtcLabels found(labels, width);
     for (int64_t i = 0; i < width; ++i) {
       if (labels[i] == 0) continue;
-      if (i > length) fail(name + ": sample " + std::to_string(row) + " has labels after the padding with 0");
+      if (i > found.count) fail(name + ": sample " + std::to_string(row) + " has labels after the padding with 0");
       if (labels[i] < 0 || labels[i] >= loss.ctc.classes)
         fail(name + ": expected labels from 1 to " + std::to_string(loss.ctc.classes - 1) + ", or 0 for padding, got " +
              std::to_string(labels[i]) + " in sample " + std::to_string(row));
-      needed += 1 + (i > 0 && labels[i] == labels[i - 1]);
-      ++length;
     }
     const int64_t steps = loss.by_lengths && samples.lengths ? samples.lengths[row] : loss.ctc.steps;
-    if (needed > steps)
-      fail(name + ": the " + std::to_string(length) + " labels of sample " + std::to_string(row) + " need " +
-           std::to_string(needed) + " steps (repeated ones need a blank between them), the output has " +
-           std::to_string(steps));
+    if (found.steps > steps) fail(found.misfit(loss.output, row, steps));
+  }
+}
+
+template <class T>
+bool Objective<T>::may_fail() const {
+  return std::any_of(losses_.begin(), losses_.end(), [](const Loss& loss) { return loss.is_ctc && loss.by_mask; });
+}
+
+// What `check_ctc` cannot know: the steps that are real by a mask of the Program's own.
+template <class T>
+void Objective<T>::check_ctc_steps(const Loss& loss) {
+  for (int64_t n = 0; n < samples_ && !failed(); ++n) {
+    const int64_t row = loss.ctc.order ? loss.ctc.order[n] : n;
+    const CtcLabels found(loss.ctc.labels + row * loss.ctc.width, loss.ctc.width);
+    int64_t real = 0;
+    for (int64_t t = 0; t < loss.ctc.steps; ++t) real += loss.mask[t * samples_ + n] != 0;
+    if (found.steps > real) fault_ = found.misfit(loss.output, row, real);
   }
 }
 

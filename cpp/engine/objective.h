@@ -1,6 +1,9 @@
 // What a step minimises and measures: losses, metrics and regularizers for one shape of batch.
 #pragma once
 
+#include <string>
+#include <utility>
+
 #include "core/kernels.h"
 #include "engine/copy.h"
 #include "engine/metrics.h"
@@ -37,6 +40,12 @@ class Objective {
   // Every thread of the team calls these; results are there after a barrier of the caller's.
   void load(const Samples& samples, const BatchRows& rows, const Team& team);
   void evaluate(const Team& team);
+  // Whether labels and masks of the Program's own may turn out not to fit, and whether those of this batch do not:
+  // known after evaluate.
+  bool may_fail() const;
+  bool failed() const { return !fault_.empty(); }
+  // What does not fit, once; empty: nothing.
+  std::string take_fault() { return std::exchange(fault_, {}); }
   void regularize(const Team& team) const;
 
   // Adds losses and metrics of this batch to the caller's state; one thread.
@@ -110,6 +119,7 @@ class Objective {
   void mark(const Loss& loss, const Team& team, const IsReal& is_real) const;
   void mark_by_masks(const Team& team);
   void load_ctc(Loss& loss, const Samples& samples, const BatchRows& rows, const Team& team);
+  void check_ctc_steps(const Loss& loss);
   void check_ctc(const Loss& loss, const Samples& samples, int64_t sample_count, const BatchRows& rows) const;
   static void set_positions(Loss& loss, int64_t positions);
   void want_target(size_t output, bool labels, const std::string& kind);
@@ -127,6 +137,7 @@ class Objective {
   std::vector<Penalty> penalties_;
   std::vector<ActivityPenalty> activity_penalties_;
   std::vector<double> ctc_workspace_;  // grows with the labels and the team
+  std::string fault_;
   int64_t samples_;
   int64_t bytes_ = 0;
   const T* parameters_ = nullptr;

@@ -27,22 +27,26 @@ def ctc(target: Array, output: Array, real: Array | None = None) -> tuple[Array,
     return value, gradient
 
 
-def check_labels(target: Array, classes: int, steps: Array) -> None:
-    """Raise a ValueError unless `target` (N, L) holds labels, then zeros, that fit into `steps` (N,)."""
-    for n, row in enumerate(target):
+def check_labels(target: Array, classes: int, steps: Array, rows: Array | None = None, name: str = "targets") -> None:
+    """Raise a ValueError unless `target` (N, L) holds labels, then zeros, that fit into `steps` (N,).
+
+    The message has the `name` of the target and the number of the sample, which `rows` (N,) tells for a batch.
+    """
+    for k, row in enumerate(target):
+        n = k if rows is None else rows[k]
         labels = row[row != 0]
         if row[len(labels) :].any():
-            raise ValueError(f"targets: sample {n} has labels after the padding with 0")
+            raise ValueError(f"{name}: sample {n} has labels after the padding with 0")
         if labels.size and not 0 < labels.min() <= labels.max() < classes:
             raise ValueError(
-                f"targets: expected labels from 1 to {classes - 1}, or 0 for padding, got {labels.min()} to "
+                f"{name}: expected labels from 1 to {classes - 1}, or 0 for padding, got {labels.min()} to "
                 f"{labels.max()} in sample {n}"
             )
         needed = len(labels) + np.count_nonzero(labels[1:] == labels[:-1])
-        if needed > steps[n]:
+        if needed > steps[k]:
             raise ValueError(
-                f"targets: the {len(labels)} labels of sample {n} need {needed} steps (repeated ones need a blank "
-                f"between them), the output has {steps[n]}"
+                f"{name}: the {len(labels)} labels of sample {n} need {needed} steps (repeated ones need a blank "
+                f"between them), the output has {steps[k]}"
             )
 
 

@@ -305,13 +305,13 @@ class Executor:
         evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
 
         def run(number: int, rows: Array) -> None:
-            outputs = self.forward(
-                [array[rows] for array in inputs],
-                None if lengths is None else lengths[rows],
-                states=states,
-                resume=resume,
-            )
-            state[...] += evaluate(outputs, rows)[0]
+            written = None if states is None else states.copy()
+            batch = [array[rows] for array in inputs]
+            outputs = self._forward(batch, None if lengths is None else lengths[rows], False, 0, 0, written, resume)
+            increment, _ = evaluate(outputs, rows)
+            with _uninterrupted():
+                state[...] += increment
+                _commit(states, written)
 
         return _loop(batches, run, on_batch, every_batch)
 
@@ -389,6 +389,7 @@ class Executor:
                 [None if weight is None else weight[rows] for weight in weights],
                 self._output_masks,
                 self._penalised,
+                rows,
             )
 
         return evaluate

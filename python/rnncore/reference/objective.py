@@ -66,11 +66,13 @@ class Objective:
         weights: Arrays,
         masks: Arrays,
         penalised: Sequence[Array] = (),
+        rows: Array | None = None,
     ) -> tuple[Array, Arrays]:
         """Return what this batch adds to the state, and the gradient of its loss to each output.
 
         `targets` has one array per output, `weights` one per loss: (N,), (N, ...) or None; `masks` one per output:
         lengths (N,), a mask (N, T) or None; `penalised` one per activity regularizer: the value it is on.
+        `rows` (N,): which samples these are, for messages.
         """
         training = self._training
         output_gradients: Arrays = [None] * len(outputs)
@@ -79,7 +81,7 @@ class Objective:
         for loss, weight in zip(training.losses, weights, strict=True):
             output, target = outputs[loss.output], targets[loss.output]
             if loss.kind == "ctc":
-                value, slope = _ctc(loss, output, target, weight, masks[loss.output])
+                value, slope = _ctc(loss, output, target, weight, masks[loss.output], rows)
                 losses.append(value)
                 output_gradients[loss.output] = slope
                 continue
@@ -146,7 +148,9 @@ def _check_ctc(loss: Loss, training: Training, program: Program) -> None:
             raise ValueError(f"training: an output with the loss 'ctc' takes no metrics, got {metric.kind!r}")
 
 
-def _ctc(loss: Loss, output: Array, target: Array, weight: Array | None, mask: Array | None) -> tuple[float, Array]:
+def _ctc(
+    loss: Loss, output: Array, target: Array, weight: Array | None, mask: Array | None, rows: Array | None
+) -> tuple[float, Array]:
     """The value of a batch with one value for each sample, and its gradient."""
     if target.ndim != 2 or len(target) != len(output):
         raise ValueError(f"targets: ctc expected shape ({len(output)}, labels), got {target.shape}")
@@ -155,7 +159,7 @@ def _ctc(loss: Loss, output: Array, target: Array, weight: Array | None, mask: A
     if weight is not None and weight.shape != output.shape[:1]:
         raise ValueError(f"sample_weight: expected shape {output.shape[:1]}, got {weight.shape}")
     real = np.ones(output.shape[:2], bool) if mask is None else real_steps(mask, output.shape)
-    check_labels(target, output.shape[-1], real.sum(axis=1))
+    check_labels(target, output.shape[-1], real.sum(axis=1), rows, f"targets[{loss.output}]")
     value, slope = weighted_loss(*ctc(target, output, real), weight, loss.attributes.get("reduction", REDUCTIONS[0]))
     return value, loss.weight * slope
 
