@@ -15,6 +15,29 @@ constexpr auto kPollInterval = std::chrono::milliseconds(50);
 // validation and prediction in between.
 constexpr size_t kPlans = 8;
 
+// Nodes are in an order in which each value is made, once, before it is read; so there is no cycle.
+void check_order(const Program& program) {
+  std::vector<bool> made(program.values.size());
+  for (const int id : program.inputs) made[static_cast<size_t>(id)] = true;
+  if (program.lengths != kAbsent) made[static_cast<size_t>(program.lengths)] = true;
+  const auto read = [&](const std::string& reader, int id) {
+    if (id != kAbsent && !made[static_cast<size_t>(id)])
+      throw std::invalid_argument("program: " + reader + " reads value " + std::to_string(id) + " before it is made");
+  };
+  for (const Node& node : program.nodes) {
+    for (const int id : node.inputs) read(node.name, id);
+    for (const int id : node.outputs) {
+      if (id == kAbsent) continue;
+      if (made[static_cast<size_t>(id)])
+        throw std::invalid_argument("program: " + node.name + " makes value " + std::to_string(id) +
+                                    ", which is there already");
+      made[static_cast<size_t>(id)] = true;
+    }
+  }
+  for (const int id : program.outputs) read("an output", id);
+  for (const int id : program.masks) read("a mask of an output", id);
+}
+
 }  // namespace
 
 void check_program(const Program& program, int64_t parameter_count) {
@@ -64,6 +87,7 @@ template <class T>
 Executor<T>::Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels)
     : program_(std::move(program)), parameters_(parameters), gradients_(gradients), size_(size), kernels_(kernels) {
   check_program(program_, size);
+  check_order(program_);
 }
 
 template <class T>

@@ -297,6 +297,11 @@ class Model(Trainer):
     def from_config(cls, config: dict[str, Any]) -> Model:
         """Make a model with new weights from what `get_config` gave.
 
+        Raises
+        ------
+        ValueError
+            If a call reads an output that no call before it makes.
+
         Examples
         --------
         >>> from rnncore import layers, models
@@ -309,6 +314,12 @@ class Model(Trainer):
         made: list[tuple[SymbolicValue, ...]] = []
 
         def values(places: list[list[int]]) -> list[SymbolicValue]:
+            for call, output in places:
+                if not (0 <= call < len(made) and 0 <= output < len(made[call])):
+                    reader = f"call {len(made)}" if len(made) < len(config["calls"]) else "the model"
+                    raise ValueError(
+                        f"config: {reader} reads output {output} of call {call}, which no call before it makes"
+                    )
             return [made[call][output] for call, output in places]
 
         for entry in config["calls"]:

@@ -72,6 +72,7 @@ class Executor:
         for node in program.nodes:
             if node.op not in OPS:
                 raise ValueError(f"program: unknown op {node.op!r} in node {node.name!r}; known: {sorted(OPS)}")
+        _check_order(program)
         _check_masks(program)
         self._program = program
         self._parameters = parameters
@@ -433,6 +434,27 @@ class Executor:
             _check(array, value.name, (samples, *value.shape[1:]), expected)
         if lengths is not None:
             _check(lengths, "lengths", (samples,), np.dtype(np.int32))
+
+
+def _check_order(program: Program) -> None:
+    """Nodes are in an order in which each value is made, once, before it is read; so there is no cycle."""
+    made = {*program.inputs, program.lengths} - {-1}
+
+    def read(reader: str, ids: Sequence[int]) -> None:
+        for value in ids:
+            if value != -1 and not 0 <= value < len(program.values):
+                raise ValueError(f"program: value {value} does not exist")
+            if value != -1 and value not in made:
+                raise ValueError(f"program: {reader} reads value {value} before it is made")
+
+    for node in program.nodes:
+        read(node.name, node.inputs)
+        for value in node.outputs:
+            if value in made:
+                raise ValueError(f"program: {node.name} makes value {value}, which is there already")
+            made |= {value} - {-1}
+    read("an output", program.outputs)
+    read("a mask of an output", program.masks)
 
 
 def _check_masks(program: Program) -> None:
