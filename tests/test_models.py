@@ -287,6 +287,42 @@ def test_a_built_model_keeps_its_shape() -> None:
         model.build((None, 5, 3))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_model_is_called_on_arrays(backend: str) -> None:
+    x, _ = data()
+    model = forecaster(optimizer="sgd", loss="mse", backend=backend)
+    assert np.array_equal(model(x), model.predict(x, batch_size=len(x), verbose=0))
+    assert np.array_equal(model(x, lengths=np.full(len(x), 4)), model.forward(x, np.full(len(x), 4)))
+    y = model(x, training=True)
+    assert model.backward(np.ones_like(y)).shape == x.shape
+    model(x, training=False)
+    with pytest.raises(ValueError, match="backward must follow"):
+        model.backward(np.ones_like(y))
+    with pytest.raises(TypeError, match="training must be True or False, got int 1"):
+        model(x, training=1)
+    for inputs in (layers.Input((None, 3)), [layers.Input((None, 3))], {"x": layers.Input((None, 3))}):
+        with pytest.raises(TypeError, match="a model is called on arrays, got a symbolic value"):
+            model(inputs)
+
+
+def test_a_summary_has_no_nested_models_to_expand() -> None:
+    texts: list[str] = []
+    model = forecaster()
+    model.summary(texts.append)
+    model.summary(texts.append, expand_nested=True)
+    assert texts[0] == texts[1]
+    with pytest.raises(TypeError, match="expand_nested must be True or False, got int 1"):
+        model.summary(texts.append, expand_nested=1)  # type: ignore[arg-type]
+
+
+def test_a_function_as_metric_is_told_what_to_use() -> None:
+    def score(y_true: object, y_pred: object) -> float:
+        return 0.0
+
+    with pytest.raises(TypeError, match="got the function 'score'; compute it from model.predict"):
+        forecaster(optimizer="sgd", loss="mse", metrics=[score])
+
+
 def test_the_package_offers_its_modules_and_names() -> None:
     assert set(rnncore.__all__) <= set(dir(rnncore))
     for name in rnncore.__all__:

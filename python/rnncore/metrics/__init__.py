@@ -152,6 +152,11 @@ def get(identifier: Any) -> Metric:
     """
     if callable(identifier) and identifier in FUNCTIONS:
         identifier = FUNCTIONS[identifier].kind
+    if callable(identifier) and not isinstance(identifier, (type, Metric, str)):
+        raise TypeError(
+            f"metric must be one of rnncore.metrics, got the function {getattr(identifier, '__name__', identifier)!r};"
+            " compute it from model.predict in callbacks.LambdaCallback(on_epoch_end=...)"
+        )
     metric = configurable.find("metric", identifier, Metric, _TABLE)
     if isinstance(identifier, str):
         metric.name = identifier

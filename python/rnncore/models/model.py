@@ -234,7 +234,9 @@ class Model(Trainer):
         """The names of the outputs, for dicts of losses, metrics and targets."""
         return distinct_names(self.outputs)
 
-    def summary(self, print_fn: Callable[[str], object] = print, show_trainable: bool = False) -> None:
+    def summary(
+        self, print_fn: Callable[[str], object] = print, show_trainable: bool = False, expand_nested: bool = False
+    ) -> None:
         """Print a table of layers, output shapes and numbers of weights.
 
         Where layers branch, a further column tells which outputs of which calls of layers each layer reads. The total
@@ -246,6 +248,8 @@ class Model(Trainer):
             Gets the whole text.
         show_trainable : bool, default False
             Whether a column tells which layers are trained.
+        expand_nested : bool, default False
+            As in Keras; no model is part of another one here, so it changes nothing.
 
         Examples
         --------
@@ -262,6 +266,7 @@ class Model(Trainer):
          Trainable params: 128 (512.00 B)
          Non-trainable params: 0 (0.00 B)
         """
+        check.boolean("expand_nested", expand_nested)
         print_fn(summary(self, check.boolean("show_trainable", show_trainable)))
 
     def get_config(self) -> dict[str, Any]:

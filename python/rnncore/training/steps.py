@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from rnncore import _validation as check
 from rnncore import data, utils
 from rnncore.callbacks.base import Logs
 from rnncore.data import Array
+from rnncore.layers.symbolic import SymbolicValue
 from rnncore.training import epoch
 from rnncore.training.base import Base
 from rnncore.training.feed import ArrayFeed, Part
@@ -106,6 +108,38 @@ class Steps(Base):
         array([[2.]], dtype=float32)
         """
         return self.forward(x, lengths)
+
+    def __call__(self, x: Any, training: bool | None = None, *, lengths: npt.ArrayLike | None = None) -> Any:
+        """Compute the outputs for all rows at once: `forward`, called as in Keras.
+
+        Parameters
+        ----------
+        x, lengths
+            As for `fit`.
+        training : bool, optional
+            Whether dropout is on and `backward` may follow; by default not.
+
+        Returns
+        -------
+        ndarray, shape (N, ..., U), or list of ndarray
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit; a model is no layer of another one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((2,)), layers.Dense(1, kernel_initializer="ones")])
+        >>> model(np.ones((1, 2)))
+        array([[2.]], dtype=float32)
+        """
+        given = list(x.values()) if isinstance(x, Mapping) else x if isinstance(x, (list, tuple)) else [x]
+        if any(isinstance(entry, SymbolicValue) for entry in given):
+            raise TypeError("a model is called on arrays, got a symbolic value: call its layers one after another")
+        return self.forward(x, lengths, False if training is None else training)
 
     def forward(self, x: Any, lengths: npt.ArrayLike | None = None, training: bool = False) -> Any:
         """Compute the outputs for all rows at once.
