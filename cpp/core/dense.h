@@ -82,22 +82,28 @@ void dense_forward(const DenseForward<T>& d, const Team& team) {
   activate(d.activation, d.rows * U, d.z, d.y, team);
 }
 
-// sum[j] = Σ_r z[r][j], each column one chain over the rows
+// sum[j] = Σ_r z[r][j] for `Vectors` vectors of columns, each column one chain over the rows
+template <class T, int Vectors>
+RNNCORE_INLINE void column_sums(int64_t rows, int64_t stride, const T* z, T* sum) {
+  Vec<T> acc[Vectors] = {};
+  for (int64_t r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) acc[v] += load(z + r * stride + v * W<T>);
+#pragma GCC unroll 8
+  for (int v = 0; v < Vectors; ++v) store(sum + v * W<T>, acc[v]);
+}
+
 template <class T>
 RNNCORE_INLINE void column_sums(int64_t rows, int64_t columns, const T* z, T* sum, const Team& team) {
-  const Range range = team_range(columns, team, W<T>);
-  for (int64_t j = range.begin; j < range.end; j += W<T>) {
-    const int64_t left = columns - j;
-    Vec<T> acc{};
-    if (left >= W<T>)
-      for (int64_t r = 0; r < rows; ++r) acc += load(z + r * columns + j);
-    else
-      for (int64_t lane = 0; lane < left; ++lane) {
-        T s = 0;
-        for (int64_t r = 0; r < rows; ++r) s += z[r * columns + j + lane];
-        acc[lane] = s;
-      }
-    store_partial(sum + j, acc, left);
+  constexpr int kBand = 8;  // vectors, so that whole runs of cache lines are read
+  const Range range = team_range(columns, team, kBand * W<T>);
+  int64_t j = range.begin;
+  for (; j + kBand * W<T> <= range.end; j += kBand * W<T>) column_sums<T, kBand>(rows, columns, z + j, sum + j);
+  for (; j + W<T> <= range.end; j += W<T>) column_sums<T, 1>(rows, columns, z + j, sum + j);
+  for (; j < range.end; ++j) {
+    T s = 0;
+    for (int64_t r = 0; r < rows; ++r) s += z[r * columns + j];
+    sum[j] = s;
   }
 }
 

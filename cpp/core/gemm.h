@@ -87,15 +87,15 @@ RNNCORE_INLINE int64_t product_workspace() {
   return kDepthBlock * (kTileVectors * W<T> + kTileRows) + 64;
 }
 
-template <class T, int Rows>
+template <class T, int Rows, int Vectors>
 RNNCORE_INLINE void product_tile(const Product<T>& p, int64_t row, int64_t column, int64_t width, int64_t depth,
                                  bool first, const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_k) {
-  Vec<T> acc[Rows][kTileVectors];
+  Vec<T> acc[Rows][Vectors];
   T* c = p.c + row * p.c_row + column;
 #pragma GCC unroll 1
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 1
-    for (int v = 0; v < kTileVectors; ++v) {
+    for (int v = 0; v < Vectors; ++v) {
       const int64_t left = width - v * W<T>;
       if (left <= 0)
         acc[r][v] = Vec<T>{};
@@ -105,28 +105,28 @@ RNNCORE_INLINE void product_tile(const Product<T>& p, int64_t row, int64_t colum
         acc[r][v] = p.bias ? load_partial(p.bias + column + v * W<T>, left) : Vec<T>{};
     }
   }
-  tile_accumulate<T, Rows, kTileVectors>(depth, a, a_row, a_k, b, b_k, acc);
+  tile_accumulate<T, Rows, Vectors>(depth, a, a_row, a_k, b, b_k, acc);
 #pragma GCC unroll 1
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 1
-    for (int v = 0; v < kTileVectors; ++v) {
+    for (int v = 0; v < Vectors; ++v) {
       const int64_t left = width - v * W<T>;
       if (left > 0) store_partial(c + r * p.c_row + v * W<T>, acc[r][v], left);
     }
   }
 }
 
-template <class T>
-RNNCORE_INLINE void product_rows(int64_t rows, const Product<T>& p, int64_t row, int64_t column, int64_t width,
-                                 int64_t depth, bool first, const T* a, int64_t a_row, int64_t a_k, const T* b,
-                                 int64_t b_k) {
+template <class T, int Vectors>
+static __attribute__((noinline)) void product_rows(int64_t rows, const Product<T>& p, int64_t row, int64_t column,
+                                                   int64_t width, int64_t depth, bool first, const T* a, int64_t a_row,
+                                                   int64_t a_k, const T* b, int64_t b_k) {
   switch (rows) {
-    case 1: return product_tile<T, 1>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
-    case 2: return product_tile<T, 2>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
-    case 3: return product_tile<T, 3>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
-    case 4: return product_tile<T, 4>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
-    case 5: return product_tile<T, 5>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
-    default: return product_tile<T, 6>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+    case 1: return product_tile<T, 1, Vectors>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+    case 2: return product_tile<T, 2, Vectors>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+    case 3: return product_tile<T, 3, Vectors>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+    case 4: return product_tile<T, 4, Vectors>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+    case 5: return product_tile<T, 5, Vectors>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+    default: return product_tile<T, 6, Vectors>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
   }
 }
 
@@ -136,14 +136,27 @@ RNNCORE_INLINE int64_t tile_rows(int64_t rows) {
   return rows > kTileRows ? (rows + 1) / 2 : rows;
 }
 
-// Copies B[k0.., column..] to panel [depth][kTileVectors·W], zero beyond the last column.
+// Vectors of a panel of `width` columns: the last one may be narrower.
+template <class T>
+RNNCORE_INLINE int panel_width(int64_t width) {
+  if (kTileVectors >= 4 && width > 2 * W<T>) return 4;
+  return width > W<T> ? 2 : 1;
+}
+
+// Copies B[k0.., column..] to panel [depth][vectors·W], zero beyond the last column.
 template <class T>
 static void pack_columns(const Product<T>& p, int64_t k0, int64_t depth, int64_t column, int64_t width, T* panel) {
-  constexpr int64_t full = kTileVectors * W<T>;
+  const int vectors = panel_width<T>(width);
+  const int64_t full = vectors * W<T>;
   const T* b = p.b + k0 * p.b_k + column * p.b_column;
   if (p.b_column == 1 && width == full) {
     for (int64_t k = 0; k < depth; ++k)
-      for (int v = 0; v < kTileVectors; ++v) store(panel + k * full + v * W<T>, load(b + k * p.b_k + v * W<T>));
+      for (int v = 0; v < vectors; ++v) store(panel + k * full + v * W<T>, load(b + k * p.b_k + v * W<T>));
+  } else if (p.b_k == 1 && depth >= W<T>) {
+    // Whole squares; the last one overlaps the one before.
+    for (int64_t k = 0; k < depth; k = k + 2 * W<T> <= depth || k + W<T> == depth ? k + W<T> : depth - W<T>)
+      for (int v = 0; v < vectors; ++v)
+        transpose(b + v * W<T> * p.b_column + k, p.b_column, width - v * W<T>, W<T>, panel + k * full + v * W<T>, full);
   } else {
     for (int64_t k = 0; k < depth; ++k)
       for (int64_t j = 0; j < full; ++j) panel[k * full + j] = j < width ? b[k * p.b_k + j * p.b_column] : T(0);
@@ -154,6 +167,12 @@ static void pack_columns(const Product<T>& p, int64_t k0, int64_t depth, int64_t
 template <class T>
 RNNCORE_INLINE void pack_rows(const Product<T>& p, int64_t k0, int64_t depth, int64_t row, int64_t rows, T* panel) {
   const T* a = p.a + row * p.a_row + k0 * p.a_k;
+  if (p.a_row == 1) {
+    // Whole vectors, whose rest the next ones overwrite: there is a vector of slack behind the panel.
+    for (int64_t k = 0; k < depth; ++k)
+      for (int64_t r = 0; r < rows; r += W<T>) store(panel + k * rows + r, load_partial(a + k * p.a_k + r, rows - r));
+    return;
+  }
   for (int64_t k = 0; k < depth; ++k)
     for (int64_t r = 0; r < rows; ++r) panel[k * rows + r] = a[r * p.a_row + k * p.a_k];
 }
@@ -179,8 +198,9 @@ static void product(const Product<T>& p, const Team& team, T* workspace) {
       // Few rows cannot repay the copy of B.
       const bool direct = p.b_column == 1 && width == full && rows.end - rows.begin <= 2 * kTileRows;
       if (!direct) pack_columns(p, k0, depth, column, width, panel);
+      const int vectors = panel_width<T>(width);
       const T* b = direct ? p.b + k0 * p.b_k + column : panel;
-      const int64_t b_k = direct ? p.b_k : full;
+      const int64_t b_k = direct ? p.b_k : vectors * W<T>;
       for (int64_t i = rows.begin; i < rows.end;) {
         const int64_t count = tile_rows(rows.end - i);
         const T* a = p.a + i * p.a_row + k0 * p.a_k;
@@ -189,7 +209,12 @@ static void product(const Product<T>& p, const Team& team, T* workspace) {
           pack_rows(p, k0, depth, i, count, strip);
           a = strip, a_row = 1, a_k = count;
         }
-        product_rows(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
+        if (vectors == 1)
+          product_rows<T, 1>(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
+        else if (vectors == 2)
+          product_rows<T, 2>(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
+        else
+          product_rows<T, kTileVectors>(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
         i += count;
       }
     }

@@ -36,6 +36,7 @@ RNNCORE_INLINE void loss_rows(const LossArguments<T>& a, Range rows, double (&su
                         DenseTarget<T>{static_cast<const T*>(a.target), a.classes, 1 - a.label_smoothing,
                                        a.label_smoothing / static_cast<T>(a.classes)});
     case LossKind::sparse_categorical_crossentropy:
+      if (a.from_logits) return label_rows(a, rows, sums);
       return class_rows(a, rows, sums, SparseTarget{static_cast<const int32_t*>(a.target)});
   }
 }

@@ -27,21 +27,22 @@ template <class T>
 RNNCORE_INLINE T log_sum_exp(const T* x, int64_t classes) {
   const T m = largest(x, classes);
   Vec<T> sum{};
-  for (int64_t i = 0; i < classes; i += W<T>) {
-    const int64_t left = classes - i;
-    Vec<T> e = exp<T>(load_partial(x + i, left) - m);
-    for (int64_t lane = left; lane < W<T>; ++lane) e[lane] = 0;
+  int64_t i = 0;
+  for (; i + W<T> <= classes; i += W<T>) sum += exp<T>(load(x + i) - m);
+  if (i < classes) {
+    Vec<T> e = exp<T>(load_partial(x + i, classes - i) - m);
+    for (int64_t lane = classes - i; lane < W<T>; ++lane) e[lane] = 0;
     sum += e;
   }
   return m + static_cast<T>(__builtin_log(static_cast<double>(reduce_add<T>(sum))));
 }
 
-// y_c = exp(x_c − shift), for any shift
+// y_c = scale·exp(x_c − shift), for any shift
 template <class T>
-RNNCORE_INLINE void exp_row(int64_t classes, const T* x, T shift, T* y) {
+RNNCORE_INLINE void exp_row(int64_t classes, const T* x, T shift, T* y, T scale = 1) {
   for (int64_t i = 0; i < classes; i += W<T>) {
     const int64_t left = classes - i;
-    store_partial(y + i, exp<T>(load_partial(x + i, left) - shift), left);
+    store_partial(y + i, scale * exp<T>(load_partial(x + i, left) - shift), left);
   }
 }
 
