@@ -169,6 +169,21 @@ def zoned() -> Program:
     return b.build(b.dense(y, 3), x, z, w)
 
 
+def peepholes() -> Program:
+    """Gates of an LSTM that read c, with everything that a recurrent node can have."""
+    b = Builder()
+    x, h0, c0, mask = b.input(None, FEATURES), b.input(19), b.input(19), b.mask()
+    (x,) = b.recurrent("lstm", x, 19, initial=(h0, c0), peepholes=True)
+    options: dict[str, Any] = {"peepholes": True, "recurrent_dropout": 0.3}
+    (x,) = b.recurrent("lstm", x, 35, lengths=True, go_backwards=True, aligned=True, bias=False, **options)
+    (x,) = b.recurrent("lstm", x, 6, mask=mask, zoneout=0.3, cell_zoneout=0.5, activation="relu", **options)
+    (x,) = b.recurrent("lstm", x, 5, trainable=(True, True, False), peepholes=True)
+    sequence, h, c = b.recurrent("lstm", x, 7, outputs="sequence h c", checkpoint_every=2, mask=mask, peepholes=True)
+    (x,) = b.recurrent("lstm", sequence, 7, initial=(h, c), checkpoint_every=3, cell_zoneout=0.5, **options)
+    (y,) = b.recurrent("lstm", x, 4, outputs="h", recurrent_activation="hard_sigmoid", peepholes=True)
+    return b.build(b.dense(y, 3), x)
+
+
 def flattened() -> Program:
     b = Builder()
     (x,) = b.recurrent("gru", b.input(STEPS, FEATURES), 4, lengths=True, go_backwards=True)
@@ -376,6 +391,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "aligned": aligned,
     "words": words,
     "zoned": zoned,
+    "peepholes": peepholes,
     "checkpointed": checkpointed,
     "dropped": dropped,
     "flattened": flattened,

@@ -88,6 +88,8 @@ class Builder:
         if bias:
             shapes.append((2, gates * units) if split else (gates * units,))
         parameters = [self.parameter(*s, trainable=t) for s, t in zip(shapes, trainable, strict=False)]
+        if attributes.get("peepholes", False):
+            parameters.append(self.parameter(3, units, trainable=trainable[2]))
         made = {}
         slots = []
         for name in ("sequence", "h", "c")[: 1 + states]:

@@ -94,6 +94,7 @@ class Draw:
             zoneout=float(self.rng.choice([0.0, 0.0, 0.3])),
             recurrent_dropout=float(self.rng.choice([0.0, 0.4])),
             activation=self.name("tanh", "tanh", "sigmoid", "hard_sigmoid"),
+            **({"peepholes": self.maybe(0.3)} if op == "lstm" else {}),
             **({"reset_after": self.maybe(0.5)} if op == "gru" else {}),
         )
         states += [(value, units) for value in made[1:]]

@@ -25,6 +25,7 @@ struct SequenceShape {
   const int64_t* offsets;          // (T+1,) or null
   bool recurrent_dropout = false;  // the recurrent product reads h·mask
   bool zoneout = false;            // a state is mixed with the one before
+  bool peepholes = false;          // gates of an lstm read c
   int64_t cache_bytes = 1 << 20;   // second-level cache of a processor
 };
 
@@ -41,6 +42,7 @@ struct SequenceForward {
   const T* kernel;
   const T* recurrent_kernel;
   const T* bias;            // (G·H,), (2, 3·H) for gru, or null
+  const T* peepholes;       // (3, H): factors of c in i, f, o, for peepholes
   const T* recurrent_mask;  // (N, H): factors of h in the recurrent product, for recurrent_dropout
   // Shares of h and c before a step in those after it (T, N, H), for zoneout; data null: none.
   SequenceView<const T> holds[2];
@@ -61,6 +63,7 @@ struct SequenceBackward {
   T* dkernel;                     // (I, G·H), overwritten
   T* drecurrent_kernel;           // (H, G·H), overwritten
   T* dbias;                       // like bias, overwritten, or null
+  T* dpeepholes;                  // (3, H), overwritten
   T* dinitial_state[2];           // (N, H) each, or null
   T* workspace;                   // sequence_workspace elements
 };

@@ -24,6 +24,7 @@ struct BackwardPlan {
   T* dslots;             // [Σ rows][blocks][width]: the tape's slots, overwritten; rounded ones fill half of a block
   T* dmemory;            // dc [N][padded H]
   T* dcarry;             // part of dh that passes the products by [N][padded H]
+  T* dpeepholes;         // of each row, over its steps [N][3][padded H]
   TransposedPanels<L> recurrent;
   TransposedPanels<L> input;
   T* gradient_scratch;  // of this thread
@@ -39,6 +40,7 @@ struct BackwardPlan {
     dslots = Form::keeps_slots ? b.forward.tape : w.take(w, total * forward.tape_row);
     dmemory = w.take(w, Form::has_memory ? N * L::padded(H) : 0);
     dcarry = w.take(w, Form::carries_dh ? N * L::padded(H) : 0);
+    dpeepholes = w.take(w, has_peepholes<Form> ? 3 * N * L::padded(H) : 0);
     using Panels = TransposedPanels<L>;
     using Element = typename L::Element;
     recurrent = {w.template take<Element>(w, Panels::size(H, H)), H, H, Form::recurrent_slot, true};
@@ -159,11 +161,17 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
         else if (p.call.dstate[1])
           dc = load_partial(p.call.dstate[1] + n * H + unit, H - unit);
       }
+      const CellT here = cell_at<Form>(cell, f.peepholes, unit, H);
       if constexpr (is_zoned<Form>)
-        zoned_backward<Form>(cell, slot, h, h_before, c_before, dh[r * vectors + v], dc, carry,
+        zoned_backward<Form>(here, slot, h, h_before, c, c_before, dh[r * vectors + v], dc, carry,
                              hold(p.forward, 0, t, n, unit), hold(p.forward, 1, t, n, unit));
       else
-        CellT::backward(cell, slot, h, h_before, c, c_before, dh[r * vectors + v], dc, carry);
+        CellT::backward(here, slot, h, h_before, c, c_before, dh[r * vectors + v], dc, carry);
+      if constexpr (has_peepholes<Form>) {
+        T* sums = p.dpeepholes + 3 * n * padded + unit;
+        const Vec<T> shares[3] = {slot[0] * c_before, slot[1] * c_before, slot[3] * c};
+        for (int k = 0; k < 3; ++k) store(sums + k * padded, later ? load(sums + k * padded) + shares[k] : shares[k]);
+      }
       store_dslots<L>(p.dslots_row(t, n), vector + v, slot);
       if (Form::has_memory) store(p.dmemory + n * padded + unit, dc);
       if (Form::carries_dh) store(p.dcarry + n * padded + unit, carry);
@@ -220,6 +228,20 @@ static void initial_states(const BackwardPlan<L>& p, const RowShare& share, Rang
   }
 }
 
+// Sums over the rows, in order, for this thread's units.
+template <class L>
+static void peephole_gradients(const BackwardPlan<L>& p, const Team& team) {
+  using T = typename L::Type;
+  const int64_t H = p.shape.units, padded = L::padded(H);
+  const Range vectors = team_range((H + W<T> - 1) / W<T>, team, 1);
+  for (int k = 0; k < 3; ++k)
+    for (int64_t unit = vectors.begin * W<T>; unit < vectors.end * W<T>; unit += W<T>) {
+      Vec<T> sum{};
+      for (int64_t r = 0; r < active_rows(p.shape, 0); ++r) sum += load(p.dpeepholes + (3 * r + k) * padded + unit);
+      store_partial(p.call.dpeepholes + k * H + unit, sum, H - unit);
+    }
+}
+
 // Rows without a step hand the gradient of their state on.
 template <class L>
 static void pass_states_through(const BackwardPlan<L>& p, const RowShare& share) {
@@ -263,6 +285,7 @@ static void sequence_backward(const SequenceBackward<typename L::Type>& call, co
   if (call.dx.data) p.input.pack(call.forward.kernel, {0, p.input.column_vectors()}, team);
   team_barrier(team);
   if (call.dx.data) input_gradient(p, team);
+  if constexpr (has_peepholes<typename L::Form>) peephole_gradients(p, team);
   weight_gradients(p, team);
 }
 

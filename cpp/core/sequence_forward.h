@@ -8,6 +8,7 @@
 // h beside the h that is kept.
 #pragma once
 
+#include "core/cells/lstm_peephole.h"
 #include "core/cells/zoneout.h"
 #include "core/sequence_layout.h"
 
@@ -340,10 +341,11 @@ RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, in
         else if (p.call.initial_state[1])
           c = load_partial(p.call.initial_state[1] + n * H + unit, H - unit);
       }
+      const CellT here = cell_at<Form>(cell, p.call.peepholes, unit, H);
       if constexpr (is_zoned<Form>)
-        h = zoned_forward<Form>(cell, slot, h, c, hold(p, 0, t, n, unit), hold(p, 1, t, n, unit));
+        h = zoned_forward<Form>(here, slot, h, c, hold(p, 0, t, n, unit), hold(p, 1, t, n, unit));
       else
-        h = CellT::forward(cell, slot, h, c);
+        h = CellT::forward(here, slot, h, c);
       if (Form::has_memory) store(p.memory_row(t, n) + unit, c);
       store_partial(p.hidden_row(t, n) + unit, h, H - unit);
       if constexpr (L::rounded) {

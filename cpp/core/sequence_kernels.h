@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/cells/gru.h"
-#include "core/cells/lstm.h"
+#include "core/cells/lstm_peephole.h"
 #include "core/cells/simple_rnn.h"
 #include "core/gru_reset_before.h"
 #include "core/sequence_backward.h"
@@ -18,7 +18,11 @@ RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
   using Sigmoid = Fixed<Activation::sigmoid>;
   const Chosen a{s.activation}, r{s.recurrent_activation};
   const bool usual = s.activation == Activation::tanh && s.recurrent_activation == Activation::sigmoid;
-  if (s.zoneout) {
+  if (s.peepholes) {
+    const PeepholeLstmCell<T, Chosen, Chosen> cell{a, r};
+    s.zoneout ? body.template operator()<Layout<T, Zoned<PeepholeLstm>, 1, P>>(cell)
+              : body.template operator()<Layout<T, PeepholeLstm, 1, P>>(cell);
+  } else if (s.zoneout) {
     if (s.cell == Cell::lstm)
       body.template operator()<Layout<T, Zoned<Lstm>, 1, P>>(LstmCell<T, Chosen, Chosen>{a, r});
     else if (s.cell == Cell::gru)

@@ -386,6 +386,9 @@ def run_onnx(function: str, arrays: Arrays, lengths: Array, options: dict[str, A
     if function == "lstm":
         feeds["initial_c"] = arrays["initial_state"][1][None]
         outputs.append("Y_c")
+    if "peephole_kernel" in arrays:
+        i, f, o = arrays["peephole_kernel"]
+        feeds["P"] = np.concatenate([i, o, f])[None]
     if function == "gru":
         attributes["linear_before_reset"] = int(options["reset_after"])
     if function == "simple_rnn":

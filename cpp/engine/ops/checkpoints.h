@@ -33,7 +33,7 @@ class Checkpoints {
     output_ = parts.take(every_ * state_size());
     for (auto& carried : dstates_)
       for (int64_t i = 0; i < states_; ++i) carried[i] = parts.take(state_size());
-    for (int i = 0; i < 3; ++i) gradients_[i] = parts.take(gradient_size(i));
+    for (int i = 0; i < 4; ++i) gradients_[i] = parts.take(gradient_size(i));
   }
 
   // The shape of the longest segment.
@@ -61,7 +61,7 @@ class Checkpoints {
   void backward(const SequenceBackward<T>& call, const SequenceKernels<T>& kernels, const OpKernels<T>& ops,
                 const Team& team) const {
     const int64_t last = segments() - 1;
-    T* const totals[3] = {call.dkernel, call.drecurrent_kernel, call.dbias};
+    T* const totals[4] = {call.dkernel, call.drecurrent_kernel, call.dbias, call.dpeepholes};
     for (int64_t s = last; s >= 0; --s) {
       SequenceBackward<T> b = call;
       b.forward = segment(call.forward, s);
@@ -79,11 +79,13 @@ class Checkpoints {
         if (s < last) b.dstate[i] = dstates_[(s + 1) % 2][i];
         if (s > 0) b.dinitial_state[i] = dstates_[s % 2][i];
       }
-      if (s < last)
+      if (s < last) {
         b.dkernel = gradients_[0], b.drecurrent_kernel = gradients_[1], b.dbias = call.dbias ? gradients_[2] : nullptr;
+        b.dpeepholes = gradients_[3];
+      }
       kernels.backward(b, team);
       team_barrier(team);
-      for (int i = 0; i < 3 && s < last; ++i)
+      for (int i = 0; i < 4 && s < last; ++i)
         if (totals[i]) ops.add(gradient_size(i), gradients_[i], totals[i], team);
       team_barrier(team);
     }
@@ -93,6 +95,7 @@ class Checkpoints {
   int64_t segments() const { return (shape_.steps + every_ - 1) / every_; }
   int64_t state_size() const { return shape_.rows * shape_.units; }
   int64_t gradient_size(int parameter) const {
+    if (parameter == 3) return shape_.peepholes ? 3 * shape_.units : 0;
     const int64_t rows = parameter == 0 ? shape_.inputs : parameter == 1 ? shape_.units : 2;
     return parameter < 2 || shape_.cell == Cell::gru ? rows * gates_ * shape_.units : gates_ * shape_.units;
   }
@@ -132,7 +135,7 @@ class Checkpoints {
   T* tape_ = nullptr;           // of one segment, like all below
   T* output_ = nullptr;         // (every, N, H)
   T* dstates_[2][2] = {};       // carried from segment to segment, in turn: (N, H) each
-  T* gradients_[3] = {};        // of kernel, recurrent kernel, bias
+  T* gradients_[4] = {};        // of kernel, recurrent kernel, bias, peepholes
 };
 
 }  // namespace rnncore

@@ -4,6 +4,7 @@
 // kernels work on the values in place. Otherwise the real steps of each row are packed and the rows sorted; a step
 // that is not real holds the state.
 #include <algorithm>
+#include <array>
 
 #include "engine/copy.h"
 #include "engine/ops/checkpoints.h"
@@ -27,8 +28,18 @@ CellFacts cell_of(const Site& site) {
   return {after ? Cell::gru : Cell::gru_reset_before, 3, 1, after};
 }
 
-// Slots of a node: x, lengths or mask, initial states; sequence, final states; kernel, recurrent kernel, bias.
+// Slots of a node: x, lengths or mask, initial states; sequence, final states; kernel, recurrent kernel, then what
+// there is of bias and peephole kernel.
 constexpr size_t kMaskInput = 1, kFirstStateInput = 2, kFirstStateOutput = 1;
+
+// The slots of kernel, recurrent kernel, bias and peephole kernel; kAbsent where there is none.
+constexpr size_t kParameters = 4, kAbsent = 9;
+
+std::array<size_t, kParameters> parameter_slots(const Site& site) {
+  const bool peepholes = site.node.attributes.get("peepholes", false);
+  const size_t others = site.parameters.size() - peepholes;
+  return {0, 1, others > 2 ? 2 : kAbsent, peepholes ? others : kAbsent};
+}
 
 std::vector<Tensor> infer_recurrent(const Site& site) {
   const CellFacts facts = cell_of(site);
@@ -47,9 +58,14 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
     fail(site, "products: expected 'exact' or, with reset_after, 'bfloat16', got '" + products + "'");
   expect_shape(site, "recurrent_kernel", recurrent, {units, facts.gates * units});
   expect_shape(site, "kernel", site.parameters[0]->shape, {x.columns(), facts.gates * units});
-  if (site.has_parameter(2))
-    expect_shape(site, "bias", site.parameters[2]->shape,
+  const bool peepholes = site.node.attributes.get("peepholes", false);
+  if (peepholes && facts.cell != Cell::lstm) fail(site, "peepholes: only an lstm has them");
+  if (peepholes && site.parameters.size() < 3) fail(site, "needs a peephole_kernel");
+  const auto slots = parameter_slots(site);
+  if (site.has_parameter(slots[2]))
+    expect_shape(site, "bias", site.parameters[slots[2]]->shape,
                  facts.split_bias ? Shape{2, facts.gates * units} : Shape{facts.gates * units});
+  if (site.has_parameter(slots[3])) expect_shape(site, "peephole_kernel", site.parameters[slots[3]]->shape, {3, units});
   if (site.node.attributes.get("checkpoint_every", int64_t{0}) < 0) fail(site, "checkpoint_every: expected at least 0");
   if (site.has_input(kMaskInput)) {
     const Tensor& mask = *site.inputs[kMaskInput];
@@ -81,6 +97,7 @@ class RecurrentOp final : public Op<T> {
       : kernels_(products_of<T>(site, kernels)),
         op_kernels_(op_kernels<T>(kernels)),
         facts_(cell_of(site)),
+        slots_(parameter_slots(site)),
         node_(site.index),
         seed_(static_cast<uint64_t>(site.node.attributes.get("seed", int64_t{0}))),
         recurrent_dropout_(site.training ? site.node.attributes.get("recurrent_dropout", 0.0) : 0.0),
@@ -99,6 +116,7 @@ class RecurrentOp final : public Op<T> {
     shape.recurrent_activation = activation_of(site, "recurrent_activation", "sigmoid");
     shape.cache_bytes = second_level_cache();
     shape.rows = N_, shape.steps = T_, shape.inputs = I_, shape.units = H_;
+    shape.peepholes = slots_[3] != kAbsent;
     shape.recurrent_dropout = recurrent_dropout_ > 0;
     zoneout_[0] = site.node.attributes.get("zoneout", 0.0);
     if (facts_.states > 1) zoneout_[1] = site.node.attributes.get("cell_zoneout", 0.0);
@@ -108,8 +126,10 @@ class RecurrentOp final : public Op<T> {
     const int64_t every = training_ ? site.node.attributes.get("checkpoint_every", int64_t{0}) : 0;
     checkpoints_ = Checkpoints<T>(every, shape, facts_.gates, static_cast<int64_t>(facts_.states), packed_);
     if (checkpoints_) tape_size_ = kernels_.sizes(checkpoints_.segment_shape(), true, 1).tape;
-    for (size_t i = 0; i < 3; ++i)
-      scratch_size_[i] = site.has_parameter(i) && !site.parameter_gradients[i] ? site.parameters[i]->size : 0;
+    for (size_t i = 0; i < kParameters; ++i) {
+      const size_t slot = slots_[i];
+      scratch_size_[i] = site.has_parameter(slot) && !site.parameter_gradients[slot] ? site.parameters[slot]->size : 0;
+    }
   }
 
   double flops() const override {
@@ -151,7 +171,8 @@ class RecurrentOp final : public Op<T> {
     take_saved(saved);
     take_workspace(workspace);
     SequenceForward<T>& f = call_.forward;
-    f.kernel = b.parameter(0), f.recurrent_kernel = b.parameter(1), f.bias = b.parameter(2);
+    f.kernel = b.parameter(0), f.recurrent_kernel = b.parameter(1), f.bias = b.parameter(slots_[2]);
+    f.peepholes = b.parameter(slots_[3]);
     f.recurrent_mask = recurrent_mask_;
     for (size_t i = 0; i < 2; ++i) {
       if (!mean_holds_[i].empty()) f.holds[i] = {mean_holds_[i].data(), 0, 0};
@@ -163,9 +184,11 @@ class RecurrentOp final : public Op<T> {
     f.tape = training_ && !checkpoints_ ? b.saved + saved.used : nullptr;
     call_.forward.workspace = b.forward_workspace;
     call_.workspace = b.backward_workspace + workspace.used;
-    call_.dkernel = b.parameter_gradient(0) ? b.parameter_gradient(0) : scratch_[0];
-    call_.drecurrent_kernel = b.parameter_gradient(1) ? b.parameter_gradient(1) : scratch_[1];
-    call_.dbias = b.parameter_gradient(2) ? b.parameter_gradient(2) : scratch_[2];
+    T** const gradients[kParameters] = {&call_.dkernel, &call_.drecurrent_kernel, &call_.dbias, &call_.dpeepholes};
+    for (size_t i = 0; i < kParameters; ++i) {
+      T* gradient = b.parameter_gradient(slots_[i]);
+      *gradients[i] = gradient ? gradient : scratch_[i];
+    }
     if (packed_)
       bind_packed();
     else
@@ -237,7 +260,7 @@ class RecurrentOp final : public Op<T> {
 
   void take_workspace(Parts<T>& parts) {
     checkpoints_.take_workspace(parts, tape_size_);
-    for (size_t i = 0; i < 3; ++i) scratch_[i] = scratch_size_[i] ? parts.take(scratch_size_[i]) : nullptr;
+    for (size_t i = 0; i < kParameters; ++i) scratch_[i] = scratch_size_[i] ? parts.take(scratch_size_[i]) : nullptr;
     if (!packed_) return;
     doutput_ = parts.take(N_ * T_ * H_);
     dx_ = parts.take(N_ * T_ * I_);
@@ -395,6 +418,7 @@ class RecurrentOp final : public Op<T> {
   const SequenceKernels<T>& kernels_;
   const OpKernels<T>& op_kernels_;
   CellFacts facts_;
+  std::array<size_t, kParameters> slots_;
   uint32_t node_;
   uint64_t seed_;
   double recurrent_dropout_;
@@ -406,10 +430,10 @@ class RecurrentOp final : public Op<T> {
   bool backwards_, reversed_;  // the order of the steps, and of the sequence output
   bool zero_output_, has_sequence_;
   int64_t N_, T_, I_, H_;
-  int64_t scratch_size_[3];  // gradients of parameters that do not train
+  int64_t scratch_size_[kParameters];  // gradients of parameters that do not train
   SequenceBackward<T> call_{};
   Buffers<T> buffers_;
-  T* scratch_[3] = {};
+  T* scratch_[kParameters] = {};
   T* holds_[2] = {};             // (T, N, H), packed like x
   T* recurrent_mask_ = nullptr;  // (N, H), rows as the kernels see them
   RaggedBatch batch_{};          // of a mask

@@ -6,6 +6,7 @@ from typing import Any
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
+from rnncore.layers.base import WeightView
 from rnncore.layers.recurrent import Recurrent, elementwise, unit_rate
 from rnncore.parameters import Weight
 from rnncore.program import Shape
@@ -54,6 +55,9 @@ class LSTM(Recurrent):
         otherwise h is the mean of that (Krueger et al. 2016). From 0 to below 1; beyond Keras, by keyword only.
     cell_zoneout : float, default 0.0
         Likewise for c. What h is made of is the new c, held or not.
+    peepholes : bool, default False
+        Whether the gates read c too, each unit its own: input and forget gate c before the step, the output gate the
+        new c (Gers and Schmidhuber 2000). The weights begin as zeros; beyond Keras, by keyword only.
     seed : int, optional
         Added to the seed of the run for dropout and zoneout.
     use_cudnn : {"auto", False}
@@ -70,6 +74,8 @@ class LSTM(Recurrent):
     kernel : ndarray, shape (I, 4·H)
     recurrent_kernel : ndarray, shape (H, 4·H)
     bias : ndarray, shape (4·H,)
+    peephole_kernel : ndarray, shape (3, H)
+        With `peepholes`, the factors of c in the input, forget and output gate.
 
     Raises
     ------
@@ -88,6 +94,8 @@ class LSTM(Recurrent):
     op = "lstm"
     gates = 4
     state_names = ("h", "c")
+
+    peephole_kernel = WeightView()
 
     def __init__(
         self,
@@ -118,6 +126,7 @@ class LSTM(Recurrent):
         *,
         zoneout: float = 0.0,
         cell_zoneout: float = 0.0,
+        peepholes: bool = False,
         **arguments: Any,
     ) -> None:
         super().__init__(
@@ -149,13 +158,16 @@ class LSTM(Recurrent):
         )
         self.recurrent_activation = elementwise("recurrent_activation", recurrent_activation)
         self.cell_zoneout = unit_rate("cell_zoneout", cell_zoneout)
+        self.peepholes = check.boolean("peepholes", peepholes)
         self.unit_forget_bias = check.boolean("unit_forget_bias", unit_forget_bias)
 
     def make_weights(self, input_shape: Shape) -> list[Weight]:
-        """Kernel (I, 4·H), recurrent kernel (H, 4·H) and bias (4·H,)."""
+        """Kernel (I, 4·H), recurrent kernel (H, 4·H), bias (4·H,) and peephole kernel (3, H), as far as there are."""
         weights = super().make_weights(input_shape)
         if self.use_bias and self.unit_forget_bias:
             weights[-1].value[self.units : 2 * self.units] = 1.0
+        if self.peepholes:
+            weights.append(self.weight("peephole_kernel", (3, self.units), initializers.Zeros(), None, None))
         return weights
 
     def attributes(self) -> dict[str, Any]:
@@ -163,6 +175,8 @@ class LSTM(Recurrent):
         attributes = {**super().attributes(), "recurrent_activation": self.recurrent_activation}
         if self.cell_zoneout > 0:
             attributes |= {"cell_zoneout": self.cell_zoneout, "seed": self.seed or 0}
+        if self.peepholes:
+            attributes["peepholes"] = True
         return attributes
 
     def get_config(self) -> dict[str, Any]:
@@ -172,4 +186,5 @@ class LSTM(Recurrent):
             "recurrent_activation": self.recurrent_activation,
             "unit_forget_bias": self.unit_forget_bias,
             "cell_zoneout": self.cell_zoneout,
+            "peepholes": self.peepholes,
         }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+import numpy as np
+
 from .._sequence_arguments import Array
 
 __all__ = ["Cell", "Mask", "State", "StepGradients", "Weights"]
@@ -18,6 +20,7 @@ class Weights(NamedTuple):
     kernel: Array  # (I, G·H)
     recurrent_kernel: Array  # (H, G·H)
     bias: Array  # (G·H,), or (2, G·H): input and recurrent part
+    peephole_kernel: Array = np.zeros((0, 0))  # (3, H) of an LSTM with peepholes
 
 
 class StepGradients(NamedTuple):

@@ -20,6 +20,7 @@ class Saved(NamedTuple):
     m: Array  # h * mask (N, H), as everything below
     mask: Mask
     c: Array
+    c_new: Array
     i: Array
     f: Array
     g: Array
@@ -35,6 +36,7 @@ class LSTMCell:
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
     products: str = "exact"
+    peepholes: bool = False  # i and f read c before the step, o reads the new c (Gers and Schmidhuber 2000)
 
     split_bias: ClassVar[bool] = False
 
@@ -44,31 +46,43 @@ class LSTMCell:
         m = ROUNDINGS[self.products](h * mask)
         z = x @ weights.kernel + m @ weights.recurrent_kernel + weights.bias
         zi, zf, zg, zo = np.split(z, 4, axis=1)
+        if self.peepholes:
+            pi, pf, po = weights.peephole_kernel
+            zi, zf = zi + pi * c, zf + pf * c
         i = sigma.forward(zi)
         f = sigma.forward(zf)
         g = phi.forward(zg)
-        o = sigma.forward(zo)
         c_new = f * c + i * g
+        if self.peepholes:
+            zo = zo + po * c_new
+        o = sigma.forward(zo)
         p = phi.forward(c_new)
         h_new = o * p
-        return (h_new, c_new), Saved(x, m, mask, c, i, f, g, o, p)
+        return (h_new, c_new), Saved(x, m, mask, c, c_new, i, f, g, o, p)
 
     def backward(self, dstate: State, saved: Saved, weights: Weights) -> StepGradients:
         phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
-        x, m, mask, c, i, f, g, o, p = saved
+        x, m, mask, c, c_new, i, f, g, o, p = saved
         dh_new, dc_new = dstate
         do = dh_new * p  # h_new = o * p
         dp = dh_new * o
+        dzo = sigma.backward(o, do)
         dc_new = dc_new + phi.backward(p, dp)  # p = phi(c_new)
+        if self.peepholes:
+            pi, pf, po = weights.peephole_kernel
+            dc_new = dc_new + po * dzo  # zo + po * c_new
         df, dc = dc_new * c, dc_new * f  # c_new = f * c + i * g
         di, dg = dc_new * g, dc_new * i
         dzi = sigma.backward(i, di)
         dzf = sigma.backward(f, df)
         dzg = phi.backward(g, dg)
-        dzo = sigma.backward(o, do)
+        dpeepholes = weights.peephole_kernel
+        if self.peepholes:  # zi + pi * c, zf + pf * c
+            dc = dc + pi * dzi + pf * dzf
+            dpeepholes = np.stack([(dzi * c).sum(axis=0), (dzf * c).sum(axis=0), (dzo * c_new).sum(axis=0)])
         dz = ROUNDINGS[self.products](np.concatenate([dzi, dzf, dzg, dzo], axis=1))
         return StepGradients(  # z = x @ kernel + m @ recurrent_kernel + bias, m = h * mask
             x=dz @ weights.kernel.T,
             state=(dz @ weights.recurrent_kernel.T * mask, dc),
-            weights=Weights(x.T @ dz, m.T @ dz, dz.sum(axis=0)),
+            weights=Weights(x.T @ dz, m.T @ dz, dz.sum(axis=0), dpeepholes),
         )

@@ -43,6 +43,10 @@ class Recurrent:
         zoneout = options.pop("zoneout", 0.0), options.pop("cell_zoneout", 0.0)
         cell = self.make_cell(**options)
         kernel, recurrent_kernel, *bias = weights
+        peephole_kernel = bias.pop() if options.get("peepholes", False) else None
+        units = recurrent_kernel.shape[0]
+        if peephole_kernel is not None and peephole_kernel.shape != (3, units):
+            raise ValueError(f"peephole_kernel: expected shape {(3, units)}, got {peephole_kernel.shape}")
         arguments = sequence_arguments(
             x,
             kernel,
@@ -67,7 +71,7 @@ class Recurrent:
                 (run.uniform(math.prod(size), seed, 1 + k).reshape(size) < rate).astype(x.dtype) if rate > 0 else 0
                 for k, rate in enumerate(zoneout[: cell.STATES] if holds else ())
             )
-        result = sequence.forward(cell, arguments, real, go_backwards, run.training, factors, holds)
+        result = sequence.forward(cell, arguments, real, go_backwards, run.training, factors, holds, peephole_kernel)
         output = np.where(real[..., None], result.output, 0) if zero_output else result.output
         output = np.flip(output, axis=1) if flipped else output
         return [output, *result.state], (result.tape, output.shape, flipped, zero_output)
@@ -80,10 +84,12 @@ class Recurrent:
         if doutput is not None and zero_output:
             doutput = np.where(tape.real[..., None], doutput, 0)  # output = where(real, result.output, 0)
         states, dtype = tape.cell.STATES, tape.arguments.x.dtype
-        gradients = sequence.backward(
+        dx, gradients, dinitial_state = sequence.gradients(
             tape, *gradient_arguments(doutput, tuple(dstate), states=states, shape=shape, dtype=dtype)
         )
         dweights = [gradients.kernel, gradients.recurrent_kernel]
-        if gradients.bias is not None:
+        if tape.arguments.bias is not None:
             dweights.append(gradients.bias)
-        return [gradients.x, None, *gradients.initial_state], dweights
+        if tape.peephole_kernel is not None:
+            dweights.append(gradients.peephole_kernel)
+        return [dx, None, *dinitial_state], dweights

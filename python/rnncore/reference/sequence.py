@@ -17,7 +17,7 @@ from .rounding import ROUNDINGS
 # By state, the share of the state before a step that stays in the one after it: (N, T, H) or one number.
 Holds = tuple[Array | float, ...]
 
-__all__ = ["Holds", "Tape", "backward", "forward"]
+__all__ = ["Holds", "Tape", "backward", "forward", "gradients"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Tape:
     real: Array  # (N, T): which steps are
     saved: list[Any]  # of the cell, one per step in the order of processing
     holds: Holds
+    peephole_kernel: Array | None  # (3, H)
     dhidden: Array  # (N, T, H): what `backward` finds for h after each step, by way of all later steps
 
 
@@ -41,13 +42,14 @@ def forward(
     training: bool,
     mask: Array | None = None,
     holds: Holds = (),
+    peephole_kernel: Array | None = None,
 ) -> SequenceResult:
     """Run the steps that are `real` (N, T); the output is aligned with x. The recurrent product reads h * mask.
 
     With `holds` (zoneout), a state after a step is hold * before + (1 - hold) * what the cell makes.
     """
     x = ROUNDINGS[cell.products](arguments.x)
-    weights = _weights(cell, arguments)
+    weights = _weights(cell, arguments, peephole_kernel)
     output = np.empty((*x.shape[:2], weights.recurrent_kernel.shape[0]), x.dtype)
     state = tuple(part.copy() for part in arguments.initial_state)
     saved = []
@@ -63,14 +65,23 @@ def forward(
         output[:, t] = state[0]
         if training:
             saved.append(kept)
-    kept_steps = Tape(cell, arguments, reverse, real, saved, holds, np.zeros_like(output)) if training else None
-    return SequenceResult(output, state, kept_steps)
+    if not training:
+        return SequenceResult(output, state, None)
+    tape = Tape(cell, arguments, reverse, real, saved, holds, peephole_kernel, np.zeros_like(output))
+    return SequenceResult(output, state, tape)
 
 
 def backward(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> SequenceGradients:
+    dx, dweights, dinitial_state = gradients(tape, doutput, dstate)
+    dbias = None if tape.arguments.bias is None else dweights.bias
+    return SequenceGradients(dx, dweights.kernel, dweights.recurrent_kernel, dbias, dinitial_state)
+
+
+def gradients(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> tuple[Array, Weights, tuple[Array, ...]]:
+    """Gradients to x, to the weights and to the initial state."""
     cell, arguments = tape.cell, tape.arguments
     x = arguments.x
-    weights = _weights(cell, arguments)
+    weights = _weights(cell, arguments, tape.peephole_kernel)
     dx = np.zeros(x.shape, x.dtype)
     dweights = Weights(*(np.zeros(part.shape, x.dtype) for part in weights))
     dstate = tuple(part.copy() for part in dstate)
@@ -85,19 +96,13 @@ def backward(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> Se
             hold = [_hold(tape.holds, k, rows, t) for k in range(len(dstate))]
             held = [k * part for k, part in zip(hold, dnew, strict=True)]
             dnew = tuple((1 - k) * part for k, part in zip(hold, dnew, strict=True))
-        gradients = cell.backward(dnew, kept, weights)
-        dx[rows, t] = gradients.x
-        for k, (part, value) in enumerate(zip(dstate, gradients.state, strict=True)):
+        step = cell.backward(dnew, kept, weights)
+        dx[rows, t] = step.x
+        for k, (part, value) in enumerate(zip(dstate, step.state, strict=True)):
             part[rows] = value + held[k] if held else value
-        for total, share in zip(dweights, gradients.weights, strict=True):
+        for total, share in zip(dweights, step.weights, strict=True):
             total += share
-    return SequenceGradients(
-        dx,
-        dweights.kernel,
-        dweights.recurrent_kernel,
-        None if arguments.bias is None else dweights.bias,
-        dstate,
-    )
+    return dx, dweights, dstate
 
 
 def _hold(holds: Holds, state: int, rows: Array, t: int) -> Array | float:
@@ -112,10 +117,11 @@ def _times(x: Array, reverse: bool) -> range:
     return range(steps - 1, -1, -1) if reverse else range(steps)
 
 
-def _weights(cell: Cell, arguments: SequenceArguments) -> Weights:
+def _weights(cell: Cell, arguments: SequenceArguments, peephole_kernel: Array | None) -> Weights:
     bias = arguments.bias
     if bias is None:
         columns = arguments.kernel.shape[1]
         bias = np.zeros((2, columns) if cell.split_bias else columns, arguments.x.dtype)
     rounded = ROUNDINGS[cell.products]
-    return Weights(rounded(arguments.kernel), rounded(arguments.recurrent_kernel), bias)
+    kernels = rounded(arguments.kernel), rounded(arguments.recurrent_kernel)
+    return Weights(*kernels, bias, *(() if peephole_kernel is None else (peephole_kernel,)))

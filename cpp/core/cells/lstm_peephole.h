@@ -1,0 +1,66 @@
+// i, f = r(W·x + b + U·h' + p·c'),  g = a(W·x + b + U·h')
+// c = f·c' + i·g,  o = r(W·x + b + U·h' + p·c),  h = o·a(c)     (Gers and Schmidhuber 2000)
+//
+// A unit's gates read its own c only, so p holds one factor of each unit for each of i, f, o.
+#pragma once
+
+#include <type_traits>
+
+#include "core/cells/lstm.h"
+
+namespace rnncore {
+namespace {
+
+struct PeepholeLstm : Lstm {};
+
+template <class Form>
+constexpr bool has_peepholes = std::is_base_of_v<PeepholeLstm, Form>;
+
+template <class T, class A, class R>
+struct PeepholeLstmCell {
+  using V = Vec<T>;
+  using Form = PeepholeLstm;
+  A a;
+  R r;
+  V p_i{}, p_f{}, p_o{};  // of the units at hand
+
+  // The cell for a vector of units; peepholes (3, H).
+  static RNNCORE_INLINE PeepholeLstmCell at(const PeepholeLstmCell& cell, const T* peepholes, int64_t unit, int64_t H) {
+    const int64_t left = H - unit;
+    return {cell.a, cell.r, load_partial(peepholes + unit, left), load_partial(peepholes + H + unit, left),
+            load_partial(peepholes + 2 * H + unit, left)};
+  }
+
+  static RNNCORE_INLINE V forward(const PeepholeLstmCell& cell, V (&s)[Form::slots], V /*h_before*/, V& c) {
+    s[0] = R::template apply<T>(cell.r, s[0] + cell.p_i * c);
+    s[1] = R::template apply<T>(cell.r, s[1] + cell.p_f * c);
+    s[2] = A::template apply<T>(cell.a, s[2]);
+    c = s[1] * c + s[0] * s[2];
+    s[3] = R::template apply<T>(cell.r, s[3] + cell.p_o * c);
+    return s[3] * A::template apply<T>(cell.a, c);
+  }
+
+  static RNNCORE_INLINE void backward(const PeepholeLstmCell& cell, V (&s)[Form::slots], V /*h*/, V /*h_before*/, V c,
+                                      V c_before, V dh, V& dc, V& /*dh_carry*/) {
+    const V i = s[0], f = s[1], g = s[2], o = s[3];
+    const V y = A::template apply<T>(cell.a, c);
+    s[3] = dh * y * R::template slope<T>(cell.r, o);                   // h = o·a(c)
+    dc += dh * o * A::template slope<T>(cell.a, y) + s[3] * cell.p_o;  // h = o·a(c), o = r(... + p·c)
+    s[0] = dc * g * R::template slope<T>(cell.r, i);                   // c = f·c' + i·g
+    s[1] = dc * c_before * R::template slope<T>(cell.r, f);            // c = f·c' + i·g
+    s[2] = dc * i * A::template slope<T>(cell.a, g);                   // c = f·c' + i·g
+    dc = dc * f + s[0] * cell.p_i + s[1] * cell.p_f;                   // c = f·c' + i·g, i, f = r(... + p·c')
+  }
+};
+
+// The cell for a vector of units: itself, or with their peepholes.
+template <class Form, class CellT, class T>
+RNNCORE_INLINE CellT cell_at(const CellT& cell, const T* peepholes, int64_t unit, int64_t H) {
+  if constexpr (has_peepholes<Form>)
+    return CellT::at(cell, peepholes, unit, H);
+  else
+    return cell;
+}
+
+}  // namespace
+}  // namespace rnncore
