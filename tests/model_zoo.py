@@ -71,7 +71,7 @@ def recurrent() -> Case:
                 kernel_regularizer=regularizers.L1L2(1e-3, 1e-3),
                 bias_constraint=constraints.NonNeg(),
             ),
-            layers.LSTM(4, use_bias=False, return_sequences=True, zero_output_for_mask=True),
+            layers.LSTM(4, use_bias=False, return_sequences=True, peepholes=True, zero_output_for_mask=True),
             layers.GRU(6, dropout=0.1, return_sequences=True, recurrent_regularizer=regularizers.L2(1e-2)),
             layers.GRU(5, reset_after=False, zoneout=0.1, recurrent_constraint=constraints.UnitNorm()),
             layers.Dense(2, kernel_regularizer=regularizers.L1(1e-3)),
