@@ -85,7 +85,9 @@ def gradient_flow(
     assert description.optimizer is not None
     executor.configure(description, np.zeros((description.optimizer.slot_count(), vectors[0].size), engine.dtype))
     trainer: Any = executor
+    state = np.zeros(description.state_size())
     if compilation.function is not None:
+        state = compilation.state()
         trainer = FunctionLossExecutor(executor, compilation, engine.program, vectors, ())
     trainer.train(
         samples.inputs,
@@ -95,7 +97,7 @@ def gradient_flow(
         learning_rate=np.zeros(1),
         step=0,
         seed=seed,
-        state=compilation.state(),
+        state=state,
         sample_weight=samples.weights,
         lengths=samples.lengths,
     )

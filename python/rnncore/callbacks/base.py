@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnncore.models import Model
 
-Logs = dict[str, float]
+Logs = dict[str, Any]  # numbers; an array (U,) of a metric that has a value for each output
 
 
 class Callback:
@@ -170,7 +170,7 @@ class History(Callback):
     """
 
     def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
+
 from rnncore import _validation as check
 from rnncore.callbacks.base import Callback, Logs
 
@@ -30,7 +32,10 @@ class Monitor(Callback):
                 f"{type(self).__name__} watches {self.monitor!r}, which is not logged; logged are: {known}",
                 stacklevel=3,
             )
-        return value
+            return None
+        if np.ndim(value):
+            raise ValueError(f"monitor {self.monitor!r} must be one number, got {np.shape(value)} of them")
+        return float(value)
 
     def improves(self, value: float, reference: float | None) -> bool:
         """Whether `value` beats `reference` by more than `min_delta`."""

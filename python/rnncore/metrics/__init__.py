@@ -6,7 +6,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from rnncore import _configurable as configurable
-from rnncore.losses.functions import FUNCTIONS
+from rnncore.losses import functions as losses
+from rnncore.losses.functions import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    cosine_similarity,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
 from rnncore.metrics.accuracies import (
     BinaryAccuracy,
     CategoricalAccuracy,
@@ -43,6 +62,22 @@ from rnncore.metrics.errors import (
     RootMeanSquaredError,
     SparseCategoricalCrossentropy,
 )
+from rnncore.metrics.functions import (
+    FUNCTIONS,
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
+from rnncore.metrics.levels import (
+    PrecisionAtRecall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+)
+from rnncore.metrics.scores import F1Score, FBetaScore, R2Score
+from rnncore.metrics.wrapper import MeanMetricWrapper
 from rnncore.utils import snake_case
 
 __all__ = [
@@ -53,6 +88,8 @@ __all__ = [
     "CategoricalCrossentropy",
     "CategoricalHinge",
     "CosineSimilarity",
+    "F1Score",
+    "FBetaScore",
     "FalseNegatives",
     "FalsePositives",
     "Hinge",
@@ -60,23 +97,51 @@ __all__ = [
     "LogCoshError",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
+    "MeanMetricWrapper",
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
     "Metric",
     "Poisson",
     "Precision",
+    "PrecisionAtRecall",
+    "R2Score",
     "Recall",
+    "RecallAtPrecision",
     "RootMeanSquaredError",
+    "SensitivityAtSpecificity",
     "SparseCategoricalAccuracy",
     "SparseCategoricalCrossentropy",
     "SparseTopKCategoricalAccuracy",
+    "SpecificityAtSensitivity",
     "SquaredHinge",
     "TopKCategoricalAccuracy",
     "TrueNegatives",
     "TruePositives",
+    "binary_accuracy",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_accuracy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
+    "cosine_similarity",
     "deserialize",
     "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
     "serialize",
+    "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy",
+    "squared_hinge",
+    "top_k_categorical_accuracy",
 ]
 
 _CLASSES: tuple[type[Metric], ...] = (
@@ -107,11 +172,21 @@ _CLASSES: tuple[type[Metric], ...] = (
     MeanSquaredLogarithmicError,
     Poisson,
     SquaredHinge,
+    R2Score,
+    FBetaScore,
+    F1Score,
+    PrecisionAtRecall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
 )
 
 _TABLE: dict[str, type[Metric]] = {
     **{cls.__name__: cls for cls in _CLASSES},
     **{snake_case(cls.__name__): cls for cls in _CLASSES},
+    "r2_score": R2Score,
+    "fbeta_score": FBetaScore,
+    "f1_score": F1Score,
     "top_k_categorical_accuracy": TopKCategoricalAccuracy,
     "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy,
     "kl_divergence": KLDivergence,
@@ -135,9 +210,10 @@ ACCURACY = ("accuracy", "acc")  # which accuracy depends on the model's output a
 
 
 def get(identifier: Any) -> Metric:
-    """Find a metric by name, class or description; a metric stays itself.
+    """Find a metric by name, class, function or description; a metric stays itself.
 
-    A metric found by name takes that name, so that `metrics=["mse"]` is logged as `mse`.
+    A metric found by name takes that name, so that `metrics=["mse"]` is logged as `mse`. A function that is none of
+    this module becomes a `MeanMetricWrapper`.
 
     Raises
     ------
@@ -150,17 +226,21 @@ def get(identifier: Any) -> Metric:
     >>> metrics.get("mse")
     MeanSquaredError(name='mse')
     """
-    if callable(identifier) and identifier in FUNCTIONS:
-        identifier = FUNCTIONS[identifier].kind
-    if callable(identifier) and not isinstance(identifier, (type, Metric, str)):
-        raise TypeError(
-            f"metric must be one of rnncore.metrics, got the function {getattr(identifier, '__name__', identifier)!r};"
-            " compute it from model.predict in callbacks.LambdaCallback(on_epoch_end=...)"
-        )
+    if callable(identifier) and not isinstance(identifier, (type, Metric)):
+        if identifier in FUNCTIONS:
+            return FUNCTIONS[identifier](name=identifier.__name__)
+        if identifier not in losses.FUNCTIONS:
+            return MeanMetricWrapper(identifier)
+        identifier = losses.FUNCTIONS[identifier].kind
     metric = configurable.find("metric", identifier, Metric, _TABLE)
     if isinstance(identifier, str):
         metric.name = identifier
     return metric
+
+
+def can_be_saved(metric: Metric) -> bool:
+    """Whether `deserialize` can make it again: not of a function, nor of a class of the user's."""
+    return type(metric) in _CLASSES
 
 
 def resolve(identifier: Any, output: Sequence[int | None], sparse: bool) -> Metric:

@@ -17,6 +17,10 @@ from rnncore.utils import snake_case
 class Metric(configurable.Configurable):
     """Base of the metrics: by default the weighted mean of one value per position.
 
+    A metric is a state, float64 numbers to which each batch adds, and a value computed from it. A metric of one's own
+    is a function (`MeanMetricWrapper`), or a class with `state_size`, `increment` and `compute`. Such a metric is
+    computed in Python: `fit` calls it after each batch, and computes the outputs of the batch once more for it.
+
     Parameters
     ----------
     name : str, optional
@@ -34,12 +38,17 @@ class Metric(configurable.Configurable):
     0.0
     """
 
-    kind: ClassVar[str]
-    sparse: ClassVar[bool] = False  # targets are class ids, without the last axis of the output
-    direction: ClassVar[Literal["min", "max"]] = "min"  # which way is better
+    kind: ClassVar[str] = ""  # what the executors call it; empty for a metric that they do not know
+    sparse: ClassVar[bool | None] = False  # targets are class ids, without the last axis of the output; None: any
+    direction: Literal["min", "max"] = "min"  # which way is better
 
     def __init__(self, name: str | None = None) -> None:
         self.name = snake_case(type(self).__name__) if name is None else name
+
+    @property
+    def native(self) -> bool:
+        """Whether executors compute it; otherwise `increment` does, batch by batch."""
+        return bool(self.kind)
 
     def attributes(self) -> dict[str, Any]:
         """What the executors need to know besides the kind."""
@@ -49,7 +58,11 @@ class Metric(configurable.Configurable):
         """Describe this metric on output number `output`, as the executors read it."""
         return program.Metric(self.kind, output, weighted, self.attributes())
 
-    def compute(self, state: Array) -> float:
+    def state_size(self, units: int = 1) -> int:
+        """How many numbers the state has, for an output (N, ..., units)."""
+        return self.describe().state_size() if self.native else 2
+
+    def compute(self, state: Array) -> float | Array:
         """The value that a state stands for; 0 before any sample."""
         total, weight = state
         return float(total / weight) if weight else 0.0
@@ -58,7 +71,7 @@ class Metric(configurable.Configurable):
     def state(self) -> Array:
         """What `update_state` has gathered, float64."""
         if not hasattr(self, "_state"):
-            self._state = np.zeros(self.describe().state_size())
+            self._state = np.zeros(self.state_size())
         return self._state
 
     def update_state(
@@ -77,23 +90,34 @@ class Metric(configurable.Configurable):
         TypeError, ValueError
             If the shapes or types do not fit; labels out of range.
         """
-        self.state[:] += self.increment(y_true, y_pred, sample_weight)
+        increment = self.increment(y_true, y_pred, sample_weight)
+        if self.state.shape != increment.shape and not self.state.any():
+            self._state = np.zeros(increment.shape)  # now that the number of units is known
+        if self.state.shape != increment.shape:
+            raise ValueError(f"y_pred must have as many units as before, got shape {np.shape(y_pred)}")
+        self.state[:] += increment
 
     def increment(
         self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Array:
         """What a batch adds to the state."""
+        return state_increment(self.describe(), *self._checked(y_true, y_pred, sample_weight))
+
+    def _checked(
+        self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None
+    ) -> tuple[Array, Array, Array | None]:
+        """Target, output and weight as arrays that fit."""
         output = data.floating("y_pred", y_pred)
-        target = data.target("y_true", y_true, output.shape, output.dtype, sparse=self.sparse)
+        target = data.target("y_true", y_true, output.shape, output.dtype, sparse=bool(self.sparse))
         weight = None
         if sample_weight is not None:
             weight = data.sample_weight("sample_weight", sample_weight, output.shape[:-1] or output.shape, output.dtype)
-        return state_increment(self.describe(), target, output, weight)
+        return target, output, weight
 
     def reset_state(self) -> None:
         """Forget all batches."""
         self.state[:] = 0
 
-    def result(self) -> float:
+    def result(self) -> float | Array:
         """The value over all batches so far."""
         return self.compute(self.state)

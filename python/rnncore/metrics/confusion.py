@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore.data import Array
 from rnncore.metrics.base import Metric
+from rnncore.reference.metrics import state_increment
 
 
-class _Confusion(Metric):
-    """Counts of true and false positives and negatives at some thresholds, a state of shape (4, K)."""
+class Confusion(Metric):
+    """Base of the metrics that count at some thresholds, a state of shape (4, K).
+
+    With `top_k` only the largest outputs of a position count as positive, with `class_id` only one output does; the
+    counts are then made in Python.
+    """
 
     kind = "confusion"
-    direction: ClassVar[Literal["min", "max"]] = "max"
+    direction: Literal["min", "max"] = "max"
     cuts: list[float]
+    top_k: int | None = None
+    class_id: int | None = None
+
+    @property
+    def native(self) -> bool:
+        return self.top_k is None and self.class_id is None
 
     def attributes(self) -> dict[str, Any]:
         return {"thresholds": self.cuts}
+
+    def state_size(self, units: int = 1) -> int:
+        return 4 * len(self.cuts)
+
+    def increment(
+        self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> Array:
+        """What a batch adds to the state."""
+        target, output, weight = self._checked(y_true, y_pred, sample_weight)
+        units = output.shape[-1]
+        if self.top_k is not None:
+            if self.top_k > units:
+                raise ValueError(f"top_k must be at most {units}, the number of outputs, got {self.top_k}")
+            order = np.argsort(-output, axis=-1, kind="stable")  # of equal outputs the first
+            chosen = np.zeros(output.shape, bool)
+            np.put_along_axis(chosen, order[..., : self.top_k], True, axis=-1)
+            output = np.where(chosen, output, -np.inf)
+        if self.class_id is not None:
+            if self.class_id >= units:
+                raise ValueError(f"class_id must be below {units}, the number of outputs, got {self.class_id}")
+            target, output = target[..., self.class_id], output[..., self.class_id]
+        return state_increment(self.describe(), target, output, weight)
 
     def counts(self, state: Array) -> tuple[Array, Array, Array, Array]:
         """True positives, false positives, false negatives and true negatives, (K,) each."""
@@ -27,20 +62,57 @@ class _Confusion(Metric):
         return tp, fp, fn, tn
 
 
-class _AtThreshold(_Confusion):
-    def __init__(self, thresholds: float | None = None, name: str | None = None) -> None:
+def optional_class_id(value: int | None) -> int | None:
+    return None if value is None else check.integer("class_id", value, low=0)
+
+
+class _AtThresholds(Confusion):
+    def __init__(self, thresholds: float | Sequence[float] | None = None, name: str | None = None) -> None:
         super().__init__(name)
-        self.thresholds = None if thresholds is None else check.number("thresholds", thresholds)
-        self.cuts = [0.5 if self.thresholds is None else self.thresholds]
+        if isinstance(thresholds, (list, tuple)):
+            self.thresholds: float | list[float] | None = [check.number("thresholds", each) for each in thresholds]
+            if not self.thresholds:
+                raise ValueError("thresholds must name at least one, got none")
+            self.cuts = list(self.thresholds)
+        else:
+            self.thresholds = None if thresholds is None else check.number("thresholds", thresholds)
+            self.cuts = [0.5 if self.thresholds is None else self.thresholds]
+
+    def compute(self, state: Array) -> float | Array:
+        values = self.values(*self.counts(state))
+        return values.copy() if isinstance(self.thresholds, list) else float(values[0])
+
+    def values(self, tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
+        """One value for each threshold, from the counts there."""
+        raise NotImplementedError
 
 
-class Precision(_AtThreshold):
+class _Share(_AtThresholds):
+    def __init__(
+        self,
+        thresholds: float | Sequence[float] | None = None,
+        top_k: int | None = None,
+        class_id: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(thresholds, name)
+        self.top_k = None if top_k is None else check.positive_int("top_k", top_k)
+        self.class_id = optional_class_id(class_id)
+        if self.top_k is not None and self.thresholds is None:
+            self.cuts = [-1e30]  # all that are among the largest
+
+
+class Precision(_Share):
     """Which share of the outputs above the threshold has a positive target.
 
     Parameters
     ----------
-    thresholds : float, optional
-        One threshold, 0.5 by default. Give 0 for logits.
+    thresholds : float or list of float, optional
+        0.5 by default, and with `top_k` none. Give 0 for logits. The value is an array (K,) for a list.
+    top_k : int, optional
+        Only the so many largest outputs of a position count as positive.
+    class_id : int, optional
+        Look at this output only.
     name : str, optional
 
     Examples
@@ -52,18 +124,21 @@ class Precision(_AtThreshold):
     0.6667
     """
 
-    def compute(self, state: Array) -> float:
-        tp, fp, _, _ = self.counts(state)
-        return float(_ratio(tp, tp + fp)[0])
+    def values(self, tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
+        return ratio(tp, tp + fp)
 
 
-class Recall(_AtThreshold):
+class Recall(_Share):
     """Which share of the positive targets has an output above the threshold.
 
     Parameters
     ----------
-    thresholds : float, optional
-        One threshold, 0.5 by default. Give 0 for logits.
+    thresholds : float or list of float, optional
+        0.5 by default, and with `top_k` none. Give 0 for logits. The value is an array (K,) for a list.
+    top_k : int, optional
+        Only the so many largest outputs of a position count as positive.
+    class_id : int, optional
+        Look at this output only.
     name : str, optional
 
     Examples
@@ -75,18 +150,17 @@ class Recall(_AtThreshold):
     0.5
     """
 
-    def compute(self, state: Array) -> float:
-        tp, _, fn, _ = self.counts(state)
-        return float(_ratio(tp, tp + fn)[0])
+    def values(self, tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
+        return ratio(tp, tp + fn)
 
 
-class TruePositives(_AtThreshold):
+class TruePositives(_AtThresholds):
     """The weight of all positive targets with an output above the threshold.
 
     Parameters
     ----------
-    thresholds : float, optional
-        One threshold, 0.5 by default. Give 0 for logits.
+    thresholds : float or list of float, optional
+        0.5 by default. Give 0 for logits. The value is an array (K,) for a list.
     name : str, optional
 
     Examples
@@ -98,17 +172,17 @@ class TruePositives(_AtThreshold):
     1.0
     """
 
-    def compute(self, state: Array) -> float:
-        return float(self.counts(state)[0][0])
+    def values(self, tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
+        return tp
 
 
-class FalsePositives(_AtThreshold):
+class FalsePositives(_AtThresholds):
     """The weight of all negative targets with an output above the threshold.
 
     Parameters
     ----------
-    thresholds : float, optional
-        One threshold, 0.5 by default. Give 0 for logits.
+    thresholds : float or list of float, optional
+        0.5 by default. Give 0 for logits. The value is an array (K,) for a list.
     name : str, optional
 
     Examples
@@ -122,17 +196,17 @@ class FalsePositives(_AtThreshold):
 
     direction = "min"
 
-    def compute(self, state: Array) -> float:
-        return float(self.counts(state)[1][0])
+    def values(self, tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
+        return fp
 
 
-class FalseNegatives(_AtThreshold):
+class FalseNegatives(_AtThresholds):
     """The weight of all positive targets with an output up to the threshold.
 
     Parameters
     ----------
-    thresholds : float, optional
-        One threshold, 0.5 by default. Give 0 for logits.
+    thresholds : float or list of float, optional
+        0.5 by default. Give 0 for logits. The value is an array (K,) for a list.
     name : str, optional
 
     Examples
@@ -146,17 +220,17 @@ class FalseNegatives(_AtThreshold):
 
     direction = "min"
 
-    def compute(self, state: Array) -> float:
-        return float(self.counts(state)[2][0])
+    def values(self, tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
+        return fn
 
 
-class TrueNegatives(_AtThreshold):
+class TrueNegatives(_AtThresholds):
     """The weight of all negative targets with an output up to the threshold.
 
     Parameters
     ----------
-    thresholds : float, optional
-        One threshold, 0.5 by default. Give 0 for logits.
+    thresholds : float or list of float, optional
+        0.5 by default. Give 0 for logits. The value is an array (K,) for a list.
     name : str, optional
 
     Examples
@@ -168,11 +242,11 @@ class TrueNegatives(_AtThreshold):
     0.0
     """
 
-    def compute(self, state: Array) -> float:
-        return float(self.counts(state)[3][0])
+    def values(self, tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
+        return tn
 
 
-class AUC(_Confusion):
+class AUC(Confusion):
     """The area under the ROC or the precision-recall curve, by counts at evenly spread thresholds.
 
     Parameters
@@ -180,7 +254,14 @@ class AUC(_Confusion):
     num_thresholds : int, default 200
         At least 2; more follow the curve more closely.
     curve : {"ROC", "PR"}, default "ROC"
+    summation_method : {"interpolation", "minoring", "majoring"}, default "interpolation"
+        Between two points of the curve: the trapezoid (on the precision-recall curve what its points interpolate to),
+        or the lower or the upper of the two heights.
     name : str, optional
+    thresholds : list of float in [0, 1], optional
+        In place of evenly spread ones; 0 and 1 are added.
+    from_logits : bool, default False
+        Whether the outputs go through a sigmoid first.
 
     References
     ----------
@@ -196,34 +277,65 @@ class AUC(_Confusion):
     0.75
     """
 
-    def __init__(self, num_thresholds: int = 200, curve: str = "ROC", name: str | None = None) -> None:
+    def __init__(
+        self,
+        num_thresholds: int = 200,
+        curve: str = "ROC",
+        summation_method: str = "interpolation",
+        name: str | None = None,
+        thresholds: Sequence[float] | None = None,
+        from_logits: bool = False,
+    ) -> None:
         super().__init__("auc" if name is None else name)
-        self.num_thresholds = check.integer("num_thresholds", num_thresholds, low=2)
-        self.curve = curve
-        self._area = check.lookup("curve", curve, {"ROC": _roc_area, "PR": _precision_recall_area})
-        inner = np.arange(1, num_thresholds - 1) / (num_thresholds - 1)
-        self.cuts = [-1e-7, *inner.tolist(), 1 + 1e-7]  # all above the first, none above the last
+        self.curve = check.lookup("curve", curve, {"ROC": "ROC", "PR": "PR"})
+        self.summation_method = summation_method
+        self._height = check.lookup("summation_method", summation_method, _HEIGHTS)
+        self.from_logits = check.boolean("from_logits", from_logits)
+        self.thresholds = None
+        if thresholds is None:
+            self.num_thresholds = check.integer("num_thresholds", num_thresholds, low=2)
+            inner: list[float] = (np.arange(1, num_thresholds - 1) / (num_thresholds - 1)).tolist()
+        else:
+            inner = sorted(check.number("each of thresholds", each, low=0.0, high=1.0) for each in thresholds)
+            self.thresholds, self.num_thresholds = inner, len(inner) + 2
+        self.cuts = [-1e-7, *inner, 1 + 1e-7]  # all above the first, none above the last
+        if self.from_logits:
+            self.cuts = [_logit(cut) for cut in self.cuts]
 
     def compute(self, state: Array) -> float:
-        return float(self._area(*self.counts(state)))
+        tp, fp, fn, tn = self.counts(state)
+        if self.curve == "PR" and self.summation_method == "interpolation":
+            return _precision_recall_area(tp, fp, fn, tn)
+        recall = ratio(tp, tp + fn)
+        x, y = (ratio(fp, fp + tn), recall) if self.curve == "ROC" else (recall, ratio(tp, tp + fp))
+        return float(np.sum((x[:-1] - x[1:]) * self._height(y[:-1], y[1:])))
 
 
-def _roc_area(tp: Array, fp: Array, fn: Array, tn: Array) -> float:
-    hit, false_alarm = _ratio(tp, tp + fn), _ratio(fp, fp + tn)
-    return float(np.sum((false_alarm[:-1] - false_alarm[1:]) * (hit[:-1] + hit[1:]) / 2))
+_HEIGHTS: dict[str, Callable[[Array, Array], Array]] = {
+    "interpolation": lambda one, other: (one + other) / 2,
+    "minoring": np.minimum,
+    "majoring": np.maximum,
+}
+
+
+def _logit(probability: float) -> float:
+    """The output whose sigmoid it is, far out where there is none."""
+    if not 0 < probability < 1:
+        return -1e30 if probability <= 0 else 1e30
+    return float(np.log(probability) - np.log1p(-probability))
 
 
 def _precision_recall_area(tp: Array, fp: Array, fn: Array, tn: Array) -> float:
     """Between two thresholds tp is linear in p = tp + fp: tp = slope·p + intercept."""
     p = tp + fp
-    slope = _ratio(tp[:-1] - tp[1:], p[:-1] - p[1:])
+    slope = ratio(tp[:-1] - tp[1:], p[:-1] - p[1:])
     intercept = tp[1:] - slope * p[1:]
     both = (p[:-1] > 0) & (p[1:] > 0)
-    growth = np.log(np.where(both, _ratio(p[:-1], p[1:]), 1), where=both, out=np.zeros(len(slope)))
+    growth = np.log(np.where(both, ratio(p[:-1], p[1:]), 1), where=both, out=np.zeros(len(slope)))
     area = slope * (tp[:-1] - tp[1:] + intercept * growth)
-    return float(np.sum(_ratio(area, tp[1:] + fn[1:])))
+    return float(np.sum(ratio(area, tp[1:] + fn[1:])))
 
 
-def _ratio(part: Array, whole: Array) -> Array:
+def ratio(part: Array, whole: Array) -> Array:
     """Divide; 0 where `whole` is 0."""
     return np.divide(part, whole, where=whole > 0, out=np.zeros(whole.shape))

@@ -147,5 +147,5 @@ class CosineSimilarity(Metric):
     kind = "cosine_similarity"
     direction = "max"
 
-    def compute(self, state: Array) -> float:
+    def compute(self, state: Array) -> float | Array:
         return 0.0 - super().compute(state)  # the loss is its negative

@@ -38,7 +38,7 @@ class RootMeanSquaredError(MeanSquaredError):
     2.0
     """
 
-    def compute(self, state: Array) -> float:
+    def compute(self, state: Array) -> float | Array:
         return float(np.sqrt(super().compute(state)))
 
 

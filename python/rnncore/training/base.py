@@ -61,9 +61,11 @@ class Base:
             the derivative by `y_pred`, of the same shape. It sees padded positions too and must leave them
             out itself; metrics do not count them.
         loss_weights : float, list, or dict by output name, optional
-        metrics, weighted_metrics : list of str or Metric, optional
+        metrics, weighted_metrics : list of str, Metric or callable, optional
             For several outputs a list of lists, or a dict by output name. "accuracy" becomes the accuracy
-            that fits the output. Weighted metrics use the sample weights.
+            that fits the output. Weighted metrics use the sample weights. A callable
+            `metric(y_true, y_pred)` gets the arrays of a batch and returns a value for each sample: see
+            `metrics.MeanMetricWrapper`. It costs one more forward pass over each batch.
         backend : {"compiled", "reference"}, optional
             "compiled" by default. The environment variable RNNCORE_BACKEND overrides it.
         dtype_policy : {"float32", "float64", "mixed_bfloat16"}, default "float32"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,9 @@ class Measure:
 
     key: str
     metric: Metric
-    description: program.Metric
+    output: int
+    weighted: bool
+    window: slice  # where its numbers are in the state
 
 
 class Compilation:
@@ -78,11 +81,10 @@ class Compilation:
         )
         self._sparse = tuple(loss is not None and loss.sparse for loss in given)
         self._given: tuple[Loss | None, ...] = tuple(given)
-        self.measures = tuple(self._bound_measures(outputs))
-        self._state_size = self.training(()).state_size()
+        self.measures = tuple(self._placed(self._bound_measures(outputs), outputs))
 
-    def _bound_measures(self, outputs: Sequence[SymbolicValue]) -> list[Measure]:
-        measures: list[Measure] = []
+    def _bound_measures(self, outputs: Sequence[SymbolicValue]) -> list[tuple[str, Metric, int, bool]]:
+        measures: list[tuple[str, Metric, int, bool]] = []
         used: Counter[str] = Counter()
         for argument, wanted in (("metrics", self._metrics), ("weighted_metrics", self._weighted_metrics)):
             weighted = argument == "weighted_metrics"
@@ -90,7 +92,8 @@ class Compilation:
                 prefix = "" if len(outputs) == 1 else f"{self._outputs[number]}_"
                 for entry in entries:
                     metric = metrics.resolve(entry, outputs[number].shape, self._sparse[number])
-                    if self.function is None and metric.sparse != self._sparse[number]:
+                    unlike = metric.sparse is not None and metric.sparse != self._sparse[number]
+                    if self.function is None and unlike:
                         needed = "class ids" if metric.sparse else "targets like the output"
                         raise ValueError(f"{argument}: {metric.name!r} needs {needed}, unlike the loss of the output")
                     key = f"{prefix}{metric.name}"
@@ -99,14 +102,33 @@ class Compilation:
                     used[key] += 1
                     if used[key] > 1:
                         key = f"{key}_{used[key] - 1}"
-                    measures.append(Measure(key, metric, metric.describe(number, weighted)))
+                    measures.append((key, metric, number, weighted))
         return measures
+
+    def _placed(
+        self, measures: Sequence[tuple[str, Metric, int, bool]], outputs: Sequence[SymbolicValue]
+    ) -> list[Measure]:
+        """The measures with their windows of the state: first what executors know, in order, then the others."""
+        start = 2 * (1 + (len(self.losses) if len(self.losses) > 1 else 0))
+        windows: dict[int, slice] = {}
+        for native in (True, False):
+            for k, (_, metric, number, _) in enumerate(measures):
+                if metric.native == native:
+                    units = outputs[number].shape[-1]
+                    stop = start + metric.state_size(1 if units is None else units)
+                    windows[k], start = slice(start, stop), stop
+        self._state_size = start
+        return [Measure(*measure, windows[k]) for k, measure in enumerate(measures)]
 
     def training(self, regularizers: tuple[program.Regularizer, ...]) -> program.Training:
         """The description for the executors."""
         return program.Training(
             self.losses,
-            tuple(measure.description for measure in self.measures),
+            tuple(
+                measure.metric.describe(measure.output, measure.weighted)
+                for measure in self.measures
+                if measure.metric.native
+            ),
             regularizers,
             self.optimizer.describe(),
         )
@@ -163,12 +185,7 @@ class Compilation:
         """The numbers that an executor's state stands for: `loss`, losses of the outputs, metrics."""
         keys = ["loss", *(f"{self._outputs[loss.output]}_loss" for loss in self.losses if len(self.losses) > 1)]
         logs = {key: _mean(state[2 * k : 2 * k + 2]) for k, key in enumerate(keys)}
-        start = 2 * len(keys)
-        for measure in self.measures:
-            stop = start + measure.description.state_size()
-            logs[measure.key] = measure.metric.compute(state[start:stop])
-            start = stop
-        return logs
+        return logs | {measure.key: measure.metric.compute(state[measure.window]) for measure in self.measures}
 
     def direction(self, key: str) -> str:
         """Whether the quantity logged as `key` should fall ("min") or rise ("max")."""
@@ -181,13 +198,13 @@ class Compilation:
         raise ValueError(f"monitor {key!r} is none of {known}; say with mode whether it should fall or rise")
 
     def get_config(self) -> dict[str, Any]:
-        """JSON-serialisable arguments of `compile`; a loss that is a function is left out."""
+        """JSON-serialisable arguments of `compile`; functions are left out, with a warning."""
         return {
             "optimizer": configurable.serialize(self.optimizer),
             "loss": _each(self._loss, configurable.serialize),
             "loss_weights": self._loss_weights,
-            "metrics": _each(self._metrics, _serialized_metric),
-            "weighted_metrics": _each(self._weighted_metrics, _serialized_metric),
+            "metrics": _each(_saved(self._metrics), _serialized_metric),
+            "weighted_metrics": _each(_saved(self._weighted_metrics), _serialized_metric),
         }
 
 
@@ -210,6 +227,22 @@ def _metric(identifier: Any) -> Metric | str:
 
 def _serialized_metric(metric: Metric | str) -> Any:
     return metric if isinstance(metric, str) else configurable.serialize(metric)
+
+
+def _saved(value: Any) -> Any:
+    """The metrics without those that cannot be made again from a file."""
+    if isinstance(value, list):
+        return [_saved(entry) for entry in value if not _is_own(entry)]
+    if isinstance(value, dict):
+        return {key: _saved(entry) for key, entry in value.items() if not _is_own(entry)}
+    return None if _is_own(value) else value
+
+
+def _is_own(metric: Any) -> bool:
+    if not isinstance(metric, Metric) or metrics.can_be_saved(metric):
+        return False
+    warnings.warn(f"metric {metric.name!r} is made of Python code and is not saved", stacklevel=5)
+    return True
 
 
 def _for_outputs(argument: str, value: Any, names: Sequence[str]) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from rnncore import _validation as check
 from rnncore.data import Array
 from rnncore.program import Program, Regularizer
 from rnncore.training.compilation import Compilation
+from rnncore.training.mask import Mask, counted
 
 
 class FunctionLossExecutor:
@@ -33,7 +33,8 @@ class FunctionLossExecutor:
         self._function: Callable[[Array, Array], Any] = compilation.function
         self._measures = compilation.measures
         parameters, gradients = vectors
-        self._mask = Mask(program, parameters)
+        self._state_size = compilation.state().size
+        self._mask = Mask(program, parameters, 0) if self._measures else None
         self._penalised = [
             (regularizer, parameters[window], gradients[window])
             for regularizer in regularizers
@@ -60,12 +61,12 @@ class FunctionLossExecutor:
         resume: bool = True,
     ) -> int:
         """Train on the samples in `order`; return the number of batches done."""
-        for number, rows in enumerate(_batches(order, batch_size)):
+        for number, rows in enumerate(batches(order, batch_size)):
             written = None if states is None else states.copy()
             run = {"training": True, "seed": seed, "step": step + number, "states": written, "resume": resume}
+            real = self._real(inputs, rows, lengths, **run)
             output = self._forward(inputs, rows, lengths, **run)
             value, gradient = self._loss(targets[0][rows], output)
-            real = self._real(inputs, rows, lengths, training=True, seed=seed, step=step + number)
             increment = self._increment(value, targets[0][rows], output, real)
             self._executor.backward([gradient])
             for regularizer, w, dw in self._penalised:
@@ -94,24 +95,25 @@ class FunctionLossExecutor:
         resume: bool = True,
     ) -> int:
         """Measure the samples in `order`; return the number of batches done."""
-        for number, rows in enumerate(_batches(order, batch_size)):
+        for number, rows in enumerate(batches(order, batch_size)):
+            real = self._real(inputs, rows, lengths, states=states, resume=resume)
             output = self._forward(inputs, rows, lengths, states=states, resume=resume)
             value, _ = self._loss(targets[0][rows], output)
-            state += self._increment(value, targets[0][rows], output, self._real(inputs, rows, lengths))
+            state += self._increment(value, targets[0][rows], output, real)
             if on_batch is not None and on_batch(number + 1):
                 return number + 1
         return -(-len(order) // batch_size)
 
     def _forward(self, inputs: Sequence[Array], rows: Array, lengths: Array | None, **run: Any) -> Array:
         batch = [array[rows] for array in inputs]
-        (output,) = self._executor.forward(batch, _batch_of(lengths, rows), **run)
+        (output,) = self._executor.forward(batch, batch_of(lengths, rows), **run)
         return np.asarray(output)
 
-    def _real(self, inputs: Sequence[Array], rows: Array, lengths: Array | None, **run: Any) -> Any:
-        """An index of the steps of the output that count in metrics: which they are (N, T), or all of them."""
-        if not self._measures:
-            return ...
-        return self._mask.real([array[rows] for array in inputs], _batch_of(lengths, rows), **run)
+    def _real(self, inputs: Sequence[Array], rows: Array, lengths: Array | None, **run: Any) -> Array | None:
+        """Which steps of the output count in metrics (N, T), or None for all."""
+        if self._mask is None:
+            return None
+        return self._mask.real([array[rows] for array in inputs], batch_of(lengths, rows), **run)
 
     def _loss(self, target: Array, output: Array) -> tuple[float, Array]:
         result = self._function(target, output)
@@ -121,48 +123,21 @@ class FunctionLossExecutor:
         gradient = check.real_array("gradient of the loss function", result[1], output.shape)
         return float(value), np.ascontiguousarray(gradient, output.dtype)
 
-    def _increment(self, value: float, target: Array, output: Array, real: Any) -> Array:
+    def _increment(self, value: float, target: Array, output: Array, real: Array | None) -> Array:
         """What a batch adds to the state: as `Training` describes it for one loss."""
         for regularizer, w, _ in self._penalised:
             value += float(regularizer.l1 * np.abs(w).sum() + regularizer.l2 * np.square(w).sum())
         rows = len(output)
-        pair = np.array([value * rows, rows])
-        increments = [measure.metric.increment(target[real], output[real]) for measure in self._measures]
-        return np.concatenate([pair, *increments])
+        increment = np.zeros(self._state_size)
+        increment[:2] = value * rows, rows
+        for measure in self._measures:
+            increment[measure.window] = measure.metric.increment(target, output, counted(None, real, output))
+        return increment
 
 
-class Mask:
-    """The mask of a Program's only output: computed by the part of the Program that makes it."""
-
-    def __init__(self, program: Program, parameters: Array) -> None:
-        self._parameters = parameters
-        value = program.masks[0] if program.masks else -1
-        self._by_lengths = value >= 0 and value == program.lengths
-        self._executor: Any = None
-        if value < 0 or self._by_lengths:
-            return
-        from rnncore.reference import Executor
-
-        # All nodes before, for random numbers belong to the number of a node. Some nodes write what they hold.
-        made = [number for number, node in enumerate(program.nodes) if value in node.outputs]
-        part = replace(program, nodes=program.nodes[: max(made, default=-1) + 1], outputs=(value,), masks=())
-        self._held = parameters.copy()
-        self._executor = Executor(part, self._held, np.zeros_like(parameters))
-
-    def real(self, inputs: Sequence[Array], lengths: Array | None, **run: Any) -> Any:
-        """An index of the steps that are real: (N, T), or all of them."""
-        if self._by_lengths and lengths is not None:
-            return np.arange(inputs[0].shape[1]) < lengths[:, None]
-        if self._executor is None:
-            return ...
-        self._held[...] = self._parameters
-        (mask,) = self._executor.forward(inputs, lengths, **run)
-        return mask != 0
-
-
-def _batches(order: Array, batch_size: int) -> list[Array]:
+def batches(order: Array, batch_size: int) -> list[Array]:
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
-def _batch_of(lengths: Array | None, rows: Array) -> Array | None:
+def batch_of(lengths: Array | None, rows: Array) -> Array | None:
     return None if lengths is None else lengths[rows]

@@ -19,6 +19,7 @@ from rnncore.layers.symbolic import SymbolicValue
 from rnncore.program import Program
 from rnncore.training.compilation import Compilation
 from rnncore.training.custom_loss import FunctionLossExecutor
+from rnncore.training.function_metrics import FunctionMetricsExecutor
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,12 @@ class Engine:
         if compilation.function is not None:
             vectors = (self.store.vector, self.store.gradients)
             self.trainer = FunctionLossExecutor(self.executor, compilation, self.program, vectors, regularizers)
-            if self.states is not None:
-                self.trainer = StatefulRuns(self, self.trainer)
+        elif not all(measure.metric.native for measure in compilation.measures):
+            self.trainer = FunctionMetricsExecutor(self.executor, compilation, self.program, self.store.vector)
+        else:
+            return
+        if self.states is not None:
+            self.trainer = StatefulRuns(self, self.trainer)
 
     def take_average(self, average: Array | None) -> None:
         """Put the moving average (P,) of the optimizer, if there is one, in the place of the weights that train."""

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from rnncore.callbacks.base import Logs
 
 WIDTH = 20
@@ -117,4 +119,5 @@ def _clock(seconds: float) -> str:
 
 
 def _numbers(logs: Logs) -> str:
-    return "".join(f" - {key}: {value:{'.4f' if abs(value) > 1e-3 else '.4e'}}" for key, value in logs.items())
+    means = {key: float(np.mean(value)) for key, value in logs.items()}  # of a metric with a value for each output
+    return "".join(f" - {key}: {value:{'.4f' if abs(value) > 1e-3 else '.4e'}}" for key, value in means.items())

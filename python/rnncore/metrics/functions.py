@@ -1,0 +1,66 @@
+"""The metrics as functions: the value of each position."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from rnncore import data
+from rnncore.data import Array
+from rnncore.losses.functions import Function
+from rnncore.metrics import accuracies
+from rnncore.metrics.base import Metric
+from rnncore.reference.metrics import METRICS
+
+FUNCTIONS: dict[Function, type[Metric]] = {}
+
+_DOC = """The value of {name} for each position, as a function; also a metric of `compile`.
+
+Parameters
+----------
+y_true : array_like, shape {target}
+y_pred : array_like, shape (N, ..., U)
+**options
+    As for `metrics.{name}`.
+
+Returns
+-------
+ndarray of float32, shape (N, ...)
+
+Raises
+------
+TypeError, ValueError
+    If the shapes or types do not fit, or for an unknown option.
+
+Examples
+--------
+>>> from rnncore import metrics
+>>> metrics.{function}({example}, [[0.25, 0.75]])
+array([1.], dtype=float32)
+"""
+
+
+def _function(cls: type[Metric]) -> Function:
+    def function(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, **options: Any) -> Array:
+        metric = cls(**options)
+        output = data.floating("y_pred", y_pred)
+        target = data.target("y_true", y_true, output.shape, output.dtype, sparse=bool(cls.sparse))
+        return METRICS[cls.kind](target, output, **metric.attributes()).astype("float32")
+
+    function.__name__ = function.__qualname__ = cls.kind
+    function.__doc__ = _DOC.format(
+        name=cls.__name__,
+        function=cls.kind,
+        target="(N, ...) of class ids" if cls.sparse else "(N, ..., U)",
+        example="[1]" if cls.sparse else "[[0.0, 1.0]]",
+    )
+    FUNCTIONS[function] = cls
+    return function
+
+
+binary_accuracy = _function(accuracies.BinaryAccuracy)
+categorical_accuracy = _function(accuracies.CategoricalAccuracy)
+sparse_categorical_accuracy = _function(accuracies.SparseCategoricalAccuracy)
+top_k_categorical_accuracy = _function(accuracies.TopKCategoricalAccuracy)
+sparse_top_k_categorical_accuracy = _function(accuracies.SparseTopKCategoricalAccuracy)

@@ -1,0 +1,80 @@
+"""A metric made of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rnncore import _validation as check
+from rnncore.data import Array
+from rnncore.metrics.base import Metric
+
+
+class MeanMetricWrapper(Metric):
+    """The mean of what a Python function gives; `compile(metrics=[function])` makes one.
+
+    Parameters
+    ----------
+    fn : callable
+        `fn(y_true, y_pred, **kwargs)` of NumPy arrays gives a value for each sample (N,), or for each position
+        (N, T) or (N, T, U). One number stands for the whole batch; all batches then count alike.
+    name : str, optional
+        By default the name of the function.
+    direction : {"min", "max"}, default "min"
+        Which way is better, for callbacks with `mode="auto"`.
+    **kwargs
+        Passed on to `fn`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore import metrics
+    >>> def largest_error(y_true, y_pred):
+    ...     return np.abs(y_true - y_pred).max(axis=-1)
+    >>> metric = metrics.MeanMetricWrapper(largest_error)
+    >>> metric.update_state([[0.0, 0.0], [1.0, 1.0]], [[1.0, 3.0], [1.0, 0.0]])
+    >>> metric.result()
+    2.0
+    """
+
+    sparse = None
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        name: str | None = None,
+        direction: Literal["min", "max"] = "min",
+        **kwargs: Any,
+    ) -> None:
+        if not callable(fn):
+            raise TypeError(f"fn must be callable, got {type(fn).__name__}")
+        super().__init__(getattr(fn, "__name__", type(fn).__name__) if name is None else name)
+        self.fn = fn
+        check.lookup("direction", direction, {"min": "min", "max": "max"})
+        self.direction = direction
+        self.kwargs = kwargs
+
+    def increment(
+        self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> Array:
+        """What a batch adds to the state."""
+        found = self.fn(np.asarray(y_true), np.asarray(y_pred), **self.kwargs)
+        values = check.real_array(f"the value of metric {self.name!r}", found).astype(np.float64)
+        if values.ndim and len(values) != len(np.asarray(y_pred)):
+            raise ValueError(
+                f"metric {self.name!r} must give a number, or one for each of the {len(np.asarray(y_pred))} samples,"
+                f" got shape {values.shape}"
+            )
+        if sample_weight is None:
+            return np.array([values.sum(), values.size])
+        weight = np.asarray(sample_weight, np.float64)
+        if weight.shape != values.shape[: weight.ndim]:
+            raise ValueError(
+                f"metric {self.name!r} must give a value for each of the positions {weight.shape} that have weights or"
+                f" a mask, got shape {values.shape}"
+            )
+        weight = np.broadcast_to(weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim)), values.shape)
+        return np.array([np.sum(weight * values), np.sum(weight)])
