@@ -315,14 +315,6 @@ def test_a_summary_has_no_nested_models_to_expand() -> None:
         model.summary(texts.append, expand_nested=1)  # type: ignore[arg-type]
 
 
-def test_a_function_as_metric_is_told_what_to_use() -> None:
-    def score(y_true: object, y_pred: object) -> float:
-        return 0.0
-
-    with pytest.raises(TypeError, match="got the function 'score'; compute it from model.predict"):
-        forecaster(optimizer="sgd", loss="mse", metrics=[score])
-
-
 def test_the_package_offers_its_modules_and_names() -> None:
     assert set(rnncore.__all__) <= set(dir(rnncore))
     for name in rnncore.__all__:
