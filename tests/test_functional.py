@@ -152,6 +152,34 @@ def test_same_bits_for_any_thread_count(function: str, options: dict[str, Any], 
                 assert_equal_results(other, results[0], exact=True)
 
 
+# The ways to divide the work: one thread, a chunk of input products ahead of a single row's steps, rows by threads,
+# units by threads, and panels so large that products are cut into slices and the next panel is fetched ahead.
+DECOMPOSITIONS = {
+    "serial": (3, 4, 2, 5),
+    "chunked": (1, 40, 5, 70),
+    "rows": (48, 6, 9, 40),
+    "units": (6, 5, 9, 150),
+    "slices": (20, 2, 30, 1100),
+    "slices of rows": (50, 2, 30, 1100),
+}
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
+@pytest.mark.parametrize("shape", DECOMPOSITIONS.values(), ids=DECOMPOSITIONS)
+def test_every_decomposition(
+    shape: tuple[int, int, int, int], function: str, options: dict[str, Any], dtype: str
+) -> None:
+    case = make_case(function, options, shape, dtype)
+    expected = case.astype("f8").run(reference)
+    _core.set_num_threads(1)
+    serial = case.run(functional)
+    assert_equal_results(serial, expected)
+    for threads in THREADS[1:]:
+        _core.set_num_threads(threads, always=True)
+        assert_equal_results(case.run(functional), serial, exact=True)
+
+
 @pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_rows_do_not_depend_on_their_neighbours(function: str, options: dict[str, Any], dtype: str) -> None:

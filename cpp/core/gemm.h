@@ -18,9 +18,11 @@ constexpr int kTileVectors = RNNCORE_VECTOR_REGISTERS >= 32 ? 4 : 2;
 // With several chains, number k goes to chain k mod Chains and the chains are added up pairwise at the end: a tile of
 // few accumulators would otherwise wait for the latency of each addition. The number of chains must follow from the
 // sizes of the layer alone, never from the rows.
-template <class T, int Rows, int Vectors, int Chains = 1, class P = T>
+//
+// With Fetch, a cache line at `ahead` is asked for at each k: what the next products read is then on its way.
+template <class T, int Rows, int Vectors, int Chains = 1, bool Fetch = false, class P = T>
 RNNCORE_INLINE void tile_accumulate(int64_t depth, const P* a, int64_t a_row, int64_t a_k, const P* b, int64_t b_k,
-                                    Vec<T> (&sum)[Rows][Vectors]) {
+                                    Vec<T> (&sum)[Rows][Vectors], const char* ahead = nullptr) {
   // Copied, so that the accumulators live in registers whatever the caller does with its array.
   Vec<T> acc[Chains][Rows][Vectors];
 #pragma GCC unroll 8
@@ -41,6 +43,10 @@ RNNCORE_INLINE void tile_accumulate(int64_t depth, const P* a, int64_t a_row, in
     }
     a += a_k;
     b += b_k;
+    if constexpr (Fetch) {
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += 64;
+    }
   };
   int64_t k = 0;
   for (; k + Chains <= depth; k += Chains)

@@ -27,6 +27,7 @@ struct BackwardPlan {
   T* dpeepholes;         // of each row, over its steps [N][3][padded H]
   TransposedPanels<L> recurrent;
   TransposedPanels<L> input;
+  int64_t slice;        // blocks of a slice of the products with panels, or 0
   T* gradient_scratch;  // of this thread
   int64_t workspace_used;
 
@@ -46,6 +47,7 @@ struct BackwardPlan {
     recurrent = {w.template take<Element>(w, Panels::size(H, H)), H, H, Form::recurrent_slot, true};
     const bool wants_dx = b.dx.data || !b.workspace;
     input = {w.template take<Element>(w, wants_dx ? Panels::size(I, H) : 0), I, H, Form::input_slot, false};
+    slice = slice_blocks<L>(shape);
     const int64_t scratch = gradient_scratch_size<L>(shape);
     gradient_scratch = w.take(w, scratch * team.threads);
     if (gradient_scratch) gradient_scratch += scratch * team.thread;
@@ -100,8 +102,9 @@ static __attribute__((noinline)) void masked_state_gradients(const BackwardPlan<
   using T = typename L::Type;
   const T* dslots = p.dslots_row(t, row);
   const int64_t dslots_row = row_step * p.forward.tape_row, H = p.shape.units;
-  Vec<T> product[kTileRows * kTileVectors] = {};
-  p.recurrent.accumulate(rows, vectors, dslots, dslots_row, vector, product);
+  Vec<T> product[kBandRows * kTileVectors];
+  for (int64_t i = 0; i < rows * vectors; ++i) product[i] = Vec<T>{};
+  accumulate_band(p.recurrent, p.slice, rows, vectors, dslots, dslots_row, vector, product);
   const T* mask = p.call.forward.recurrent_mask;
   for (int64_t r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v) {
@@ -115,7 +118,7 @@ template <class L>
 RNNCORE_INLINE void state_gradients(const BackwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t rows,
                                     int64_t vector, int vectors, Vec<typename L::Type>* dh) {
   if (p.call.forward.recurrent_mask) return masked_state_gradients(p, t, row, row_step, rows, vector, vectors, dh);
-  p.recurrent.accumulate(rows, vectors, p.dslots_row(t, row), row_step * p.forward.tape_row, vector, dh);
+  accumulate_band(p.recurrent, p.slice, rows, vectors, p.dslots_row(t, row), row_step * p.forward.tape_row, vector, dh);
 }
 
 // The cells of step t backward: overwrites the slots with their gradients.
@@ -183,11 +186,12 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
 template <class L, class CellT>
 static void backward_step(const BackwardPlan<L>& p, const CellT& cell, int64_t t, const RowShare& share, int64_t from,
                           int64_t to, Range vectors, bool later) {
-  Vec<typename L::Type> dh[kTileRows * kTileVectors];
+  Vec<typename L::Type> dh[kBandRows * kTileVectors];
   for (int64_t vector = vectors.begin; from < to && vector < vectors.end;) {
     const int count = panel_vectors(vectors.end - vector);
     for (int64_t i = from; i < to;) {
-      const int64_t rows = tile_rows(to - i);
+      // One tile at a time keeps dh in registers' reach; slices need a band.
+      const int64_t rows = p.slice ? (to - i < kBandRows ? to - i : kBandRows) : tile_rows(to - i);
       const int64_t row = share.first + i * share.step;
       outer_gradients(p, t, row, share.step, rows, vector, count, later, dh);
       if (later) state_gradients(p, t + 1, row, share.step, rows, vector, count, dh);
@@ -207,8 +211,9 @@ static void initial_states(const BackwardPlan<L>& p, const RowShare& share, Rang
   for (int64_t vector = vectors.begin; vector < vectors.end;) {
     const int width = panel_vectors(vectors.end - vector);
     for (int64_t i = 0; i < count;) {
-      const int64_t rows = tile_rows(count - i), row = share.first + i * share.step;
-      Vec<T> dh[kTileRows * kTileVectors] = {};
+      const int64_t rows = count - i < kBandRows ? count - i : kBandRows, row = share.first + i * share.step;
+      Vec<T> dh[kBandRows * kTileVectors];
+      for (int64_t k = 0; k < rows * width; ++k) dh[k] = Vec<T>{};
       for (int64_t r = 0; r < rows && L::Form::carries_dh; ++r)
         for (int v = 0; v < width; ++v)
           dh[r * width + v] = load(p.dcarry + (row + r * share.step) * padded + (vector + v) * W<T>);

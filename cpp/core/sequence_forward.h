@@ -31,6 +31,7 @@ struct ForwardPlan {
   int64_t blocks;
   Split split;
   bool chunked;               // the input product is made ahead of the steps
+  bool fetches;               // the next panels, while the products of a block run
   int64_t tape_row;           // numbers of a tape row: blocks · width
   Element* input_panels;      // [blocks][passes][I][·]
   Element* recurrent_panels;  // [blocks][passes][H][·]
@@ -49,6 +50,7 @@ struct ForwardPlan {
     split = choose_split(shape, threads, blocks);
     chunked = (split == Split::units || threads == 1) && N <= kChunkRows && shape.steps > 1;
     tape_row = blocks * L::width;
+    fetches = fetches_ahead(shape, (I + H) * L::part_vectors * W<T> * static_cast<int64_t>(sizeof(Number)));
     Workspace<T> w{f.workspace};
     input_panels = w.template take<Element>(w, blocks * elements_of<Element>(I) * L::part_vectors * W<T>);
     recurrent_panels = w.template take<Element>(w, blocks * elements_of<Element>(H) * L::part_vectors * W<T>);
@@ -226,8 +228,9 @@ static void project_tile(const ForwardPlan<L>& p, int64_t block, const typename 
 #pragma GCC unroll 8
     for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(p.bias + block * L::width + v * W<T>);
   const int64_t depth = elements_of<typename L::Element>(p.shape.inputs);
-  accumulate_part<L, L::Form::input_slot, 0, Rows, 1>(depth, elements<L>(x), x_row / L::factor_numbers,
-                                                      p.input_panels + block * depth * L::part_vectors * W<T>, pre);
+  accumulate_part<L, L::Form::input_slot, 0, Rows, 1, false>(depth, elements<L>(x), x_row / L::factor_numbers,
+                                                             p.input_panels + block * depth * L::part_vectors * W<T>,
+                                                             {}, pre);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
@@ -272,9 +275,9 @@ static void project_chunk(const ForwardPlan<L>& p, int64_t t0, Range blocks) {
 }
 
 // Both products of one step for `Rows` rows (row, row + row_step, ...) and one block: pre [Rows][vectors].
-template <class L, int Rows>
+template <class L, int Rows, bool Fetch = false>
 static void forward_products(const ForwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t block,
-                             Vec<typename L::Type>* result) {
+                             Vec<typename L::Type>* result, Progress progress = {}) {
   using T = typename L::Type;
   using Form = typename L::Form;
   const SequenceShape& s = p.shape;
@@ -293,14 +296,14 @@ static void forward_products(const ForwardPlan<L>& p, int64_t t, int64_t row, in
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
       for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(p.bias + block * L::width + v * W<T>);
-    accumulate_part<L, Form::input_slot, 0, Rows, 1>(I, elements<L>(p.input_factor(t, row)),
-                                                     row_step * p.input_factor_stride() / L::factor_numbers,
-                                                     p.input_panels + block * I * panel, pre);
+    accumulate_part<L, Form::input_slot, 0, Rows, 1, Fetch>(I, elements<L>(p.input_factor(t, row)),
+                                                            row_step * p.input_factor_stride() / L::factor_numbers,
+                                                            p.input_panels + block * I * panel, progress, pre);
   }
   if (const auto* h_before = p.factor(t, row))
-    accumulate_part<L, Form::recurrent_slot, 0, Rows, L::chains>(H, elements<L>(h_before),
-                                                                 row_step * p.factor_stride(t) / L::factor_numbers,
-                                                                 p.recurrent_panels + block * H * panel, pre);
+    accumulate_part<L, Form::recurrent_slot, 0, Rows, L::chains, Fetch>(
+        H, elements<L>(h_before), row_step * p.factor_stride(t) / L::factor_numbers,
+        p.recurrent_panels + block * H * panel, progress, pre);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
@@ -395,7 +398,11 @@ static __attribute__((noinline)) void forward_rows(const ForwardPlan<L>& p, cons
       case 3: forward_products<L, 3>(p, t, row, share.step, block, pre); break;
       case 4: forward_products<L, 4>(p, t, row, share.step, block, pre); break;
       case 5: forward_products<L, 5>(p, t, row, share.step, block, pre); break;
-      default: forward_products<L, 6>(p, t, row, share.step, block, pre); break;
+      default:
+        if (p.fetches)
+          forward_products<L, 6, true>(p, t, row, share.step, block, pre, {i, count});
+        else
+          forward_products<L, 6>(p, t, row, share.step, block, pre);
     }
     forward_cells(p, cell, t, row, share.step, rows, block, pre);
     i += rows;

@@ -23,16 +23,18 @@ struct Runs {
   int64_t count, depth, stride;
 };
 
-template <class T, int Rows, int Vectors, int Chains, class P>
-static void run_products(const Runs& runs, const P* a, int64_t a_row, const P* panel, Vec<T>* sum) {
+template <class T, int Rows, int Vectors, int Chains, bool Fetch, class P>
+static void run_products(const Runs& runs, const P* a, int64_t a_row, const P* panel, Vec<T>* sum,
+                         const char* ahead = nullptr) {
   Vec<T> acc[Rows][Vectors];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) acc[r][v] = sum[r * Vectors + v];
   for (int64_t i = 0; i < runs.count; ++i)
-    tile_accumulate<T, Rows, Vectors, Chains>(runs.depth, a + i * runs.stride, a_row, 1,
-                                              panel + i * runs.depth * Vectors * W<T>, Vectors * W<T>, acc);
+    tile_accumulate<T, Rows, Vectors, Chains, Fetch>(runs.depth, a + i * runs.stride, a_row, 1,
+                                                     panel + i * runs.depth * Vectors * W<T>, Vectors * W<T>, acc,
+                                                     Fetch ? ahead + i * runs.depth * 64 : nullptr);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
@@ -43,12 +45,12 @@ template <class T, int Vectors, int Chains, class P>
 RNNCORE_INLINE void run_products(int64_t rows, const Runs& runs, const P* a, int64_t a_row, const P* panel,
                                  Vec<T>* sum) {
   switch (rows) {
-    case 1: return run_products<T, 1, Vectors, Chains>(runs, a, a_row, panel, sum);
-    case 2: return run_products<T, 2, Vectors, Chains>(runs, a, a_row, panel, sum);
-    case 3: return run_products<T, 3, Vectors, Chains>(runs, a, a_row, panel, sum);
-    case 4: return run_products<T, 4, Vectors, Chains>(runs, a, a_row, panel, sum);
-    case 5: return run_products<T, 5, Vectors, Chains>(runs, a, a_row, panel, sum);
-    default: return run_products<T, 6, Vectors, Chains>(runs, a, a_row, panel, sum);
+    case 1: return run_products<T, 1, Vectors, Chains, false>(runs, a, a_row, panel, sum);
+    case 2: return run_products<T, 2, Vectors, Chains, false>(runs, a, a_row, panel, sum);
+    case 3: return run_products<T, 3, Vectors, Chains, false>(runs, a, a_row, panel, sum);
+    case 4: return run_products<T, 4, Vectors, Chains, false>(runs, a, a_row, panel, sum);
+    case 5: return run_products<T, 5, Vectors, Chains, false>(runs, a, a_row, panel, sum);
+    default: return run_products<T, 6, Vectors, Chains, false>(runs, a, a_row, panel, sum);
   }
 }
 
@@ -71,10 +73,10 @@ struct TransposedPanels {
     return padded * L::blocks(H) * part_depth;
   }
 
-  Runs runs() const {
+  Runs runs(int64_t count) const {
     // The slots of a product may be some of a block's only.
     const bool whole = L::Form::gates == L::Form::slots && !L::rounded;
-    return {whole ? 1 : L::blocks(H), whole ? depth() : part_depth, L::width};
+    return {whole ? 1 : count, whole ? count * part_depth : part_depth, L::width};
   }
 
   // Packs the panels of `vectors`, or this thread's share of them; a panel's place depends on its first
@@ -116,51 +118,89 @@ struct TransposedPanels {
     }
   }
 
-  // sum [rows][vectors] += slot gradients of `rows` rows times the panel that starts at `first`.
-  void accumulate(int64_t rows, int vectors, const T* dslots, int64_t row_stride, int64_t first, Vec<T>* sum) const {
-    const Element* panel = data + first * W<T> * depth();
-    const Element* a = reinterpret_cast<const Element*>(dslots) +
+  // Where a tile of rows begins to fetch its share of what follows a slice of a panel.
+  const char* slice_behind(int vectors, int64_t first, Range blocks, Progress progress) const {
+    const int64_t size = (blocks.end - blocks.begin) * part_depth * vectors * W<T>;
+    return reinterpret_cast<const char*>(data + (first * depth() + blocks.end * part_depth * vectors) * W<T> +
+                                         progress.done * size / progress.count);
+  }
+
+  // sum [rows][vectors] += slot gradients of `rows` rows in `blocks` times the panel that starts at `first`.
+  // `ahead` is null, or what is to be fetched meanwhile.
+  void accumulate(int64_t rows, int vectors, const T* dslots, int64_t row_stride, int64_t first, Range blocks,
+                  Vec<T>* sum, const char* ahead = nullptr) const {
+    const Element* panel = data + (first * depth() + blocks.begin * part_depth * vectors) * W<T>;
+    const Element* a = reinterpret_cast<const Element*>(dslots + blocks.begin * L::width) +
                        (L::Form::gates == L::Form::slots ? 0 : first_slot * W<T> / L::factor_numbers);
+    const Runs part = runs(blocks.end - blocks.begin);
     // A matrix of one or two vectors of columns leaves registers for several chains. Their number follows from
     // the matrix, not from the panel, which depends on the threads.
     const int chains =
         chained && column_vectors() < kTileVectors ? kTileVectors / static_cast<int>(column_vectors()) : 1;
     if (vectors == 1) {
-      if (chains == 4) return run_products<T, 1, 4>(rows, runs(), a, row_stride, panel, sum);
-      if (chains == 2) return run_products<T, 1, 2>(rows, runs(), a, row_stride, panel, sum);
-      return run_products<T, 1, 1>(rows, runs(), a, row_stride, panel, sum);
+      if (chains == 4) return run_products<T, 1, 4>(rows, part, a, row_stride, panel, sum);
+      if (chains == 2) return run_products<T, 1, 2>(rows, part, a, row_stride, panel, sum);
+      return run_products<T, 1, 1>(rows, part, a, row_stride, panel, sum);
     }
     if (vectors == 2) {
-      if (chains == 2) return run_products<T, 2, 2>(rows, runs(), a, row_stride, panel, sum);
-      return run_products<T, 2, 1>(rows, runs(), a, row_stride, panel, sum);
+      if (chains == 2) return run_products<T, 2, 2>(rows, part, a, row_stride, panel, sum);
+      return run_products<T, 2, 1>(rows, part, a, row_stride, panel, sum);
     }
-    run_products<T, kTileVectors, 1>(rows, runs(), a, row_stride, panel, sum);
+    if (ahead && rows == kTileRows)
+      run_products<T, kTileRows, kTileVectors, 1, true>(part, a, row_stride, panel, sum, ahead);
+    else
+      run_products<T, kTileVectors, 1>(rows, part, a, row_stride, panel, sum);
   }
 };
 
-// dx of `count` rows at equal distances.
+// Panels far larger than their share of the second-level cache are cut along the depth into slices, each of which meets
+// a band of rows before the next one; the sums wait meanwhile. Each element's order of additions stays what it was.
+constexpr int64_t kBandRows = 128;
+
+// Blocks of a slice, or 0 when products take the whole depth at once.
+template <class L>
+RNNCORE_INLINE int64_t slice_blocks(const SequenceShape& s) {
+  const int64_t block_bytes = TransposedPanels<L>::part_depth * kTileVectors * RNNCORE_VECTOR_BYTES;
+  const int64_t slice = s.cache_bytes / 4 / block_bytes;
+  return s.rows > kTileRows && L::blocks(s.units) > 2 * slice ? slice : 0;
+}
+
+// sums [rows][vectors] += slot gradients of a band of rows, `row_stride` apart, times a panel.
+template <class L>
+RNNCORE_INLINE void accumulate_band(const TransposedPanels<L>& panels, int64_t slice, int64_t rows, int vectors,
+                                    const typename L::Type* dslots, int64_t row_stride, int64_t first,
+                                    Vec<typename L::Type>* sums) {
+  const int64_t blocks = L::blocks(panels.H);
+  if (slice == 0) slice = blocks;
+  for (int64_t b = 0; b < blocks; b += slice) {
+    const Range part{b, b + slice < blocks ? b + slice : blocks};
+    for (int64_t i = 0; i < rows;) {
+      const int64_t count = tile_rows(rows - i);
+      const char* ahead = slice < blocks ? panels.slice_behind(vectors, first, part, {i, rows}) : nullptr;
+      panels.accumulate(count, vectors, dslots + i * row_stride, row_stride, first, part, sums + i * vectors, ahead);
+      i += count;
+    }
+  }
+}
+
+// dx of `count` rows at equal distances. A band of rows that stays in cache meets every panel.
 template <class L, template <class> class Plan>
 static void input_gradient_rows(const Plan<L>& p, int64_t count, const typename L::Type* dslots, int64_t dslots_row,
                                 typename L::Type* dx, int64_t dx_row) {
   using T = typename L::Type;
-  // A band of rows that stays in cache meets every panel.
-  constexpr int64_t kBand = 8 * kTileRows;
   const int64_t columns = p.input.column_vectors();
-  for (int64_t band = 0; band < count; band += kBand) {
-    const int64_t end = band + kBand < count ? band + kBand : count;
+  Vec<T> sums[kBandRows * kTileVectors];
+  for (int64_t band = 0; band < count; band += kBandRows) {
+    const int64_t rows = count - band < kBandRows ? count - band : kBandRows;
     for (int64_t first = 0; first < columns;) {
       const int vectors = panel_vectors(columns - first);
-      for (int64_t i = band; i < end;) {
-        const int64_t rows = tile_rows(end - i);
-        Vec<T> sum[kTileRows * kTileVectors] = {};
-        p.input.accumulate(rows, vectors, dslots + i * dslots_row, dslots_row, first, sum);
-        for (int64_t r = 0; r < rows; ++r)
-          for (int64_t v = 0; v < vectors; ++v) {
-            const int64_t column = (first + v) * W<T>;
-            store_partial(dx + (i + r) * dx_row + column, sum[r * vectors + v], p.shape.inputs - column);
-          }
-        i += rows;
-      }
+      for (int64_t i = 0; i < rows * vectors; ++i) sums[i] = Vec<T>{};
+      accumulate_band(p.input, p.slice, rows, vectors, dslots + band * dslots_row, dslots_row, first, sums);
+      for (int64_t r = 0; r < rows; ++r)
+        for (int v = 0; v < vectors; ++v) {
+          const int64_t column = (first + v) * W<T>;
+          store_partial(dx + (band + r) * dx_row + column, sums[r * vectors + v], p.shape.inputs - column);
+        }
       first += vectors;
     }
   }
@@ -291,12 +331,15 @@ static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::E
 }
 
 // strip[k][0..rows) = numbers [row, row + rows) of source k, zeros where it is null. Stores whole vectors, whose rest
-// the next one overwrites: the strip has a vector of slack behind it.
+// the next one overwrites: the strip has a vector of slack behind it. The strips that follow find their numbers on the
+// way.
 template <class T>
 static void pack_strip(const T* const* sources, int64_t depth, int64_t row, int64_t rows, T* strip) {
+  constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
   for (int64_t k = 0; k < depth; ++k) {
     const T* source = sources[k] ? sources[k] + row : strip;
     const int64_t count = sources[k] ? rows : 0;
+    __builtin_prefetch(source + line, 0, 2);
     for (int64_t i = 0; i < rows; i += W<T>) store(strip + k * rows + i, load_partial(source + i, count - i));
   }
 }

@@ -42,10 +42,12 @@ RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
       s.activation == Activation::tanh ? body.template operator()<L>(SimpleRnnCell<T, Tanh>{})
                                        : body.template operator()<L>(SimpleRnnCell<T, Chosen>{a});
     };
-    // One gate a unit: several unit vectors fill a tile.
-    if (s.units <= W<T>)
+    // One gate a unit: several unit vectors fill a tile. Two do nearly as well as four, which may be more padding.
+    const int64_t vectors = (s.units + W<T> - 1) / W<T>;
+    const int64_t beyond_four = vectors % 4;
+    if (vectors == 1)
       with_layout.template operator()<Layout<T, SimpleRnn, 1, P>>();
-    else if (s.units <= 2 * W<T>)
+    else if (beyond_four == 1 || beyond_four == 2)
       with_layout.template operator()<Layout<T, SimpleRnn, 2, P>>();
     else
       with_layout.template operator()<Layout<T, SimpleRnn, 4, P>>();

@@ -100,11 +100,22 @@ struct Workspace {
   }
 };
 
+// Panels of this size come from beyond the second-level cache: while some rows meet one, the next is fetched, each tile
+// of rows asking for its share.
+RNNCORE_INLINE bool fetches_ahead(const SequenceShape& s, int64_t panel_bytes) {
+  return panel_bytes > s.cache_bytes / 4;
+}
+
+// Place of the tile of rows that begins after `done` of `count` rows: what share of the next panel it fetches.
+struct Progress {
+  int64_t done, count;
+};
+
 // pre[r][·] += Σ_k a[r·a_row + k]·panel, panel [pass][k][vectors of the pass][W]; a pass is as wide as
-// the registers allow.
-template <class L, int FirstSlot, int Pass, int Rows, int Chains, class V>
+// the registers allow. With Fetch, the panel behind this one is fetched.
+template <class L, int FirstSlot, int Pass, int Rows, int Chains, bool Fetch, class V>
 RNNCORE_INLINE void accumulate_part(int64_t depth, const typename L::Element* a, int64_t a_row,
-                                    const typename L::Element* panel, V (&pre)[Rows][L::vectors]) {
+                                    const typename L::Element* panel, Progress progress, V (&pre)[Rows][L::vectors]) {
   using T = typename L::Type;
   constexpr int first = Pass * kTileVectors;
   if constexpr (first < L::part_vectors) {
@@ -114,12 +125,17 @@ RNNCORE_INLINE void accumulate_part(int64_t depth, const typename L::Element* a,
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
       for (int i = 0; i < n; ++i) acc[r][i] = pre[r][L::part_vector(first + i, FirstSlot)];
-    tile_accumulate<T, Rows, n, Chains>(depth, a, a_row, 1, panel + first * depth * W<T>, n * W<T>, acc);
+    const auto* part = panel + first * depth * W<T>;
+    const char* ahead = nullptr;
+    if constexpr (Fetch)
+      ahead = reinterpret_cast<const char*>(panel + depth * L::part_vectors * W<T> +
+                                            progress.done * n * depth * W<T> / progress.count);
+    tile_accumulate<T, Rows, n, Chains, Fetch>(depth, a, a_row, 1, part, n * W<T>, acc, ahead);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
       for (int i = 0; i < n; ++i) pre[r][L::part_vector(first + i, FirstSlot)] = acc[r][i];
-    accumulate_part<L, FirstSlot, Pass + 1, Rows, Chains>(depth, a, a_row, panel, pre);
+    accumulate_part<L, FirstSlot, Pass + 1, Rows, Chains, Fetch>(depth, a, a_row, panel, progress, pre);
   }
 }
 
