@@ -65,20 +65,28 @@ def padded(rows: Sequence[list[int]]) -> Array:
     return array
 
 
+def word_vectors() -> initializers.Initializer:
+    """First values of what stands for words, where they are read and where they are named.
+
+    The usual ones for a layer of thousands of outputs are so small that it learns slowly. A new object for each layer:
+    the same one would give the same values again.
+    """
+    return initializers.RandomUniform(-0.3, 0.3)
+
+
 class Translator:
     """The model to train, and its two halves that translate: one reads, the other writes word after word."""
 
     def __init__(self, english: int, german: int) -> None:
         source = layers.Input((None,), dtype="int32", name="source")
         written = layers.Input((None,), dtype="int32", name="written")
-        first_values = initializers.RandomUniform(-0.3, 0.3)
-        embed = layers.Embedding(german, UNITS, first_values, mask_zero=True)
+        embed = layers.Embedding(german, UNITS, word_vectors(), mask_zero=True)
         dropout = layers.Dropout(0.4)
         decode = layers.GRU(UNITS, return_sequences=True, return_state=True)
         attend, join = layers.Attention(), layers.Dense(UNITS, activation="tanh")
-        name = layers.Dense(german)
+        name = layers.Dense(german, kernel_initializer=word_vectors())
 
-        x = dropout(layers.Embedding(english, UNITS, first_values, mask_zero=True)(source))
+        x = dropout(layers.Embedding(english, UNITS, word_vectors(), mask_zero=True)(source))
         read = layers.GRU(UNITS, return_sequences=True, return_state=True)
         sequence, forward, backward = layers.Bidirectional(read)(x)
         memory = layers.Dense(UNITS)(sequence)  # (N, T, UNITS)
