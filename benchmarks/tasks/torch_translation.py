@@ -22,13 +22,14 @@ class Translator(nn.Module):
         super().__init__()
         self.english = nn.Embedding(english, UNITS, padding_idx=0)
         self.german = nn.Embedding(german, UNITS, padding_idx=0)
-        for embedding in (self.english, self.german):
-            nn.init.uniform_(embedding.weight, -0.3, 0.3)
         self.dropout = nn.Dropout(0.4)
         self.encoder = nn.GRU(UNITS, UNITS, batch_first=True, bidirectional=True)
         self.memory, self.first = nn.Linear(2 * UNITS, UNITS), nn.Linear(2 * UNITS, UNITS)
         self.decoder = nn.GRU(UNITS, UNITS, batch_first=True)
         self.join, self.name = nn.Linear(2 * UNITS, UNITS), nn.Linear(UNITS, german)
+        for words in (self.english, self.german, self.name):  # as the example begins
+            nn.init.uniform_(words.weight, -0.3, 0.3)
+        nn.init.zeros_(self.name.bias)
 
     def read(self, source):
         lengths = (source != 0).sum(1)
