@@ -1,20 +1,28 @@
 """Whole tasks beside PyTorch: the same architecture, data, epochs and seeds, run in turns.
 
-    python benchmarks/tasks/run.py --data DIR [--tasks images names ...] [--seeds 0 1 2] [--threads 2]
+    python benchmarks/tasks/run.py --data DIR [--tasks images names ...] [--seeds 0 1 2] [--threads 2] [--json FILE]
 
-Each run is a process of its own. Quality and seconds are means over the seeds; the seconds are those of training alone.
+Each run is a process of its own. Quality is the mean over the seeds, with the least and the most in brackets; seconds
+are the mean of those of training alone.
+
+With a file, every run is written there as soon as it ends, what is there already is not run again, and the table is
+that of all its runs with that many threads: so it can be gathered in parts, the quality (``--no-clock``) on a busy
+machine, the seconds on a quiet one. ``--tasks`` with nothing behind it runs nothing and prints the table.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
 import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rnncore.bench import markdown
 
@@ -31,13 +39,22 @@ TASKS = {
     "language_model": "bits/character ↓",
     "translation": "BLEU ↑",
 }
-ENGINES = {"rnncore": "ours", "torch": "theirs"}
+ENGINES = {"ours": "rnncore", "theirs": "PyTorch"}  # the function of each twin, and its name in the table
+NAMES = ("task", "engine", "seed", "threads", "epochs")  # which run it is
+
+Run = dict[str, Any]  # NAMES, quality, and seconds, None where the clock was not to be trusted
 
 
-def once(task: str, engine: str, folder: Path, seed: int, threads: int, epochs: int | None) -> None:
+def training(task: str, engine: str) -> Any:
+    """The function that trains once."""
+    if str(EXAMPLES) not in sys.path:
+        sys.path.insert(0, str(EXAMPLES))
+    return getattr(importlib.import_module(f"torch_{task}"), engine)
+
+
+def once(task: str, engine: str, folder: Path, seed: int, threads: int, epochs: int) -> None:
     """Train once in this process and print quality and seconds as JSON."""
-    sys.path.insert(0, str(EXAMPLES))
-    module = importlib.import_module(f"torch_{task}")
+    train = training(task, engine)
     import torch
 
     import rnncore
@@ -46,47 +63,116 @@ def once(task: str, engine: str, folder: Path, seed: int, threads: int, epochs: 
     rnncore.set_num_threads(threads)
     torch.manual_seed(seed)
     rnncore.utils.set_random_seed(seed)
-    arguments = {} if epochs is None else {"epochs": epochs}
-    quality, seconds = getattr(module, ENGINES[engine])(folder, **arguments)
+    quality, seconds = train(folder, epochs=epochs)
     print(json.dumps({"quality": quality, "seconds": seconds}))
 
 
-def main() -> None:
+def load(file: Path | None) -> list[Run]:
+    """The runs of a file, none where it does not exist yet."""
+    return json.loads(file.read_text(encoding="utf-8")) if file is not None and file.exists() else []
+
+
+def save(file: Path, runs: Iterable[Run]) -> None:
+    """Replace a file of runs, one on a line."""
+    written = file.with_name(file.name + ".new")
+    written.write_text("[\n" + ",\n".join(map(json.dumps, runs)) + "\n]\n", encoding="utf-8")
+    written.replace(file)
+
+
+def key(run: Run) -> tuple[Any, ...]:
+    """What tells a run from the others."""
+    return tuple(run[name] for name in NAMES)
+
+
+def has(runs: Iterable[Run], wanted: Run, clock: bool) -> bool:
+    """Whether a run is there, with its seconds where they are asked for."""
+    return any(key(run) == key(wanted) and not (clock and run["seconds"] is None) for run in runs)
+
+
+def merged(runs: Iterable[Run], run: Run) -> list[Run]:
+    """All runs, in order, with `run` in the place of one with the same names."""
+    runs = {key(other): other for other in runs}
+    if run["seconds"] is None and key(run) in runs:
+        run = {
+            **run,
+            "seconds": runs[key(run)]["seconds"],
+        }  # a busy machine tells nothing about the time of a quiet one
+    runs[key(run)] = run
+    return sorted(runs.values(), key=lambda run: (list(TASKS).index(run["task"]), *key(run)))
+
+
+def spread(values: Sequence[float]) -> str:
+    """Their mean, and the least and the most where there are several."""
+    if not values:
+        return ""
+    mean = f"{statistics.fmean(values):.4g}"
+    return f"{mean} ({min(values):.4g}-{max(values):.4g})" if len(values) > 1 else mean
+
+
+def clock(seconds: Sequence[float | None]) -> list[str]:
+    """Both times, and how many times as long PyTorch takes; nothing where one is not known."""
+    ours, theirs = seconds
+    ratio = "" if ours is None or theirs is None else f"{theirs / ours:.1f}"
+    return [*("" if value is None else f"{value:.1f}" for value in seconds), ratio]
+
+
+def table(runs: Sequence[Run]) -> str:
+    """A row for each task and number of epochs, and the sum of the times of those that both engines ran."""
+    rows, totals = [], dict.fromkeys(ENGINES, 0.0)
+    for task, epochs in dict.fromkeys((run["task"], run["epochs"]) for run in runs):
+        alike = [run for run in runs if (run["task"], run["epochs"]) == (task, epochs)]
+        of = {engine: [run for run in alike if run["engine"] == engine] for engine in ENGINES}
+        quality = [spread([run["quality"] for run in of[engine]]) for engine in ENGINES]
+        timed = {engine: [run["seconds"] for run in of[engine] if run["seconds"] is not None] for engine in ENGINES}
+        means = {engine: statistics.fmean(seconds) if seconds else None for engine, seconds in timed.items()}
+        rows.append([task, str(epochs), TASKS[task], *quality, *clock(list(means.values()))])
+        if None not in means.values():
+            totals = {engine: totals[engine] + (means[engine] or 0.0) for engine in ENGINES}
+    if any(totals.values()):
+        rows.append(["all timed beside each other", "", "", "", "", *clock(list(totals.values()))])
+    names = list(ENGINES.values())
+    return markdown(["task", "epochs", "quality", *names, *(f"{name}, s" for name in names), "ratio"], rows)
+
+
+def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--tasks", nargs="*", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="rnncore, PyTorch or both")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--epochs", type=int, help="in place of the examples' own")
-    parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.engine:
-        once(options.tasks[0], options.engine, options.data, options.seeds[0], options.threads, options.epochs)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep all runs there")
+    parser.add_argument("--again", action="store_true", help="repeat runs that are in the file")
+    parser.add_argument("--no-clock", action="store_true", help="record no seconds, only quality")
+    parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(given)
+    if options.once:
+        task, engine, seed = options.tasks[0], options.engines[0], options.seeds[0]
+        once(task, engine, options.data, seed, options.threads, options.epochs)
         return
 
-    rows, totals = [], dict.fromkeys(ENGINES, 0.0)
+    runs = load(options.json)
     for task in options.tasks:
-        found: dict[str, list[dict[str, float]]] = {engine: [] for engine in ENGINES}
         for seed in options.seeds:
-            for engine in ENGINES:
-                command = [sys.executable, __file__, "--data", str(options.data), "--engine", engine]
-                command += ["--tasks", task, "--seeds", str(seed), "--threads", str(options.threads)]
-                command += [] if options.epochs is None else ["--epochs", str(options.epochs)]
+            for engine in options.engines:
+                epochs = options.epochs or inspect.signature(training(task, engine)).parameters["epochs"].default
+                run: Run = dict(zip(NAMES, (task, engine, seed, options.threads, epochs), strict=True))
+                if has(runs, run, not options.no_clock) and not options.again:
+                    continue
+                command = [sys.executable, __file__, "--once", "--data", str(options.data), "--tasks", task]
+                command += ["--engines", engine, "--seeds", str(seed), "--threads", str(options.threads)]
+                command += ["--epochs", str(epochs)]
                 result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-                found[engine].append(json.loads(result.stdout.splitlines()[-1]))
-                print(task, seed, engine, found[engine][-1], file=sys.stderr, flush=True)
-        mean = {e: {k: statistics.mean(r[k] for r in runs) for k in runs[0]} for e, runs in found.items()}
-        for engine in ENGINES:
-            totals[engine] += mean[engine]["seconds"]
-        quality = [f"{mean[engine]['quality']:.4g}" for engine in ENGINES]
-        rows.append([task, TASKS[task], *quality, *clock([mean[engine]["seconds"] for engine in ENGINES])])
-    rows.append(["all", "", "", "", *clock(list(totals.values()))])
-    print(markdown(["task", "quality", "rnncore", "PyTorch", "rnncore, s", "PyTorch, s", "ratio"], rows))
-
-
-def clock(seconds: list[float]) -> list[str]:
-    """Both times, and how many times as long PyTorch takes."""
-    return [*(f"{value:.1f}" for value in seconds), f"{seconds[1] / seconds[0]:.1f}"]
+                run |= json.loads(result.stdout.splitlines()[-1])
+                if options.no_clock:
+                    run["seconds"] = None
+                print(run, file=sys.stderr, flush=True)
+                # Read anew: another program may have added to the file meanwhile.
+                runs = merged(load(options.json) if options.json else runs, run)
+                if options.json:
+                    save(options.json, runs)
+    print(table([run for run in runs if run["threads"] == options.threads]))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ def ours(folder: Path, epochs: int = 60) -> tuple[float, float]:
     model = example.build_model()
     start = time.perf_counter()
     example.train(model, x, y, epochs, verbose=0)
-    return example.evaluate(model, held_x, held_y), time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    return example.evaluate(model, held_x, held_y), seconds
 
 
 def theirs(folder: Path, epochs: int = 60) -> tuple[float, float]:
@@ -37,4 +38,5 @@ def theirs(folder: Path, epochs: int = 60) -> tuple[float, float]:
     model = Classifier()
     start = time.perf_counter()
     fit(model, lambda i: nn.functional.cross_entropy(model(x[i]), y[i]), len(x), epochs, 32, rate=5e-3)
-    return accuracy(model(held_x), held_y), time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    return accuracy(model(held_x), held_y), seconds
