@@ -187,6 +187,18 @@ def test_waves_are_written_and_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(speech.read_wave(tmp_path / "x.wav"), samples / np.abs(samples).max(), atol=1e-4)
 
 
+def test_words_to_translate_begin_with_values_of_their_own() -> None:
+    translator = example("translation").Translator(900, 1000)
+    tables = [p.numpy() for p in translator.model.weights if max(p.shape) >= 900 and len(p.shape) == 2]
+    assert sorted(table.shape for table in tables) == [(256, 1000), (900, 256), (1000, 256)]
+    for table in tables:
+        assert 0.295 < np.abs(table).max() <= 0.3  # Keras would begin with 0.05 and, where words are named, 0.07
+        assert table.std() == pytest.approx(0.3 / np.sqrt(3), rel=0.01)
+    first = [table.ravel()[: 900 * 256] for table in tables]
+    alike = np.corrcoef(first) - np.eye(3)
+    assert np.abs(alike).max() < 0.01  # one initializer for all would give the same values again
+
+
 def test_translation(tmp_path: Path) -> None:
     found = run("translation", tmp_path, data("multi30k"))
     assert found["BLEU"] >= 5
