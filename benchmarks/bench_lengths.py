@@ -9,6 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+from pathlib import Path
+
+from harness import save
 
 from rnncore.bench import CELLS, PEERS, Case, Shape, load, markdown, measure
 
@@ -19,10 +22,11 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", type=Shape.parse, default=[Shape.parse("medium")])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     options = parser.parse_args()
 
     engines = load({name: PEERS[name] for name in ("rnncore", "torch")}, options.threads)
-    rows = []
+    rows, records = [], []
     for cell in options.cells:
         for shape in options.shapes:
             full, padded = (
@@ -31,8 +35,11 @@ def main() -> None:
             )
             for whole, part in zip(full, padded, strict=True):
                 times = [1e3 * statistics.median(timing.seconds) for timing in (whole, part)]
+                names = {"cell": cell, "shape": list(shape), "peer": whole.peer}
+                records.append({**names, "full_ms": times[0], "padded_ms": times[1]})
                 ratios = times[1] / times[0], part.case.flop / whole.case.flop
                 rows.append([str(whole.case), whole.peer, *(f"{t:.3f}" for t in times), *(f"{r:.2f}" for r in ratios)])
+    save(options.json, records, threads=options.threads)
     print(markdown(["case", "", "full, ms", "padded, ms", "padded / full", "work"], rows))
 
 

@@ -17,6 +17,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from harness import save
+
 from rnncore import functional
 from rnncore.bench import CELLS, PEERS, Case, Peer, Shape, markdown, time_major
 
@@ -91,9 +93,10 @@ def main() -> None:
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
     parser.add_argument("--shapes", nargs="+", type=Shape.parse, default=[Shape(64, 200, 64, 256)])
     parser.add_argument("--peers", nargs="+", choices=FORWARD, default=list(FORWARD))
+    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     options = parser.parse_args()
 
-    rows = []
+    rows, records = [], []
     for cell, shape, peer in itertools.product(options.cells, options.shapes, options.peers):
         try:
             sizes = [in_new_process(measure, peer, Case(cell, shape, training=True)) for measure in MEASURES.values()]
@@ -101,7 +104,10 @@ def main() -> None:
             print(f"{peer}: left out ({error})")
             continue
         floats = [size / 4 / (shape.rows * shape.steps) for size in sizes]
+        names = {"cell": cell, "shape": list(shape), "peer": PEERS[peer].name}
+        records.append({**names, "floats": dict(zip(MEASURES, floats, strict=True))})
         rows.append([f"{cell} {shape}", PEERS[peer].name, *(f"{f:.0f} = {f / shape.units:.1f} H" for f in floats)])
+    save(options.json, records)
     print(markdown(["layer N,T,I,H; floats per (n, t)", "", *MEASURES], rows))
 
 

@@ -10,10 +10,11 @@ import argparse
 import os
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import fma_peak
+from harness import fma_peak, save
 
 from rnncore import _core, layers, models, set_num_threads
 from rnncore.bench import CELLS, Case, Shape, interleave, markdown
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", type=Shape.parse, default=default)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     options = parser.parse_args()
 
     set_num_threads(options.threads)
@@ -63,13 +65,14 @@ def main() -> None:
     variants |= {level: ("float32", level) for level in _core.isa_levels() if level not in (best, "portable")}
     peak = fma_peak(options.threads)
     print(f"{options.threads} threads, FMA peak {peak:.0f} GFLOP/s; GFLOP/s of the median round, and × float32\n")
-    rows = []
+    rows, records = [], []
     for cell in options.cells:
         for shape in options.shapes:
             case = Case(cell, shape, training=True)
             steps = {name: prepare(case, *variant) for name, variant in variants.items()}
             times = interleave(steps, rounds=options.rounds)
             rates = {name: case.flop / statistics.median(values) / 1e9 for name, values in times.items()}
+            records.append({"cell": cell, "shape": list(shape), "gflops": rates})
             columns = [f"{rates['float32']:.0f}"]
             columns += [
                 f"{rate:.0f} ({rate / rates['float32']:.2f})" for name, rate in rates.items() if name != "float32"
@@ -81,6 +84,7 @@ def main() -> None:
     levels = [name for name in variants if name in PEAK_OF_LEVEL]
     header = ["case", *variants, "share of peak", *(f"{level}, of its own" for level in levels)]
     print("\n" + markdown(header, rows))
+    save(options.json, records, threads=options.threads, peak=peak)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,18 @@
-"""What every benchmark shares: native code compiled on demand, and the machine's peak."""
+"""What every benchmark shares: native code compiled on demand, the machine's peak, and files of results."""
 
 from __future__ import annotations
 
 import ctypes
+import datetime as dt
 import hashlib
+import json
 import shutil
 import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+from rnncore.bench import processor
 
 HERE = Path(__file__).parent
 BUILD = HERE / "build"
@@ -40,3 +46,10 @@ def fma_peak(threads: int = 2, milliseconds: int = 50) -> float:
     library = compile_library(HERE / "peak.cpp")
     library.fma_peak.restype = ctypes.c_double
     return float(library.fma_peak(ctypes.c_int(threads), ctypes.c_int(milliseconds)))
+
+
+def save(path: Path | None, records: Iterable[Mapping[str, Any]], **facts: Any) -> None:
+    """Write what was measured, with the processor and the date, as JSON; nothing without a path."""
+    if path:
+        head = {"processor": processor(), "date": dt.date.today().isoformat(), **facts}
+        path.write_text(json.dumps({**head, "records": [*records]}, indent=1) + "\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .cases import CELLS, SHAPES, Answer, Case, Shape
-from .command import load, main, measure
+from .command import load, main, measure, processor
 from .peers import PEERS, Peer, Prepared, Rnncore, time_major
 from .table import Timing, geometric_mean, markdown, tables
 from .timing import PAUSE, interleave, matrix_product_peak
@@ -27,6 +27,7 @@ __all__ = [
     "markdown",
     "matrix_product_peak",
     "measure",
+    "processor",
     "tables",
     "time_major",
 ]

@@ -17,7 +17,7 @@ from .peers import PEERS, Peer
 from .table import Timing, tables
 from .timing import interleave, matrix_product_peak
 
-__all__ = ["load", "main", "measure"]
+__all__ = ["load", "main", "measure", "processor"]
 
 
 def main(
