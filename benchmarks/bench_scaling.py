@@ -1,7 +1,8 @@
-"""How training steps scale: one thread and two; more threads than processors; two processes at once.
+"""How training steps scale: two threads beside one, more threads than processors, two processes at once.
 
-The last columns say what Amdahl's law makes of the one- and two-thread times for more cores; docs/performance.md
-says where caches, bandwidth and barriers set other limits.
+More threads than processors come about in two ways: by asking for them, where rnncore takes as many as there are
+processors ("asked", and "forced" is what it spares its users), and by calls from several Python threads at once.
+scaling_model.py says what more cores give.
 """
 
 from __future__ import annotations
@@ -9,65 +10,154 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-from concurrent.futures import ProcessPoolExecutor
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
-from rnncore import functional, set_num_threads
-from rnncore.bench import CELLS, Case, Shape, interleave, markdown
+from harness import save
+
+from rnncore import _core, functional, set_num_threads
+from rnncore.bench import CELLS, PAUSE, Case, Shape, interleave, markdown
 from rnncore.bench.cases import prepare_functions
 
 SHAPES = ("small", "medium", "b8h256", "large", "xl", "b1long")
-PREDICTED = (8, 16, 64)
+TIMES = 4  # more threads than processors
+SECONDS = 0.2  # of a process's turn, at least
 
 
-def serial_part(one: float, two: float) -> float:
-    """Share s of the one-thread time that a second thread does not shorten: two = one·(s + (1 - s)/2) (Amdahl 1967)."""
-    return min(1.0, max(0.0, 2 * two / one - 1))
+def processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def rates(case: Case, threads: list[int], rounds: int) -> list[float]:
-    """GFLOP/s of the median round on each number of threads, interleaved."""
-    step = prepare_functions(functional, case)
+def threads_rates(case: Case, rounds: int) -> dict[str, float]:
+    """GFLOP/s of the median round with one team, and of all callers together."""
+    count = processors()
+    many = TIMES * count
+    steps = [prepare_functions(functional, case) for _ in range(TIMES)]
 
-    def on(count: int) -> Any:
-        def call() -> None:
+    def on(threads: int, always: bool = False) -> None:
+        _core.set_num_threads(threads, always=always)
+        steps[0]()
+
+    with ThreadPoolExecutor(TIMES) as callers:
+
+        def at_once() -> None:
             set_num_threads(count)
-            step()
+            for job in [callers.submit(step) for step in steps]:
+                job.result()
 
-        return call
+        calls: dict[str, Callable[[], Any]] = {
+            "one": partial(on, 1),
+            "all": partial(on, count),
+            "asked": partial(on, many),
+            "forced": partial(on, many, always=True),
+            "callers": at_once,
+        }
+        times = interleave(calls, rounds=rounds)
+    set_num_threads(count)
+    work = {name: case.flop * (TIMES if name == "callers" else 1) for name in calls}
+    return {name: work[name] / statistics.median(values) / 1e9 for name, values in times.items()}
 
-    times = interleave({str(count): on(count) for count in threads}, rounds=rounds)
-    return [case.flop / statistics.median(values) / 1e9 for values in times.values()]
+
+# These run in a process of their own; the barrier and the count of those who are done are shared.
+
+_start: Any = None
+_done: Any = None
+_step: Callable[[], Any] = print
 
 
-def _alone_or_together(cell: str, shape: tuple[int, ...], threads: int, rounds: int) -> float:
-    return rates(Case(cell, Shape(*shape), training=True), [threads], rounds)[0]
+def _share(start: Any, done: Any) -> None:
+    global _start, _done
+    _start, _done = start, done
+    set_num_threads(processors())
+
+
+def _prepare(case: Case) -> None:
+    global _step
+    _step = prepare_functions(functional, case)
+    _step()
+
+
+def _turn(together: bool) -> float:
+    """Steps a second. Together, processes begin at once, and go on until the other one has been measured, too."""
+    time.sleep(PAUSE)
+    if together:
+        _start.wait()
+    _step()
+    count, begin = 0, time.perf_counter()
+    while count < 3 or time.perf_counter() - begin < SECONDS:
+        _step()
+        count += 1
+    rate = count / (time.perf_counter() - begin)
+    if together:
+        with _done.get_lock():
+            _done.value += 1
+        while _done.value % 2:
+            _step()
+        _start.wait()
+    return rate
+
+
+def process_shares(pools: list[ProcessPoolExecutor], case: Case, rounds: int) -> list[float]:
+    """What each of two processes keeps, when both run, of the rate that the first one has alone; medians."""
+    for job in [pool.submit(_prepare, case) for pool in pools]:
+        job.result()
+    shares = []
+    for _ in range(rounds):
+        alone = pools[0].submit(_turn, False).result()
+        both = [job.result() for job in [pool.submit(_turn, True) for pool in pools]]
+        shares.append(sorted(rate / alone for rate in both))
+    return [statistics.median(values) for values in zip(*shares, strict=True)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
     parser.add_argument("--shapes", nargs="+", type=Shape.parse, default=[Shape.parse(name) for name in SHAPES])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     options = parser.parse_args()
 
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    print(f"{processors} processors; GFLOP/s of a training step, median of {options.rounds} rounds\n")
-    rows = []
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for cell in options.cells:
-            for shape in options.shapes:
-                one, two, many = rates(Case(cell, shape, training=True), [1, 2, 4 * processors], options.rounds)
-                jobs = [pool.submit(_alone_or_together, cell, shape, processors, options.rounds) for _ in range(2)]
-                both = sum(job.result() for job in jobs)
-                serial = serial_part(1 / one, 1 / two)
-                predicted = [f"{1 / (serial + (1 - serial) / count):.1f}" for count in PREDICTED]
-                row = [f"{cell} {shape}", f"{one:.0f}", f"{two:.0f}", f"{two / one:.2f}", f"{many / two:.2f}"]
-                rows.append([*row, f"{both / two:.2f}", *predicted])
-                print(rows[-1], flush=True)
-    header = ["case", "1 thread", "2 threads", "2 : 1", f"{4 * processors} threads : 2", "two processes : one"]
-    print("\n" + markdown([*header, *(f"{count} cores : 1, Amdahl" for count in PREDICTED)], rows))
+    context = get_context("spawn")
+    shared = context.Barrier(2), context.Value("i", 0)
+    pools = [ProcessPoolExecutor(1, mp_context=context, initializer=_share, initargs=shared) for _ in range(2)]
+    records = []
+    for cell in options.cells:
+        for shape in options.shapes:
+            print(cell, shape, file=sys.stderr, flush=True)
+            case = Case(cell, shape, training=True)
+            rates = threads_rates(case, options.rounds)
+            shares = process_shares(pools, case, options.rounds)
+            records.append({"cell": cell, "shape": list(shape), "gflops": rates, "process_shares": shares})
+    for pool in pools:
+        pool.shutdown()
+
+    count, many = processors(), TIMES * processors()
+    print(f"{count} processors; GFLOP/s of a training step, medians of {options.rounds} rounds; then ratios\n")
+    header = [
+        "case",
+        "1 thread",
+        f"{count} threads",
+        f"{count} : 1",
+        f"{many} asked : {count}",
+        f"{many} forced : {count}",
+    ]
+    header += [f"{TIMES} callers at once : {count}", "each of two processes : alone"]
+    print(markdown(header, map(row, records)))
+    save(options.json, records, processors=count)
+
+
+def row(record: dict[str, Any]) -> list[str]:
+    one, everything, *others = record["gflops"].values()
+    ratios = [everything / one, *(other / everything for other in others)]
+    shares = " ".join(f"{share:.2f}" for share in record["process_shares"])
+    name = f"{record['cell']} {Shape(*record['shape'])}"
+    return [name, f"{one:.0f}", f"{everything:.0f}", *(f"{ratio:.2f}" for ratio in ratios), shares]
 
 
 if __name__ == "__main__":
