@@ -7,6 +7,7 @@ weights, and their weights must agree after some steps before a step is timed.
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import os
 import statistics
@@ -14,11 +15,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from harness import save
 
-from rnncore.bench import PAUSE, markdown
+from rnncore import functional, set_num_threads
+from rnncore.bench import PAUSE, Case, Shape, markdown
+from rnncore.bench.cases import prepare_functions
 
 BATCH = 32
 CHECKED_STEPS = 10
@@ -40,6 +45,7 @@ class Task(NamedTuple):
     inputs: tuple[int, int]  # (T, I)
     classes: int  # 0 for a regression
     steps: int  # in a timed epoch
+    kernels: tuple[tuple[str, Shape], ...] = ()  # the recurrent layers
 
 
 TASKS = {
@@ -60,6 +66,7 @@ TASKS = {
         inputs=(100, 64),
         classes=10,
         steps=20,
+        kernels=(("lstm", Shape(BATCH, 100, 64, 128)), ("lstm", Shape(BATCH, 100, 128, 128))),
     ),
 }
 
@@ -98,6 +105,7 @@ def _start(library: str, backend: str, threads: int) -> None:
     os.environ |= {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(threads)}
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    set_num_threads(threads)
     if backend:
         importlib.import_module(backend)
     _layers = importlib.import_module(f"{library}.layers")
@@ -139,7 +147,29 @@ def _batch_seconds(name: str) -> float:
     return (time.perf_counter() - start) / TASKS[name].steps
 
 
+def _kernel_seconds(name: str) -> float:
+    """Seconds of a step's recurrent kernels alone.
+
+    A model does not need the gradient of its input; it is taken off by its share of the work.
+    """
+    total = 0.0
+    for number, (cell, shape) in enumerate(TASKS[name].kernels):
+        step = _kernel(cell, shape)
+        start = time.perf_counter()
+        for _ in range(TASKS[name].steps):
+            step()
+        seconds = (time.perf_counter() - start) / TASKS[name].steps
+        total += seconds * (1 - shape.inputs / (3 * (shape.inputs + shape.units)) if number == 0 else 1)
+    return total
+
+
+@functools.cache
+def _kernel(cell: str, shape: Shape) -> Callable[[], Any]:
+    return prepare_functions(functional, Case(cell, shape, training=True))
+
+
 WAYS = {"fit": _fit_seconds, "train_on_batch": _batch_seconds}
+KERNELS = "recurrent kernels alone"
 
 
 def check(name: str, engines: list[Engine]) -> None:
@@ -162,6 +192,7 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     options = parser.parse_args()
 
     engines = []
@@ -173,21 +204,43 @@ def main() -> None:
     print(
         f"batch {BATCH}, {options.threads} threads, microseconds of a step: median (best) of {options.rounds} rounds\n"
     )
+    records = []
     for name in TASKS:
         check(name, engines)
-        rows = []
-        for way, seconds in WAYS.items():
-            times: dict[str, list[float]] = {engine.name: [] for engine in engines}
-            for _ in range(options.rounds):
-                for engine in engines:
-                    time.sleep(PAUSE)
-                    times[engine.name].append(1e6 * engine.call(seconds, name))
-            medians = {engine: statistics.median(values) for engine, values in times.items()}
-            first, *others = medians.values()
-            rates = [f"{_short(medians[engine])} ({_short(min(values))})" for engine, values in times.items()]
-            rows.append([way, *rates, *(f"{other / first:.1f}" for other in others)])
+        times = measure(name, engines, options.rounds)
         names = [engine.name for engine in engines]
+        rows = [row(way, [times[way, engine] for engine in names]) for way in WAYS]
         print(f"### {name}\n\n{markdown(['', *names, *(f'× {other}' for other in names[1:])], rows)}\n", flush=True)
+        if (KERNELS, "rnncore") in times:
+            alone = statistics.median(times[KERNELS, "rnncore"])
+            whole = statistics.median(times["fit", "rnncore"])
+            print(
+                f"Its recurrent kernels alone take {_short(alone)}, the step of `fit` {whole / alone:.2f} times that.\n"
+            )
+        records += [
+            {"task": name, "way": way, "engine": engine, "microseconds": values}
+            for (way, engine), values in times.items()
+        ]
+    save(options.json, records, threads=options.threads)
+
+
+def measure(name: str, engines: list[Engine], rounds: int) -> dict[tuple[str, str], list[float]]:
+    """Microseconds of a step for each way and engine, and of rnncore's kernels, in turns."""
+    turns = [(way, seconds, engine) for way, seconds in WAYS.items() for engine in engines]
+    if TASKS[name].kernels:
+        turns += [(KERNELS, _kernel_seconds, engine) for engine in engines if engine.name == "rnncore"]
+    times: dict[tuple[str, str], list[float]] = {(way, engine.name): [] for way, _, engine in turns}
+    for _ in range(rounds):
+        for way, seconds, engine in turns:
+            time.sleep(PAUSE)
+            times[way, engine.name].append(1e6 * engine.call(seconds, name))
+    return times
+
+
+def row(way: str, times: list[list[float]]) -> list[str]:
+    first, *others = map(statistics.median, times)
+    rates = [f"{_short(statistics.median(values))} ({_short(min(values))})" for values in times]
+    return [way, *rates, *(f"{other / first:.1f}" for other in others)]
 
 
 if __name__ == "__main__":

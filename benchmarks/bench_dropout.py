@@ -1,0 +1,87 @@
+"""What dropout costs: a training step of one recurrent layer with `dropout`, `recurrent_dropout` and both, beside none.
+
+Each is a step of the compiled executor, forward and all gradients, also that of the input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness import save
+
+from rnncore import layers, models, set_num_threads
+from rnncore.bench import CELLS, Case, Shape, interleave, markdown
+
+LAYERS = {"lstm": layers.LSTM, "gru": layers.GRU, "simple_rnn": layers.SimpleRNN}
+RATE = 0.3
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "dropout": ("dropout",),
+    "recurrent_dropout": ("recurrent_dropout",),
+    "both": ("dropout", "recurrent_dropout"),
+}
+
+
+def prepare(case: Case, options: tuple[str, ...]) -> Callable[[], Any]:
+    """Make a training step with the case's weights; it is checked against the executor in NumPy."""
+    _, steps, inputs, units = case.shape
+    x, doutput = case.data["x"], case.doutput
+
+    def executor(backend: str) -> Any:
+        layer = LAYERS[case.cell](units, return_sequences=True, seed=1, **dict.fromkeys(options, RATE))
+        model = models.Sequential([layers.Input((steps, inputs)), layer])
+        model.compile("sgd", "mse", backend=backend)
+        model.set_weights([case.data[name] for name in ("kernel", "recurrent_kernel", "bias")])
+        model.forward(x, training=True)
+        return model._ready().executor
+
+    def step(on: Any) -> tuple[Any, Any]:
+        return on.forward([x], None, training=True, seed=0, step=0)[0], on.backward([doutput])[0]
+
+    compiled = executor("compiled")
+    for name, actual, expected in zip(("output", "x"), step(compiled), step(executor("reference")), strict=True):
+        error = np.abs(actual - expected).max() / np.abs(expected).max()
+        if not error <= 2e-4:
+            raise AssertionError(f"{case}, {options}: {name} is off by {error:.1e} of its largest element")
+    return lambda: step(compiled)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
+    default = [Shape.parse(name) for name in ("small", "medium", "b8h256", "large")]
+    parser.add_argument("--shapes", nargs="+", type=Shape.parse, default=default)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
+    options = parser.parse_args()
+
+    set_num_threads(options.threads)
+    records = []
+    for cell in options.cells:
+        for shape in options.shapes:
+            print(cell, shape, file=sys.stderr, flush=True)
+            case = Case(cell, shape, training=True)
+            times = interleave({name: prepare(case, words) for name, words in VARIANTS.items()}, rounds=options.rounds)
+            seconds = {name: statistics.median(values) for name, values in times.items()}
+            records.append({"cell": cell, "shape": list(shape), "seconds": seconds})
+    print(f"{options.threads} threads, rate {RATE}, medians of {options.rounds} rounds; milliseconds, and × none\n")
+    print(markdown(["case", "none, ms", *list(VARIANTS)[1:]], map(row, records)))
+    save(options.json, records, threads=options.threads)
+
+
+def row(record: dict[str, Any]) -> list[str]:
+    none, *others = record["seconds"].values()
+    name = f"{record['cell']} {Shape(*record['shape'])}"
+    return [name, f"{1e3 * none:.3g}", *(f"{other / none:.2f}" for other in others)]
+
+
+if __name__ == "__main__":
+    main()
