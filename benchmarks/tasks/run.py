@@ -29,15 +29,15 @@ from rnncore.bench import markdown
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parents[1] / "examples"
 
-# What quality is measured in, and whether more is better.
+# What each is about, what its quality is measured in, and whether more is better.
 TASKS = {
-    "images": "accuracy ↑",
-    "forecasting": "MSE ↓",
-    "names": "accuracy ↑",
-    "sentiment": "accuracy ↑",
-    "speech_recognition": "accuracy ↑",
-    "language_model": "bits/character ↓",
-    "translation": "BLEU ↑",
+    "images": ("digits row by row", "accuracy ↑"),
+    "forecasting": ("transformer temperature", "MSE ↓"),
+    "names": ("surnames of 18 languages", "accuracy ↑"),
+    "sentiment": ("film reviews", "accuracy ↑"),
+    "speech_recognition": ("spoken digits", "accuracy ↑"),
+    "language_model": ("text of Shakespeare", "bits/character ↓"),
+    "translation": ("English to German", "BLEU ↑"),
 }
 ENGINES = {"ours": "rnncore", "theirs": "PyTorch"}  # the function of each twin, and its name in the table
 NAMES = ("task", "engine", "seed", "threads", "epochs")  # which run it is
@@ -125,7 +125,8 @@ def table(runs: Sequence[Run]) -> str:
         quality = [spread([run["quality"] for run in of[engine]]) for engine in ENGINES]
         timed = {engine: [run["seconds"] for run in of[engine] if run["seconds"] is not None] for engine in ENGINES}
         means = {engine: statistics.fmean(seconds) if seconds else None for engine, seconds in timed.items()}
-        rows.append([task, str(epochs), TASKS[task], *quality, *clock(list(means.values()))])
+        about, measure = TASKS[task]
+        rows.append([f"`{task}`: {about}", str(epochs), measure, *quality, *clock(list(means.values()))])
         if None not in means.values():
             totals = {engine: totals[engine] + (means[engine] or 0.0) for engine in ENGINES}
     if any(totals.values()):
