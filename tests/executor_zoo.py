@@ -184,6 +184,22 @@ def peepholes() -> Program:
     return b.build(b.dense(y, 3), x)
 
 
+def projected() -> Program:
+    """LSTMs with an h of another size than c, with everything that they can have."""
+    b = Builder()
+    x, h0, c0, mask = b.input(None, FEATURES), b.input(5), b.input(19), b.mask()
+    (x,) = b.recurrent("lstm", x, 19, initial=(h0, c0), projected=5)
+    (x,) = b.recurrent(
+        "lstm", x, 6, lengths=True, go_backwards=True, aligned=True, bias=False, recurrent_dropout=0.3, projected=35
+    )
+    (x,) = b.recurrent("lstm", x, 6, mask=mask, activation="relu", recurrent_dropout=0.3, seed=2, projected=17)
+    (x,) = b.recurrent("lstm", x, 5, trainable=(True, True, False), projected=3)
+    sequence, h, c = b.recurrent("lstm", x, 7, outputs="sequence h c", checkpoint_every=2, mask=mask, projected=4)
+    (x,) = b.recurrent("lstm", sequence, 7, initial=(h, c), checkpoint_every=3, zero_output_for_mask=True, projected=4)
+    (y,) = b.recurrent("lstm", x, 4, outputs="h", recurrent_activation="hard_sigmoid", projected=1)
+    return b.build(b.dense(y, 3), x)
+
+
 def flattened() -> Program:
     b = Builder()
     (x,) = b.recurrent("gru", b.input(STEPS, FEATURES), 4, lengths=True, go_backwards=True)
@@ -392,6 +408,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "words": words,
     "zoned": zoned,
     "peepholes": peepholes,
+    "projected": projected,
     "checkpointed": checkpointed,
     "dropped": dropped,
     "flattened": flattened,

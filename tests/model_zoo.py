@@ -72,6 +72,7 @@ def recurrent() -> Case:
                 bias_constraint=constraints.NonNeg(),
             ),
             layers.LSTM(4, use_bias=False, return_sequences=True, peepholes=True, zero_output_for_mask=True),
+            layers.LSTM(7, return_sequences=True, recurrent_dropout=0.1, projection_units=3),
             layers.GRU(6, dropout=0.1, return_sequences=True, recurrent_regularizer=regularizers.L2(1e-2)),
             layers.GRU(5, reset_after=False, zoneout=0.1, recurrent_constraint=constraints.UnitNorm()),
             layers.Dense(2, kernel_regularizer=regularizers.L1(1e-3)),
@@ -303,7 +304,7 @@ def cells() -> Case:
         layers.LSTMCell(4, unit_forget_bias=False, **hard),
         layers.GRUCell(5, reset_after=False, **hard),
         layers.SimpleRNNCell(2, use_bias=False),
-        layers.LSTMCell(3, use_bias=False),
+        layers.LSTMCell(3, use_bias=False, projection_units=2),
         layers.GRUCell(2, use_bias=False),
     ]
     x, *states = layers.RNN(

@@ -77,23 +77,29 @@ class Builder:
         mask: int = -1,
         bias: bool = True,
         trainable: tuple[bool, bool, bool] = (True, True, True),
+        projected: int = 0,
         **attributes: Any,
     ) -> list[int]:
-        """Outputs are named: "sequence", "h" and "c", separated by spaces."""
+        """Outputs are named: "sequence", "h" and "c", separated by spaces. With `projected` h has so many numbers."""
         features = self.values[x].shape[-1]
         assert features is not None
         gates, states = {"simple_rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}[op]
         split = op == "gru" and attributes.get("reset_after", True)
-        shapes: list[tuple[int, ...]] = [(features, gates * units), (units, gates * units)]
+        hidden = projected or units
+        shapes: list[tuple[int, ...]] = [(features, gates * units), (hidden, gates * units)]
         if bias:
             shapes.append((2, gates * units) if split else (gates * units,))
         parameters = [self.parameter(*s, trainable=t) for s, t in zip(shapes, trainable, strict=False)]
         if attributes.get("peepholes", False):
             parameters.append(self.parameter(3, units, trainable=trainable[2]))
+        if projected:
+            parameters.append(self.parameter(units, projected, trainable=trainable[2]))
+            attributes["projected"] = True
         made = {}
         slots = []
         for name in ("sequence", "h", "c")[: 1 + states]:
-            shape = (self.values[x].shape[1], units) if name == "sequence" else (units,)
+            size = units if name == "c" else hidden
+            shape = (self.values[x].shape[1], size) if name == "sequence" else (size,)
             made[name] = self.value(*shape) if name in outputs.split() else -1
             slots.append(made[name])
         initial = (*initial, *(-1 for _ in range(states - len(initial))))

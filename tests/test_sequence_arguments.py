@@ -131,11 +131,11 @@ def test_wrong_types(changes: dict[str, Any], message: str) -> None:
 def test_wrong_gradients() -> None:
     shape, dtype = (N, T, H), np.dtype(np.float64)
     with pytest.raises(ValueError, match=r"doutput: expected the shape of the output \(2, 3, 5\), got \(2, 3\)"):
-        gradient_arguments(np.ones((N, T)), None, states=1, shape=shape, dtype=dtype)
+        gradient_arguments(np.ones((N, T)), None, sizes=(H,), shape=shape, dtype=dtype)
     with pytest.raises(ValueError, match=r"dstate\[0\]: expected shape \(2, 5\), got \(5, 2\)"):
-        gradient_arguments(None, np.ones((H, N)), states=1, shape=shape, dtype=dtype)
+        gradient_arguments(None, np.ones((H, N)), sizes=(H,), shape=shape, dtype=dtype)
     with pytest.raises(TypeError, match="doutput: expected real numbers"):
-        gradient_arguments(np.ones(shape, complex), None, states=1, shape=shape, dtype=dtype)
+        gradient_arguments(np.ones(shape, complex), None, sizes=(H,), shape=shape, dtype=dtype)
 
 
 def test_split_bias() -> None:

@@ -1,7 +1,7 @@
 // The contract of the recurrent kernels: plain structs, no code. All arrays are of one type T.
 //
 // Letters: N rows (batch), T steps, I inputs, H units, G gates. Weights are in Keras's layout:
-// kernel (I, G·H), recurrent_kernel (H, G·H), gates i f c o or z r h.
+// kernel (I, G·H), recurrent_kernel (H, G·H), gates i f c o or z r h. Where h is projected, read (P, G·H) and (N, P).
 //
 // Rows may end early: `offsets` says how. It is null when every row has T steps; otherwise the rows
 // are sorted by length, longest first, and step t holds rows [0, offsets[t+1] - offsets[t]).
@@ -26,6 +26,7 @@ struct SequenceShape {
   bool recurrent_dropout = false;  // the recurrent product reads h·mask
   bool zoneout = false;            // a state is mixed with the one before
   bool peepholes = false;          // gates of an lstm read c
+  int64_t projected = 0;           // numbers P of h where an lstm projects it, else 0: then they are H
   int64_t cache_bytes = 1 << 20;   // second-level cache of a processor
 };
 
@@ -42,7 +43,7 @@ struct SequenceForward {
   const T* kernel;
   const T* recurrent_kernel;
   const T* bias;            // (G·H,), (2, 3·H) for gru, or null
-  const T* peepholes;       // (3, H): factors of c in i, f, o, for peepholes
+  const T* further;         // (3, H) for peepholes: factors of c in i, f, o; (H, P) for a projection
   const T* recurrent_mask;  // (N, H): factors of h in the recurrent product, for recurrent_dropout
   // Shares of h and c before a step in those after it (T, N, H), for zoneout; data null: none.
   SequenceView<const T> holds[2];
@@ -63,7 +64,7 @@ struct SequenceBackward {
   T* dkernel;                     // (I, G·H), overwritten
   T* drecurrent_kernel;           // (H, G·H), overwritten
   T* dbias;                       // like bias, overwritten, or null
-  T* dpeepholes;                  // (3, H), overwritten
+  T* dfurther;                    // like further, overwritten
   T* dinitial_state[2];           // (N, H) each, or null
   T* workspace;                   // sequence_workspace elements
 };

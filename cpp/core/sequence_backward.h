@@ -164,7 +164,7 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
         else if (p.call.dstate[1])
           dc = load_partial(p.call.dstate[1] + n * H + unit, H - unit);
       }
-      const CellT here = cell_at<Form>(cell, f.peepholes, unit, H);
+      const CellT here = cell_at<Form>(cell, f.further, unit, H);
       if constexpr (is_zoned<Form>)
         zoned_backward<Form>(here, slot, h, h_before, c, c_before, dh[r * vectors + v], dc, carry,
                              hold(p.forward, 0, t, n, unit), hold(p.forward, 1, t, n, unit));
@@ -243,7 +243,7 @@ static void peephole_gradients(const BackwardPlan<L>& p, const Team& team) {
     for (int64_t unit = vectors.begin * W<T>; unit < vectors.end * W<T>; unit += W<T>) {
       Vec<T> sum{};
       for (int64_t r = 0; r < active_rows(p.shape, 0); ++r) sum += load(p.dpeepholes + (3 * r + k) * padded + unit);
-      store_partial(p.call.dpeepholes + k * H + unit, sum, H - unit);
+      store_partial(p.call.dfurther + k * H + unit, sum, H - unit);
     }
 }
 

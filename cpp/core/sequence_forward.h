@@ -344,7 +344,7 @@ RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, in
         else if (p.call.initial_state[1])
           c = load_partial(p.call.initial_state[1] + n * H + unit, H - unit);
       }
-      const CellT here = cell_at<Form>(cell, p.call.peepholes, unit, H);
+      const CellT here = cell_at<Form>(cell, p.call.further, unit, H);
       if constexpr (is_zoned<Form>)
         h = zoned_forward<Form>(here, slot, h, c, hold(p, 0, t, n, unit), hold(p, 1, t, n, unit));
       else

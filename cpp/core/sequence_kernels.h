@@ -5,6 +5,7 @@
 #include "core/cells/lstm_peephole.h"
 #include "core/cells/simple_rnn.h"
 #include "core/gru_reset_before.h"
+#include "core/projected_lstm.h"
 #include "core/sequence_backward.h"
 
 namespace rnncore {
@@ -54,6 +55,15 @@ RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
   }
 }
 
+// Calls body(cell) with the cell of a projected lstm.
+template <class T, class Body>
+RNNCORE_INLINE void with_projected_cell(const SequenceShape& s, Body body) {
+  if (s.activation == Activation::tanh && s.recurrent_activation == Activation::sigmoid)
+    body(LstmCell<T, Fixed<Activation::tanh>, Fixed<Activation::sigmoid>>{});
+  else
+    body(LstmCell<T, Chosen, Chosen>{{s.activation}, {s.recurrent_activation}});
+}
+
 template <class T, class P>
 static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, int threads) {
   SequenceSizes sizes{};
@@ -69,6 +79,13 @@ static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, i
     if (training) sizes.backward_workspace = ResetBeforeBackwardPlan<T>(call, team).workspace_used;
     return sizes;
   }
+  if (shape.projected > 0) {
+    const ProjectedPlan<T> plan(call.forward);
+    sizes.tape = plan.tape_used;
+    sizes.forward_workspace = plan.workspace_used;
+    if (training) sizes.backward_workspace = ProjectedBackwardPlan<T>(call, {0, threads, nullptr}).workspace_used;
+    return sizes;
+  }
   with_cell<T, P>(shape, [&]<class L>(const auto&) {
     sizes.tape = training ? ForwardPlan<L>::tape_size(shape) : 0;
     sizes.forward_workspace = ForwardPlan<L>(call.forward, threads).workspace_used;
@@ -80,12 +97,16 @@ static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, i
 template <class T, class P>
 static void run_forward(const SequenceForward<T>& call, const Team& team) {
   if (call.shape.cell == Cell::gru_reset_before) return reset_before_forward(call, team);
+  if (call.shape.projected > 0)
+    return with_projected_cell<T>(call.shape, [&](const auto& cell) { projected_forward(call, cell, team); });
   with_cell<T, P>(call.shape, [&]<class L>(const auto& cell) { sequence_forward<L>(call, cell, team); });
 }
 
 template <class T, class P>
 static void run_backward(const SequenceBackward<T>& call, const Team& team) {
   if (call.forward.shape.cell == Cell::gru_reset_before) return reset_before_backward(call, team);
+  if (call.forward.shape.projected > 0)
+    return with_projected_cell<T>(call.forward.shape, [&](const auto& cell) { projected_backward(call, cell, team); });
   with_cell<T, P>(call.forward.shape, [&]<class L>(const auto& cell) { sequence_backward<L>(call, cell, team); });
 }
 

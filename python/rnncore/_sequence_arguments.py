@@ -111,6 +111,7 @@ def sequence_arguments(
     gates: int,
     states: int,
     split_bias: bool = False,
+    units: int | None = None,
 ) -> SequenceArguments:
     """Check and convert the arguments of a recurrent call.
 
@@ -125,6 +126,8 @@ def sequence_arguments(
         Numbers of the cell.
     split_bias : bool, default False
         Whether the bias is (2, G·H) instead of (G·H,).
+    units : int, optional
+        H where h is projected and has a size P of its own, that of the recurrent kernel's rows.
 
     Raises
     ------
@@ -147,10 +150,11 @@ def sequence_arguments(
             f"recurrent_kernel: expected shape (units, {gates}·units) with at least one unit, "
             f"got {recurrent_kernel.shape}"
         )
-    units = recurrent_kernel.shape[0]
+    hidden = recurrent_kernel.shape[0]
+    units = hidden if units is None else units
     if recurrent_kernel.shape[1] != gates * units:
         raise ValueError(
-            f"recurrent_kernel: expected shape {(units, gates * units)}, {gates} gate(s) of {units} unit(s), "
+            f"recurrent_kernel: expected shape {(hidden, gates * units)}, {gates} gate(s) of {units} unit(s), "
             f"got {recurrent_kernel.shape}"
         )
 
@@ -170,15 +174,20 @@ def sequence_arguments(
         kernel,
         recurrent_kernel,
         bias,
-        _states(initial_state, "initial_state", states, (rows, units), dtype),
+        _states(initial_state, "initial_state", rows, (hidden, *(units,) * (states - 1)), dtype),
         None if lengths is None else _lengths(lengths, rows, steps),
     )
 
 
 def gradient_arguments(
-    doutput: npt.ArrayLike | None, dstate: Any, *, states: int, shape: tuple[int, int, int], dtype: np.dtype[Any]
+    doutput: npt.ArrayLike | None,
+    dstate: Any,
+    *,
+    sizes: tuple[int, ...],
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
 ) -> tuple[Array | None, tuple[Array, ...]]:
-    """Check and convert the arguments of `backward` for an output of `shape` (N, T, H).
+    """Check and convert the arguments of `backward` for an output of `shape` (N, T, H) and states of `sizes`.
 
     An absent `doutput` stays None; absent state gradients become zeros.
     """
@@ -186,8 +195,7 @@ def gradient_arguments(
         doutput = _floating(doutput, "doutput", dtype)
         if doutput.shape != shape:
             raise ValueError(f"doutput: expected the shape of the output {shape}, got {doutput.shape}")
-    rows, _, units = shape
-    return doutput, _states(dstate, "dstate", states, (rows, units), dtype)
+    return doutput, _states(dstate, "dstate", shape[0], sizes, dtype)
 
 
 def _floating(value: npt.ArrayLike, argument: str, dtype: np.dtype[Any] | None = None) -> Array:
@@ -206,16 +214,17 @@ def _floating(value: npt.ArrayLike, argument: str, dtype: np.dtype[Any] | None =
     return array.astype(dtype)
 
 
-def _states(value: Any, argument: str, states: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> tuple[Array, ...]:
-    """One array of `shape` (N, H) per state of the cell; zeros where None is given."""
+def _states(value: Any, argument: str, rows: int, sizes: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[Array, ...]:
+    """One array (N, H) per state of the cell, of the sizes given; zeros where None is given."""
+    shapes = [(rows, size) for size in sizes]
     if value is None:
-        return tuple(np.zeros(shape, dtype) for _ in range(states))
-    if not isinstance(value, tuple if states == 1 else (tuple, list)):
+        return tuple(np.zeros(shape, dtype) for shape in shapes)
+    if not isinstance(value, tuple if len(sizes) == 1 else (tuple, list)):
         value = (value,)
-    if len(value) != states:
-        raise ValueError(f"{argument}: expected {states} array(s) of shape {shape}, got {len(value)}")
+    if len(value) != len(sizes):
+        raise ValueError(f"{argument}: expected {len(sizes)} array(s) of shape {shapes[0]}, got {len(value)}")
     arrays = []
-    for number, part in enumerate(value):
+    for number, (part, shape) in enumerate(zip(value, shapes, strict=True)):
         array = np.zeros(shape, dtype) if part is None else _floating(part, f"{argument}[{number}]", dtype)
         if array.shape != shape:
             raise ValueError(f"{argument}[{number}]: expected shape {shape}, got {array.shape}")

@@ -272,7 +272,9 @@ def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = Non
         raise TypeError(f"tape: expected the tape of a call with training=True, got {type(tape).__name__}")
     gradients = tape.backward(doutput, dstate)
     if gradients is None:
-        doutput, dstate = gradient_arguments(doutput, dstate, states=tape.states, shape=tape.shape, dtype=tape.dtype)
+        doutput, dstate = gradient_arguments(
+            doutput, dstate, sizes=(tape.shape[2],) * tape.states, shape=tape.shape, dtype=tape.dtype
+        )
         gradients = tape.backward(None if doutput is None else _dense(doutput), tuple(map(_plain, dstate)))
     assert gradients is not None
     return gradients

@@ -77,11 +77,13 @@ def swap_gates(matrix: Array, function: str) -> Array:
 
 
 def run_torch(function: str, arrays: Arrays, lengths: Array, reverse: bool, activation: str = "tanh") -> Arrays:
+    size = arrays["initial_state"][0].shape[1]  # of h
     if function == "simple_rnn":
         layer: Any = torch.nn.RNN(FEATURES, UNITS, nonlinearity=activation, batch_first=True, bidirectional=True)
     else:
         kind = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[function]
-        layer = kind(FEATURES, UNITS, batch_first=True, bidirectional=True)
+        projection = {"proj_size": size} if "projection_kernel" in arrays else {}
+        layer = kind(FEATURES, UNITS, batch_first=True, bidirectional=True, **projection)
     layer = layer.double()
     bias = arrays["bias"] if arrays["bias"].ndim == 2 else np.stack([arrays["bias"], np.zeros_like(arrays["bias"])])
     weights = {
@@ -90,6 +92,8 @@ def run_torch(function: str, arrays: Arrays, lengths: Array, reverse: bool, acti
         "bias_ih": swap_gates(bias[0], function),
         "bias_hh": swap_gates(bias[1], function),
     }
+    if "projection_kernel" in arrays:
+        weights["weight_hr"] = arrays["projection_kernel"].T
     direction = int(reverse)  # of the two directions, the one under test
     suffix = "_l0_reverse" if reverse else "_l0"
     with torch.no_grad():
@@ -101,7 +105,7 @@ def run_torch(function: str, arrays: Arrays, lengths: Array, reverse: bool, acti
     packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
     output, final = layer(packed, tuple(both) if function == "lstm" else both[0])
     output, _ = torch.nn.utils.rnn.pad_packed_sequence(output, batch_first=True, total_length=T)
-    output = output[..., direction * UNITS : (direction + 1) * UNITS]
+    output = output[..., direction * size : (direction + 1) * size]
     final = [part[direction] for part in (final if function == "lstm" else [final])]
     real = torch.tensor(np.arange(T) < lengths[:, None])[..., None]
     loss = (output * torch.tensor(arrays["doutput"]) * real).sum()
@@ -112,6 +116,7 @@ def run_torch(function: str, arrays: Arrays, lengths: Array, reverse: bool, acti
         value: Array = getattr(layer, name + suffix).grad.numpy().T
         return swap_gates(value, function)
 
+    further = {"gradient_projection_kernel": gradient("weight_hr")} if "projection_kernel" in arrays else {}
     dbias = np.stack([gradient("bias_ih"), gradient("bias_hh")])
     return {
         "lengths": lengths,
@@ -122,6 +127,7 @@ def run_torch(function: str, arrays: Arrays, lengths: Array, reverse: bool, acti
         "gradient_recurrent_kernel": gradient("weight_hh"),
         "gradient_bias": dbias if arrays["bias"].ndim == 2 else dbias[0],
         "gradient_initial_state": [part.grad.numpy() for part in state],
+        **further,
     }
 
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 
 #include "core/kernels.h"
 #include "engine/ops/parts.h"
@@ -15,14 +16,19 @@ class Checkpoints {
  public:
   Checkpoints() = default;
   // None when `every` is 0 or no less than the steps.
-  Checkpoints(int64_t every, const SequenceShape& shape, int64_t gates, int64_t states, bool packed)
-      : every_(every < shape.steps ? every : 0), shape_(shape), gates_(gates), states_(states), packed_(packed) {}
+  Checkpoints(int64_t every, const SequenceShape& shape, int64_t states, bool packed,
+              const std::array<int64_t, 4>& gradient_sizes)
+      : every_(every < shape.steps ? every : 0),
+        shape_(shape),
+        states_(states),
+        packed_(packed),
+        gradient_sizes_(gradient_sizes) {}
 
   explicit operator bool() const { return every_ > 0; }
 
   void take_saved(Parts<T>& parts) {
     if (!every_) return;
-    checkpoints_ = parts.take((segments() - 1) * states_ * state_size());
+    for (int64_t i = 0; i < states_; ++i) checkpoints_[i] = parts.take((segments() - 1) * state_size(i));
     if (packed_) offsets_ = parts.template take_integers<int64_t>(segments() * (every_ + 1));
   }
 
@@ -30,10 +36,10 @@ class Checkpoints {
   void take_workspace(Parts<T>& parts, int64_t tape) {
     if (!every_) return;
     tape_ = parts.take(tape);
-    output_ = parts.take(every_ * state_size());
+    output_ = parts.take(every_ * state_size(0));
     for (auto& carried : dstates_)
-      for (int64_t i = 0; i < states_; ++i) carried[i] = parts.take(state_size());
-    for (int i = 0; i < 4; ++i) gradients_[i] = parts.take(gradient_size(i));
+      for (int64_t i = 0; i < states_; ++i) carried[i] = parts.take(state_size(i));
+    for (size_t i = 0; i < 4; ++i) gradients_[i] = parts.take(gradient_sizes_[i]);
   }
 
   // The shape of the longest segment.
@@ -61,12 +67,12 @@ class Checkpoints {
   void backward(const SequenceBackward<T>& call, const SequenceKernels<T>& kernels, const OpKernels<T>& ops,
                 const Team& team) const {
     const int64_t last = segments() - 1;
-    T* const totals[4] = {call.dkernel, call.drecurrent_kernel, call.dbias, call.dpeepholes};
+    T* const totals[4] = {call.dkernel, call.drecurrent_kernel, call.dbias, call.dfurther};
     for (int64_t s = last; s >= 0; --s) {
       SequenceBackward<T> b = call;
       b.forward = segment(call.forward, s);
       b.forward.tape = tape_;
-      b.forward.output = {output_, packed_ ? 0 : state_size(), shape_.units};
+      b.forward.output = {output_, packed_ ? 0 : state_size(0), hidden_size()};
       b.forward.workspace = call.workspace;
       for (auto& state : b.forward.state) state = nullptr;
       kernels.forward(b.forward, team);
@@ -81,26 +87,22 @@ class Checkpoints {
       }
       if (s < last) {
         b.dkernel = gradients_[0], b.drecurrent_kernel = gradients_[1], b.dbias = call.dbias ? gradients_[2] : nullptr;
-        b.dpeepholes = gradients_[3];
+        b.dfurther = gradients_[3];
       }
       kernels.backward(b, team);
       team_barrier(team);
-      for (int i = 0; i < 4 && s < last; ++i)
-        if (totals[i]) ops.add(gradient_size(i), gradients_[i], totals[i], team);
+      for (size_t i = 0; i < 4 && s < last; ++i)
+        if (totals[i]) ops.add(gradient_sizes_[i], gradients_[i], totals[i], team);
       team_barrier(team);
     }
   }
 
  private:
   int64_t segments() const { return (shape_.steps + every_ - 1) / every_; }
-  int64_t state_size() const { return shape_.rows * shape_.units; }
-  int64_t gradient_size(int parameter) const {
-    if (parameter == 3) return shape_.peepholes ? 3 * shape_.units : 0;
-    const int64_t rows = parameter == 0 ? shape_.inputs : parameter == 1 ? shape_.units : 2;
-    return parameter < 2 || shape_.cell == Cell::gru ? rows * gates_ * shape_.units : gates_ * shape_.units;
-  }
+  int64_t hidden_size() const { return shape_.projected ? shape_.projected : shape_.units; }
+  int64_t state_size(int64_t state) const { return shape_.rows * (state == 0 ? hidden_size() : shape_.units); }
   // State before segment s > 0.
-  T* checkpoint(int64_t s, int64_t state) const { return checkpoints_ + ((s - 1) * states_ + state) * state_size(); }
+  T* checkpoint(int64_t s, int64_t state) const { return checkpoints_[state] + (s - 1) * state_size(state); }
 
   // Steps, or rows of packed arrays, before segment s.
   int64_t first_place(const SequenceForward<T>& call, int64_t s) const {
@@ -128,14 +130,15 @@ class Checkpoints {
 
   int64_t every_ = 0;
   SequenceShape shape_{};
-  int64_t gates_ = 0, states_ = 0;
+  int64_t states_ = 0;
   bool packed_ = false;
-  T* checkpoints_ = nullptr;    // [segments - 1][states][N][H]
-  int64_t* offsets_ = nullptr;  // [segments][every + 1]
-  T* tape_ = nullptr;           // of one segment, like all below
-  T* output_ = nullptr;         // (every, N, H)
-  T* dstates_[2][2] = {};       // carried from segment to segment, in turn: (N, H) each
-  T* gradients_[4] = {};        // of kernel, recurrent kernel, bias, peepholes
+  std::array<int64_t, 4> gradient_sizes_{};  // of kernel, recurrent kernel, bias and what an option adds
+  T* checkpoints_[2] = {};                   // of each state [segments - 1][N][H]
+  int64_t* offsets_ = nullptr;               // [segments][every + 1]
+  T* tape_ = nullptr;                        // of one segment, like all below
+  T* output_ = nullptr;                      // (every, N, H)
+  T* dstates_[2][2] = {};                    // carried from segment to segment, in turn: (N, H) each
+  T* gradients_[4] = {};
 };
 
 }  // namespace rnncore

@@ -29,16 +29,41 @@ CellFacts cell_of(const Site& site) {
 }
 
 // Slots of a node: x, lengths or mask, initial states; sequence, final states; kernel, recurrent kernel, then what
-// there is of bias and peephole kernel.
+// there is of bias and of the weights of an option, of which a node has one at most.
 constexpr size_t kMaskInput = 1, kFirstStateInput = 2, kFirstStateOutput = 1;
 
-// The slots of kernel, recurrent kernel, bias and peephole kernel; kAbsent where there is none.
+// The slots of kernel, recurrent kernel, bias and an option's weights; kAbsent where there is none.
 constexpr size_t kParameters = 4, kAbsent = 9;
 
+// An attribute of a node that comes with weights: which, and their shape.
+struct Option {
+  const char* attribute;
+  const char* weights;
+  Shape shape;
+};
+
+std::vector<Option> options_of(const Site& site, int64_t hidden, int64_t units) {
+  std::vector<Option> found;
+  for (const Option& option :
+       {Option{"peepholes", "peephole_kernel", {3, units}}, Option{"projected", "projection_kernel", {units, hidden}}})
+    if (site.node.attributes.get(option.attribute, false)) found.push_back(option);
+  return found;
+}
+
 std::array<size_t, kParameters> parameter_slots(const Site& site) {
-  const bool peepholes = site.node.attributes.get("peepholes", false);
-  const size_t others = site.parameters.size() - peepholes;
-  return {0, 1, others > 2 ? 2 : kAbsent, peepholes ? others : kAbsent};
+  const bool further = !options_of(site, 0, 0).empty();
+  const size_t others = site.parameters.size() - further;
+  return {0, 1, others > 2 ? 2 : kAbsent, further ? others : kAbsent};
+}
+
+// Units that the gates have, and numbers of h.
+int64_t units_of(const Site& site, const CellFacts& facts) {
+  const Shape& recurrent = site.parameters[1]->shape;
+  return recurrent.size() == 2 ? recurrent[1] / facts.gates : 0;
+}
+int64_t hidden_of(const Site& site) {
+  const Shape& recurrent = site.parameters[1]->shape;
+  return recurrent.empty() ? 0 : recurrent[0];
 }
 
 std::vector<Tensor> infer_recurrent(const Site& site) {
@@ -47,37 +72,44 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   if (x.steps() < 1) fail(site, "expected at least one time step, got an input of shape " + to_string(x.shape));
   if (!site.has_parameter(0) || !site.has_parameter(1)) fail(site, "needs a kernel and a recurrent_kernel");
   const Shape& recurrent = site.parameters[1]->shape;
-  const int64_t units = recurrent.empty() ? 0 : recurrent[0];
+  const bool projected = site.node.attributes.get("projected", false);
+  const int64_t hidden = hidden_of(site), units = projected ? units_of(site, facts) : hidden;
   for (const char* name : {"recurrent_dropout", "zoneout", "cell_zoneout"}) {
     const double rate = site.node.attributes.get(name, 0.0);
     if (!(rate >= 0 && rate < 1))
       fail(site, std::string(name) + ": expected a number from 0 to below 1, got " + std::to_string(rate));
   }
   const std::string products = site.node.attributes.get("products", std::string("exact"));
-  if (products != "exact" && (products != "bfloat16" || facts.cell == Cell::gru_reset_before))
-    fail(site, "products: expected 'exact' or, with reset_after, 'bfloat16', got '" + products + "'");
-  expect_shape(site, "recurrent_kernel", recurrent, {units, facts.gates * units});
+  if (products != "exact" && (products != "bfloat16" || facts.cell == Cell::gru_reset_before || projected))
+    fail(site, "products: expected 'exact' or, with reset_after and not projected, 'bfloat16', got '" + products + "'");
+  expect_shape(site, "recurrent_kernel", recurrent, {hidden, facts.gates * units});
   expect_shape(site, "kernel", site.parameters[0]->shape, {x.columns(), facts.gates * units});
-  const bool peepholes = site.node.attributes.get("peepholes", false);
-  if (peepholes && facts.cell != Cell::lstm) fail(site, "peepholes: only an lstm has them");
-  if (peepholes && site.parameters.size() < 3) fail(site, "needs a peephole_kernel");
+  const auto options = options_of(site, hidden, units);
+  if (!options.empty() && facts.cell != Cell::lstm)
+    fail(site, std::string(options[0].attribute) + ": only an lstm can have it");
+  if (options.size() > 1)
+    fail(site, std::string(options[1].attribute) + ": expected no " + options[0].attribute + " beside it");
+  if (!options.empty() && site.parameters.size() < 3) fail(site, std::string("needs a ") + options[0].weights);
+  if (projected && (site.node.attributes.get("zoneout", 0.0) > 0 || site.node.attributes.get("cell_zoneout", 0.0) > 0))
+    fail(site, "zoneout: expected none beside projected");
   const auto slots = parameter_slots(site);
   if (site.has_parameter(slots[2]))
     expect_shape(site, "bias", site.parameters[slots[2]]->shape,
                  facts.split_bias ? Shape{2, facts.gates * units} : Shape{facts.gates * units});
-  if (site.has_parameter(slots[3])) expect_shape(site, "peephole_kernel", site.parameters[slots[3]]->shape, {3, units});
+  if (site.has_parameter(slots[3]))
+    expect_shape(site, options[0].weights, site.parameters[slots[3]]->shape, options[0].shape);
   if (site.node.attributes.get("checkpoint_every", int64_t{0}) < 0) fail(site, "checkpoint_every: expected at least 0");
   if (site.has_input(kMaskInput)) {
     const Tensor& mask = *site.inputs[kMaskInput];
     expect_shape(site, "mask", mask.shape, {x.samples(), x.steps()});
     if (!mask.integer) fail(site, "mask: expected integers, got floating point values");
   }
-  const Tensor state{{x.samples(), units}, false};
-  for (size_t i = 0; i < facts.states; ++i)
+  std::vector<Tensor> outputs{Tensor{{x.samples(), x.steps(), hidden}, false}};
+  for (size_t i = 0; i < facts.states; ++i) {
+    outputs.push_back(Tensor{{x.samples(), i == 0 ? hidden : units}, false});
     if (site.has_input(kFirstStateInput + i))
-      expect_shape(site, "initial state", site.inputs[kFirstStateInput + i]->shape, state.shape);
-  std::vector<Tensor> outputs{Tensor{{x.samples(), x.steps(), units}, false}};
-  outputs.resize(1 + facts.states, state);
+      expect_shape(site, "initial state", site.inputs[kFirstStateInput + i]->shape, outputs.back().shape);
+  }
   return outputs;
 }
 
@@ -109,31 +141,37 @@ class RecurrentOp final : public Op<T> {
         zero_output_(site.node.attributes.get("zero_output_for_mask", false)),
         has_sequence_(site.has_output(0)) {
     const Tensor& x = *site.inputs[0];
-    N_ = x.samples(), T_ = x.steps(), I_ = x.columns(), H_ = site.parameters[1]->shape[0];
+    N_ = x.samples(), T_ = x.steps(), I_ = x.columns();
+    sizes_[0] = hidden_of(site), sizes_[1] = units_of(site, facts_);
     SequenceShape& shape = call_.forward.shape;
     shape.cell = facts_.cell;
     shape.activation = activation_of(site, "activation", "tanh");
     shape.recurrent_activation = activation_of(site, "recurrent_activation", "sigmoid");
     shape.cache_bytes = second_level_cache();
-    shape.rows = N_, shape.steps = T_, shape.inputs = I_, shape.units = H_;
-    shape.peepholes = slots_[3] != kAbsent;
+    shape.rows = N_, shape.steps = T_, shape.inputs = I_, shape.units = sizes_[1];
+    shape.peepholes = site.node.attributes.get("peepholes", false);
+    if (site.node.attributes.get("projected", false)) shape.projected = sizes_[0];
     shape.recurrent_dropout = recurrent_dropout_ > 0;
     zoneout_[0] = site.node.attributes.get("zoneout", 0.0);
     if (facts_.states > 1) zoneout_[1] = site.node.attributes.get("cell_zoneout", 0.0);
     shape.zoneout = zoneout_[0] > 0 || (facts_.states > 1 && zoneout_[1] > 0);
     for (size_t i = 0; i < 2 && !training_; ++i)
-      if (zoneout_[i] > 0) mean_holds_[i].assign(static_cast<size_t>(H_), static_cast<T>(zoneout_[i]));
+      if (zoneout_[i] > 0) mean_holds_[i].assign(static_cast<size_t>(sizes_[i]), static_cast<T>(zoneout_[i]));
     const int64_t every = training_ ? site.node.attributes.get("checkpoint_every", int64_t{0}) : 0;
-    checkpoints_ = Checkpoints<T>(every, shape, facts_.gates, static_cast<int64_t>(facts_.states), packed_);
-    if (checkpoints_) tape_size_ = kernels_.sizes(checkpoints_.segment_shape(), true, 1).tape;
+    std::array<int64_t, kParameters> parameter_sizes{};
     for (size_t i = 0; i < kParameters; ++i) {
       const size_t slot = slots_[i];
-      scratch_size_[i] = site.has_parameter(slot) && !site.parameter_gradients[slot] ? site.parameters[slot]->size : 0;
+      if (site.has_parameter(slot)) parameter_sizes[i] = site.parameters[slot]->size;
+      scratch_size_[i] = site.has_parameter(slot) && !site.parameter_gradients[slot] ? parameter_sizes[i] : 0;
     }
+    checkpoints_ = Checkpoints<T>(every, shape, static_cast<int64_t>(facts_.states), packed_, parameter_sizes);
+    if (checkpoints_) tape_size_ = kernels_.sizes(checkpoints_.segment_shape(), true, 1).tape;
   }
 
   double flops() const override {
-    return 2.0 * static_cast<double>(N_ * T_) * static_cast<double>(facts_.gates * H_) * static_cast<double>(I_ + H_);
+    const double projection = call_.forward.shape.projected > 0 ? static_cast<double>(sizes_[0] * sizes_[1]) : 0;
+    const double gates = static_cast<double>(facts_.gates * sizes_[1]) * static_cast<double>(I_ + sizes_[0]);
+    return 2.0 * static_cast<double>(N_ * T_) * (gates + projection);
   }
 
   Needs needs(int threads) const override {
@@ -172,19 +210,19 @@ class RecurrentOp final : public Op<T> {
     take_workspace(workspace);
     SequenceForward<T>& f = call_.forward;
     f.kernel = b.parameter(0), f.recurrent_kernel = b.parameter(1), f.bias = b.parameter(slots_[2]);
-    f.peepholes = b.parameter(slots_[3]);
+    f.further = b.parameter(slots_[3]);
     f.recurrent_mask = recurrent_mask_;
     for (size_t i = 0; i < 2; ++i) {
       if (!mean_holds_[i].empty()) f.holds[i] = {mean_holds_[i].data(), 0, 0};
       if (!holds_[i]) continue;
-      f.holds[i] = {holds_[i], 0, H_};
-      if (!packed_)
-        f.holds[i] = {holds_[i] + (backwards_ ? (T_ - 1) * N_ * H_ : 0), backwards_ ? -N_ * H_ : N_ * H_, H_};
+      const int64_t H = sizes_[i];
+      f.holds[i] = {holds_[i], 0, H};
+      if (!packed_) f.holds[i] = {holds_[i] + (backwards_ ? (T_ - 1) * N_ * H : 0), backwards_ ? -N_ * H : N_ * H, H};
     }
     f.tape = training_ && !checkpoints_ ? b.saved + saved.used : nullptr;
     call_.forward.workspace = b.forward_workspace;
     call_.workspace = b.backward_workspace + workspace.used;
-    T** const gradients[kParameters] = {&call_.dkernel, &call_.drecurrent_kernel, &call_.dbias, &call_.dpeepholes};
+    T** const gradients[kParameters] = {&call_.dkernel, &call_.drecurrent_kernel, &call_.dbias, &call_.dfurther};
     for (size_t i = 0; i < kParameters; ++i) {
       T* gradient = b.parameter_gradient(slots_[i]);
       *gradients[i] = gradient ? gradient : scratch_[i];
@@ -240,14 +278,15 @@ class RecurrentOp final : public Op<T> {
 
   // What forward leaves to backward beside the tape.
   void take_saved(Parts<T>& parts) {
-    if (recurrent_dropout_ > 0) recurrent_mask_ = parts.take(N_ * H_);
+    if (recurrent_dropout_ > 0) recurrent_mask_ = parts.take(N_ * sizes_[0]);
     for (size_t i = 0; i < 2 && training_; ++i)
-      if (zoneout_[i] > 0) holds_[i] = parts.take(N_ * T_ * H_);
+      if (zoneout_[i] > 0) holds_[i] = parts.take(N_ * T_ * sizes_[i]);
     checkpoints_.take_saved(parts);
-    if (packed_ || (training_ && !has_sequence_ && !checkpoints_)) output_ = parts.take(N_ * T_ * H_);
+    if (packed_ || (training_ && !has_sequence_ && !checkpoints_)) output_ = parts.take(N_ * T_ * sizes_[0]);
     if (!packed_) return;
     x_ = parts.take(N_ * T_ * I_);
-    for (size_t i = 0; i < facts_.states; ++i) initial_[i] = parts.take(N_ * H_), state_[i] = parts.take(N_ * H_);
+    for (size_t i = 0; i < facts_.states; ++i)
+      initial_[i] = parts.take(N_ * sizes_[i]), state_[i] = parts.take(N_ * sizes_[i]);
     if (!masked_) return;
     batch_ = {N_,
               T_,
@@ -262,9 +301,10 @@ class RecurrentOp final : public Op<T> {
     checkpoints_.take_workspace(parts, tape_size_);
     for (size_t i = 0; i < kParameters; ++i) scratch_[i] = scratch_size_[i] ? parts.take(scratch_size_[i]) : nullptr;
     if (!packed_) return;
-    doutput_ = parts.take(N_ * T_ * H_);
+    doutput_ = parts.take(N_ * T_ * sizes_[0]);
     dx_ = parts.take(N_ * T_ * I_);
-    for (size_t i = 0; i < facts_.states; ++i) dstate_[i] = parts.take(N_ * H_), dinitial_[i] = parts.take(N_ * H_);
+    for (size_t i = 0; i < facts_.states; ++i)
+      dstate_[i] = parts.take(N_ * sizes_[i]), dinitial_[i] = parts.take(N_ * sizes_[i]);
   }
 
   void bind_in_place() {
@@ -274,9 +314,10 @@ class RecurrentOp final : public Op<T> {
     f.x = {b.input(0) + first, stride, I_};
     // An output in the order of the input, written from its end on.
     const bool from_end = backwards_ && !reversed_ && has_sequence_;
-    const int64_t first_output = from_end ? (T_ - 1) * N_ * H_ : 0, output_stride = from_end ? -N_ * H_ : N_ * H_;
-    f.output = {has_sequence_ ? b.output(0) + first_output : output_, output_stride, H_};
-    call_.doutput = {b.output_gradient(0) ? b.output_gradient(0) + first_output : nullptr, output_stride, H_};
+    const int64_t first_output = from_end ? (T_ - 1) * N_ * sizes_[0] : 0,
+                  output_stride = from_end ? -N_ * sizes_[0] : N_ * sizes_[0];
+    f.output = {has_sequence_ ? b.output(0) + first_output : output_, output_stride, sizes_[0]};
+    call_.doutput = {b.output_gradient(0) ? b.output_gradient(0) + first_output : nullptr, output_stride, sizes_[0]};
     call_.dx = {b.input_gradient(0) ? b.input_gradient(0) + first : nullptr, stride, I_};
     for (size_t i = 0; i < facts_.states; ++i) {
       f.initial_state[i] = b.input(kFirstStateInput + i);
@@ -290,8 +331,8 @@ class RecurrentOp final : public Op<T> {
     const Buffers<T>& b = buffers_;
     SequenceForward<T>& f = call_.forward;
     f.x = {x_, 0, I_};
-    f.output = {output_, 0, H_};
-    call_.doutput = {b.output_gradient(0) ? doutput_ : nullptr, 0, H_};
+    f.output = {output_, 0, sizes_[0]};
+    call_.doutput = {b.output_gradient(0) ? doutput_ : nullptr, 0, sizes_[0]};
     call_.dx = {b.input_gradient(0) ? dx_ : nullptr, 0, I_};
     for (size_t i = 0; i < facts_.states; ++i) {
       f.initial_state[i] = b.input(kFirstStateInput + i) ? initial_[i] : nullptr;
@@ -311,12 +352,13 @@ class RecurrentOp final : public Op<T> {
       const int64_t n = batch ? batch->rows[r] : r, length = batch ? batch->lengths[r] : T_;
       const T kept = static_cast<T>(1 / (1 - recurrent_dropout_));
       if (recurrent_mask_)
-        op_kernels_.choose({0, n * H_, H_, recurrent_dropout_, T(0), kept, recurrent_mask_ + r * H_}, stream);
+        op_kernels_.choose(
+            {0, n * sizes_[0], sizes_[0], recurrent_dropout_, T(0), kept, recurrent_mask_ + r * sizes_[0]}, stream);
       for (int i = 0; i < 2; ++i)
         for (int64_t k = 0; k < length && holds_[i]; ++k) {
           const int64_t time = batch ? time_of(*batch, n, k, length) : k;
-          T* holds = holds_[i] + ((batch ? batch->offsets[k] : k * N_) + r) * H_;
-          op_kernels_.choose({1 + i, (n * T_ + time) * H_, H_, zoneout_[i], T(1), T(0), holds}, stream);
+          T* holds = holds_[i] + ((batch ? batch->offsets[k] : k * N_) + r) * sizes_[i];
+          op_kernels_.choose({1 + i, (n * T_ + time) * sizes_[i], sizes_[i], zoneout_[i], T(1), T(0), holds}, stream);
         }
     }
     if (!batch) team_barrier(team);
@@ -348,7 +390,7 @@ class RecurrentOp final : public Op<T> {
         copy_row(x + (time_of(batch, n, k, length) * N_ + n) * I_, x_ + (batch.offsets[k] + r) * I_, I_);
       for (size_t i = 0; i < facts_.states; ++i)
         if (const T* initial = buffers_.input(kFirstStateInput + i))
-          copy_row(initial + n * H_, initial_[i] + r * H_, H_);
+          copy_row(initial + n * sizes_[i], initial_[i] + r * sizes_[i], sizes_[i]);
     }
   }
 
@@ -358,15 +400,16 @@ class RecurrentOp final : public Op<T> {
     for (int64_t r = rows.begin; r < rows.end; ++r) {
       const int64_t n = batch.rows[r], length = batch.lengths[r];
       for (size_t i = 0; i < facts_.states; ++i)
-        if (T* state = buffers_.output(kFirstStateOutput + i)) copy_row(state_[i] + r * H_, state + n * H_, H_);
+        if (T* state = buffers_.output(kFirstStateOutput + i))
+          copy_row(state_[i] + r * sizes_[i], state + n * sizes_[i], sizes_[i]);
       if (!sequence) continue;
-      const T* initial = buffers_.input(kFirstStateInput) ? initial_[0] + r * H_ : nullptr;
+      const T* initial = buffers_.input(kFirstStateInput) ? initial_[0] + r * sizes_[0] : nullptr;
       visit_places(batch, n, length, [&](int64_t place, int64_t k, bool real) {
-        const T* held = k < 0 ? initial : output_ + (batch.offsets[k] + r) * H_;
+        const T* held = k < 0 ? initial : output_ + (batch.offsets[k] + r) * sizes_[0];
         if (held && (real || !zero_output_))
-          copy_row(held, sequence + place * H_, H_);
+          copy_row(held, sequence + place * sizes_[0], sizes_[0]);
         else
-          std::fill_n(sequence + place * H_, H_, T(0));
+          std::fill_n(sequence + place * sizes_[0], sizes_[0], T(0));
       });
     }
   }
@@ -378,13 +421,13 @@ class RecurrentOp final : public Op<T> {
       const int64_t n = batch.rows[r], length = batch.lengths[r];
       for (size_t i = 0; i < facts_.states; ++i)
         if (const T* dstate = buffers_.output_gradient(kFirstStateOutput + i))
-          copy_row(dstate + n * H_, dstate_[i] + r * H_, H_);
+          copy_row(dstate + n * sizes_[i], dstate_[i] + r * sizes_[i], sizes_[i]);
       if (!dsequence) continue;
       visit_places(batch, n, length, [&](int64_t place, int64_t k, bool real) {
         if (real)
-          copy_row(dsequence + place * H_, doutput_ + (batch.offsets[k] + r) * H_, H_);
+          copy_row(dsequence + place * sizes_[0], doutput_ + (batch.offsets[k] + r) * sizes_[0], sizes_[0]);
         else if (k >= 0 && !zero_output_)
-          add_row(dsequence + place * H_, doutput_ + (batch.offsets[k] + r) * H_);
+          add_row(dsequence + place * sizes_[0], doutput_ + (batch.offsets[k] + r) * sizes_[0]);
       });
     }
   }
@@ -397,10 +440,10 @@ class RecurrentOp final : public Op<T> {
       const int64_t n = batch.rows[r], length = batch.lengths[r];
       for (size_t i = 0; i < facts_.states; ++i)
         if (T* dinitial = buffers_.input_gradient(kFirstStateInput + i)) {
-          copy_row(dinitial_[i] + r * H_, dinitial + n * H_, H_);
+          copy_row(dinitial_[i] + r * sizes_[i], dinitial + n * sizes_[i], sizes_[i]);
           if (i == 0 && dsequence && !zero_output_)
             visit_places(batch, n, length, [&](int64_t place, int64_t k, bool) {
-              if (k < 0) add_row(dsequence + place * H_, dinitial + n * H_);
+              if (k < 0) add_row(dsequence + place * sizes_[0], dinitial + n * sizes_[0]);
             });
         }
       if (!dx) continue;
@@ -412,7 +455,7 @@ class RecurrentOp final : public Op<T> {
   }
 
   void add_row(const T* from, T* to) const {
-    for (int64_t u = 0; u < H_; ++u) to[u] += from[u];
+    for (int64_t u = 0; u < sizes_[0]; ++u) to[u] += from[u];
   }
 
   const SequenceKernels<T>& kernels_;
@@ -429,7 +472,8 @@ class RecurrentOp final : public Op<T> {
   bool training_, masked_, packed_;
   bool backwards_, reversed_;  // the order of the steps, and of the sequence output
   bool zero_output_, has_sequence_;
-  int64_t N_, T_, I_, H_;
+  int64_t N_, T_, I_;
+  int64_t sizes_[2];                   // of h and c
   int64_t scratch_size_[kParameters];  // gradients of parameters that do not train
   SequenceBackward<T> call_{};
   Buffers<T> buffers_;

@@ -31,13 +31,9 @@ class Cell(Recurrent):
 
     @property
     def state_size(self) -> Any:
-        """H, or a list with H for each state."""
-        return self.units if len(self.state_names) == 1 else [self.units] * len(self.state_names)
-
-    @property
-    def output_size(self) -> int:
-        """H."""
-        return self.units
+        """The size of the state, or a list with the size of each."""
+        sizes = [size for _, size in self.state_sizes()]
+        return sizes[0] if len(sizes) == 1 else sizes
 
     def __call__(self, inputs: Any, initial_state: Any = None, mask: Any = None) -> Any:
         """Refuse: a cell is one step of a layer."""

@@ -22,7 +22,7 @@ class LSTM(Recurrent):
     Parameters
     ----------
     units : int
-        H, the size of both states.
+        H, the size of both states, but of c alone with `projection_units`.
     activation : str or function of `rnncore.activations`, default "tanh"
         Of the cell input and the output: linear, relu, sigmoid, tanh or hard_sigmoid.
     recurrent_activation : str or function of `rnncore.activations`, default "sigmoid"
@@ -58,6 +58,10 @@ class LSTM(Recurrent):
     peepholes : bool, default False
         Whether the gates read c too, each unit its own: input and forget gate c before the step, the output gate the
         new c (Gers and Schmidhuber 2000). The weights begin as zeros; beyond Keras, by keyword only.
+    projection_units : int, optional
+        P, the size of h: h is (o·a(c))·R with a projection kernel R (H, P) in place of o·a(c), and the recurrent
+        kernel is (P, 4·H) (Sak et al. 2014; `proj_size` in PyTorch). R starts as `kernel_initializer` says and has
+        neither regularizer nor constraint. Not together with zoneout or peepholes; beyond Keras, by keyword only.
     seed : int, optional
         Added to the seed of the run for dropout and zoneout.
     use_cudnn : {"auto", False}
@@ -73,9 +77,12 @@ class LSTM(Recurrent):
     ----------
     kernel : ndarray, shape (I, 4·H)
     recurrent_kernel : ndarray, shape (H, 4·H)
+        Or (P, 4·H) with `projection_units`.
     bias : ndarray, shape (4·H,)
     peephole_kernel : ndarray, shape (3, H)
         With `peepholes`, the factors of c in the input, forget and output gate.
+    projection_kernel : ndarray, shape (H, P)
+        With `projection_units`, what makes h.
 
     Raises
     ------
@@ -96,6 +103,7 @@ class LSTM(Recurrent):
     state_names = ("h", "c")
 
     peephole_kernel = WeightView()
+    projection_kernel = WeightView()
 
     def __init__(
         self,
@@ -127,6 +135,7 @@ class LSTM(Recurrent):
         zoneout: float = 0.0,
         cell_zoneout: float = 0.0,
         peepholes: bool = False,
+        projection_units: int | None = None,
         **arguments: Any,
     ) -> None:
         super().__init__(
@@ -159,15 +168,29 @@ class LSTM(Recurrent):
         self.recurrent_activation = elementwise("recurrent_activation", recurrent_activation)
         self.cell_zoneout = unit_rate("cell_zoneout", cell_zoneout)
         self.peepholes = check.boolean("peepholes", peepholes)
+        self.projection_units = None
+        if projection_units is not None:
+            self.projection_units = check.positive_int("projection_units", projection_units)
+            for name in ("zoneout", "cell_zoneout", "peepholes"):
+                if given := getattr(self, name):
+                    raise ValueError(f"{name} of {type(self).__name__} must be off with projection_units, got {given}")
         self.unit_forget_bias = check.boolean("unit_forget_bias", unit_forget_bias)
 
+    @property
+    def output_size(self) -> int:
+        """The size of h: H, or P of a projection."""
+        return self.projection_units or self.units
+
     def make_weights(self, input_shape: Shape) -> list[Weight]:
-        """Kernel (I, 4·H), recurrent kernel (H, 4·H), bias (4·H,) and peephole kernel (3, H), as far as there are."""
+        """Kernel (I, 4·H), recurrent kernel, bias (4·H,), and peephole or projection kernel, as far as there are."""
         weights = super().make_weights(input_shape)
         if self.use_bias and self.unit_forget_bias:
             weights[-1].value[self.units : 2 * self.units] = 1.0
         if self.peepholes:
             weights.append(self.weight("peephole_kernel", (3, self.units), initializers.Zeros(), None, None))
+        if self.projection_units:
+            shape = (self.units, self.projection_units)
+            weights.append(self.weight("projection_kernel", shape, self.kernel_initializer, None, None))
         return weights
 
     def attributes(self) -> dict[str, Any]:
@@ -177,6 +200,8 @@ class LSTM(Recurrent):
             attributes |= {"cell_zoneout": self.cell_zoneout, "seed": self.seed or 0}
         if self.peepholes:
             attributes["peepholes"] = True
+        if self.projection_units:
+            attributes["projected"] = True
         return attributes
 
     def get_config(self) -> dict[str, Any]:
@@ -187,4 +212,5 @@ class LSTM(Recurrent):
             "unit_forget_bias": self.unit_forget_bias,
             "cell_zoneout": self.cell_zoneout,
             "peepholes": self.peepholes,
+            "projection_units": self.projection_units,
         }

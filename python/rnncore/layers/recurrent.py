@@ -96,7 +96,12 @@ class Recurrent(TakesInitialState):
 
     def state_sizes(self) -> tuple[tuple[str, int], ...]:
         """The name and the size of each state."""
-        return tuple((state, self.units) for state in self.state_names)
+        return tuple((state, self.output_size if k == 0 else self.units) for k, state in enumerate(self.state_names))
+
+    @property
+    def output_size(self) -> int:
+        """The size of h: H, unless a layer projects it."""
+        return self.units
 
     def bias_shape(self) -> tuple[int, ...]:
         """Shape of the bias."""
@@ -106,7 +111,7 @@ class Recurrent(TakesInitialState):
         """Kernel (I, G·H), recurrent kernel (H, G·H) and bias."""
         width = self.gates * self.units
         inputs = (self.features(input_shape), width)
-        recurrent = (self.units, width)
+        recurrent = (self.output_size, width)
         weights = [
             self.weight("kernel", inputs, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint),
             self.weight(
@@ -126,9 +131,9 @@ class Recurrent(TakesInitialState):
 
     def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """Sequence or last output, then the states if they are returned."""
-        state = (input_shape[0], self.units)
-        sequence = (*input_shape[:2], self.units)
-        return (sequence if self.return_sequences else state, *([state] * len(self.state_names) * self.return_state))
+        states = [(input_shape[0], size) for _, size in self.state_sizes()]
+        sequence = (*input_shape[:2], self.output_size)
+        return (sequence if self.return_sequences else states[0], *states[: len(states) * self.return_state])
 
     def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """Append one node: sequence and states from x, its mask and initial states; dropout of x is one before."""
@@ -176,19 +181,23 @@ class Recurrent(TakesInitialState):
             attributes = {"rate": self.dropout, "seed": self.seed or 0, "shared_axes": [1]}
             builder.node("dropout", f"{self.name}/dropout", (x,), (dropped,), (), attributes)
             x = dropped
-        sequence = builder.value(f"{self.name}/sequence", (*shape[:2], self.units))
-        states = tuple(builder.value(f"{self.name}/{state}", (shape[0], self.units)) for state in self.state_names)
+        sequence = builder.value(f"{self.name}/sequence", (*shape[:2], self.output_size))
+        sizes = [size for _, size in self.state_sizes()]
+        states = tuple(
+            builder.value(f"{self.name}/{state}", (shape[0], size))
+            for state, size in zip(self.state_names, sizes, strict=True)
+        )
         attributes = {
             **self.attributes(),
             "go_backwards": self.go_backwards if go_backwards is None else go_backwards,
             **({"aligned": True} if aligned else {}),
             **({"zero_output_for_mask": True} if zero_output or self.zero_output_for_mask else {}),
         }
-        kept = builder.kept_states(keeper, [self.units] * len(states))
+        kept = builder.kept_states(keeper, sizes)
         begin = initial or (-1,) * len(states)
         if builder.carries or not initial:
             for k, offset in enumerate(kept):
-                read = builder.read_state(f"{self.name}/{self.state_names[k]}", offset, self.units, begin[k])
+                read = builder.read_state(f"{self.name}/{self.state_names[k]}", offset, sizes[k], begin[k])
                 begin = (*begin[:k], read, *begin[k + 1 :])
         builder.node(
             self.op,

@@ -102,12 +102,12 @@ class RNN(Wrapper, TakesInitialState):
         shape = input_shape
         for cell in self.cells:
             cell.build(shape)
-            shape = (*shape[:2], cell.units)
+            shape = (*shape[:2], cell.output_size)
         return [weight for cell in self.cells for weight in cell.weights]
 
     def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """Sequence or last output, then the states if they are returned."""
-        output = (*input_shape[: 2 if self.return_sequences else 1], self.cells[-1].units)
+        output = (*input_shape[: 2 if self.return_sequences else 1], self.cells[-1].output_size)
         states = [(input_shape[0], size) for _, size in self.state_sizes()]
         return (output, *states[: len(states) * self.return_state])
 

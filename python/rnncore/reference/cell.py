@@ -10,7 +10,8 @@ from .._sequence_arguments import Array
 
 __all__ = ["Cell", "Mask", "State", "StepGradients", "Weights"]
 
-State = tuple[Array, ...]  # (N, H) each; the first is the hidden state h, which is also the output
+# (N, H) each; the first is the hidden state h, which is also the output, and (N, P) where it is projected.
+State = tuple[Array, ...]
 
 
 Mask = Array | int  # (N, H) of recurrent dropout, or 1
@@ -18,9 +19,10 @@ Mask = Array | int  # (N, H) of recurrent dropout, or 1
 
 class Weights(NamedTuple):
     kernel: Array  # (I, G·H)
-    recurrent_kernel: Array  # (H, G·H)
+    recurrent_kernel: Array  # (H, G·H), or (P, G·H) where h is projected
     bias: Array  # (G·H,), or (2, G·H): input and recurrent part
     peephole_kernel: Array = np.zeros((0, 0))  # (3, H) of an LSTM with peepholes
+    projection_kernel: Array = np.zeros((0, 0))  # (H, P) of an LSTM with a projection
 
 
 class StepGradients(NamedTuple):

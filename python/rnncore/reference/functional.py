@@ -266,7 +266,7 @@ def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = Non
     rows, steps, _ = tape.arguments.x.shape
     units = tape.arguments.recurrent_kernel.shape[0]
     doutput, dstate = gradient_arguments(
-        doutput, dstate, states=tape.cell.STATES, shape=(rows, steps, units), dtype=tape.arguments.x.dtype
+        doutput, dstate, sizes=(units,) * tape.cell.STATES, shape=(rows, steps, units), dtype=tape.arguments.x.dtype
     )
     if doutput is not None:  # output[rows, times] = state[0][rows] at padded times
         padded = ~tape.real[..., None]

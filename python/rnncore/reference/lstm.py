@@ -17,15 +17,16 @@ __all__ = ["LSTMCell"]
 
 class Saved(NamedTuple):
     x: Array  # (N, I)
-    m: Array  # h * mask (N, H), as everything below
+    m: Array  # h * mask (N, H), or (N, P) if projected
     mask: Mask
-    c: Array
+    c: Array  # (N, H), as everything below
     c_new: Array
     i: Array
     f: Array
     g: Array
     o: Array
     p: Array
+    y: Array  # what the projection reads
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class LSTMCell:
     recurrent_activation: str = "sigmoid"
     products: str = "exact"
     peepholes: bool = False  # i and f read c before the step, o reads the new c (Gers and Schmidhuber 2000)
+    projected: bool = False  # h is o * p times a matrix (Sak et al. 2014)
+
+    def __post_init__(self) -> None:
+        if self.projected and (self.peepholes or self.products != "exact"):
+            raise ValueError("projected: expected neither peepholes nor rounded products beside it")
 
     split_bias: ClassVar[bool] = False
 
@@ -57,15 +63,19 @@ class LSTMCell:
             zo = zo + po * c_new
         o = sigma.forward(zo)
         p = phi.forward(c_new)
-        h_new = o * p
-        return (h_new, c_new), Saved(x, m, mask, c, c_new, i, f, g, o, p)
+        y = o * p
+        h_new = y @ weights.projection_kernel if self.projected else y
+        return (h_new, c_new), Saved(x, m, mask, c, c_new, i, f, g, o, p, y)
 
     def backward(self, dstate: State, saved: Saved, weights: Weights) -> StepGradients:
         phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
-        x, m, mask, c, c_new, i, f, g, o, p = saved
+        x, m, mask, c, c_new, i, f, g, o, p, y = saved
         dh_new, dc_new = dstate
-        do = dh_new * p  # h_new = o * p
-        dp = dh_new * o
+        dy, dprojection = dh_new, weights.projection_kernel
+        if self.projected:  # h_new = y @ projection_kernel
+            dy, dprojection = dh_new @ weights.projection_kernel.T, y.T @ dh_new
+        do = dy * p  # y = o * p
+        dp = dy * o
         dzo = sigma.backward(o, do)
         dc_new = dc_new + phi.backward(p, dp)  # p = phi(c_new)
         if self.peepholes:
@@ -84,5 +94,5 @@ class LSTMCell:
         return StepGradients(  # z = x @ kernel + m @ recurrent_kernel + bias, m = h * mask
             x=dz @ weights.kernel.T,
             state=(dz @ weights.recurrent_kernel.T * mask, dc),
-            weights=Weights(x.T @ dz, m.T @ dz, dz.sum(axis=0), dpeepholes),
+            weights=Weights(x.T @ dz, m.T @ dz, dz.sum(axis=0), dpeepholes, dprojection),
         )

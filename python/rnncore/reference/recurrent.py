@@ -43,10 +43,19 @@ class Recurrent:
         zoneout = options.pop("zoneout", 0.0), options.pop("cell_zoneout", 0.0)
         cell = self.make_cell(**options)
         kernel, recurrent_kernel, *bias = weights
-        peephole_kernel = bias.pop() if options.get("peepholes", False) else None
-        units = recurrent_kernel.shape[0]
-        if peephole_kernel is not None and peephole_kernel.shape != (3, units):
-            raise ValueError(f"peephole_kernel: expected shape {(3, units)}, got {peephole_kernel.shape}")
+        units = recurrent_kernel.shape[1] // cell.GATES
+        shapes = {
+            name: shape
+            for option, name, shape in (
+                ("peepholes", "peephole_kernel", (3, units)),
+                ("projected", "projection_kernel", (units, recurrent_kernel.shape[0])),
+            )
+            if options.get(option, False)
+        }
+        further = {name: bias.pop() for name in shapes}
+        projected = options.get("projected", False)
+        if projected and any(zoneout):
+            raise ValueError("zoneout: expected none beside projected")
         arguments = sequence_arguments(
             x,
             kernel,
@@ -57,7 +66,11 @@ class Recurrent:
             gates=cell.GATES,
             states=cell.STATES,
             split_bias=cell.split_bias,
+            units=units if projected else None,
         )
+        for name, shape in shapes.items():
+            if further[name].shape != shape:
+                raise ValueError(f"{name}: expected shape {shape}, got {further[name].shape}")
         real = real_steps(mask, x.shape)
         factors = None
         if run.training and rate > 0:
@@ -71,7 +84,7 @@ class Recurrent:
                 (run.uniform(math.prod(size), seed, 1 + k).reshape(size) < rate).astype(x.dtype) if rate > 0 else 0
                 for k, rate in enumerate(zoneout[: cell.STATES] if holds else ())
             )
-        result = sequence.forward(cell, arguments, real, go_backwards, run.training, factors, holds, peephole_kernel)
+        result = sequence.forward(cell, arguments, real, go_backwards, run.training, factors, holds, further)
         output = np.where(real[..., None], result.output, 0) if zero_output else result.output
         output = np.flip(output, axis=1) if flipped else output
         return [output, *result.state], (result.tape, output.shape, flipped, zero_output)
@@ -83,13 +96,13 @@ class Recurrent:
             doutput = np.flip(doutput, axis=1)  # output = flip(output)
         if doutput is not None and zero_output:
             doutput = np.where(tape.real[..., None], doutput, 0)  # output = where(real, result.output, 0)
-        states, dtype = tape.cell.STATES, tape.arguments.x.dtype
+        arguments = tape.arguments
+        sizes = tuple(part.shape[1] for part in arguments.initial_state)
         dx, gradients, dinitial_state = sequence.gradients(
-            tape, *gradient_arguments(doutput, tuple(dstate), states=states, shape=shape, dtype=dtype)
+            tape, *gradient_arguments(doutput, tuple(dstate), sizes=sizes, shape=shape, dtype=arguments.x.dtype)
         )
         dweights = [gradients.kernel, gradients.recurrent_kernel]
         if tape.arguments.bias is not None:
             dweights.append(gradients.bias)
-        if tape.peephole_kernel is not None:
-            dweights.append(gradients.peephole_kernel)
+        dweights += [getattr(gradients, name) for name in tape.further]
         return [dx, None, *dinitial_state], dweights

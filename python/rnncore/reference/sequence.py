@@ -5,6 +5,7 @@ A row takes part in the steps that are real for it; in the others it holds its s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,9 @@ from .rounding import ROUNDINGS
 # By state, the share of the state before a step that stays in the one after it: (N, T, H) or one number.
 Holds = tuple[Array | float, ...]
 
-__all__ = ["Holds", "Tape", "backward", "forward", "gradients"]
+Further = Mapping[str, Array]  # weights that only an option of a cell has, by their names in `Weights`
+
+__all__ = ["Further", "Holds", "Tape", "backward", "forward", "gradients"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Tape:
     real: Array  # (N, T): which steps are
     saved: list[Any]  # of the cell, one per step in the order of processing
     holds: Holds
-    peephole_kernel: Array | None  # (3, H)
+    further: Further
     dhidden: Array  # (N, T, H): what `backward` finds for h after each step, by way of all later steps
 
 
@@ -42,14 +45,15 @@ def forward(
     training: bool,
     mask: Array | None = None,
     holds: Holds = (),
-    peephole_kernel: Array | None = None,
+    further: Further | None = None,
 ) -> SequenceResult:
     """Run the steps that are `real` (N, T); the output is aligned with x. The recurrent product reads h * mask.
 
     With `holds` (zoneout), a state after a step is hold * before + (1 - hold) * what the cell makes.
     """
     x = ROUNDINGS[cell.products](arguments.x)
-    weights = _weights(cell, arguments, peephole_kernel)
+    further = further or {}
+    weights = _weights(cell, arguments, further)
     output = np.empty((*x.shape[:2], weights.recurrent_kernel.shape[0]), x.dtype)
     state = tuple(part.copy() for part in arguments.initial_state)
     saved = []
@@ -67,7 +71,7 @@ def forward(
             saved.append(kept)
     if not training:
         return SequenceResult(output, state, None)
-    tape = Tape(cell, arguments, reverse, real, saved, holds, peephole_kernel, np.zeros_like(output))
+    tape = Tape(cell, arguments, reverse, real, saved, holds, further, np.zeros_like(output))
     return SequenceResult(output, state, tape)
 
 
@@ -81,7 +85,7 @@ def gradients(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> t
     """Gradients to x, to the weights and to the initial state."""
     cell, arguments = tape.cell, tape.arguments
     x = arguments.x
-    weights = _weights(cell, arguments, tape.peephole_kernel)
+    weights = _weights(cell, arguments, tape.further)
     dx = np.zeros(x.shape, x.dtype)
     dweights = Weights(*(np.zeros(part.shape, x.dtype) for part in weights))
     dstate = tuple(part.copy() for part in dstate)
@@ -117,11 +121,11 @@ def _times(x: Array, reverse: bool) -> range:
     return range(steps - 1, -1, -1) if reverse else range(steps)
 
 
-def _weights(cell: Cell, arguments: SequenceArguments, peephole_kernel: Array | None) -> Weights:
+def _weights(cell: Cell, arguments: SequenceArguments, further: Further) -> Weights:
     bias = arguments.bias
     if bias is None:
         columns = arguments.kernel.shape[1]
         bias = np.zeros((2, columns) if cell.split_bias else columns, arguments.x.dtype)
     rounded = ROUNDINGS[cell.products]
     kernels = rounded(arguments.kernel), rounded(arguments.recurrent_kernel)
-    return Weights(*kernels, bias, *(() if peephole_kernel is None else (peephole_kernel,)))
+    return Weights(*kernels, bias, **further)

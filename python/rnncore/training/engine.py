@@ -36,7 +36,9 @@ class Policy:
             return program
         nodes = tuple(
             replace(node, attributes={**node.attributes, "products": self.products})
-            if node.op in RECURRENT_OPS and node.attributes.get("reset_after", True)
+            if node.op in RECURRENT_OPS
+            and node.attributes.get("reset_after", True)
+            and not node.attributes.get("projected", False)
             else node
             for node in program.nodes
         )
