@@ -29,28 +29,32 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def prepare(case: Case, options: tuple[str, ...]) -> Callable[[], Any]:
-    """Make a training step with the case's weights; it is checked against the executor in NumPy."""
+def training_step(case: Case, dropped: tuple[str, ...], backend: str) -> Callable[[], tuple[Any, Any]]:
+    """Make a training step with the case's weights; it returns the output and the gradient of the input."""
     _, steps, inputs, units = case.shape
     x, doutput = case.data["x"], case.doutput
+    layer = LAYERS[case.cell](units, return_sequences=True, seed=1, **dict.fromkeys(dropped, RATE))
+    model = models.Sequential([layers.Input((steps, inputs)), layer])
+    model.compile("sgd", "mse", backend=backend)
+    model.set_weights([case.data[name] for name in ("kernel", "recurrent_kernel", "bias")])
+    model.forward(x, training=True)
+    executor = model._ready().executor
 
-    def executor(backend: str) -> Any:
-        layer = LAYERS[case.cell](units, return_sequences=True, seed=1, **dict.fromkeys(options, RATE))
-        model = models.Sequential([layers.Input((steps, inputs)), layer])
-        model.compile("sgd", "mse", backend=backend)
-        model.set_weights([case.data[name] for name in ("kernel", "recurrent_kernel", "bias")])
-        model.forward(x, training=True)
-        return model._ready().executor
+    def step() -> tuple[Any, Any]:
+        return executor.forward([x], None, training=True, seed=0, step=0)[0], executor.backward([doutput])[0]
 
-    def step(on: Any) -> tuple[Any, Any]:
-        return on.forward([x], None, training=True, seed=0, step=0)[0], on.backward([doutput])[0]
+    return step
 
-    compiled = executor("compiled")
-    for name, actual, expected in zip(("output", "x"), step(compiled), step(executor("reference")), strict=True):
+
+def check(case: Case, dropped: tuple[str, ...]) -> None:
+    """Compare both executors on a few rows and steps; raise AssertionError unless they agree."""
+    rows, steps, inputs, units = case.shape
+    few = Case(case.cell, Shape(min(rows, 4), min(steps, 6), inputs, units), training=True)
+    answers = [training_step(few, dropped, backend)() for backend in ("compiled", "reference")]
+    for name, actual, expected in zip(("output", "x"), *answers, strict=True):
         error = np.abs(actual - expected).max() / np.abs(expected).max()
         if not error <= 2e-4:
-            raise AssertionError(f"{case}, {options}: {name} is off by {error:.1e} of its largest element")
-    return lambda: step(compiled)
+            raise AssertionError(f"{few}, {dropped}: {name} is off by {error:.1e} of its largest element")
 
 
 def main() -> None:
@@ -69,7 +73,10 @@ def main() -> None:
         for shape in options.shapes:
             print(cell, shape, file=sys.stderr, flush=True)
             case = Case(cell, shape, training=True)
-            times = interleave({name: prepare(case, words) for name, words in VARIANTS.items()}, rounds=options.rounds)
+            for dropped in VARIANTS.values():
+                check(case, dropped)
+            calls = {name: training_step(case, dropped, "compiled") for name, dropped in VARIANTS.items()}
+            times = interleave(calls, rounds=options.rounds)
             seconds = {name: statistics.median(values) for name, values in times.items()}
             records.append({"cell": cell, "shape": list(shape), "seconds": seconds})
     print(f"{options.threads} threads, rate {RATE}, medians of {options.rounds} rounds; milliseconds, and × none\n")
