@@ -25,7 +25,7 @@ from rnncore import _core, functional, set_num_threads
 from rnncore.bench import CELLS, Case, Shape, interleave, markdown
 from rnncore.bench.cases import prepare_functions
 
-SHAPES = ("small", "medium", "b8h256", "large", "xl", "b1long")
+SHAPES = ("tiny", "small", "medium", "b8h256", "large", "xl", "b1long")
 CORES = (8, 16, 64)
 
 # Assumed, since two cores cannot tell: cores that share a third-level cache, how many times as long a line of memory
