@@ -5,8 +5,9 @@
 
 namespace rnncore {
 
-// Zero-initialised; one per team. The words live on lines of their own.
+// One per team. The words live on lines of their own.
 struct Barrier {
+  int spins;  // looks before a waiting thread yields its processor; none where the team has more threads than those
   alignas(64) int arrived;
   alignas(64) int generation;
   alignas(64) int64_t lost;  // nanoseconds that threads waited for others beyond the usual
@@ -28,7 +29,7 @@ struct Range {
 // Waits for a late thread: yields the processor, which it may need, and counts the time in `lost`.
 void team_wait(Barrier& barrier, int generation);
 
-// Waits until every thread of the team is here: spins for some microseconds, then yields.
+// Waits until every thread of the team is here: spins for a while, then yields.
 static RNNCORE_INLINE void team_barrier(const Team& team) {
   if (team.threads == 1) return;
   Barrier& b = *team.barrier;
@@ -38,7 +39,7 @@ static RNNCORE_INLINE void team_barrier(const Team& team) {
     __atomic_store_n(&b.generation, generation + 1, __ATOMIC_RELEASE);
     return;
   }
-  for (int spins = 0; spins < 4096; ++spins) {
+  for (int spins = b.spins; spins > 0; --spins) {
     if (__atomic_load_n(&b.generation, __ATOMIC_ACQUIRE) != generation) return;
 #if defined(__x86_64__)
     __builtin_ia32_pause();

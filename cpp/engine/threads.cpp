@@ -41,6 +41,7 @@ std::atomic<int64_t> serial_until{0};
 std::atomic<int64_t> serial_time{0};
 constexpr int64_t kShortestSerialTime = 10'000'000, kLongestSerialTime = 640'000'000;
 constexpr int64_t kNegligibleLoss = 200'000;
+constexpr int kSpins = 4096;  // some microseconds
 
 // Notes how a region went.
 void learn(bool was_contended) {
@@ -81,10 +82,15 @@ int available_processors() {
   return std::max(1, quota > 0 ? std::min(count, quota) : count);
 }
 
+int processors() {
+  static const int count = available_processors();
+  return count;
+}
+
 int default_threads() {
   for (const char* name : {"RNNCORE_NUM_THREADS", "OMP_NUM_THREADS"})
     if (const int n = environment(name); n > 0) return n;
-  return available_processors();
+  return processors();
 }
 
 }  // namespace
@@ -124,8 +130,7 @@ int64_t second_level_cache() {
 
 int threads_for(double flops) {
   if (whatever_the_work) return num_threads();
-  static const int processors = available_processors();
-  const int limit = std::min(num_threads(), processors);
+  const int limit = std::min(num_threads(), processors());
   const double worth = flops / kFlopsPerThread;
   if (limit == 1 || worth < 2) return 1;
   if (serial_until != 0 && now() < serial_until) return 1;
@@ -139,7 +144,7 @@ bool contended(const Team& team) {
 }
 
 void run_team(int threads, void (*fn)(const Team&, void*), void* context) {
-  Barrier barrier{};
+  Barrier barrier{threads > processors() ? 0 : kSpins, 0, 0, 0};
 #if defined(_OPENMP)
   if (threads > 1) {
     const int64_t begin = now();
