@@ -69,7 +69,8 @@ Training read_training(py::handle training) {
     t.metrics.push_back({read<std::string>(metric, "kind"), read<int>(metric, "output"), read<bool>(metric, "weighted"),
                          read_attributes(metric)});
   for (const py::handle r : training.attr("regularizers"))
-    t.regularizers.push_back({read<int>(r, "parameter"), read<double>(r, "l1"), read<double>(r, "l2")});
+    t.regularizers.push_back({read<int>(r, "parameter"), read<double>(r, "l1"), read<double>(r, "l2"),
+                              read<double>(r, "orthogonal"), read<bool>(r, "columns")});
   for (const py::handle r : training.attr("activity_regularizers"))
     t.activity_regularizers.push_back({read<int>(r, "value"), read<double>(r, "l1"), read<double>(r, "l2")});
   for (const py::handle c : training.attr("constraints"))

@@ -241,6 +241,19 @@ struct NormConstraint {
   T* w;
 };
 
+// factor · Σ |u_i·u_j| over all i != j, where the u are the `count` vectors of `length` numbers of the matrix w, scaled
+// to length 1. Number k of vector i is at w[i * stride + k * step].
+template <class T>
+struct Orthogonality {
+  double factor;
+  int64_t count, length, stride, step;
+  const T* w;
+  T* units;        // (count, length)
+  T* slopes;       // (count, length), the gradient to each vector
+  double* scales;  // (count,), 1 / the length of a vector
+  double* sums;    // (count,), Σ |u_i·u_j| over j
+};
+
 template <class T>
 struct OpKernels {
   int64_t (*dense_workspace)(int threads);
@@ -292,6 +305,9 @@ struct OpKernels {
   void (*update)(const Update<T>&, T scale, int64_t begin, int64_t end);
   // Gradient of l1·sum|w| + l2·sum w², added to g.
   void (*regularize)(int64_t size, const T* w, T l1, T l2, T* g, const Team&);
+  // Sums and slopes; waits for the team once. Afterwards slopes are added to the gradient g, laid out as w.
+  void (*orthogonality)(const Orthogonality<T>&, const Team&);
+  void (*orthogonality_backward)(const Orthogonality<T>&, T* g, const Team&);
   // sums[0] = sum |x|, sums[1] = sum x², in a fixed order; one thread.
   void (*norms)(int64_t size, const T* x, double sums[2]);
   void (*constrain_norms)(const NormConstraint<T>&, const Team&);

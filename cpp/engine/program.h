@@ -94,6 +94,8 @@ struct MetricDescription {
 struct RegularizerDescription {
   int parameter;
   double l1, l2;
+  double orthogonal;  // factor for a matrix whose rows, or columns, should be orthogonal to each other
+  bool columns;
 };
 
 struct ActivityRegularizerDescription {

@@ -186,7 +186,7 @@ class ParameterStore:
         for index, parameter in enumerate(program.parameters):
             penalty = at.get(parameter.offset) if parameter.trainable else None
             if penalty is not None:
-                found.append(Regularizer(index, penalty.l1, penalty.l2))
+                found.append(penalty.describe(index))
         return tuple(found)
 
     def constraints(self, program: Program) -> tuple[Constraint, ...]:

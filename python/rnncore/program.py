@@ -165,11 +165,16 @@ class Metric:
 
 @dataclass(frozen=True)
 class Regularizer:
-    """Penalty l1·Σ|w| + l2·Σw² on one parameter."""
+    """Penalty l1·Σ|w| + l2·Σw² on one parameter, and on a matrix orthogonal·(mean of |u_i·u_j| over all pairs of rows).
+
+    The u are the rows, or with `columns` the columns, scaled to length 1.
+    """
 
     parameter: int
     l1: float = 0.0
     l2: float = 0.0
+    orthogonal: float = 0.0
+    columns: bool = False
 
 
 @dataclass(frozen=True)

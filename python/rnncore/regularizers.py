@@ -1,4 +1,4 @@
-"""Penalties on weights, added to the loss: l1·Σ|w| + l2·Σw²."""
+"""Penalties on weights, added to the loss."""
 
 from __future__ import annotations
 
@@ -7,11 +7,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnncore import _configurable
+from rnncore import _configurable, program
 from rnncore import _validation as check
 from rnncore._configurable import Configurable
+from rnncore.reference.penalties import penalty
 
-__all__ = ["L1", "L1L2", "L2", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
+__all__ = [
+    "L1",
+    "L1L2",
+    "L2",
+    "OrthogonalRegularizer",
+    "Regularizer",
+    "deserialize",
+    "get",
+    "l1",
+    "l1_l2",
+    "l2",
+    "orthogonal_regularizer",
+    "serialize",
+]
 
 
 class Regularizer(Configurable):
@@ -28,10 +42,19 @@ class Regularizer(Configurable):
         self.l1 = check.number("l1", l1, low=0.0)
         self.l2 = check.number("l2", l2, low=0.0)
 
+    def describe(self, parameter: int = 0) -> program.Regularizer:
+        """Describe this penalty on parameter number `parameter`, as the executors read it."""
+        return program.Regularizer(parameter, self.l1, self.l2)
+
+    def check_shape(self, argument: str, shape: tuple[int, ...]) -> None:
+        """ValueError unless weights of this shape can have this penalty."""
+
     def __call__(self, x: npt.ArrayLike) -> float:
         """The penalty of the weights `x`, an array of any shape."""
         w = check.real_array("x", x)
-        return float(self.l1 * np.abs(w).sum() + self.l2 * np.square(w).sum())
+        w = w if w.dtype.kind == "f" else w.astype(np.float64)
+        self.check_shape("x", w.shape)
+        return penalty(self.describe(), w)[0]
 
 
 class L1(Regularizer):
@@ -88,17 +111,47 @@ class L1L2(Regularizer):
         super().__init__(l1, l2)
 
 
-l1, l2, l1_l2 = L1, L2, L1L2
+class OrthogonalRegularizer(Regularizer):
+    """The penalty factor · (mean of |u_i·u_j| over all pairs of rows or columns u of a matrix, scaled to length 1).
+
+    Parameters
+    ----------
+    factor : float, default 0.01
+    mode : {"rows", "columns"}, default "rows"
+        Which of the vectors should become orthogonal to each other.
+
+    Examples
+    --------
+    >>> from rnncore import regularizers
+    >>> regularizers.OrthogonalRegularizer(0.5)([[1.0, 0.0], [3.0, 4.0]])
+    0.3
+    """
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+        super().__init__(0.0, 0.0)
+        self.factor = check.number("factor", factor, low=0.0)
+        self.mode = check.lookup("mode", mode, {"rows": "rows", "columns": "columns"})
+
+    def describe(self, parameter: int = 0) -> program.Regularizer:
+        return program.Regularizer(parameter, orthogonal=self.factor, columns=self.mode == "columns")
+
+    def check_shape(self, argument: str, shape: tuple[int, ...]) -> None:
+        if len(shape) != 2:
+            raise ValueError(f"{argument} must be a matrix for an OrthogonalRegularizer, got shape {shape}")
+
+
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
 # All that names a regularizer.
 Identifier = str | dict[str, Any] | type[Regularizer] | Regularizer | None
 
 _TABLE: dict[str, type[Regularizer]] = {
-    **{cls.__name__: cls for cls in (L1, L2, L1L2)},
+    **{cls.__name__: cls for cls in (L1, L2, L1L2, OrthogonalRegularizer)},
     "l1": L1,
     "l2": L2,
     "l1_l2": L1L2,
     "l1l2": L1L2,
+    "orthogonal_regularizer": OrthogonalRegularizer,
 }
 
 

@@ -14,6 +14,7 @@
 #include "core/noise.h"
 #include "core/normalization.h"
 #include "core/optimizers.h"
+#include "core/orthogonality.h"
 #include "core/pool1d.h"
 #include "core/softmax.h"
 #include "core/strided.h"
@@ -59,6 +60,8 @@ constexpr OpKernels<T> op_table{
     .add = add<T>,
     .update = update<T>,
     .regularize = regularize<T>,
+    .orthogonality = orthogonality<T>,
+    .orthogonality_backward = orthogonality_backward<T>,
     .norms = norms<T>,
     .constrain_norms = constrain_norms<T>,
     .constrain_signs = constrain_signs<T>,

@@ -93,6 +93,8 @@ class Layer:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be a string, got {type(name).__name__} {name!r}")
         self.activity_regularizer = regularizers.get(arguments.pop("activity_regularizer", None))
+        if isinstance(self.activity_regularizer, regularizers.OrthogonalRegularizer):
+            raise ValueError("activity_regularizer must be L1, L2 or L1L2, got an OrthogonalRegularizer")
         self.batch_input_shape = self._declared_shape(arguments)
         self.name = utils.auto_name(utils.snake_case(type(self).__name__)) if name is None else name
         self.trainable = check.boolean("trainable", trainable)
@@ -167,6 +169,8 @@ class Layer:
         constraint: constraints.Constraint | None = None,
     ) -> Weight:
         """A new weight of this layer; its first values obey no constraint, as in Keras."""
+        if regularizer is not None:
+            regularizer.check_shape(f"{self.name!r}: {name}", shape)
         return Weight(f"{self.name}/{name}", initializer(shape), regularizer, constraint)
 
     def build(self, input_shape: Shape) -> None:

@@ -15,6 +15,7 @@ from .losses import LOSSES, REDUCTIONS, weighted_loss
 from .masking import real_steps
 from .metrics import METRICS, state_increment
 from .op import Arrays
+from .penalties import penalty
 
 __all__ = ["Objective"]
 
@@ -40,6 +41,13 @@ class Objective:
         for metric in training.metrics:
             if metric.kind not in known:
                 raise ValueError(f"training: unknown metric {metric.kind!r}; known: {known}")
+        for regularizer in training.regularizers:
+            parameter = program.parameters[regularizer.parameter]
+            if regularizer.orthogonal and len(parameter.shape) != 2:
+                raise ValueError(
+                    f"training: an orthogonal regularizer needs a matrix, got parameter {parameter.name!r} of shape"
+                    f" {parameter.shape}"
+                )
         items: list[Loss | Metric] = [*training.losses, *training.metrics]
         for item in items:
             if not 0 <= item.output < len(program.outputs):
@@ -101,8 +109,7 @@ class Objective:
 
         total = sum(loss.weight * value for loss, value in zip(training.losses, losses, strict=True))
         for regularizer, w, _ in self._penalties:
-            total += regularizer.l1 * np.sum(np.abs(w), dtype=np.float64)
-            total += regularizer.l2 * np.sum(w * w, dtype=np.float64)
+            total += penalty(regularizer, w)[0]
         for activity, y in zip(training.activity_regularizers, penalised, strict=True):
             total += activity.l1 * np.sum(np.abs(y), dtype=np.float64) / len(y)
             total += activity.l2 * np.sum(y * y, dtype=np.float64) / len(y)
@@ -134,7 +141,7 @@ class Objective:
         """Add the gradients of the penalties."""
         for regularizer, w, gradient in self._penalties:
             if gradient is not None:
-                gradient += regularizer.l1 * np.sign(w) + 2 * regularizer.l2 * w
+                gradient += penalty(regularizer, w)[1]
 
 
 def _check_ctc(loss: Loss, training: Training, program: Program) -> None:

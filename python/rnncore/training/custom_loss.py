@@ -10,6 +10,7 @@ import numpy as np
 from rnncore import _validation as check
 from rnncore.data import Array
 from rnncore.program import Program, Regularizer
+from rnncore.reference.penalties import penalty
 from rnncore.training.compilation import Compilation
 from rnncore.training.mask import Mask, counted
 
@@ -36,7 +37,7 @@ class FunctionLossExecutor:
         self._state_size = compilation.state().size
         self._mask = Mask(program, parameters, 0) if self._measures else None
         self._penalised = [
-            (regularizer, parameters[window], gradients[window])
+            (regularizer, parameters[window].reshape(parameter.shape), gradients[window].reshape(parameter.shape))
             for regularizer in regularizers
             for parameter in [program.parameters[regularizer.parameter]]
             for window in [slice(parameter.offset, parameter.offset + parameter.size)]
@@ -70,7 +71,7 @@ class FunctionLossExecutor:
             increment = self._increment(value, targets[0][rows], output, real)
             self._executor.backward([gradient])
             for regularizer, w, dw in self._penalised:
-                dw += regularizer.l1 * np.sign(w) + 2 * regularizer.l2 * w
+                dw += penalty(regularizer, w)[1]
             self._executor.apply_gradients(float(learning_rate[number]), step + number)
             state += increment
             if states is not None:
@@ -126,7 +127,7 @@ class FunctionLossExecutor:
     def _increment(self, value: float, target: Array, output: Array, real: Array | None) -> Array:
         """What a batch adds to the state: as `Training` describes it for one loss."""
         for regularizer, w, _ in self._penalised:
-            value += float(regularizer.l1 * np.abs(w).sum() + regularizer.l2 * np.square(w).sum())
+            value += penalty(regularizer, w)[0]
         rows = len(output)
         increment = np.zeros(self._state_size)
         increment[:2] = value * rows, rows
