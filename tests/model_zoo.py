@@ -74,7 +74,11 @@ def recurrent() -> Case:
             layers.LSTM(4, use_bias=False, return_sequences=True, peepholes=True, zero_output_for_mask=True),
             layers.LSTM(7, return_sequences=True, recurrent_dropout=0.1, projection_units=3),
             layers.GRU(
-                6, dropout=0.1, return_sequences=True, recurrent_regularizer=regularizers.OrthogonalRegularizer(1e-2)
+                6,
+                dropout=0.1,
+                return_sequences=True,
+                recurrent_initializer="glorot_uniform",
+                recurrent_regularizer=regularizers.OrthogonalRegularizer(1e-2),
             ),
             layers.GRU(5, reset_after=False, zoneout=0.1, recurrent_constraint=constraints.UnitNorm()),
             layers.Dense(2, kernel_regularizer=regularizers.L1(1e-3)),

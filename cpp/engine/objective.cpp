@@ -139,13 +139,14 @@ Objective<T>::Objective(const Training& training, const Program& program, const 
     : kernels_(op_kernels<T>(kernels)),
       outputs_(outputs_of(program, values)),
       targets_(outputs_.size()),
+      orthogonal_penalties_(kernels),
       samples_(outputs_[0].samples()) {
   make_losses(training, program);
   make_metrics(training);
   for (const auto& r : training.regularizers) {
     const Parameter& p = program.parameters[static_cast<size_t>(r.parameter)];
     penalties_.push_back({r.l1, r.l2, p.trainable, p.offset, p.size, take(2 * kReductionParts * 8), nullptr});
-    if (r.orthogonal != 0) make_orthogonal_penalty(r, p);
+    if (r.orthogonal != 0) bytes_ = orthogonal_penalties_.add(r, p, bytes_);
   }
   make_activity_penalties(training, program, values);
   for (Target& target : targets_)
@@ -218,24 +219,6 @@ void Objective<T>::make_activity_penalties(const Training& training, const Progr
         {r.l1 / samples, r.l2 / samples, values[id].size(), written[id], take(2 * kReductionParts * 8)});
     written[id] = true;
   }
-}
-
-template <class T>
-void Objective<T>::make_orthogonal_penalty(const RegularizerDescription& description, const Parameter& matrix) {
-  const int64_t rows = matrix.shape[0], columns = matrix.shape[1];
-  OrthogonalPenalty penalty{matrix.trainable, matrix.offset};
-  Orthogonality<T>& call = penalty.call;
-  call.count = description.columns ? columns : rows;
-  call.length = description.columns ? rows : columns;
-  call.stride = description.columns ? 1 : columns;
-  call.step = description.columns ? columns : 1;
-  const double pairs = static_cast<double>(call.count) * static_cast<double>(call.count - 1) / 2;
-  call.factor = pairs > 0 ? description.orthogonal / (2 * pairs) : 0;
-  penalty.units_offset = take(matrix.size * static_cast<int64_t>(sizeof(T)));
-  penalty.slopes_offset = take(matrix.size * static_cast<int64_t>(sizeof(T)));
-  penalty.scales_offset = take(call.count * 8);
-  penalty.sums_offset = take(call.count * 8);
-  orthogonal_penalties_.push_back(penalty);
 }
 
 template <class T>
@@ -344,13 +327,7 @@ void Objective<T>::bind(std::byte* memory, const std::vector<const T*>& outputs,
     metric.metric.thresholds = metric.thresholds.data();
   }
   for (Penalty& penalty : penalties_) penalty.sums = sums(penalty.sums_offset);
-  for (OrthogonalPenalty& penalty : orthogonal_penalties_) {
-    penalty.call.w = parameters + penalty.offset;
-    penalty.call.units = reinterpret_cast<T*>(memory + penalty.units_offset);
-    penalty.call.slopes = reinterpret_cast<T*>(memory + penalty.slopes_offset);
-    penalty.call.scales = sums(penalty.scales_offset);
-    penalty.call.sums = sums(penalty.sums_offset);
-  }
+  orthogonal_penalties_.bind(memory, parameters);
   for (size_t i = 0; i < activity_penalties_.size(); ++i) {
     activity_penalties_[i].sums = sums(activity_penalties_[i].sums_offset);
     activity_penalties_[i].value = penalised[i];
@@ -551,7 +528,7 @@ void Objective<T>::evaluate(const Team& team) {
       const Range range = team_range(penalty.size, part, kReductionParts, 8);
       kernels_.norms(range.end - range.begin, parameters_ + penalty.offset + range.begin, penalty.sums + 2 * part);
     }
-  for (const OrthogonalPenalty& penalty : orthogonal_penalties_) kernels_.orthogonality(penalty.call, team);
+  orthogonal_penalties_.evaluate(team);
   penalise_activities(team);
 }
 
@@ -575,11 +552,7 @@ void Objective<T>::regularize(const Team& team) const {
     if (p.trainable)
       kernels_.regularize(p.size, parameters_ + p.offset, static_cast<T>(p.l1), static_cast<T>(p.l2),
                           gradients_ + p.offset, team);
-  for (const OrthogonalPenalty& p : orthogonal_penalties_) {
-    if (!p.trainable) continue;
-    team_barrier(team);  // after the penalties before, which share a matrix by other parts
-    kernels_.orthogonality_backward(p.call, gradients_ + p.offset, team);
-  }
+  orthogonal_penalties_.backward(gradients_, team);
 }
 
 template <class T>
@@ -602,11 +575,7 @@ void Objective<T>::accumulate(double* state) const {
     add_parts(penalty.sums, 2, sums);
     total += penalty.l1 * sums[0] + penalty.l2 * sums[1];
   }
-  for (const OrthogonalPenalty& penalty : orthogonal_penalties_) {
-    double sum = 0;
-    for (int64_t i = 0; i < penalty.call.count; ++i) sum += penalty.call.sums[i];
-    total += penalty.call.factor * sum;
-  }
+  total += orthogonal_penalties_.total();
   for (const ActivityPenalty& penalty : activity_penalties_) {
     double sums[2] = {0, 0};
     add_parts(penalty.sums, 2, sums);

@@ -7,6 +7,7 @@
 #include "core/kernels.h"
 #include "engine/copy.h"
 #include "engine/metrics.h"
+#include "engine/orthogonal_penalties.h"
 #include "engine/samples.h"
 
 namespace rnncore {
@@ -111,13 +112,6 @@ class Objective {
     double* sums = nullptr;
   };
 
-  struct OrthogonalPenalty {
-    bool trainable;
-    int64_t offset;  // of the matrix among the parameters
-    Orthogonality<T> call{};
-    int64_t units_offset = 0, slopes_offset = 0, scales_offset = 0, sums_offset = 0;
-  };
-
   void make_losses(const Training& training, const Program& program);
   void make_metrics(const Training& training);
   void load_weights(const Loss& loss, const Array& weights, const BatchRows& rows, const Team& team) const;
@@ -133,7 +127,6 @@ class Objective {
   static void set_divisor(Loss& loss, double divisor);
   void count(Loss& loss) const;
   void make_activity_penalties(const Training& training, const Program& program, const std::vector<Tensor>& values);
-  void make_orthogonal_penalty(const RegularizerDescription& description, const Parameter& matrix);
   void penalise_activities(const Team& team) const;
   int64_t take(int64_t bytes);
 
@@ -143,7 +136,7 @@ class Objective {
   std::vector<Loss> losses_;
   std::vector<Metric> metrics_;
   std::vector<Penalty> penalties_;
-  std::vector<OrthogonalPenalty> orthogonal_penalties_;
+  OrthogonalPenalties<T> orthogonal_penalties_;
   std::vector<ActivityPenalty> activity_penalties_;
   std::vector<double> ctc_workspace_;  // grows with the labels and the team
   std::string fault_;

@@ -120,10 +120,15 @@ class OrthogonalRegularizer(Regularizer):
     mode : {"rows", "columns"}, default "rows"
         Which of the vectors should become orthogonal to each other.
 
+    Notes
+    -----
+    The penalty has a kink where two vectors are orthogonal: there, as on a matrix that an orthogonal initializer made,
+    rounding decides the sign of their part of the gradient, as in Keras.
+
     Examples
     --------
     >>> from rnncore import regularizers
-    >>> regularizers.OrthogonalRegularizer(0.5)([[1.0, 0.0], [3.0, 4.0]])
+    >>> round(regularizers.OrthogonalRegularizer(0.5)([[1.0, 0.0], [3.0, 4.0]]), 6)
     0.3
     """
 
