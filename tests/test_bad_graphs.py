@@ -105,6 +105,88 @@ def test_shapes_of_attention_that_do_not_match(call: Callable[[Any], Any], messa
     assert not layer.built
 
 
+Q, V = X[:, :4], X  # four and five steps
+
+
+def of_any_steps(name: str) -> tuple[models.Model, list[Array]]:
+    """A model whose inputs leave the number of steps open, and inputs for it whose steps do not fit."""
+    query, value, other = (layers.Input((None, F)) for _ in range(3))
+    mask, pairs = layers.Input((None,), dtype="int32"), layers.Input((None, None), dtype="int32")
+    one, short = np.ones((4, 1), int), np.ones((4, 3), int)
+    attention, heads = layers.Attention(name="a"), layers.MultiHeadAttention(2, 2, name="a")
+    made: dict[str, tuple[list[Any], Callable[[], Any], list[Array]]] = {
+        "key": ([query, value, other], lambda: attention([query, value, other]), [Q, V, X[:, :1]]),
+        "key of heads": ([query, value, other], lambda: heads(query, value, other), [Q, V, X[:, :3]]),
+        "query_mask": ([query, value, mask], lambda: attention([query, value], mask=[mask, None]), [Q, V, one]),
+        "value_mask": ([query, value, mask], lambda: attention([query, value], mask=[None, mask]), [Q, V, one]),
+        "additive": (
+            [query, value, mask],
+            lambda: layers.AdditiveAttention(name="a")([query, value], mask=[None, mask]),
+            [Q, V, short],
+        ),
+        "query_mask of heads": ([query, value, mask], lambda: heads(query, value, query_mask=mask), [Q, V, short]),
+        "value_mask of heads": ([query, value, mask], lambda: heads(query, value, value_mask=mask), [Q, V, one]),
+        "attention_mask": (
+            [query, value, pairs],
+            lambda: heads(query, value, attention_mask=pairs),
+            [Q, V, np.ones((4, 4, 1), int)],
+        ),
+        "recurrent": ([value, mask], lambda: layers.LSTM(2, name="a")(value, mask=mask), [V, one]),
+        "cells": ([value, mask], lambda: layers.RNN(layers.GRUCell(2), name="a")(value, mask=mask), [V, short]),
+        "bidirectional": (
+            [value, mask],
+            lambda: layers.Bidirectional(layers.GRU(2), name="a")(value, mask=mask),
+            [V, one],
+        ),
+        "add": ([query, value], lambda: layers.Add(name="a")([query, value]), [Q, V]),
+        "add later": ([query], lambda: layers.Add(name="a")([query, layers.Conv1D(F, 2)(query)]), [V]),
+        "concatenate": ([query, value], lambda: layers.Concatenate(name="a")([query, value]), [Q, V]),
+        "convolution": ([query], lambda: layers.Conv1D(2, 6, name="a")(query), [V]),
+        "pooling": ([query], lambda: layers.MaxPooling1D(6, name="a")(query), [V]),
+        "reshape": ([query], lambda: layers.Reshape((4, 3), name="a")(query), [V]),
+        "masked sum": (
+            [query, value],
+            lambda: layers.GRU(1, name="a")(layers.Add()([layers.Masking()(query), value])),
+            [X[:, :1], V],
+        ),
+    }
+    inputs, output, arrays = made[name]
+    return models.Model(inputs, output()), arrays
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("key", r"key of 'a' must have 5 steps as value, got \(None, 1, 3\)"),
+        ("key of heads", r"key of 'a' must have 5 steps as value, got \(None, 3, 3\)"),
+        ("query_mask", r"query_mask of 'a' must have shape \(None, 4\), got \(None, 1\)"),
+        ("value_mask", r"value_mask of 'a' must have shape \(None, 5\), got \(None, 1\)"),
+        ("additive", r"value_mask of 'a' must have shape \(None, 5\), got \(None, 3\)"),
+        ("query_mask of heads", r"query_mask of 'a' must have shape \(None, 4\), got \(None, 3\)"),
+        ("value_mask of heads", r"value_mask of 'a' must have shape \(None, 5\), got \(None, 1\)"),
+        ("attention_mask", r"attention_mask of 'a' must have shape \(None, 4, 5\), got \(None, 4, 1\)"),
+        ("recurrent", r"mask of 'a' must have shape \(None, 5\), got \(None, 1\)"),
+        ("cells", r"mask of 'a' must have shape \(None, 5\), got \(None, 3\)"),
+        ("bidirectional", r"mask of 'a' must have shape \(None, 5\), got \(None, 1\)"),
+        ("add", r"'a' needs inputs whose shapes fit, got \[\(None, 4, 3\), \(None, 5, 3\)\]"),
+        ("add later", r"'a' needs inputs whose shapes fit, got \[\(None, 5, 3\), \(None, 4, 3\)\]"),
+        ("concatenate", r"'a' needs inputs of equal shapes but for axis -1, got \[\(None, 4, 3\), \(None, 5, 3\)\]"),
+        ("convolution", r"'a' needs at least 6 time steps with padding 'valid', got shape \(None, 5, 3\)"),
+        ("pooling", r"'a' needs at least 6 time steps with padding 'valid', got shape \(None, 5, 3\)"),
+        ("reshape", "'a'"),
+        ("masked sum", r"a: mask: expected shape \(4, 5\), got \(4, 1\)"),
+    ],
+)
+def test_steps_that_are_only_known_with_the_arrays_must_fit(name: str, message: str, backend: str) -> None:
+    model, arrays = of_any_steps(name)
+    model.compile("sgd", "mse", backend=backend)
+    x = arrays[0] if len(arrays) == 1 else arrays
+    unchanged(model, lambda: model.predict(x, verbose=0), ValueError, message)
+    unchanged(model, lambda: model.train_on_batch(x, np.ones((4, 1))), ValueError, message)
+    unchanged(model, lambda: model.forward(x), ValueError, message)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_states_of_another_batch_size(backend: str) -> None:
     x, h = layers.Input((T, F), name="x"), layers.Input((2,), name="h")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,6 +191,36 @@ def test_time_distributed_treats_each_step_as_a_sample(layer: Any, backend: str)
         np.testing.assert_allclose(found[:, t], expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_mask_given_to_a_call_goes_on_as_one_that_comes_with_the_input(backend: str, tmp_path: Path) -> None:
+    x, steps = layers.Input((None, 3), name="x"), layers.Input((None,), dtype="bool", name="steps")
+    dense, norm = layers.TimeDistributed(layers.Dense(3)), layers.BatchNormalization(moving_mean_initializer="ones")
+    last, pooled = layers.GRU(2), layers.GlobalAveragePooling1D()
+    cells = layers.RNN(layers.LSTMCell(2))
+    given = models.Model([x, steps], [last(dense(x, mask=steps)), cells(norm(x, mask=steps)), pooled(x, mask=steps)])
+    masked = layers.Masking(9.0)(x)
+    came = models.Model(x, [last(dense(masked)), cells(norm(masked)), pooled(masked)])
+    values, mask = np.random.default_rng(3).normal(size=(4, 5, 3)), np.tril(np.ones((4, 5), bool))
+    results = []
+    for model, arrays in ((came, np.where(mask[..., None], values, 9)), (given, [values, mask])):
+        model.compile(backend=backend, dtype_policy="float64")
+        results.append(model.predict(arrays, verbose=0))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+    given.save(tmp_path / "model.rnn")
+    again = models.load_model(tmp_path / "model.rnn").predict([values, mask], verbose=0)
+    for a, b in zip(again, results[1], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+    with pytest.raises(ValueError, match="mask of 't' must have shape"):
+        layers.TimeDistributed(layers.Dense(2), name="t")(layers.Input((5, 3)), mask=layers.Input((4,), dtype="bool"))
+
+
+def twice(layer: Any) -> None:
+    """Call a layer on inputs of three, then of four features."""
+    for features in (3, 4):
+        layer(layers.Input((5, features)))
+
+
 class Homemade:
     state_size = 3
 
@@ -225,6 +256,27 @@ class Homemade:
             lambda: layers.RNN(layers.LSTMCell(2), name="r")(layers.Input((5, 3)), [layers.Input((2,))]),
             ValueError,
             "initial_state of 'r' must be 2 values",
+        ),
+        (
+            lambda: layers.RNN(layers.GRUCell(2, name="c"), name="r")(layers.Input((5, None))),
+            ValueError,
+            "'r': 'c' needs an input whose last axis is known",
+        ),
+        (lambda: twice(layers.RNN(layers.GRUCell(2, name="c"), name="r")), ValueError, "'r': 'c' was built for inputs"),
+        (
+            lambda: twice(layers.TimeDistributed(layers.Dense(2, name="d"), name="t")),
+            ValueError,
+            "'t': 'd' was built for inputs with 3 features",
+        ),
+        (
+            lambda: twice(layers.Bidirectional(layers.GRU(2), name="b")),
+            ValueError,
+            "'b': 'backward_gru.*' was built for inputs with 3 features",
+        ),
+        (
+            lambda: layers.Dense(2, name="d")(layers.Input((5, 3)), mask=layers.Input((5,), dtype="bool")),
+            TypeError,
+            "'d' takes no mask",
         ),
         (lambda: layers.TimeDistributed("x"), TypeError, "layer of TimeDistributed must be a Layer"),
         (lambda: layers.TimeDistributed(layers.Dense(2), name="t")(layers.Input((3,))), ValueError, "'t' needs an"),

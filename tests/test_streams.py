@@ -169,6 +169,7 @@ def test_an_error_midway_leaves_the_model_at_the_last_whole_step(backend: str) -
 X, Y = data(4)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
@@ -180,8 +181,8 @@ X, Y = data(4)
     ],
     ids=["no targets", "five", "empty", "rows", "features"],
 )
-def test_errors_name_the_batch(bad: Any, message: str) -> None:
-    model, expected = fresh(), fresh()
+def test_errors_name_the_batch(bad: Any, message: str, backend: str) -> None:
+    model, expected = fresh(backend=backend), fresh(backend=backend)
     expected.train_on_batch(X, Y)
     with pytest.raises(ValueError, match=message):
         model.fit(iter([(X, Y), bad]), verbose=0)

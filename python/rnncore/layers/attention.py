@@ -51,6 +51,10 @@ class AttentionLayer(Layer):
         self._told.append(self._call)
         return described
 
+    def recall(self, index: int) -> None:
+        """Take up the roles and options of a call."""
+        self._call = self._told[index]
+
     def call_options(self, index: int) -> dict[str, Any]:
         """The roles of the inputs and the options of a call."""
         return self._told[index]
@@ -178,7 +182,6 @@ class AttentionLayer(Layer):
 
     def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """The mask of the query goes on with the context."""
-        self._call = self._told[builder.call_index]
         of_query = self.by_role(inputs).get("query_mask", self.by_role(masks)["query"])
         return self.returned(of_query, -1)
 
@@ -285,7 +288,6 @@ class Attention(AttentionLayer):
 
     def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """Append one node."""
-        self._call = self._told[builder.call_index]
         given = self.by_role(inputs)
         read = (given["query"], given["value"], given["key"])
         parameters = self.emit_weights(builder)

@@ -87,6 +87,7 @@ class Layer:
     input_dtype: ClassVar[str] = "float"
     output_dtype: str = "float"
     keeps_time: bool = True  # axis 1 of the first output is axis 1 of the input
+    takes_mask: ClassVar[bool] = False  # as an argument of a call
     acts_per_step: bool = False  # a step of the output depends on that step of the input and on carried states alone
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, **arguments: Any) -> None:
@@ -281,9 +282,19 @@ class Layer:
 
     # Calls
 
-    def __call__(self, inputs: Any) -> Any:
-        """Describe this layer applied to symbolic values: one value, or a list if there are several."""
-        return self.describe(symbolic_values(f"inputs of {self.name!r}", inputs))
+    def __call__(self, inputs: Any, mask: SymbolicValue | None = None) -> Any:
+        """Describe this layer applied to symbolic values: one value, or a list if there are several.
+
+        Parameters
+        ----------
+        inputs : SymbolicValue or list of SymbolicValue
+        mask : SymbolicValue of shape (N, T), optional
+            An `Input` of integers or booleans, zero where a step is not real, in the place of the mask that comes with
+            `inputs`; for layers that read a mask.
+        """
+        if mask is not None and not self.takes_mask:
+            raise TypeError(f"{self.name!r} takes no mask, got {mask}")
+        return self.describe(symbolic_values(f"inputs of {self.name!r}", inputs), mask)
 
     def describe(self, values: tuple[SymbolicValue, ...], mask: SymbolicValue | None = None) -> Any:
         """The call on `values`, for a subclass whose calls take more than inputs.
@@ -291,13 +302,10 @@ class Layer:
         `mask`, integers (N, T), not 0 where a step of the first value is real, takes the place of the mask that
         comes with that value.
         """
-        self.check_values(values)
-        if mask is not None:
-            self._check_mask(mask, values[0])
+        shapes = self.checked_shapes(values, mask)
         self.build(values[0].shape)
         call = Call(self, self._calls, values, mask)
         self._calls += 1
-        shapes = self.shapes_of_call(values)
         outputs = tuple(SymbolicValue(shape, call, index) for index, shape in enumerate(shapes))
         self._last_call = (values, outputs)
         return outputs[0] if len(outputs) == 1 else list(outputs)
@@ -309,6 +317,17 @@ class Layer:
     def call_again(self, values: list[SymbolicValue], options: dict[str, Any]) -> Any:
         """Describe a call as `call_options` tells."""
         return self(values, **options)
+
+    def recall(self, index: int) -> None:
+        """Be ready to check or append call number `index` as it was told; see `call_options`."""
+
+    def checked_shapes(self, values: tuple[SymbolicValue, ...], mask: SymbolicValue | None = None) -> tuple[Shape, ...]:
+        """The shape of each output of a call, or the error of one that does not fit."""
+        self.check_values(values)
+        if mask is not None:
+            self._check_mask(mask, values[0])
+        self.check_input(values[0].shape)
+        return self.shapes_of_call(values)
 
     def shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
         """The shape of each output of a call on these inputs; by default the first one decides."""

@@ -122,8 +122,9 @@ class Bidirectional(Wrapper, TakesInitialState):
 
     def features(self, shape: Shape) -> int:
         """The size of the last axis, which both layers must take."""
-        self.backward_layer.features(shape)
-        features: int = self.forward_layer.features(shape)
+        with self.naming():
+            self.backward_layer.features(shape)
+            features: int = self.forward_layer.features(shape)
         return features
 
     def make_weights(self, input_shape: Shape) -> list[Weight]:

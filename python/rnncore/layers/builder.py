@@ -30,7 +30,6 @@ class ProgramBuilder:
         self.row_ends: set[int] = set()  # masks (N, T) that follow from lengths
         self.activity_regularizers: tuple[ActivityRegularizer, ...] = ()  # of a finished Program
         self._penalised: list[tuple[int, regularizers.Regularizer]] = []
-        self.call_index = 0  # which of its calls a layer is asked to append
         self.lengths = -1  # the value that carries the lengths of a batch
 
     def value(self, name: str, shape: Shape, dtype: str = "float") -> int:
@@ -220,7 +219,7 @@ def build_program(
         came = tuple(map(mask_of, call.inputs))
         given = came if call.mask is None else (value_of(call.mask), *came[1:])
         read = tuple(map(value_of, call.inputs)), given
-        builder.call_index = call.index
+        call.layer.recall(call.index)
         made[call] = call.layer.emit(builder, *read)
         masks[call] = call.layer.emit_masks(builder, *read)
         builder.penalise(made[call], call.layer.activity_regularizer)

@@ -35,7 +35,9 @@ class Cell(Recurrent):
         sizes = [size for _, size in self.state_sizes()]
         return sizes[0] if len(sizes) == 1 else sizes
 
-    def __call__(self, inputs: Any, initial_state: Any = None, mask: Any = None) -> Any:
+    def __call__(  # type: ignore[override]  # Keras's arguments
+        self, inputs: Any, initial_state: Any = None, mask: Any = None
+    ) -> Any:
         """Refuse: a cell is one step of a layer."""
         raise TypeError(f"{self.name!r} is a cell and not called itself: use RNN({type(self).__name__}(...))(inputs)")
 

@@ -100,7 +100,9 @@ class TakesInitialState(Layer):
             raise ValueError(f"{self.name!r} needs an input of shape (N, T, features), got {shape}")
         self.features(shape)
 
-    def __call__(self, inputs: Any, initial_state: Any = None, mask: SymbolicValue | None = None) -> Any:
+    def __call__(  # type: ignore[override]  # Keras's arguments
+        self, inputs: Any, initial_state: Any = None, mask: SymbolicValue | None = None
+    ) -> Any:
         """Describe this layer applied to a sequence, from zeros or from the given states.
 
         Parameters

@@ -40,11 +40,11 @@ class Merge(Layer):
     kind: ClassVar[str]
     least: ClassVar[int] = 1
 
-    def __call__(self, inputs: Any) -> Any:
-        """Describe this layer applied to a list of symbolic values."""
+    def __call__(self, inputs: Any, mask: SymbolicValue | None = None) -> Any:
+        """Describe this layer applied to a list of symbolic values; it takes no mask."""
         if isinstance(inputs, SymbolicValue):
             raise ValueError(f"{self.name!r} takes a list of values, got {inputs}")
-        return super().__call__(inputs)
+        return super().__call__(inputs, mask)
 
     def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
         """Raise unless these are float values whose shapes fit."""

@@ -202,7 +202,6 @@ class MultiHeadAttention(AttentionLayer):
 
     def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """Append a projection of each input, the attention of the heads, and the projection of their contexts."""
-        self._call = self._told[builder.call_index]
         given = self.by_role(inputs)
         count = 2 if self.use_bias else 1
         pieces = {

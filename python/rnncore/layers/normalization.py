@@ -141,6 +141,7 @@ class BatchNormalization(Normalization):
     """
 
     op = "batch_normalization"
+    takes_mask = True
     moving_mean = WeightView()
     moving_variance = WeightView()
 

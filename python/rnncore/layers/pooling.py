@@ -181,6 +181,7 @@ class GlobalAveragePooling1D(GlobalPooling):
     """
 
     kind = "average"
+    takes_mask = True
 
 
 class GlobalMaxPooling1D(GlobalPooling):

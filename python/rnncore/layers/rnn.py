@@ -95,13 +95,15 @@ class RNN(Wrapper, TakesInitialState):
 
     def features(self, shape: Shape) -> int:
         """The size of the last axis, which the first cell must take."""
-        return self.cells[0].features(shape)
+        with self.naming():
+            return self.cells[0].features(shape)
 
     def make_weights(self, input_shape: Shape) -> list[Weight]:
         """Those of all cells, one cell after another."""
         shape = input_shape
         for cell in self.cells:
-            cell.build(shape)
+            with self.naming():
+                cell.build(shape)
             shape = (*shape[:2], cell.output_size)
         return [weight for cell in self.cells for weight in cell.weights]
 

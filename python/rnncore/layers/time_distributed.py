@@ -38,6 +38,10 @@ class TimeDistributed(Wrapper):
     TypeError, ValueError
         If `layer` is no layer, or takes no such steps.
 
+    Notes
+    -----
+    A mask (N, T) that comes with the input, or that a call is given as `mask`, goes on with the output.
+
     Examples
     --------
     >>> from rnncore import layers
@@ -46,6 +50,7 @@ class TimeDistributed(Wrapper):
     """
 
     acts_per_step = True
+    takes_mask = True
 
     def __init__(self, layer: Layer, **arguments: Any) -> None:
         if not isinstance(layer, Layer):
@@ -60,7 +65,8 @@ class TimeDistributed(Wrapper):
         """Raise a ValueError unless the shape is (N, T, ...) with steps that the layer takes."""
         if len(shape) < 3:
             raise ValueError(f"{self.name!r} needs an input of shape (N, T, ...), got {shape}")
-        self.layer.check_input(_step(shape))
+        with self.naming():
+            self.layer.check_input(_step(shape))
 
     def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
         """Raise unless there is one input of the layer's dtype."""

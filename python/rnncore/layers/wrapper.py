@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rnncore.layers.base import Layer
@@ -28,6 +30,14 @@ class Wrapper(Layer):
         if attribute == "trainable" and ("built" in vars(self) or value is False):
             for layer in self.inner:
                 layer.trainable = value
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Put the name of the whole before an error about a part."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"{self.name!r}: {error}") from error
 
     @property
     def trainable_weights(self) -> list[Weight]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .._sequence_arguments import Array
+from .masking import real_steps
 from .op import Arrays, Run
 
 __all__ = ["backward", "forward"]
@@ -77,8 +78,8 @@ def forward(inputs: Arrays, weights: list[Array], attributes: dict[str, Any], ru
     q, v, k = (_split(array, heads or 1) for array in (query, value, key))  # (N, h, T, ·)
     scores, score_backward = SCORES[attributes["score"]](q, k, weights, attributes.get("factor", 1.0))
 
-    queries = _steps(query_mask, query)[:, None, :, None]  # (N, 1, Tq, 1): real queries
-    visible = np.broadcast_to(_steps(value_mask, value)[:, None, None], scores.shape)
+    queries = real_steps(query_mask, query.shape)[:, None, :, None]  # (N, 1, Tq, 1): real queries
+    visible = np.broadcast_to(real_steps(value_mask, value.shape)[:, None, None], scores.shape)
     if attention_mask is not None:
         visible = visible & (attention_mask[:, None] != 0)
     if attributes.get("causal", False):
@@ -125,13 +126,6 @@ def _merge(x: Array) -> Array:
     """From (N, h, T, C) to (N, T, h·C)."""
     n, heads, steps, width = x.shape
     return np.ascontiguousarray(x.swapaxes(1, 2)).reshape(n, steps, heads * width)
-
-
-def _steps(mask: Array | None, x: Array) -> Array:
-    """Which steps (N, T) of x are real: all, by a mask (N, T), or by lengths (N,)."""
-    if mask is None:
-        return np.ones(x.shape[:2], bool)
-    return mask != 0 if mask.ndim == 2 else np.arange(x.shape[1]) < mask[:, None]
 
 
 def _softmax(scores: Array, visible: Array) -> Array:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from .._sequence_arguments import Array
+from .masking import real_steps
 from .op import Arrays, Run
-from .window import real_steps
 
 __all__ = ["backward", "forward"]
 
@@ -23,7 +23,7 @@ def forward(inputs: Arrays, weights: list[Array], attributes: dict[str, Any], ru
     gamma = weights[0] if scale else None
     beta = weights[int(scale)] if center else None
     moving_mean, moving_variance = weights[-2:]
-    real = real_steps("batch_normalization", mask, x) if mask is not None else np.ones(x.shape[:-1], bool)
+    real = real_steps(mask, x.shape) if mask is not None else np.ones(x.shape[:-1], bool)
     of_batch = run.training and not attributes.get("frozen", False)
     if of_batch:
         counted = x[real].astype(np.float64)  # (m, C)

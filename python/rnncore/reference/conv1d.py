@@ -11,8 +11,9 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from .functions import function_of
+from .masking import real_steps
 from .op import Arrays, Run
-from .window import Windows, real_steps
+from .window import Windows
 
 __all__ = ["backward", "forward"]
 
@@ -21,14 +22,13 @@ def forward(inputs: Arrays, weights: list[Array], attributes: dict[str, Any], ru
     x, mask = inputs  # (N, T, I)
     kernel = weights[0]  # (K, I, U)
     windows = Windows.of(
-        "conv1d",
         x.shape[1],
         len(kernel),
         attributes.get("strides", 1),
         attributes.get("dilation_rate", 1),
         attributes.get("padding", "valid"),
     )
-    real = real_steps("conv1d", mask, x)
+    real = real_steps(mask, x.shape)
     x = np.where(real[..., None], x, x.dtype.type(0))
     z = np.zeros((len(x), windows.count, kernel.shape[2]), x.dtype)
     if len(weights) == 2:

@@ -16,7 +16,7 @@ def forward(inputs: Arrays, weights: list[Array], attributes: dict[str, Any], ru
     (ids,) = inputs  # (...)
     (embeddings,) = weights  # (V, D)
     if ids.size and not 0 <= ids.min() <= ids.max() < len(embeddings):
-        raise ValueError(f"embedding: expected ids from 0 to {len(embeddings) - 1}, got {ids.min()} to {ids.max()}")
+        raise ValueError(f"expected ids from 0 to {len(embeddings) - 1}, got {ids.min()} to {ids.max()}")
     return [embeddings[ids]], (ids, embeddings.shape)
 
 

@@ -127,12 +127,15 @@ class Executor:
             values[program.lengths] = lengths
         tape = []
         for index, node in enumerate(program.nodes):
-            outputs, saved = OPS[node.op].forward(
-                [values[i] if i >= 0 else None for i in node.inputs],
-                [self._window(self._parameters, program.parameters[p]) for p in node.parameters],
-                node.attributes,
-                Run(training, seed, step, index, self._parameters.dtype, states, resume),
-            )
+            try:
+                outputs, saved = OPS[node.op].forward(
+                    [values[i] if i >= 0 else None for i in node.inputs],
+                    [self._window(self._parameters, program.parameters[p]) for p in node.parameters],
+                    node.attributes,
+                    Run(training, seed, step, index, self._parameters.dtype, states, resume),
+                )
+            except ValueError as error:
+                raise ValueError(f"{node.name}: {error}") from error
             for value, output in zip(node.outputs, outputs, strict=True):
                 if value >= 0:
                     values[value] = output

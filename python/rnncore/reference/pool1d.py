@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from .._sequence_arguments import Array
+from .masking import real_steps
 from .op import Arrays, Run
-from .window import Windows, real_steps
+from .window import Windows
 
 __all__ = ["GlobalPool", "Pool"]
 
@@ -23,12 +24,12 @@ class Pool:
     def windows(self, steps: int, attributes: dict[str, Any]) -> Windows:
         size = attributes.get("pool_size", 2)
         stride = attributes.get("strides") or size
-        return Windows.of("pool1d", steps, size, stride, 1, attributes.get("padding", "valid"))
+        return Windows.of(steps, size, stride, 1, attributes.get("padding", "valid"))
 
     def forward(self, inputs: Arrays, weights: list[Array], attributes: dict[str, Any], run: Run) -> tuple[Arrays, Any]:
         x, mask = inputs  # (N, T, C)
         windows = self.windows(x.shape[1], attributes)
-        real = real_steps("pool1d", mask, x)
+        real = real_steps(mask, x.shape)
         seen = np.zeros((windows.size, len(x), windows.count), bool)  # whether a place of a window has a real step
         steps = np.zeros((windows.size, windows.count), int)  # and which
         for tap in range(windows.size):

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 
-__all__ = ["Windows", "real_steps"]
+__all__ = ["Windows"]
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Windows:
     padding: str
 
     @classmethod
-    def of(cls, name: str, steps: int, size: int, stride: int, dilation: int, padding: str) -> Windows:
+    def of(cls, steps: int, size: int, stride: int, dilation: int, padding: str) -> Windows:
         span = (size - 1) * dilation + 1
         if padding == "valid":
             if steps < span:
-                raise ValueError(f"{name}: expected at least {span} time steps with padding 'valid', got {steps}")
+                raise ValueError(f"expected at least {span} time steps with padding 'valid', got {steps}")
             return cls(steps, (steps - span) // stride + 1, size, stride, dilation, 0, padding)
         count = -(-steps // stride)
         before = span - 1 if padding == "causal" else max((count - 1) * stride + span - steps, 0) // 2
@@ -48,15 +48,3 @@ class Windows:
         else:
             count = -(-length // self.stride)
         return np.asarray(np.arange(self.count) < count[:, None]).astype(np.int32)
-
-
-def real_steps(name: str, mask: Array | None, x: Array) -> Array:
-    """(N, T) of bool from what a mask slot holds: lengths (N,), a mask (N, T), or nothing, for the steps of x."""
-    if mask is None:
-        return np.ones(x.shape[:2], bool)
-    if mask.ndim == 1:
-        real: Array = np.arange(x.shape[1]) < mask[:, None]
-        return real
-    if mask.shape != x.shape[:2]:
-        raise ValueError(f"{name}: mask: expected shape {x.shape[:2]}, got {mask.shape}")
-    return np.asarray(mask != 0)

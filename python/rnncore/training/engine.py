@@ -15,6 +15,7 @@ from rnncore.data import Array
 from rnncore.layers.base import Layer
 from rnncore.layers.builder import ProgramBuilder, build_program
 from rnncore.layers.initial_state import TakesInitialState
+from rnncore.layers.shapes import shapes_of
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.program import Program
 from rnncore.training.compilation import Compilation
@@ -145,6 +146,8 @@ class Engine:
         self._kept = self._keep_states(builder.windows)
         self.predictor = self.executor if self.states is None else StatefulRuns(self, self.executor)
         self.trainer = self.predictor
+        self._graph = inputs, outputs
+        self._is_open = any(None in value.shape[1:] for value in self.input_values)
         self._output_sizes: dict[tuple[tuple[int, ...], ...], list[tuple[int, ...]]] = {}
 
     @property
@@ -232,10 +235,13 @@ class Engine:
     def inputs(self, x: Any) -> dict[str, Array]:
         """The arrays of all inputs by argument name, checked."""
         entries = data.named("x", x, self._input_names)
-        return {
+        found = {
             argument: data.one_input(argument, value, spec, limit, self.dtype)
             for (argument, value), spec, limit in zip(entries.items(), self.input_values, self._limits, strict=True)
         }
+        if self._is_open:
+            self.output_sizes(list(found.values()))
+        return found
 
     def lengths(self, value: Any, x: Array) -> Array | None:
         """The lengths of the rows of the first input, checked."""
@@ -246,12 +252,9 @@ class Engine:
         return data.lengths(value, len(x), x.shape[1])
 
     def output_sizes(self, inputs: Sequence[Array]) -> list[tuple[int, ...]]:
-        """The shapes of the outputs without the batch, for inputs like these."""
+        """The shapes of the outputs without the batch, for inputs like these; ValueError where a layer refuses them."""
         key = tuple(array.shape[1:] for array in inputs)
         if key not in self._output_sizes:
-            known = [tuple(size for size in value.shape[1:] if size is not None) for value in self.output_values]
-            if any(len(sizes) < len(value.shape) - 1 for sizes, value in zip(known, self.output_values, strict=True)):
-                # A free axis of an output depends on those of the inputs: one row shows how.
-                known = [array.shape[1:] for array in self.executor.forward([array[:1] for array in inputs])]
-            self._output_sizes[key] = known
+            shapes = shapes_of(*self._graph, key)
+            self._output_sizes[key] = [tuple(size for size in shape[1:] if size is not None) for shape in shapes]
         return self._output_sizes[key]
