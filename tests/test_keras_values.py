@@ -53,6 +53,74 @@ def close(found: Array, expected: Any) -> None:
     np.testing.assert_allclose(found, np.broadcast_to(np.asarray(expected)[..., None], found.shape), rtol=1e-5)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        ("LSTM", {}, [0.6288687, 0.86899155, 0.9460773]),
+        ("LSTM", {"go_backwards": True}, [0.35622165, 0.74789524, 0.8872726]),
+        ("LSTM", {"unit_forget_bias": False}, [0.57019705, 0.8661914, 0.9459622]),
+        ("LSTM", {"use_bias": False}, [0.54986924, 0.86226785, 0.9443936]),
+        ("GRU", {}, [0.5217289, 0.6371659, 0.39384964]),
+        ("GRU", {"go_backwards": True}, [0.24406259, 0.611516, 0.3928808]),
+        ("GRU", {"reset_after": False}, [0.51447755, 0.6426879, 0.40208298]),
+        ("GRU", {"use_bias": False}, [0.49988455, 0.64701194, 0.4103359]),
+        ("SimpleRNN", {}, [0.405432, 0.73605347]),
+        ("SimpleRNN", {"go_backwards": True}, [0.11144729, 0.5528889]),
+    ],
+)
+def test_last_outputs(kind: str, options: dict[str, Any], expected: list[float], unroll: bool, backend: str) -> None:
+    units, shape = (4, (2, 3, 4)) if kind == "SimpleRNN" else (3, (3, 6, 4))
+    close(
+        run(getattr(layers, kind)(units, unroll=unroll, **constant(), **options), counting(*shape), backend), expected
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("kind", "backwards", "expected"),
+    [
+        ("LSTM", False, [[0.20574439, 0.3558822], [0.64930826, 0.66276]]),
+        ("LSTM", True, [[0.13281618, 0.2790356], [0.5839337, 0.5992567]]),
+        ("GRU", False, [[0.23774096, 0.33508456], [0.83659905, 1.0227708]]),
+        ("GRU", True, [[0.13486053, 0.23261218], [0.78257304, 0.9691353]]),
+        ("SimpleRNN", False, [[0.33621645] * 4, [0.6262637] * 4]),
+        ("SimpleRNN", True, [[0.07344437] * 4, [0.43043602] * 4]),
+    ],
+)
+def test_initial_states_and_returned_ones(kind: str, backwards: bool, expected: Any, backend: str) -> None:
+    units = len(expected[0])
+    layer = getattr(layers, kind)(units, go_backwards=backwards, return_state=True, **constant())
+    states = (counting(2, units),) * len(layer.state_sizes())
+    output, state, *_ = run(layer, counting(2, 4, 3), backend, states=states)
+    np.testing.assert_allclose(output, expected, rtol=1e-5)
+    np.testing.assert_array_equal(state, output)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("layer", "shape", "expected"),
+    [
+        (layers.LSTM(4, stateful=True, **constant()), (2, 3, 4), [[0.3124785] * 4, [0.6863672] * 4]),
+        (layers.GRU(4, stateful=True, **constant()), (2, 3, 4), [[0.29542392] * 4, [0.5885018] * 4]),
+        (layers.SimpleRNN(4, stateful=True, **constant()), (2, 3, 4), [[0.40559256] * 4, [0.7361247] * 4]),
+        (
+            layers.Bidirectional(layers.LSTM(2, stateful=True, **constant())),
+            (2, 4, 3),
+            [[0.26234663, 0.26234663, 0.16959146, 0.16959146], [0.6137073, 0.6137073, 0.5381646, 0.5381646]],
+        ),
+    ],
+    ids=["LSTM", "GRU", "SimpleRNN", "Bidirectional"],
+)
+def test_states_kept_and_reset(layer: Any, shape: tuple[int, ...], expected: Any, backend: str) -> None:
+    layer = layers.deserialize(layers.serialize(layer))
+    x = counting(*shape)
+    for _ in range(2):
+        np.testing.assert_allclose(run(layer, x, backend, calls=2), expected, rtol=1e-5)
+        layer.reset_state()
+
+
 STEPS = {
     "LSTM": ("TTTF TTFF", [[0.0158891, 0.05552048, 0.11755939, None], [0.14185596, 0.28556206, None, None]]),
     "GRU": ("TTFT TFFT", [[0.03606692, 0.09497581, None, 0.19393763], [0.16051409, None, None, 0.30818558]]),
@@ -88,6 +156,9 @@ def test_both_directions(backend: str) -> None:
     forward, backward = run(layers.Bidirectional(simple, merge_mode=None), x, backend)
     close(forward, [0.39687276, 0.7237238])
     close(backward, [0.10004295, 0.53391594])
+    close(run(layers.Bidirectional(simple, merge_mode="ave"), x, backend), [0.24845785, 0.6288199])
+    concatenated = run(layers.Bidirectional(simple), x, backend)
+    np.testing.assert_allclose(concatenated, np.concatenate([forward, backward], axis=-1), rtol=1e-6)
     other = layers.SimpleRNN(2, go_backwards=True, **constant(0.03, 0.02, 0.01))
     both = layers.Bidirectional(layers.SimpleRNN(2, **constant()), merge_mode="mul", backward_layer=other)
     close(run(both, x, backend), [0.08374989, 0.6740834])
@@ -106,21 +177,24 @@ def test_both_directions(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_states_of_both_directions(backend: str) -> None:
+def test_initial_states_of_both_directions(backend: str) -> None:
     x = counting(2, 4, 3)
     states = tuple(counting(2, 2) * factor for factor in (1, 2, 3, 4))
     expected = [[0.20794602, 0.4577124, 0.14046375, 0.48191673], [0.6682636, 0.6711909, 0.60943645, 0.60950446]]
     found = run(layers.Bidirectional(layers.LSTM(2, **constant())), x, backend, states=states)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    stateful = layers.Bidirectional(layers.LSTM(2, stateful=True, **constant()))
-    second = run(stateful, x, backend, calls=2)
-    close(second[:, :2], [0.26234663, 0.6137073])
-    close(second[:, 2:], [0.16959146, 0.5381646])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_cells_that_add_up(backend: str) -> None:
     x = counting(2, 3, 4)
+    ones = np.ones((1, 2, 3))
+    close(run(layers.RNN(adder(2)), ones, backend), [9])
+    whole, state = run(layers.RNN(adder(2), return_sequences=True, return_state=True), ones, backend)
+    close(whole, [[3, 9]])
+    close(state, [9])
+    given = (np.ones((2, 2)),)
+    close(run(layers.RNN(adder(2), return_state=True), np.ones((2, 3, 2)), backend, states=given), [[22, 22]] * 2)
     close(run(layers.RNN(adder(2), go_backwards=True), x, backend), [202, 538])
     close(run(layers.RNN(adder(2), stateful=True), np.ones((1, 2, 3)), backend, calls=2), [45])
     output, state = run(layers.RNN(adder(2), stateful=True, return_state=True), x, backend, calls=2)
@@ -144,3 +218,41 @@ def test_stacked_cells_that_add_up(backend: str) -> None:
     close(second, [786, 4386])
     close(run(layers.RNN([adder(3), adder(2)]), x, backend), [786, 4386])
     close(run(layers.RNN([adder(3), adder(2)], stateful=True), x, backend, calls=2), [34092, 173196])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_stacked_cells_under_a_mask(backend: str) -> None:
+    cells = [layers.LSTMCell(1, kernel_initializer="ones", recurrent_initializer="ones") for _ in range(2)]
+    found = run(layers.RNN(cells), np.ones((2, 3, 4)), backend, "TTT TTF")
+    np.testing.assert_allclose(found, [[0.7793], [0.5998]], atol=1e-4)
+    states = run(
+        layers.RNN([layers.LSTMCell(10), layers.LSTMCell(10)], return_state=True), np.zeros((2, 3, 5)), backend
+    )
+    assert [state.shape for state in states] == [(2, 10)] * 5
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_layer_at_each_step(backend: str) -> None:
+    dense = layers.Dense(1, kernel_initializer=initializers.Constant(0.01), use_bias=False)
+    found = run(layers.TimeDistributed(dense), counting(3, 2, 4), backend)
+    np.testing.assert_allclose(found[..., 0], [[0.06, 0.22], [0.38, 0.54], [0.7, 0.86]], rtol=1e-6)
+    under_mask = run(layers.TimeDistributed(dense), counting(3, 2, 4), backend, "FT TF TT")
+    np.testing.assert_array_equal(under_mask, found)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_layer_at_each_step_of_padded_words(backend: str) -> None:
+    stack = [
+        layers.Input((20,)),
+        layers.Embedding(10, 5, mask_zero=True),
+        layers.TimeDistributed(layers.Dense(5, activation="softmax")),
+    ]
+    model = models.Sequential(stack)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend)
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(1, 10, (22, 20)), rng.integers(1, 2, (22, 20))
+    x[:, 12:] = 0
+    wrong = np.where(x == 0, 0, y)  # what lies beyond the words does not matter
+    assert model.evaluate(x, y, verbose=0) == model.evaluate(x, wrong, verbose=0)
+    model.fit(x, y, epochs=20, batch_size=16, verbose=0)
+    assert model.evaluate(x, y, verbose=0)[1] == 1
