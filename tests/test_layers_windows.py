@@ -162,3 +162,14 @@ def test_configs_come_back(layer: layers.Layer) -> None:
     model = models.Sequential([layers.Input((9, 3)), again])
     model.compile()
     assert model.predict(X, verbose=0).shape == (5, *layer.compute_output_shape((None, 9, 3))[1:])
+
+
+def test_short_names_are_the_layers_themselves() -> None:
+    for short, long in (
+        ("MaxPool1D", "MaxPooling1D"),
+        ("AvgPool1D", "AveragePooling1D"),
+        ("GlobalMaxPool1D", "GlobalMaxPooling1D"),
+        ("GlobalAvgPool1D", "GlobalAveragePooling1D"),
+        ("Convolution1D", "Conv1D"),
+    ):
+        assert getattr(layers, short) is getattr(layers, long)

@@ -260,6 +260,32 @@ def test_models_can_be_pickled_and_copied() -> None:
         assert not same(again.get_weights(), model.get_weights())
 
 
+@pytest.mark.parametrize("kind", ["chain", "graph", "not built"])
+def test_a_clone_has_weights_of_its_own(kind: str) -> None:
+    x, y = data()
+    model: models.Model = forecaster(optimizer="adam", loss="mse")
+    if kind == "graph":
+        given = layers.Input((None, 3))
+        model = models.Model(given, layers.Dense(2)(layers.LSTM(3)(given)))
+    elif kind == "not built":
+        model = models.Sequential([layers.LSTM(3), layers.Dense(2)])
+    twin = models.clone_model(model)
+    assert type(twin) is type(model)
+    assert [layer.name for layer in twin.layers] == [layer.name for layer in model.layers]
+    assert not any(a is b for a in twin.layers for b in model.layers)
+    assert twin.built == model.built
+    with pytest.raises(ValueError, match="must be compiled"):
+        twin.fit(x, y, verbose=0)
+    before = model.get_weights() if model.built else []
+    twin.compile("sgd", "mse")
+    twin.fit(x, y, verbose=0)
+    if model.built:
+        assert same(model.get_weights(), before)
+        assert not same(twin.get_weights(), before)
+    with pytest.raises(TypeError, match="model must be a Model or Sequential, got str"):
+        models.clone_model("model")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -319,5 +345,6 @@ def test_the_package_offers_its_modules_and_names() -> None:
     assert set(rnncore.__all__) <= set(dir(rnncore))
     for name in rnncore.__all__:
         assert getattr(rnncore, name) is not None
+    assert (rnncore.Sequential, rnncore.Model, rnncore.Input) == (models.Sequential, models.Model, layers.Input)
     with pytest.raises(AttributeError, match="no attribute 'torch_'"):
         _ = rnncore.torch_

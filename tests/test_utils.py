@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnncore import utils
+from rnncore import layers, models, utils
 from rnncore._validation import lookup, nearest
 
 
@@ -110,3 +110,72 @@ def test_nearest_names() -> None:
     with pytest.raises(TypeError, match="loss must be given by name or object, got list"):
         lookup("loss", [], table)  # type: ignore[arg-type]
     assert nearest("hubr", table) == "did you mean 'huber'?"
+
+
+def test_windows_of_a_series() -> None:
+    series = np.arange(60.0).reshape(30, 2)
+    cut = utils.timeseries_dataset_from_array
+    found = list(cut(series, series[4:, 0], 3, sequence_stride=5, sampling_rate=2, batch_size=2, start_index=1))
+    assert [x.shape for x, _ in found] == [(2, 3, 2), (2, 3, 2), (1, 3, 2)]
+    windows, targets = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    np.testing.assert_array_equal(
+        windows[:, :, 0], [[2, 6, 10], [12, 16, 20], [22, 26, 30], [32, 36, 40], [42, 46, 50]]
+    )
+    np.testing.assert_array_equal(targets, [10, 20, 30, 40, 50])
+    last = [x.tolist() for x in cut(np.arange(9), None, 4, batch_size=None, start_index=2, end_index=7)]
+    assert last == [[2, 3, 4, 5], [3, 4, 5, 6]]
+    whole = cut(np.arange(9), None, 4, batch_size=4)
+    assert len(whole) == 2
+    assert [len(x) for x in whole] == [4, 2]
+    assert [x.tolist() for x in whole] == [x.tolist() for x in whole]
+
+
+def test_shuffled_windows_are_the_same_in_another_order_each_time() -> None:
+    series = np.arange(100)
+    windows = utils.timeseries_dataset_from_array(series, series, 4, batch_size=16, shuffle=True, seed=3)
+    passes = [np.concatenate([y for _, y in windows]) for _ in range(2)]
+    assert not np.array_equal(*passes)
+    again = utils.timeseries_dataset_from_array(series, series, 4, batch_size=16, shuffle=True, seed=3)
+    np.testing.assert_array_equal(np.concatenate([y for _, y in again]), passes[0])
+    for targets in passes:
+        np.testing.assert_array_equal(np.sort(targets), np.arange(97))
+    assert all(np.array_equal(x[:, 0], y) for x, y in windows)
+
+
+def test_a_model_trains_on_windows_as_on_their_array() -> None:
+    series = np.sin(np.arange(40.0))[:, None]
+    windows = utils.timeseries_dataset_from_array(series[:-5], series[5:], 5, batch_size=8)
+    x, y = (np.concatenate(parts) for parts in zip(*windows, strict=True))
+    first = models.Sequential([layers.Input((5, 1)), layers.GRU(3), layers.Dense(1)])
+    second = models.clone_model(first)
+    second.set_weights(first.get_weights())
+    for model in (first, second):
+        model.compile("adam", "mse")
+    first.fit(windows, epochs=2, verbose=0)
+    second.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"data": 3.0}, ValueError, "data must be an array with one row per sample"),
+        ({"sequence_length": 0}, ValueError, "sequence_length must be at least 1, got 0"),
+        ({"sequence_stride": 1.5}, TypeError, "sequence_stride must be an integer"),
+        (
+            {"sequence_length": 11},
+            ValueError,
+            "must leave room for a window in 10 steps of data and 10 targets, got 11",
+        ),
+        ({"sampling_rate": 5}, ValueError, "sequence_length and sampling_rate must leave room for a window"),
+        ({"targets": [1.0], "start_index": 2}, ValueError, "in 8 steps of data and 0 targets, got 3 and 1"),
+        ({"start_index": 4, "end_index": 4}, ValueError, "start_index and end_index must be from 0 to 10"),
+        ({"end_index": 11}, ValueError, "start_index and end_index must be from 0 to 10"),
+        ({"shuffle": 1}, TypeError, "shuffle must be True or False"),
+        ({"seed": -1, "shuffle": True}, ValueError, "seed must be at least 0"),
+    ],
+)
+def test_bad_windows_of_a_series(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    sound: dict[str, Any] = {"data": np.arange(10.0), "targets": np.arange(10.0), "sequence_length": 3}
+    with pytest.raises(error, match=message):
+        utils.timeseries_dataset_from_array(**{**sound, **arguments})

@@ -28,13 +28,18 @@ if TYPE_CHECKING:
         regularizers,
         utils,
     )
+    from rnncore.layers import Input
+    from rnncore.models import Model, Sequential
     from rnncore.runtime import get_num_threads, set_num_threads, show_config
     from rnncore.tutorial import RNNModel, predict, train
 
     __version__: str
 
 __all__ = [
+    "Input",
+    "Model",
     "RNNModel",
+    "Sequential",
     "__version__",
     "activations",
     "augmentation",
@@ -61,6 +66,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Input": "layers",
+    "Model": "models",
+    "Sequential": "models",
     "RNNModel": "tutorial",
     "predict": "tutorial",
     "train": "tutorial",

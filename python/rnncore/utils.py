@@ -14,8 +14,18 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore.dataset import PyDataset
+from rnncore.timeseries import timeseries_dataset_from_array
 
-__all__ = ["PyDataset", "Sequence", "clear_session", "pad_sequences", "plot_model", "set_random_seed", "to_categorical"]
+__all__ = [
+    "PyDataset",
+    "Sequence",
+    "clear_session",
+    "pad_sequences",
+    "plot_model",
+    "set_random_seed",
+    "timeseries_dataset_from_array",
+    "to_categorical",
+]
 
 Sequence = PyDataset  # its older name
 

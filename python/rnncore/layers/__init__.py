@@ -47,6 +47,10 @@ from rnncore.layers.simple_rnn import SimpleRNN
 from rnncore.layers.softmax import Softmax
 from rnncore.layers.time_distributed import TimeDistributed
 
+# Shorter names, as in Keras.
+MaxPool1D, AvgPool1D, Convolution1D = MaxPooling1D, AveragePooling1D, Conv1D
+GlobalMaxPool1D, GlobalAvgPool1D = GlobalMaxPooling1D, GlobalAveragePooling1D
+
 __all__ = [
     "ELU",
     "GRU",
@@ -59,10 +63,12 @@ __all__ = [
     "Attention",
     "Average",
     "AveragePooling1D",
+    "AvgPool1D",
     "BatchNormalization",
     "Bidirectional",
     "Concatenate",
     "Conv1D",
+    "Convolution1D",
     "Dense",
     "Dropout",
     "Embedding",
@@ -71,6 +77,8 @@ __all__ = [
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
+    "GlobalAvgPool1D",
+    "GlobalMaxPool1D",
     "GlobalMaxPooling1D",
     "Input",
     "InputLayer",
@@ -79,6 +87,7 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "Masking",
+    "MaxPool1D",
     "MaxPooling1D",
     "Maximum",
     "Minimum",

@@ -505,6 +505,36 @@ def load_model(filepath: str | os.PathLike[str], compile: bool = True) -> Model:
     return model
 
 
+def clone_model(model: Model) -> Model:
+    """A model of the same layers with new weights, which is not compiled.
+
+    Parameters
+    ----------
+    model : Model or Sequential
+
+    Returns
+    -------
+    Model or Sequential
+        Its layers have the same names and arguments, and weights of their own.
+
+    Raises
+    ------
+    TypeError
+        If `model` is none.
+
+    Examples
+    --------
+    >>> from rnncore import layers, models
+    >>> model = models.Sequential([layers.Input((None, 3)), layers.GRU(2)])
+    >>> twin = models.clone_model(model)
+    >>> [a.shape == b.shape for a, b in zip(model.get_weights(), twin.get_weights())]
+    [True, True, True]
+    """
+    if not isinstance(model, Model):
+        raise TypeError(f"model must be a Model or Sequential, got {type(model).__name__}")
+    return type(model).from_config(model.get_config())
+
+
 def _name(model: Model, name: str | None) -> str:
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a string, got {type(name).__name__} {name!r}")
