@@ -34,6 +34,7 @@ SMALL_SHAPES = ["1,1,4,16", "1,10,4,16", "1,50,4,16", "1,50,16,64", "4,20,8,32"]
 BENCHMARKS = {
     "kernels": ["bench_kernels.py", "--shapes", *MAIN_SHAPES, "--peers", "rnncore", "torch", "onednn"],
     "latency": ["bench_kernels.py", "--shapes", *SMALL_SHAPES, "--modes", "forward", "--seconds", "0.03"],
+    "stacked": ["bench_stacked.py"],
     "steps": ["bench_steps.py"],
     "lengths": ["bench_lengths.py"],
     "dropout": ["bench_dropout.py"],
