@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import data, forecaster
+from small_models import BACKENDS, data, forecaster, same
 
 from rnncore import callbacks, layers, models, optimizers
 
@@ -323,3 +323,55 @@ def test_lambda_callback_knows_the_hooks() -> None:
 def test_callbacks_must_be_callbacks() -> None:
     with pytest.raises(TypeError, match="callbacks must be a Callback or a list of them, got function"):
         line().fit([[1.0]], [1.0], verbose=0, callbacks=[lambda epoch: None])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("save_freq", "resumed"), [("epoch", [2, 3, 4]), (3, [1, 2, 3, 4])])
+def test_an_interrupted_training_goes_on(
+    save_freq: str | int, resumed: list[int], backend: str, tmp_path: Path
+) -> None:
+    x, y = data(rows=12)
+    halve = callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+
+    def fit(model: models.Sequential, *more: callbacks.Callback) -> callbacks.History:
+        return model.fit(x, y, batch_size=4, epochs=5, shuffle=False, verbose=0, callbacks=[*more, halve])
+
+    def made() -> models.Sequential:
+        model = forecaster(optimizer=optimizers.Adam(0.01), loss="mse", backend=backend)
+        model.set_weights([np.full(weight.shape, 0.1) for weight in model.get_weights()])
+        return model
+
+    def interrupt(epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    def backup() -> callbacks.BackupAndRestore:
+        return callbacks.BackupAndRestore(tmp_path / "backup", save_freq)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(made(), callbacks.LambdaCallback(on_epoch_begin=interrupt), backup())
+    assert len(list((tmp_path / "backup").iterdir())) == 1
+    going_on, whole = made(), made()
+    assert fit(going_on, backup()).epoch == resumed
+    assert list((tmp_path / "backup").iterdir()) == []
+    fit(whole)
+    if save_freq == "epoch":
+        assert going_on.optimizer.iterations == whole.optimizer.iterations == 15
+        assert going_on.optimizer.learning_rate == whole.optimizer.learning_rate == 0.01 / 32
+        assert same(going_on.get_weights(), whole.get_weights())
+
+
+def test_a_backup_of_another_model_is_refused(tmp_path: Path) -> None:
+    x, y = data()
+    model = forecaster(loss="mse")
+    model.fit(x, y, verbose=0, callbacks=[callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)])
+    other = models.Sequential([layers.Input((None, 3)), layers.GRU(2)])
+    other.compile(optimizers.SGD(optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)), "mse")
+    before = other.get_weights()
+    with pytest.raises(ValueError, match="does not fit: its weights are those of other layers"):
+        other.fit(x, y, verbose=0, callbacks=[callbacks.BackupAndRestore(tmp_path)])
+    assert same(before, other.get_weights())
+    with pytest.raises(ValueError, match="backup_dir must name a directory"):
+        callbacks.BackupAndRestore("")
+    with pytest.raises(ValueError, match=r"save_freq .* must be at least 1, got 0"):
+        callbacks.BackupAndRestore("a", 0)

@@ -20,7 +20,7 @@ import numpy as np
 from rnncore.data import Array
 from rnncore.layers import Layer
 from rnncore.optimizers import Optimizer
-from rnncore.parameters import Weight
+from rnncore.parameters import Weight, assign_all
 
 FORMAT = "rnncore"
 VERSION = "1"
@@ -63,6 +63,11 @@ def save_model(
 ) -> None:
     """Write a model's description, weights and the state of its optimizer."""
     path = check_path(filepath, weights_only=False)
+    write(path, _with_slots(layers, optimizer), {"model": json.dumps(config)}, overwrite=overwrite)
+
+
+def _with_slots(layers: Sequence[Layer], optimizer: Optimizer | None) -> dict[str, Array]:
+    """The weights and what an optimizer keeps for each of them."""
     weights = weight_tensors(layers)
     tensors = {name: weight.value for name, weight in weights.items()}
     if optimizer is not None and optimizer.slots is not None:
@@ -71,7 +76,25 @@ def save_model(
                 f"optimizer.{number}.{name}": slot[weight.window].reshape(weight.shape)
                 for name, weight in weights.items()
             }
-    write(path, tensors, {"model": json.dumps(config)}, overwrite=overwrite)
+    return tensors
+
+
+def save_progress(filepath: FilePath, layers: Sequence[Layer], optimizer: Optimizer, progress: dict[str, Any]) -> None:
+    """Write how far training is: the weights, the state of the optimizer, and `progress`."""
+    write(Path(os.fspath(filepath)), _with_slots(layers, optimizer), {"progress": json.dumps(progress)})
+
+
+def load_progress(filepath: FilePath, layers: Sequence[Layer], optimizer: Optimizer) -> dict[str, Any]:
+    """Put weights and slots of a file that `save_progress` wrote in place; return its `progress`."""
+    path = Path(os.fspath(filepath))
+    tensors, metadata = read(path)
+    weights = weight_tensors(layers)
+    with naming(path):
+        progress: dict[str, Any] = json.loads(metadata["progress"])
+        assign_all("weights", list(weights.values()), matching(tensors, weights))
+        if optimizer.slots is not None:
+            optimizer_slots(tensors, weights, optimizer.slots)
+    return progress
 
 
 def read_model(filepath: FilePath) -> tuple[dict[str, Any], dict[str, Array]]:

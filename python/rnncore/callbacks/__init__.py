@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from rnncore.callbacks.backup import BackupAndRestore
 from rnncore.callbacks.base import Callback, History, LambdaCallback
 from rnncore.callbacks.checkpoint import ModelCheckpoint
 from rnncore.callbacks.logging import CSVLogger, LearningRateScheduler, TerminateOnNaN
 from rnncore.callbacks.monitors import EarlyStopping, ReduceLROnPlateau
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "EarlyStopping",

@@ -44,6 +44,8 @@ class Model(Trainer):
         Of the last `fit`.
     stop_training : bool
         Set to True, by a callback for instance, it ends training after the batch or epoch.
+    first_epoch : int
+        Where `fit` begins to count; a callback may raise it in `on_train_begin`.
 
     Raises
     ------

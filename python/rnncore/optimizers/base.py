@@ -127,6 +127,11 @@ class Optimizer(configurable.Configurable):
             raise TypeError("learning_rate follows a schedule and cannot be set to a number; give another schedule")
         self._learning_rate = rate
 
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the rate follows from the step."""
+        return callable(self._learning_rate)
+
     def _rate_at(self, step: int) -> float:
         if not callable(self._learning_rate):
             return self._learning_rate

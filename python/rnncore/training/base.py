@@ -30,6 +30,7 @@ class Base:
 
     def __init__(self) -> None:
         self.stop_training = False
+        self.first_epoch = 0
         self.history: History | None = None
         self._backend: str | None = None
         self._policy = POLICIES["float32"]

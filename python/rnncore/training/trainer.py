@@ -182,8 +182,9 @@ class Trainer(Steps):
         logs: Logs = {}
         self.history = history
         self.stop_training = False
+        self.first_epoch = first
         hooks.begin("train")
-        for number in range(first, epochs):
+        for number in range(self.first_epoch, epochs):
             hooks.on_epoch_begin(number)
             with ProgressBar(feed.steps, verbose, f"Epoch {number + 1}/{epochs}") as bar:
                 engine, compilation = self._ready(), self._compiled("training")
