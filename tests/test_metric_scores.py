@@ -164,6 +164,18 @@ def test_a_model_is_saved_without_its_functions(tmp_path: Path) -> None:
         (lambda: metrics.FBetaScore(beta=0.0), ValueError, "beta must be above 0"),
         (lambda: metrics.F1Score(threshold=0.0), ValueError, "threshold must be above 0"),
         (lambda: metrics.Precision([]), ValueError, "thresholds must name at least one"),
+        (lambda: metrics.AUC(num_labels=3), ValueError, "num_labels needs multi_label=True, got 3"),
+        (lambda: metrics.AUC(label_weights=[1.0]), ValueError, "label_weights needs multi_label=True"),
+        (
+            lambda: metrics.AUC(multi_label=True, num_labels=3, label_weights=[1.0]),
+            ValueError,
+            "label_weights must be num_labels=3 numbers",
+        ),
+        (
+            lambda: metrics.AUC(multi_label=True, num_labels=3).update_state([[0, 1]], [[0.2, 0.6]]),
+            ValueError,
+            "y_pred of 'auc' must have 3 outputs, got 2",
+        ),
         (lambda: metrics.AUC(summation_method="middle"), ValueError, "unknown summation_method 'middle'"),
         (lambda: metrics.RecallAtPrecision(1.5), ValueError, "precision must be a finite number"),
         (lambda: metrics.MeanMetricWrapper("mse"), TypeError, "fn must be callable, got str"),

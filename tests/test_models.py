@@ -249,6 +249,35 @@ def _graph() -> models.Model:
     return models.Model(given, [cell(cell(given)), layers.Dense(2, name="head")(cell(given))], name="graph")
 
 
+@pytest.mark.parametrize("make", [models.Sequential, models.Model])
+def test_a_text_makes_the_model_again(make: type[models.Model]) -> None:
+    given = layers.Input((None, 3))
+    model = forecaster() if make is models.Sequential else models.Model(given, layers.GRU(2)(given), name="graph")
+    again = models.model_from_json(model.to_json())
+    assert type(again) is make
+    assert again.get_config() == model.get_config()
+    with pytest.raises(TypeError, match="json_string must be text, got dict"):
+        models.model_from_json({})  # type: ignore[arg-type]
+    for wrong in ("{", "[]", "{}", '{"class_name": "Chain", "config": {}}', '{"class_name": "Model", "config": {}}'):
+        with pytest.raises(ValueError, match="json_string does not fit"):
+            models.model_from_json(wrong)
+
+
+def test_arguments_of_compile_that_change_nothing() -> None:
+    x, y = data()
+    found = []
+    for arguments in ({}, {"run_eagerly": True, "steps_per_execution": 4, "jit_compile": False}):
+        model = forecaster()
+        model.set_weights([np.full(weight.shape, 0.1) for weight in model.get_weights()])
+        model.compile("adam", "mse", **arguments)  # type: ignore[arg-type]
+        model.fit(x, y, shuffle=False, verbose=0)
+        found.append(model.get_weights())
+    assert same(*found)
+    for arguments, error in (({"steps_per_execution": 0}, ValueError), ({"jit_compile": "no"}, TypeError)):
+        with pytest.raises(error, match=next(iter(arguments))):
+            model.compile("adam", "mse", **arguments)  # type: ignore[arg-type]
+
+
 def test_models_can_be_pickled_and_copied() -> None:
     x, y = data()
     model = forecaster(optimizer="adam", loss="mse")

@@ -53,6 +53,9 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("labels", "SpecificityAtSensitivity", {"sensitivity": 0.6, "num_thresholds": 9}),
     ("labels", "PrecisionAtRecall", {"recall": 0.6, "class_id": 1}),
     ("labels", "RecallAtPrecision", {"precision": 0.8, "num_thresholds": 50}),
+    ("labels", "AUC", {"multi_label": True}),
+    ("labels", "AUC", {"multi_label": True, "curve": "PR", "label_weights": [0.5, 2.0, 1.0, 0.0]}),
+    ("labels", "AUC", {"multi_label": True, "num_labels": 4, "summation_method": "majoring", "num_thresholds": 11}),
 ]
 
 

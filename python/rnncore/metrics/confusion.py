@@ -262,6 +262,13 @@ class AUC(Confusion):
         In place of evenly spread ones; 0 and 1 are added.
     from_logits : bool, default False
         Whether the outputs go through a sigmoid first.
+    multi_label : bool, default False
+        Whether each output of a position has a curve of its own, of which the mean area is taken; the counts are then
+        made in Python. Otherwise all outputs share one curve.
+    num_labels : int, optional
+        With `multi_label`, how many outputs there must be.
+    label_weights : list of float, optional
+        With `multi_label`, weights of the outputs in that mean.
 
     References
     ----------
@@ -285,8 +292,21 @@ class AUC(Confusion):
         name: str | None = None,
         thresholds: Sequence[float] | None = None,
         from_logits: bool = False,
+        multi_label: bool = False,
+        num_labels: int | None = None,
+        label_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__("auc" if name is None else name)
+        self.multi_label = check.boolean("multi_label", multi_label)
+        self.num_labels = None if num_labels is None else check.positive_int("num_labels", num_labels)
+        self.label_weights = None
+        if label_weights is not None:
+            self.label_weights = [check.number("each of label_weights", each, low=0.0) for each in label_weights]
+        for argument, value in (("num_labels", num_labels), ("label_weights", label_weights)):
+            if value is not None and not self.multi_label:
+                raise ValueError(f"{argument} needs multi_label=True, got {value!r}")
+        if None not in (self.num_labels, self.label_weights) and len(self.label_weights or ()) != self.num_labels:
+            raise ValueError(f"label_weights must be num_labels={num_labels} numbers, got {label_weights!r}")
         self.curve = check.lookup("curve", curve, {"ROC": "ROC", "PR": "PR"})
         self.summation_method = summation_method
         self._height = check.lookup("summation_method", summation_method, _HEIGHTS)
@@ -302,7 +322,38 @@ class AUC(Confusion):
         if self.from_logits:
             self.cuts = [_logit(cut) for cut in self.cuts]
 
+    @property
+    def native(self) -> bool:
+        return not self.multi_label
+
+    def state_size(self, units: int = 1) -> int:
+        return super().state_size(units) * (units if self.multi_label else 1)
+
+    def increment(
+        self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> Array:
+        """What a batch adds to the state; with `multi_label` the counts of one output after those of another."""
+        if not self.multi_label:
+            return super().increment(y_true, y_pred, sample_weight)
+        target, output, weight = self._checked(y_true, y_pred, sample_weight)
+        units = output.shape[-1]
+        wanted = self.num_labels or (units if self.label_weights is None else len(self.label_weights))
+        if units != wanted:
+            raise ValueError(f"y_pred of {self.name!r} must have {wanted} outputs, got {units}")
+        described = self.describe()
+        return np.concatenate(
+            [state_increment(described, target[..., k], output[..., k], weight) for k in range(units)]
+        )
+
     def compute(self, state: Array) -> float:
+        if not self.multi_label:
+            return self._area(state)
+        areas = [self._area(counts) for counts in state.reshape(-1, 4 * len(self.cuts))]
+        weights = np.ones(len(areas)) if self.label_weights is None else np.array(self.label_weights)
+        total = float(np.sum(weights))
+        return float(np.sum(areas * weights)) / total if total else 0.0
+
+    def _area(self, state: Array) -> float:
         tp, fp, fn, tn = self.counts(state)
         if self.curve == "PR" and self.summation_method == "interpolation":
             return _precision_recall_area(tp, fp, fn, tn)

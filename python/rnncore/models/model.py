@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -300,6 +301,18 @@ class Model(Trainer):
             "outputs": where(self.outputs),
         }
 
+    def to_json(self) -> str:
+        """The graph as JSON text, without weights, for `models.model_from_json`.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((None, 3)), layers.GRU(2)])
+        >>> models.model_from_json(model.to_json()).output_shape
+        (None, 2)
+        """
+        return json.dumps({"class_name": type(self).__name__, "config": self.get_config()})
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Model:
         """Make a model with new weights from what `get_config` gave.
@@ -496,15 +509,47 @@ def load_model(filepath: str | os.PathLike[str], compile: bool = True) -> Model:
     >>> bool((again.predict(x, verbose=0) == model.predict(x, verbose=0)).all())
     True
     """
-    from rnncore.models.sequential import Sequential
-
     config, tensors = saving.read_model(filepath)
     with saving.naming(filepath):
-        classes: dict[str, type[Model]] = {"Model": Model, "Sequential": Sequential}
-        cls = check.lookup("model class", config["class_name"], classes)
-        model = cls.from_config(config["config"])
+        model = _model_class(config["class_name"]).from_config(config["config"])
         model._restore(config, tensors, compile)
     return model
+
+
+def model_from_json(json_string: str) -> Model:
+    """Make a model with new weights, which is not compiled, from what `Model.to_json` gave.
+
+    Parameters
+    ----------
+    json_string : str
+
+    Returns
+    -------
+    Model or Sequential
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the text describes no model.
+
+    Examples
+    --------
+    >>> from rnncore import layers, models
+    >>> model = models.Sequential([layers.Input((None, 3)), layers.GRU(2, name="cell")])
+    >>> models.model_from_json(model.to_json()).get_layer("cell").units
+    2
+    """
+    if not isinstance(json_string, (str, bytes)):
+        raise TypeError(f"json_string must be text, got {type(json_string).__name__}")
+    with saving.naming("json_string"):
+        described = json.loads(json_string)
+        return _model_class(described["class_name"]).from_config(described["config"])
+
+
+def _model_class(name: str) -> type[Model]:
+    from rnncore.models.sequential import Sequential
+
+    return check.lookup("model class", name, {"Model": Model, "Sequential": Sequential})
 
 
 def clone_model(model: Model) -> Model:

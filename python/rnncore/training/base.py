@@ -50,6 +50,11 @@ class Base:
         weighted_metrics: Any = None,
         backend: str | None = None,
         dtype_policy: str = "float32",
+        *,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: str | bool = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:
         """Say what training minimises, what it measures and how it updates the weights.
 
@@ -74,6 +79,8 @@ class Base:
             recurrent layers take their factors rounded to bfloat16 (8 bits of mantissa) and add up in float32; that
             is faster where the processor has AVX512_BF16. A GRU with `reset_after=False` and an LSTM with
             `projection_units` compute in float32.
+        run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
+            Kept for compatibility: the numbers and the hooks of callbacks are the same.
 
         Raises
         ------
@@ -87,6 +94,11 @@ class Base:
         >>> model = models.Sequential([layers.Input((None, 3)), layers.LSTM(4), layers.Dense(1)])
         >>> model.compile(optimizer="adam", loss="mse", metrics=["mae"])
         """
+        for argument, value in (("run_eagerly", run_eagerly), ("auto_scale_loss", auto_scale_loss)):
+            check.boolean(argument, value)
+        check.positive_int("steps_per_execution", steps_per_execution)
+        if jit_compile != "auto":
+            check.boolean('jit_compile (True, False or "auto")', jit_compile)
         compilation = Compilation(optimizer, loss, loss_weights, metrics, weighted_metrics)
         backend = choose_backend(backend)
         policy = check.lookup("dtype_policy", dtype_policy, POLICIES)
