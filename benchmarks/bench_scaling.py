@@ -27,7 +27,7 @@ from rnncore.bench.cases import prepare_functions
 
 SHAPES = ("small", "medium", "b8h256", "large", "xl", "b1long")
 TIMES = 4  # more threads than processors
-SECONDS = 0.2  # of a process's turn, at least
+SECONDS = 0.5  # of a process's turn, at least; as long as that again it has to find out about the other one
 
 
 def processors() -> int:
@@ -74,7 +74,6 @@ _step: Callable[[], Any] = print
 def _share(start: Any, done: Any) -> None:
     global _start, _done
     _start, _done = start, done
-    set_num_threads(processors())
 
 
 def _prepare(case: Case) -> None:
@@ -83,17 +82,22 @@ def _prepare(case: Case) -> None:
     _step()
 
 
-def _turn(together: bool) -> float:
+def _steps_a_second(seconds: float) -> float:
+    count, begin = 0, time.perf_counter()
+    while count < 3 or time.perf_counter() - begin < seconds:
+        _step()
+        count += 1
+    return count / (time.perf_counter() - begin)
+
+
+def _turn(together: bool, threads: int) -> float:
     """Steps a second. Together, processes begin at once, and go on until the other one has been measured, too."""
+    set_num_threads(threads)
     time.sleep(PAUSE)
     if together:
         _start.wait()
-    _step()
-    count, begin = 0, time.perf_counter()
-    while count < 3 or time.perf_counter() - begin < SECONDS:
-        _step()
-        count += 1
-    rate = count / (time.perf_counter() - begin)
+    _steps_a_second(SECONDS if together else 0)
+    rate = _steps_a_second(SECONDS)
     if together:
         with _done.get_lock():
             _done.value += 1
@@ -103,16 +107,21 @@ def _turn(together: bool) -> float:
     return rate
 
 
-def process_shares(pools: list[ProcessPoolExecutor], case: Case, rounds: int) -> list[float]:
-    """What each of two processes keeps, when both run, of the rate that the first one has alone; medians."""
+def process_shares(pools: list[ProcessPoolExecutor], case: Case, rounds: int) -> dict[str, list[float]]:
+    """What each of two processes keeps, when both run, of the rate that the first one has alone; medians.
+
+    "serial" is the same with one thread for each process: what the machine gives without any contention for it.
+    """
     for job in [pool.submit(_prepare, case) for pool in pools]:
         job.result()
-    shares = []
+    count = processors()
+    shares: dict[str, list[list[float]]] = {"all": [], "serial": []}
     for _ in range(rounds):
-        alone = pools[0].submit(_turn, False).result()
-        both = [job.result() for job in [pool.submit(_turn, True) for pool in pools]]
-        shares.append(sorted(rate / alone for rate in both))
-    return [statistics.median(values) for values in zip(*shares, strict=True)]
+        alone = pools[0].submit(_turn, False, count).result()
+        for name, threads in (("all", count), ("serial", 1)):
+            both = [job.result() for job in [pool.submit(_turn, True, threads) for pool in pools]]
+            shares[name].append(sorted(rate / alone for rate in both))
+    return {name: [statistics.median(v) for v in zip(*found, strict=True)] for name, found in shares.items()}
 
 
 def main() -> None:
@@ -139,25 +148,19 @@ def main() -> None:
 
     count, many = processors(), TIMES * processors()
     print(f"{count} processors; GFLOP/s of a training step, medians of {options.rounds} rounds; then ratios\n")
-    header = [
-        "case",
-        "1 thread",
-        f"{count} threads",
-        f"{count} : 1",
-        f"{many} asked : {count}",
-        f"{many} forced : {count}",
-    ]
-    header += [f"{TIMES} callers at once : {count}", "each of two processes : alone"]
-    print(markdown(header, map(row, records)))
+    header = ["case", "1 thread", f"{count} threads", f"{count} : 1"]
+    header += [f"{name} : {count}" for name in (f"{many} asked", f"{many} forced", f"{TIMES} callers at once")]
+    header += ["each of two processes : alone", "with one thread each"]
     save(options.json, records, processors=count)
+    print(markdown(header, map(row, records)))
 
 
 def row(record: dict[str, Any]) -> list[str]:
     one, everything, *others = record["gflops"].values()
     ratios = [everything / one, *(other / everything for other in others)]
-    shares = " ".join(f"{share:.2f}" for share in record["process_shares"])
+    shares = [" ".join(f"{share:.2f}" for share in both) for both in record["process_shares"].values()]
     name = f"{record['cell']} {Shape(*record['shape'])}"
-    return [name, f"{one:.0f}", f"{everything:.0f}", *(f"{ratio:.2f}" for ratio in ratios), shares]
+    return [name, f"{one:.0f}", f"{everything:.0f}", *(f"{ratio:.2f}" for ratio in ratios), *shares]
 
 
 if __name__ == "__main__":
