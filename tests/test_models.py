@@ -249,6 +249,20 @@ def _graph() -> models.Model:
     return models.Model(given, [cell(cell(given)), layers.Dense(2, name="head")(cell(given))], name="graph")
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_one_input_and_target_may_come_in_lists_of_one(sparse: bool) -> None:
+    x, y = data()
+    y = np.arange(len(y)) % 2 if sparse else y
+    model = forecaster(loss="sparse_categorical_crossentropy" if sparse else "mse", backend="reference")
+    expected = model.evaluate(x, y, verbose=0)
+    assert model.evaluate([x], [y], verbose=0) == model.evaluate((x,), y, verbose=0) == expected
+    assert same([model.predict([x], verbose=0)], [model.predict(x, verbose=0)])
+    model.fit([x], [y], validation_data=([x], [y]), verbose=0)
+    one = model.predict([x[0]], verbose=0)  # a list of rows stays one
+    assert same([one], [model.predict(x[:1], verbose=0)])
+    assert model.evaluate([x[0]], [y[0]], verbose=0) == model.evaluate(x[:1], y[:1], verbose=0)
+
+
 @pytest.mark.parametrize("make", [models.Sequential, models.Model])
 def test_a_text_makes_the_model_again(make: type[models.Model]) -> None:
     given = layers.Input((None, 3))

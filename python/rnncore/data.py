@@ -112,9 +112,15 @@ def named(argument: str, value: Any, names: Sequence[str]) -> dict[str, Any]:
     return {f"{argument}[{i}]": entry for i, entry in enumerate(value)}
 
 
+def sole(value: Any, rank: int) -> Any:
+    """The array alone, where it came in a list of one as several would; `rank` tells such a list from one of rows."""
+    is_sole = isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], np.ndarray)
+    return value[0] if is_sole and value[0].ndim == rank else value
+
+
 def one_input(argument: str, value: Any, spec: Value, limit: int | None, dtype: npt.DTypeLike) -> Array:
     """Samples for one input of a Program. `limit` is the number of ids an integer input may hold."""
-    array = matched(argument, real(argument, value), spec.shape)
+    array = matched(argument, real(argument, sole(value, len(spec.shape))), spec.shape)
     if 0 in array.shape[1:]:
         raise ValueError(f"{argument} must have shape {show(spec.shape)} with no empty axis, got {show(array.shape)}")
     return whole(argument, array, 0, limit) if spec.dtype == "int" else np.ascontiguousarray(array, dtype)
@@ -124,7 +130,7 @@ def target(
     argument: str, value: Any, output: Shape, dtype: npt.DTypeLike, *, sparse: bool = False, probabilities: bool = False
 ) -> Array:
     """Targets for an output of shape (N, ..., U): like it, or class ids (N, ...) when `sparse`."""
-    array = real(argument, value)
+    array = real(argument, sole(value, len(output) - 1 if sparse else len(output)))
     if sparse:
         return whole(argument, matched(argument, array, output[:-1]), 0, output[-1])
     hint = ""
