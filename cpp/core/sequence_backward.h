@@ -7,6 +7,7 @@
 
 #include "core/sequence_forward.h"
 #include "core/sequence_gradients.h"
+#include "core/weight_gradients.h"
 
 namespace rnncore {
 namespace {
@@ -48,7 +49,7 @@ struct BackwardPlan {
     const bool wants_dx = b.dx.data || !b.workspace;
     input = {w.template take<Element>(w, wants_dx ? Panels::size(I, H) : 0), I, H, Form::input_slot, false};
     slice = slice_blocks<L>(shape);
-    const int64_t scratch = gradient_scratch_size<L>(shape);
+    const int64_t scratch = WeightGradientPlan<L>(shape, team, nullptr).workspace_used;
     gradient_scratch = w.take(w, scratch * team.threads);
     if (gradient_scratch) gradient_scratch += scratch * team.thread;
     workspace_used = w.used;
@@ -80,14 +81,17 @@ RNNCORE_INLINE void outer_gradients(const BackwardPlan<L>& p, int64_t t, int64_t
   const int64_t H = s.units, padded = L::padded(H);
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t n = row + r * row_step;
+    const T* doutput = p.call.doutput.data ? view_row(p.call.doutput, s, t, n) : nullptr;
+    const T* carried = p.dcarry + n * padded;
+    const T* dstate = p.call.dstate[0] ? p.call.dstate[0] + n * H : nullptr;
     for (int64_t v = 0; v < vectors; ++v) {
       const int64_t unit = (vector + v) * W<T>;
       Vec<T> sum{};
-      if (p.call.doutput.data) sum = load_partial(view_row(p.call.doutput, s, t, n) + unit, H - unit);
+      if (doutput) sum = load_partial(doutput + unit, H - unit);
       if (later) {
-        if (L::Form::carries_dh) sum += load(p.dcarry + n * padded + unit);
-      } else if (p.call.dstate[0]) {
-        sum += load_partial(p.call.dstate[0] + n * H + unit, H - unit);
+        if (L::Form::carries_dh) sum += load(carried + unit);
+      } else if (dstate) {
+        sum += load_partial(dstate + unit, H - unit);
       }
       dh[r * vectors + v] = sum;
     }
@@ -131,36 +135,40 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
   const SequenceShape& s = p.shape;
   const SequenceForward<T>& f = p.call.forward;
   const int64_t H = s.units, padded = L::padded(H);
+  const bool first = t == 0;
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t n = row + r * row_step;
+    // Rows of this step and of the one before; null before the first stands for zeros.
+    T* dslots = p.dslots_row(t, n);
+    const T* output = Form::keeps_slots ? nullptr : view_row(f.output, s, t, n);
+    const T* hidden = !Form::carries_dh ? nullptr : first ? f.initial_state[0] : view_row(f.output, s, t - 1, n);
+    if (Form::carries_dh && first && hidden) hidden += n * H;
+    const T* memory = Form::has_memory ? p.forward.memory_row(t, n) : nullptr;
+    const T* memory_before = !Form::has_memory ? nullptr : first ? f.initial_state[1] : p.forward.memory_row(t - 1, n);
+    if (Form::has_memory && first && memory_before) memory_before += n * H;
+    T* dmemory = p.dmemory + n * padded;
+    T* dcarry = p.dcarry + n * padded;
     for (int64_t v = 0; v < vectors; ++v) {
       const int64_t unit = (vector + v) * W<T>;
       if (unit >= H) {
         // Padding: the products read these as zeros.
-        store_dslots<L, Vec<T>>(p.dslots_row(t, n), vector + v, {});
+        store_dslots<L, Vec<T>>(dslots, vector + v, {});
         continue;
       }
-      const T* saved = p.dslots_row(t, n) + (vector + v) * Form::slots * W<T>;
+      const T* saved = dslots + (vector + v) * Form::slots * W<T>;
       Vec<T> slot[Form::slots];
       if (Form::keeps_slots)
 #pragma GCC unroll 8
         for (int i = 0; i < Form::slots; ++i) slot[i] = load(saved + i * W<T>);
       Vec<T> h{}, h_before{}, c{}, c_before{}, dc{}, carry{};
-      if (!Form::keeps_slots) h = load_partial(view_row(f.output, s, t, n) + unit, H - unit);
-      if (Form::carries_dh) {
-        if (t > 0)
-          h_before = load_partial(view_row(f.output, s, t - 1, n) + unit, H - unit);
-        else if (f.initial_state[0])
-          h_before = load_partial(f.initial_state[0] + n * H + unit, H - unit);
-      }
+      if (!Form::keeps_slots) h = load_partial(output + unit, H - unit);
+      if (Form::carries_dh && hidden) h_before = load_partial(hidden + unit, H - unit);
       if (Form::has_memory) {
-        c = load(p.forward.memory_row(t, n) + unit);
-        if (t > 0)
-          c_before = load(p.forward.memory_row(t - 1, n) + unit);
-        else if (f.initial_state[1])
-          c_before = load_partial(f.initial_state[1] + n * H + unit, H - unit);
+        c = load(memory + unit);
+        // Beyond the units the memory of a step holds what no one reads.
+        if (memory_before) c_before = load_partial(memory_before + unit, H - unit);
         if (later)
-          dc = load(p.dmemory + n * padded + unit);
+          dc = load(dmemory + unit);
         else if (p.call.dstate[1])
           dc = load_partial(p.call.dstate[1] + n * H + unit, H - unit);
       }
@@ -175,9 +183,9 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
         const Vec<T> shares[3] = {slot[0] * c_before, slot[1] * c_before, slot[3] * c};
         for (int k = 0; k < 3; ++k) store(sums + k * padded, later ? load(sums + k * padded) + shares[k] : shares[k]);
       }
-      store_dslots<L>(p.dslots_row(t, n), vector + v, slot);
-      if (Form::has_memory) store(p.dmemory + n * padded + unit, dc);
-      if (Form::carries_dh) store(p.dcarry + n * padded + unit, carry);
+      store_dslots<L>(dslots, vector + v, slot);
+      if (Form::has_memory) store(dmemory + unit, dc);
+      if (Form::carries_dh) store(dcarry + unit, carry);
     }
   }
 }

@@ -1,16 +1,11 @@
-// The long products of the backward pass: dx = dS·Wᵀ, dW = xᵀ·dS, dU = h'ᵀ·dS, db = Σ dS, where dS are the
-// slot gradients of all rows and steps.
+// Products of the backward pass with transposed weights, dS·Wᵀ and dS·Uᵀ, dS being the slot gradients; of them the
+// long one, dx.
 #pragma once
 
 #include "core/sequence_layout.h"
 
 namespace rnncore {
 namespace {
-
-// Rows of the reduction that are packed at a time, and blocks whose packed gradients stay in cache.
-constexpr int64_t kReductionRows = 256;
-constexpr int64_t kReductionBlocks = 8;
-constexpr int64_t kStripSlack = 16;  // numbers behind a packed strip
 
 // Vectors of the next panel when `left` are left.
 RNNCORE_INLINE int panel_vectors(int64_t left) {
@@ -148,6 +143,8 @@ struct TransposedPanels {
     }
     if (ahead && rows == kTileRows)
       run_products<T, kTileRows, kTileVectors, 1, true>(part, a, row_stride, panel, sum, ahead);
+    else if (ahead && rows == kTileRows - 1)
+      run_products<T, kTileRows - 1, kTileVectors, 1, true>(part, a, row_stride, panel, sum, ahead);
     else
       run_products<T, kTileVectors, 1>(rows, part, a, row_stride, panel, sum);
   }
@@ -227,220 +224,6 @@ static void input_gradient(const Plan<L>& p, const Team& team) {
     for (int64_t r = 0; r < s.rows; ++r)
       input_gradient_rows(p, steps.end - steps.begin, p.dslots_row(steps.begin, r), s.rows * tape_row,
                           view_row(dx, s, steps.begin, r), dx.step);
-  }
-}
-
-// Per thread: packed slot gradients [kReductionBlocks][kReductionRows][width], a packed strip
-// [kReductionRows][kTileRows] and sources of the rows (x, h'). Pairs stand along the rows, and need half of that.
-template <class L>
-static int64_t gradient_scratch_size(const SequenceShape& s) {
-  using T = typename L::Type;
-  const int64_t blocks = L::blocks(s.units) < kReductionBlocks ? L::blocks(s.units) : kReductionBlocks;
-  const int64_t pointers = 2 * kReductionRows * static_cast<int64_t>(sizeof(void*) / sizeof(T));
-  return kReductionRows * (blocks * L::width + kTileRows) + kStripSlack + pointers;
-}
-
-// sum [Rows][n] += Σ_k strip[k][r] · panel[k·panel_row + v·W]
-template <class T, int Rows, int Vectors, class P>
-static void strip_products(int64_t depth, const P* strip, const P* panel, int64_t panel_row, Vec<T>* sum) {
-  Vec<T> acc[Rows][Vectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) acc[r][v] = sum[r * Vectors + v];
-  tile_accumulate<T, Rows, Vectors>(depth, strip, 1, Rows, panel, panel_row, acc);
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) sum[r * Vectors + v] = acc[r][v];
-}
-
-// dW tile: rows [row, row + rows) of one weight gradient, the part's columns of one block.
-template <class L>
-static void weight_tile(const SequenceShape& s, int64_t rows, int64_t depth, const typename L::Element* strip,
-                        const typename L::Element* panel, bool input_part, int64_t block, int64_t row, bool first_chunk,
-                        typename L::Type* dw) {
-  using T = typename L::Type;
-  using Form = typename L::Form;
-  const int64_t H = s.units;
-  const int first_slot = input_part ? Form::input_slot : Form::recurrent_slot;
-  // Passes of equal width; vectors of the last one that the part does not have are computed and dropped.
-  constexpr int n = L::part_vectors < kTileVectors ? L::part_vectors : kTileVectors;
-  for (int first = 0; first < L::part_vectors; first += n) {
-    Vec<T> sum[kTileRows * n] = {};
-    T* target[n];
-    int64_t left[n];
-    for (int i = 0; i < n; ++i) {
-      const int part = first + i < L::part_vectors ? first + i : L::part_vectors - 1;
-      const int slot = first_slot + part % Form::gates;
-      const int gate = input_part ? Form::input_gate(slot) : Form::recurrent_gate(slot);
-      const int64_t unit = block * L::units + part / Form::gates * W<T>;
-      target[i] = dw + row * Form::gates * H + gate * H + unit;
-      left[i] = unit < H && first + i < L::part_vectors ? H - unit : 0;
-    }
-    // The tile of dW comes from far away; it is on its way while the products run.
-    for (int64_t r = 0; r < rows && !first_chunk; ++r)
-      for (int i = 0; i < n; ++i)
-        if (left[i] > 0) __builtin_prefetch(target[i] + r * Form::gates * H, 1);
-    const auto* from = panel + L::part_vector(first, first_slot) * W<T>;
-    switch (rows) {
-      case 1: strip_products<T, 1, n>(depth, strip, from, L::width, sum); break;
-      case 2: strip_products<T, 2, n>(depth, strip, from, L::width, sum); break;
-      case 3: strip_products<T, 3, n>(depth, strip, from, L::width, sum); break;
-      case 4: strip_products<T, 4, n>(depth, strip, from, L::width, sum); break;
-      case 5: strip_products<T, 5, n>(depth, strip, from, L::width, sum); break;
-      default: strip_products<T, 6, n>(depth, strip, from, L::width, sum); break;
-    }
-    for (int64_t r = 0; r < rows; ++r)
-      for (int i = 0; i < n; ++i)
-        if (left[i] > 0) {
-          T* dw_part = target[i] + r * Form::gates * H;
-          if (!first_chunk) sum[r * n + i] += load_partial(dw_part, left[i]);
-          store_partial(dw_part, sum[r * n + i], left[i]);
-        }
-  }
-}
-
-// Sums of the packed slot gradients over rows, added to the bias gradients of one block.
-template <class L>
-static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::Element* panel, int64_t block,
-                      bool first_chunk, typename L::Type* dbias) {
-  using T = typename L::Type;
-  using Form = typename L::Form;
-  const int64_t H = s.units;
-  const bool two = Form::slots != Form::gates;
-  for (int v = 0; v < L::vectors; ++v) {
-    const int slot = v % Form::slots;
-    const int64_t unit = block * L::units + v / Form::slots * W<T>;
-    if (unit >= H) continue;
-    T* targets[2] = {
-        slot < Form::input_slot + Form::gates ? dbias + Form::input_gate(slot) * H + unit : nullptr,
-        two && slot >= Form::recurrent_slot ? dbias + (Form::gates + Form::recurrent_gate(slot)) * H + unit : nullptr};
-    const T* from = targets[0] ? targets[0] : targets[1];
-    Vec<T> sum = first_chunk ? Vec<T>{} : load_partial(from, H - unit);
-    for (int64_t k = 0; k < depth; ++k) {
-      const auto numbers = load(panel + k * L::width + v * W<T>);
-      if constexpr (L::rounded)
-        sum += bit_cast<Vec<T>>(numbers << 16) + bit_cast<Vec<T>>(numbers & 0xffff0000u);
-      else
-        sum += numbers;
-    }
-    for (T* target : targets)
-      if (target) store_partial(target, sum, H - unit);
-  }
-}
-
-// strip[k][0..rows) = numbers [row, row + rows) of source k, zeros where it is null. Stores whole vectors, whose rest
-// the next one overwrites: the strip has a vector of slack behind it. The strips that follow find their numbers on the
-// way.
-template <class T>
-static void pack_strip(const T* const* sources, int64_t depth, int64_t row, int64_t rows, T* strip) {
-  constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
-  for (int64_t k = 0; k < depth; ++k) {
-    const T* source = sources[k] ? sources[k] + row : strip;
-    const int64_t count = sources[k] ? rows : 0;
-    __builtin_prefetch(source + line, 0, 2);
-    for (int64_t i = 0; i < rows; i += W<T>) store(strip + k * rows + i, load_partial(source + i, count - i));
-  }
-}
-
-static void pack_strip(const Bfloat16* const* sources, int64_t depth, int64_t row, int64_t rows, Bfloat16Pair* strip) {
-  // Rows of sources are whole vectors, and the last is followed by more of the tape.
-  const auto numbers = [&](int64_t k, int64_t i) {
-    return k < depth && sources[k] ? load_bfloat16(sources[k] + row + i) : Vec<Bfloat16Pair>{};
-  };
-  for (int64_t k = 0; k < depth; k += 2)
-    for (int64_t i = 0; i < rows; i += W<float>)
-      store(strip + k / 2 * rows + i, pair_up(numbers(k, i), numbers(k + 1, i)));
-}
-
-// panel[k][·] = the slot gradients of one block in row k.
-template <class L>
-static void pack_dslots(const typename L::Type* source, int64_t source_row, int64_t depth, typename L::Element* panel) {
-  using T = typename L::Type;
-  for (int64_t k = 0; k < depth; k += L::factor_numbers)
-#pragma GCC unroll 8
-    for (int v = 0; v < L::vectors; ++v) {
-      typename L::Element* out = panel + k / L::factor_numbers * L::width + v * W<T>;
-      if constexpr (L::rounded) {
-        const auto numbers = [&](int64_t row) {
-          return load_bfloat16(reinterpret_cast<const Bfloat16*>(source + row * source_row) + v * W<T>);
-        };
-        store(out, pair_up(numbers(k), k + 1 < depth ? numbers(k + 1) : Vec<Bfloat16Pair>{}));
-      } else {
-        store(out, load(source + k * source_row + v * W<T>));
-      }
-    }
-}
-
-// Tiles of (block, strip of weight rows) are shared out. Each adds up one chain for every kReductionRows rows, in
-// order.
-template <class L, template <class> class Plan>
-static void weight_gradients(const Plan<L>& p, const Team& team) {
-  using T = typename L::Type;
-  const SequenceShape& s = p.shape;
-  const int64_t I = s.inputs, H = s.units, tape_row = p.forward.tape_row;
-  const int64_t strips_x = (I + kTileRows - 1) / kTileRows, strips_h = (H + kTileRows - 1) / kTileRows;
-  const int64_t strips = strips_x + strips_h, blocks = L::blocks(H);
-  const int64_t total = step_offset(s, s.steps);
-  const Range tiles = team_range(blocks * strips, team, 1);
-  const int64_t group = blocks < kReductionBlocks ? blocks : kReductionBlocks;
-  using Element = typename L::Element;
-  using Number = typename L::Number;
-  constexpr int64_t panel_size = kReductionRows / L::factor_numbers * L::width;
-  Element* panels = reinterpret_cast<Element*>(p.gradient_scratch);
-  Element* strip = panels + group * panel_size;
-  const Number** x_rows = reinterpret_cast<const Number**>(strip + kReductionRows * kTileRows + kStripSlack);
-  const Number** h_rows = x_rows + kReductionRows;
-
-  for (int64_t tile = tiles.begin; tile < tiles.end;) {
-    const int64_t block0 = tile / strips;
-    int64_t block1 = (tiles.end + strips - 1) / strips;
-    if (block1 > block0 + group) block1 = block0 + group;
-    const int64_t tile_end = block1 * strips < tiles.end ? block1 * strips : tiles.end;
-    int64_t t = 0, r = 0;
-    for (int64_t m0 = 0; m0 == 0 || m0 < total; m0 += kReductionRows) {
-      const int64_t depth = total - m0 < kReductionRows ? total - m0 : kReductionRows;
-      const bool first = m0 == 0;
-      for (int64_t k = 0; k < depth;) {
-        while (r >= active_rows(s, t)) ++t, r = 0;
-        const int64_t here = active_rows(s, t) - r;
-        const int64_t n = here < depth - k ? here : depth - k;
-        const Number* x = p.forward.input_factor(t, r);
-        const Number* h = p.forward.factor(t, r);
-        const int64_t x_row = p.forward.input_factor_stride(), h_row = p.forward.factor_stride(t);
-        for (int64_t i = 0; i < n; ++i) {
-          x_rows[k + i] = x + i * x_row;
-          h_rows[k + i] = h ? h + i * h_row : nullptr;
-        }
-        k += n;
-        r += n;
-      }
-      for (int64_t b = block0; b < block1; ++b) {
-        Element* panel = panels + (b - block0) * panel_size;
-        pack_dslots<L>(p.dslots + m0 * tape_row + b * L::width, tape_row, depth, panel);
-        if (p.call.dbias && b * strips >= tile && b * strips < tile_end)
-          bias_sums<L>(s, elements_of<Element>(depth), panel, b, first, p.call.dbias);
-      }
-      for (int64_t j = 0; j < strips; ++j) {
-        const bool input_part = j < strips_x;
-        const int64_t row = (input_part ? j : j - strips_x) * kTileRows;
-        const int64_t limit = input_part ? I : H;
-        const int64_t rows = limit - row < kTileRows ? limit - row : kTileRows;
-        bool packed = false;
-        for (int64_t b = block0; b < block1; ++b) {
-          if (b * strips + j < tile || b * strips + j >= tile_end) continue;
-          if (!packed) {
-            pack_strip(input_part ? x_rows : h_rows, depth, row, rows, strip);
-            packed = true;
-          }
-          const Element* panel = panels + (b - block0) * panel_size;
-          T* dw = input_part ? p.call.dkernel : p.call.drecurrent_kernel;
-          weight_tile<L>(s, rows, elements_of<Element>(depth), strip, panel, input_part, b, row, first, dw);
-        }
-      }
-    }
-    tile = tile_end;
   }
 }
 
