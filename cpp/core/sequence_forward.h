@@ -18,6 +18,7 @@ namespace {
 // Steps whose input products are made together, and the rows up to which that pays.
 constexpr int64_t kChunkSteps = 16;
 constexpr int64_t kChunkRows = 4;
+constexpr int64_t kChunkRowsFar = 32;  // where weights come from beyond the second-level cache
 
 template <class L>
 struct ForwardPlan {
@@ -48,9 +49,9 @@ struct ForwardPlan {
     const int64_t I = shape.inputs, H = shape.units, N = shape.rows;
     blocks = L::blocks(H);
     split = choose_split(shape, threads, blocks);
-    chunked = (split == Split::units || threads == 1) && N <= kChunkRows && shape.steps > 1;
-    tape_row = blocks * L::width;
     fetches = fetches_ahead(shape, (I + H) * L::part_vectors * W<T> * static_cast<int64_t>(sizeof(Number)));
+    chunked = (split == Split::units || threads == 1) && N <= (fetches ? kChunkRowsFar : kChunkRows) && shape.steps > 1;
+    tape_row = blocks * L::width;
     Workspace<T> w{f.workspace};
     input_panels = w.template take<Element>(w, blocks * elements_of<Element>(I) * L::part_vectors * W<T>);
     recurrent_panels = w.template take<Element>(w, blocks * elements_of<Element>(H) * L::part_vectors * W<T>);
@@ -166,12 +167,14 @@ RNNCORE_INLINE const typename L::Element* elements(const typename L::Number* num
   return reinterpret_cast<const typename L::Element*>(numbers);
 }
 
-// Packs columns `gate·H + unit` of one weight matrix (depth, G·H) for one block.
+// Packs rows [begin, end) of the columns `gate·H + unit` of one weight matrix (depth, G·H) for one block.
 template <class L, class GateOf>
-static void pack_part(const typename L::Type* weights, int64_t depth, int64_t H, int64_t block, GateOf gate_of,
-                      int first_slot, typename L::Element* panel) {
+static void pack_part(const typename L::Type* weights, int64_t depth, Range rows, int64_t H, int64_t block,
+                      GateOf gate_of, int first_slot, typename L::Element* panel) {
   using T = typename L::Type;
+  constexpr int64_t numbers = L::factor_numbers;
   const int64_t pairs = elements_of<typename L::Element>(depth);
+  const Range of_pairs{rows.begin / numbers, elements_of<typename L::Element>(rows.end)};
   for (int first = 0; first < L::part_vectors; first += kTileVectors) {
     const int n = L::part_vectors - first < kTileVectors ? L::part_vectors - first : kTileVectors;
     for (int i = 0; i < n; ++i) {
@@ -180,7 +183,7 @@ static void pack_part(const typename L::Type* weights, int64_t depth, int64_t H,
       const T* source = weights + gate_of(slot) * H + unit;
       auto* out = panel + (first * pairs + i) * W<T>;
       const auto row = [&](int64_t k) { return load_partial(source + k * L::Form::gates * H, H - unit); };
-      for (int64_t k = 0; k < pairs; ++k)
+      for (int64_t k = of_pairs.begin; k < of_pairs.end; ++k)
         if constexpr (L::rounded)
           store(out + k * n * W<T>,
                 pair_up(round_to_bfloat16(row(2 * k)),
@@ -191,30 +194,41 @@ static void pack_part(const typename L::Type* weights, int64_t depth, int64_t H,
   }
 }
 
+// Packs one weight matrix for some blocks. Few rows at a time, whose pages serve all blocks.
+template <class L, class GateOf>
+static void pack_weights(const typename L::Type* weights, int64_t depth, int64_t H, Range blocks, GateOf gate_of,
+                         int first_slot, typename L::Element* panels) {
+  constexpr int64_t kRows = 32;
+  const int64_t size = elements_of<typename L::Element>(depth) * L::part_vectors * W<typename L::Type>;
+  for (int64_t k = 0; k < depth; k += kRows)
+    for (int64_t block = blocks.begin; block < blocks.end; ++block)
+      pack_part<L>(weights, depth, {k, k + kRows < depth ? k + kRows : depth}, H, block, gate_of, first_slot,
+                   panels + block * size);
+}
+
+// Packs both weight matrices and the bias for some blocks.
 template <class L>
-static void pack_forward(const ForwardPlan<L>& p, int64_t block) {
+static void pack_forward(const ForwardPlan<L>& p, Range blocks) {
   using T = typename L::Type;
   using Form = typename L::Form;
-  using Element = typename L::Element;
-  const int64_t I = p.shape.inputs, H = p.shape.units;
-  constexpr int64_t panel = L::part_vectors * W<T>;
-  pack_part<L>(p.call.kernel, I, H, block, Form::input_gate, Form::input_slot,
-               p.input_panels + block * elements_of<Element>(I) * panel);
-  pack_part<L>(p.call.recurrent_kernel, H, H, block, Form::recurrent_gate, Form::recurrent_slot,
-               p.recurrent_panels + block * elements_of<Element>(H) * panel);
+  const int64_t H = p.shape.units;
+  pack_weights<L>(p.call.kernel, p.shape.inputs, H, blocks, Form::input_gate, Form::input_slot, p.input_panels);
+  pack_weights<L>(p.call.recurrent_kernel, H, H, blocks, Form::recurrent_gate, Form::recurrent_slot,
+                  p.recurrent_panels);
   // A slot that both products add to gets both biases. Only gru has a second one.
-  for (int v = 0; v < L::vectors; ++v) {
-    const int slot = v % Form::slots;
-    const int64_t unit = block * L::units + v / Form::slots * W<T>;
-    Vec<T> b{};
-    if (p.call.bias) {
-      if (slot < Form::input_slot + Form::gates)
-        b += load_partial(p.call.bias + Form::input_gate(slot) * H + unit, H - unit);
-      if (Form::slots != Form::gates && slot >= Form::recurrent_slot)
-        b += load_partial(p.call.bias + (Form::gates + Form::recurrent_gate(slot)) * H + unit, H - unit);
+  for (int64_t block = blocks.begin; block < blocks.end; ++block)
+    for (int v = 0; v < L::vectors; ++v) {
+      const int slot = v % Form::slots;
+      const int64_t unit = block * L::units + v / Form::slots * W<T>;
+      Vec<T> b{};
+      if (p.call.bias) {
+        if (slot < Form::input_slot + Form::gates)
+          b += load_partial(p.call.bias + Form::input_gate(slot) * H + unit, H - unit);
+        if (Form::slots != Form::gates && slot >= Form::recurrent_slot)
+          b += load_partial(p.call.bias + (Form::gates + Form::recurrent_gate(slot)) * H + unit, H - unit);
+      }
+      store(p.bias + block * L::width + v * W<T>, b);
     }
-    store(p.bias + block * L::width + v * W<T>, b);
-  }
 }
 
 // Input products plus bias of `Rows` rows that lie `x_row` and `slots_row` apart.
@@ -397,7 +411,12 @@ static __attribute__((noinline)) void forward_rows(const ForwardPlan<L>& p, cons
       case 2: forward_products<L, 2>(p, t, row, share.step, block, pre); break;
       case 3: forward_products<L, 3>(p, t, row, share.step, block, pre); break;
       case 4: forward_products<L, 4>(p, t, row, share.step, block, pre); break;
-      case 5: forward_products<L, 5>(p, t, row, share.step, block, pre); break;
+      case 5:
+        if (p.fetches)
+          forward_products<L, 5, true>(p, t, row, share.step, block, pre, {i, count});
+        else
+          forward_products<L, 5>(p, t, row, share.step, block, pre);
+        break;
       default:
         if (p.fetches)
           forward_products<L, 6, true>(p, t, row, share.step, block, pre, {i, count});
@@ -470,7 +489,7 @@ static void sequence_forward(const SequenceForward<typename L::Type>& call, cons
   const SequenceShape& s = p.shape;
   const Range all{0, p.blocks};
   const Range mine = team_range(p.blocks, team, 1);
-  for (int64_t block = mine.begin; block < mine.end; ++block) pack_forward(p, block);
+  pack_forward(p, mine);
   if constexpr (L::rounded) round_factors(p, team);
   const bool by_units = p.split == Split::units;
   if (p.masked) mask_initial_state(p, team);
