@@ -200,6 +200,23 @@ def projected() -> Program:
     return b.build(b.dense(y, 3), x)
 
 
+def normalized() -> Program:
+    """Cells whose products are normalized, with everything that they can have."""
+    b = Builder()
+    x, h0, c0, mask = b.input(None, FEATURES), b.input(19), b.input(19), b.mask()
+    options: dict[str, Any] = {"layer_normalization": True, "recurrent_dropout": 0.3}
+    (x,) = b.recurrent("lstm", x, 19, initial=(h0, c0), layer_normalization=True)
+    (x,) = b.recurrent("gru", x, 35, lengths=True, go_backwards=True, aligned=True, bias=False, **options)
+    (x,) = b.recurrent("simple_rnn", x, 6, mask=mask, activation="sigmoid", **options)
+    (x,) = b.recurrent("lstm", x, 5, trainable=(True, True, False), layer_normalization=True)
+    sequence, h, c = b.recurrent("lstm", x, 7, outputs="sequence h c", checkpoint_every=2, mask=mask, **options)
+    (x,) = b.recurrent("lstm", sequence, 7, initial=(h, c), checkpoint_every=3, zero_output_for_mask=True, **options)
+    (x,) = b.recurrent("gru", x, 7, initial=(h,), checkpoint_every=2, layer_normalization=True)
+    (y,) = b.recurrent("gru", x, 4, outputs="h", recurrent_activation="hard_sigmoid", layer_normalization=True)
+    (z,) = b.recurrent("simple_rnn", x, 4, outputs="h", lengths=True, layer_normalization=True)
+    return b.build(b.dense(y, 3), x, z)
+
+
 def flattened() -> Program:
     b = Builder()
     (x,) = b.recurrent("gru", b.input(STEPS, FEATURES), 4, lengths=True, go_backwards=True)
@@ -409,6 +426,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "zoned": zoned,
     "peepholes": peepholes,
     "projected": projected,
+    "normalized": normalized,
     "checkpointed": checkpointed,
     "dropped": dropped,
     "flattened": flattened,

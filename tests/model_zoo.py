@@ -73,6 +73,9 @@ def recurrent() -> Case:
             ),
             layers.LSTM(4, use_bias=False, return_sequences=True, peepholes=True, zero_output_for_mask=True),
             layers.LSTM(7, return_sequences=True, recurrent_dropout=0.1, projection_units=3),
+            layers.LSTM(4, return_sequences=True, layer_normalization=True),
+            layers.GRU(5, return_sequences=True, layer_normalization=True, recurrent_dropout=0.1),
+            layers.SimpleRNN(6, return_sequences=True, layer_normalization=True, go_backwards=True),
             layers.GRU(
                 6,
                 dropout=0.1,

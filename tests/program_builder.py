@@ -95,6 +95,9 @@ class Builder:
         if projected:
             parameters.append(self.parameter(units, projected, trainable=trainable[2]))
             attributes["projected"] = True
+        if attributes.get("layer_normalization", False):
+            rows = {"simple_rnn": 1, "lstm": 10, "gru": 6}[op]
+            parameters.append(self.parameter(rows, units, trainable=trainable[2]))
         made = {}
         slots = []
         for name in ("sequence", "h", "c")[: 1 + states]:

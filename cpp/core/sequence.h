@@ -26,6 +26,7 @@ struct SequenceShape {
   bool recurrent_dropout = false;  // the recurrent product reads h·mask
   bool zoneout = false;            // a state is mixed with the one before
   bool peepholes = false;          // gates of an lstm read c
+  bool normalized = false;         // products are normalized over their columns
   int64_t projected = 0;           // numbers P of h where an lstm projects it, else 0: then they are H
   int64_t cache_bytes = 1 << 20;   // second-level cache of a processor
 };
@@ -42,8 +43,10 @@ struct SequenceForward {
   SequenceShape shape;
   const T* kernel;
   const T* recurrent_kernel;
-  const T* bias;            // (G·H,), (2, 3·H) for gru, or null
-  const T* further;         // (3, H) for peepholes: factors of c in i, f, o; (H, P) for a projection
+  const T* bias;  // (G·H,), (2, 3·H) for gru, or null
+  // Weights of an option: factors of c in i, f, o (3, H) for peepholes; (H, P) for a projection; for a normalized cell
+  // the rows that normalized_cells.h names.
+  const T* further;
   const T* recurrent_mask;  // (N, H): factors of h in the recurrent product, for recurrent_dropout
   // Shares of h and c before a step in those after it (T, N, H), for zoneout; data null: none.
   SequenceView<const T> holds[2];

@@ -5,6 +5,7 @@
 #include "core/cells/lstm_peephole.h"
 #include "core/cells/simple_rnn.h"
 #include "core/gru_reset_before.h"
+#include "core/normalized_sequence.h"
 #include "core/projected_lstm.h"
 #include "core/sequence_backward.h"
 
@@ -64,6 +65,21 @@ RNNCORE_INLINE void with_projected_cell(const SequenceShape& s, Body body) {
     body(LstmCell<T, Chosen, Chosen>{{s.activation}, {s.recurrent_activation}});
 }
 
+// Calls body(cell) with the cell that is to be normalized.
+template <class T, class Body>
+RNNCORE_INLINE void with_normalized_cell(const SequenceShape& s, Body body) {
+  using Tanh = Fixed<Activation::tanh>;
+  using Sigmoid = Fixed<Activation::sigmoid>;
+  const Chosen a{s.activation}, r{s.recurrent_activation};
+  const bool usual = s.activation == Activation::tanh && s.recurrent_activation == Activation::sigmoid;
+  if (s.cell == Cell::lstm)
+    usual ? body(LstmCell<T, Tanh, Sigmoid>{}) : body(LstmCell<T, Chosen, Chosen>{a, r});
+  else if (s.cell == Cell::gru)
+    usual ? body(GruCell<T, Tanh, Sigmoid>{}) : body(GruCell<T, Chosen, Chosen>{a, r});
+  else
+    body(SimpleRnnCell<T, Chosen>{a});
+}
+
 template <class T, class P>
 static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, int threads) {
   SequenceSizes sizes{};
@@ -86,6 +102,17 @@ static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, i
     if (training) sizes.backward_workspace = ProjectedBackwardPlan<T>(call, {0, threads, nullptr}).workspace_used;
     return sizes;
   }
+  if (shape.normalized) {
+    with_normalized_cell<T>(shape, [&]<class CellT>(const CellT&) {
+      using N = Normalized<CellT>;
+      const NormalizedPlan<T, N> plan(call.forward);
+      sizes.tape = plan.tape_used;
+      sizes.forward_workspace = plan.workspace_used;
+      if (training)
+        sizes.backward_workspace = NormalizedBackwardPlan<T, N>(call, Team{0, threads, nullptr}).workspace_used;
+    });
+    return sizes;
+  }
   with_cell<T, P>(shape, [&]<class L>(const auto&) {
     sizes.tape = training ? ForwardPlan<L>::tape_size(shape) : 0;
     sizes.forward_workspace = ForwardPlan<L>(call.forward, threads).workspace_used;
@@ -99,6 +126,8 @@ static void run_forward(const SequenceForward<T>& call, const Team& team) {
   if (call.shape.cell == Cell::gru_reset_before) return reset_before_forward(call, team);
   if (call.shape.projected > 0)
     return with_projected_cell<T>(call.shape, [&](const auto& cell) { projected_forward(call, cell, team); });
+  if (call.shape.normalized)
+    return with_normalized_cell<T>(call.shape, [&](const auto& cell) { normalized_forward(call, cell, team); });
   with_cell<T, P>(call.shape, [&]<class L>(const auto& cell) { sequence_forward<L>(call, cell, team); });
 }
 
@@ -107,6 +136,9 @@ static void run_backward(const SequenceBackward<T>& call, const Team& team) {
   if (call.forward.shape.cell == Cell::gru_reset_before) return reset_before_backward(call, team);
   if (call.forward.shape.projected > 0)
     return with_projected_cell<T>(call.forward.shape, [&](const auto& cell) { projected_backward(call, cell, team); });
+  if (call.forward.shape.normalized)
+    return with_normalized_cell<T>(call.forward.shape,
+                                   [&](const auto& cell) { normalized_backward(call, cell, team); });
   with_cell<T, P>(call.forward.shape, [&]<class L>(const auto& cell) { sequence_backward<L>(call, cell, team); });
 }
 

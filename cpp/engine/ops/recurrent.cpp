@@ -44,8 +44,11 @@ struct Option {
 
 std::vector<Option> options_of(const Site& site, int64_t hidden, int64_t units) {
   std::vector<Option> found;
+  // A gain for each gate in each product; an lstm also has gain and shift of c.
+  const int64_t gains = site.node.op == "lstm" ? 10 : site.node.op == "gru" ? 6 : 1;
   for (const Option& option :
-       {Option{"peepholes", "peephole_kernel", {3, units}}, Option{"projected", "projection_kernel", {units, hidden}}})
+       {Option{"peepholes", "peephole_kernel", {3, units}}, Option{"projected", "projection_kernel", {units, hidden}},
+        Option{"layer_normalization", "normalization_weights", {gains, units}}})
     if (site.node.attributes.get(option.attribute, false)) found.push_back(option);
   return found;
 }
@@ -80,18 +83,27 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
       fail(site, std::string(name) + ": expected a number from 0 to below 1, got " + std::to_string(rate));
   }
   const std::string products = site.node.attributes.get("products", std::string("exact"));
-  if (products != "exact" && (products != "bfloat16" || facts.cell == Cell::gru_reset_before || projected))
-    fail(site, "products: expected 'exact' or, with reset_after and not projected, 'bfloat16', got '" + products + "'");
+  const bool normalized = site.node.attributes.get("layer_normalization", false);
+  const bool own_loop = facts.cell == Cell::gru_reset_before || projected || normalized;
+  if (products != "exact" && (products != "bfloat16" || own_loop))
+    fail(site,
+         "products: expected 'exact' or, with reset_after and neither projected nor layer_normalization, "
+         "'bfloat16', got '" +
+             products + "'");
   expect_shape(site, "recurrent_kernel", recurrent, {hidden, facts.gates * units});
   expect_shape(site, "kernel", site.parameters[0]->shape, {x.columns(), facts.gates * units});
   const auto options = options_of(site, hidden, units);
-  if (!options.empty() && facts.cell != Cell::lstm)
+  if (!options.empty() && !normalized && facts.cell != Cell::lstm)
     fail(site, std::string(options[0].attribute) + ": only an lstm can have it");
+  if (normalized && facts.cell == Cell::gru_reset_before)
+    fail(site, "layer_normalization: expected reset_after beside it");
   if (options.size() > 1)
     fail(site, std::string(options[1].attribute) + ": expected no " + options[0].attribute + " beside it");
   if (!options.empty() && site.parameters.size() < 3) fail(site, std::string("needs a ") + options[0].weights);
-  if (projected && (site.node.attributes.get("zoneout", 0.0) > 0 || site.node.attributes.get("cell_zoneout", 0.0) > 0))
-    fail(site, "zoneout: expected none beside projected");
+  if (projected || normalized)
+    for (const char* name : {"zoneout", "cell_zoneout"})
+      if (site.node.attributes.get(name, 0.0) > 0)
+        fail(site, std::string("zoneout: expected none beside ") + options[0].attribute);
   const auto slots = parameter_slots(site);
   if (site.has_parameter(slots[2]))
     expect_shape(site, "bias", site.parameters[slots[2]]->shape,
@@ -150,6 +162,7 @@ class RecurrentOp final : public Op<T> {
     shape.cache_bytes = second_level_cache();
     shape.rows = N_, shape.steps = T_, shape.inputs = I_, shape.units = sizes_[1];
     shape.peepholes = site.node.attributes.get("peepholes", false);
+    shape.normalized = site.node.attributes.get("layer_normalization", false);
     if (site.node.attributes.get("projected", false)) shape.projected = sizes_[0];
     shape.recurrent_dropout = recurrent_dropout_ > 0;
     zoneout_[0] = site.node.attributes.get("zoneout", 0.0);

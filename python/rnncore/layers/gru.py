@@ -48,6 +48,10 @@ class GRU(Recurrent):
     zoneout : float, default 0.0
         The part of the units of h that each training step leaves as they were before it, drawn anew for every step;
         otherwise h is the mean of that (Krueger et al. 2016). From 0 to below 1; beyond Keras, by keyword only.
+    layer_normalization : bool, default False
+        Whether x·W and h·U are normalized, each over all 3·H columns, before their gains and biases (Ba et al. 2016,
+        with ε = 1e-3); with `reset_after` and without zoneout.
+        Beyond Keras, by keyword only.
     seed : int, optional
         Added to the seed of the run for dropout and zoneout.
     use_cudnn : {"auto", False}
@@ -64,6 +68,8 @@ class GRU(Recurrent):
     kernel : ndarray, shape (I, 3·H)
     recurrent_kernel : ndarray, shape (H, 3·H)
     bias : ndarray, shape (2, 3·H) with `reset_after` (input and recurrent part), else (3·H,)
+    normalization_weights : ndarray, shape (6, H)
+        With `layer_normalization`, the gains of the gates in x·W, then in h·U; ones at first.
 
     Raises
     ------
@@ -82,6 +88,7 @@ class GRU(Recurrent):
 
     op = "gru"
     gates = 3
+    normalization_rows = 6
     state_names = ("h",)
 
     def __init__(
@@ -112,6 +119,7 @@ class GRU(Recurrent):
         use_cudnn: str | bool = "auto",
         *,
         zoneout: float = 0.0,
+        layer_normalization: bool = False,
         **arguments: Any,
     ) -> None:
         super().__init__(
@@ -135,6 +143,7 @@ class GRU(Recurrent):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             zoneout=zoneout,
+            layer_normalization=layer_normalization,
             seed=seed,
             unsupported={
                 "use_cudnn": use_cudnn != "auto" and use_cudnn,
@@ -143,6 +152,9 @@ class GRU(Recurrent):
         )
         self.recurrent_activation = elementwise("recurrent_activation", recurrent_activation)
         self.reset_after = check.boolean("reset_after", reset_after)
+        self.refuse_beside_normalization("zoneout")
+        if self.layer_normalization and not self.reset_after:
+            raise ValueError(f"reset_after of {type(self).__name__} must be True with layer_normalization, got False")
 
     def bias_shape(self) -> tuple[int, ...]:
         """Shape of the bias."""

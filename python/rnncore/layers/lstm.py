@@ -62,6 +62,11 @@ class LSTM(Recurrent):
         P, the size of h: h is (o·a(c))·R with a projection kernel R (H, P) in place of o·a(c), and the recurrent
         kernel is (P, 4·H) (Sak et al. 2014; `proj_size` in PyTorch). R starts as `kernel_initializer` says and has
         neither regularizer nor constraint. Not together with zoneout or peepholes; beyond Keras, by keyword only.
+    layer_normalization : bool, default False
+        Whether x·W and h·U are normalized, each over all 4·H columns, before their gains and the bias, and c over its
+        units before the output's activation reads it (Ba et al. 2016, with ε = 1e-3). Not together with zoneout,
+        peepholes or a projection.
+        Beyond Keras, by keyword only.
     seed : int, optional
         Added to the seed of the run for dropout and zoneout.
     use_cudnn : {"auto", False}
@@ -83,6 +88,9 @@ class LSTM(Recurrent):
         With `peepholes`, the factors of c in the input, forget and output gate.
     projection_kernel : ndarray, shape (H, P)
         With `projection_units`, what makes h.
+    normalization_weights : ndarray, shape (10, H)
+        With `layer_normalization`, the gains of the gates in x·W, then in h·U, then gain and shift of c; ones at first,
+        the shift zeros.
 
     Raises
     ------
@@ -100,6 +108,7 @@ class LSTM(Recurrent):
 
     op = "lstm"
     gates = 4
+    normalization_rows = 10
     state_names = ("h", "c")
 
     peephole_kernel = WeightView()
@@ -135,6 +144,7 @@ class LSTM(Recurrent):
         zoneout: float = 0.0,
         cell_zoneout: float = 0.0,
         peepholes: bool = False,
+        layer_normalization: bool = False,
         projection_units: int | None = None,
         **arguments: Any,
     ) -> None:
@@ -159,6 +169,7 @@ class LSTM(Recurrent):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             zoneout=zoneout,
+            layer_normalization=layer_normalization,
             seed=seed,
             unsupported={
                 "use_cudnn": use_cudnn != "auto" and use_cudnn,
@@ -174,6 +185,7 @@ class LSTM(Recurrent):
             for name in ("zoneout", "cell_zoneout", "peepholes"):
                 if given := getattr(self, name):
                     raise ValueError(f"{name} of {type(self).__name__} must be off with projection_units, got {given}")
+        self.refuse_beside_normalization("zoneout", "cell_zoneout", "peepholes", "projection_units")
         self.unit_forget_bias = check.boolean("unit_forget_bias", unit_forget_bias)
 
     @property
@@ -182,10 +194,12 @@ class LSTM(Recurrent):
         return self.projection_units or self.units
 
     def make_weights(self, input_shape: Shape) -> list[Weight]:
-        """Kernel (I, 4·H), recurrent kernel, bias (4·H,), and peephole or projection kernel, as far as there are."""
+        """Kernel (I, 4·H), recurrent kernel, bias (4·H,), and the weights of an option, as far as there are."""
         weights = super().make_weights(input_shape)
         if self.use_bias and self.unit_forget_bias:
-            weights[-1].value[self.units : 2 * self.units] = 1.0
+            weights[2].value[self.units : 2 * self.units] = 1.0
+        if self.layer_normalization:
+            weights[-1].value[-1] = 0.0
         if self.peepholes:
             weights.append(self.weight("peephole_kernel", (3, self.units), initializers.Zeros(), None, None))
         if self.projection_units:

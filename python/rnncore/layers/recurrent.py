@@ -27,10 +27,12 @@ class Recurrent(TakesInitialState):
 
     gates: ClassVar[int]
     state_names: ClassVar[tuple[str, ...]]
+    normalization_rows: ClassVar[int]
 
     kernel = WeightView()
     recurrent_kernel = WeightView()
     bias = WeightView()
+    normalization_weights = WeightView()
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Recurrent(TakesInitialState):
         dropout: float,
         recurrent_dropout: float,
         zoneout: float,
+        layer_normalization: bool,
         seed: int | None,
         unsupported: dict[str, Any],
         arguments: dict[str, Any],
@@ -83,6 +86,7 @@ class Recurrent(TakesInitialState):
         self.dropout = unit_rate("dropout", dropout)
         self.recurrent_dropout = unit_rate("recurrent_dropout", recurrent_dropout)
         self.zoneout = unit_rate("zoneout", zoneout)
+        self.layer_normalization = check.boolean("layer_normalization", layer_normalization)
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
         self.keeps_time = self.return_sequences
         self.acts_per_step = self.return_sequences and not self.go_backwards
@@ -103,12 +107,18 @@ class Recurrent(TakesInitialState):
         """The size of h: H, unless a layer projects it."""
         return self.units
 
+    def refuse_beside_normalization(self, *options: str) -> None:
+        """ValueError if something that a normalized cell cannot have is on."""
+        for name in options:
+            if self.layer_normalization and (given := getattr(self, name)):
+                raise ValueError(f"{name} of {type(self).__name__} must be off with layer_normalization, got {given}")
+
     def bias_shape(self) -> tuple[int, ...]:
         """Shape of the bias."""
         return (self.gates * self.units,)
 
     def make_weights(self, input_shape: Shape) -> list[Weight]:
-        """Kernel (I, G·H), recurrent kernel (H, G·H) and bias."""
+        """Kernel (I, G·H), recurrent kernel (H, G·H), bias and normalization weights."""
         width = self.gates * self.units
         inputs = (self.features(input_shape), width)
         recurrent = (self.output_size, width)
@@ -127,6 +137,9 @@ class Recurrent(TakesInitialState):
             weights.append(
                 self.weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
             )
+        if self.layer_normalization:
+            shape = (self.normalization_rows, self.units)
+            weights.append(self.weight("normalization_weights", shape, initializers.Ones(), None, None))
         return weights
 
     def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
@@ -228,6 +241,8 @@ class Recurrent(TakesInitialState):
             attributes |= {"recurrent_dropout": self.recurrent_dropout, "seed": self.seed or 0}
         if self.zoneout > 0:
             attributes |= {"zoneout": self.zoneout, "seed": self.seed or 0}
+        if self.layer_normalization:
+            attributes["layer_normalization"] = True
         return attributes
 
     def get_config(self) -> dict[str, Any]:
@@ -255,6 +270,7 @@ class Recurrent(TakesInitialState):
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
             "zoneout": self.zoneout,
+            "layer_normalization": self.layer_normalization,
             "seed": self.seed,
         }
 

@@ -43,6 +43,10 @@ class SimpleRNN(Recurrent):
     zoneout : float, default 0.0
         The part of the units of h that each training step leaves as they were before it, drawn anew for every step;
         otherwise h is the mean of that (Krueger et al. 2016). From 0 to below 1; beyond Keras, by keyword only.
+    layer_normalization : bool, default False
+        Whether x·W + h·U is normalized over its units before gain and bias (Ba et al. 2016, with ε = 1e-3); without
+        zoneout.
+        Beyond Keras, by keyword only.
     seed : int, optional
         Added to the seed of the run for dropout and zoneout.
     kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
@@ -57,6 +61,8 @@ class SimpleRNN(Recurrent):
     kernel : ndarray, shape (I, H)
     recurrent_kernel : ndarray, shape (H, H)
     bias : ndarray, shape (H,)
+    normalization_weights : ndarray, shape (1, H)
+        With `layer_normalization`, the gain; ones at first.
 
     Raises
     ------
@@ -75,6 +81,7 @@ class SimpleRNN(Recurrent):
 
     op = "simple_rnn"
     gates = 1
+    normalization_rows = 1
     state_names = ("h",)
 
     def __init__(
@@ -102,6 +109,7 @@ class SimpleRNN(Recurrent):
         seed: int | None = None,
         *,
         zoneout: float = 0.0,
+        layer_normalization: bool = False,
         **arguments: Any,
     ) -> None:
         super().__init__(
@@ -125,7 +133,9 @@ class SimpleRNN(Recurrent):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             zoneout=zoneout,
+            layer_normalization=layer_normalization,
             seed=seed,
             unsupported={},
             arguments={"activity_regularizer": activity_regularizer, **arguments},
         )
+        self.refuse_beside_normalization("zoneout")

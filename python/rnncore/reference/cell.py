@@ -23,6 +23,8 @@ class Weights(NamedTuple):
     bias: Array  # (G·H,), or (2, G·H): input and recurrent part
     peephole_kernel: Array = np.zeros((0, 0))  # (3, H) of an LSTM with peepholes
     projection_kernel: Array = np.zeros((0, 0))  # (H, P) of an LSTM with a projection
+    # (rows, H) of a normalized cell: gains of x @ kernel and h @ recurrent_kernel by gate, gain and shift of c
+    normalization_weights: Array = np.zeros((0, 0))
 
 
 class StepGradients(NamedTuple):

@@ -26,6 +26,7 @@ from . import (
 )
 from .gru import GRUCell
 from .lstm import LSTMCell
+from .normalized_cells import NormalizedGRUCell, NormalizedLSTMCell, NormalizedSimpleRNNCell
 from .op import Op
 from .pool1d import GlobalPool, Pool
 from .recurrent import Recurrent
@@ -35,9 +36,9 @@ __all__ = ["OPS"]
 
 OPS: dict[str, Op] = {
     "dense": dense,
-    "simple_rnn": Recurrent(SimpleRNNCell),
-    "lstm": Recurrent(LSTMCell),
-    "gru": Recurrent(GRUCell),
+    "simple_rnn": Recurrent(SimpleRNNCell, NormalizedSimpleRNNCell),
+    "lstm": Recurrent(LSTMCell, NormalizedLSTMCell),
+    "gru": Recurrent(GRUCell, NormalizedGRUCell),
     "embedding": embedding,
     "activation": activation,
     "dropout": dropout,

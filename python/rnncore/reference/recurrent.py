@@ -29,6 +29,7 @@ class Recurrent:
     """
 
     make_cell: Callable[..., Cell]
+    make_normalized_cell: Callable[..., Cell]
 
     def forward(
         self, inputs: Arrays, weights: list[Array], attributes: dict[str, Any], run: Run
@@ -41,7 +42,10 @@ class Recurrent:
         options.pop("checkpoint_every", 0)  # how to save memory, not what to compute
         rate, seed = options.pop("recurrent_dropout", 0.0), options.pop("seed", None) or 0
         zoneout = options.pop("zoneout", 0.0), options.pop("cell_zoneout", 0.0)
-        cell = self.make_cell(**options)
+        normalized = options.pop("layer_normalization", False)
+        if normalized:
+            refuse_beside_normalization(options)
+        cell = (self.make_normalized_cell if normalized else self.make_cell)(**options)
         kernel, recurrent_kernel, *bias = weights
         units = recurrent_kernel.shape[1] // cell.GATES
         shapes = {
@@ -49,13 +53,14 @@ class Recurrent:
             for option, name, shape in (
                 ("peepholes", "peephole_kernel", (3, units)),
                 ("projected", "projection_kernel", (units, recurrent_kernel.shape[0])),
+                ("layer_normalization", "normalization_weights", (normalization_rows(cell), units)),
             )
-            if options.get(option, False)
+            if attributes.get(option, False)
         }
         further = {name: bias.pop() for name in shapes}
         projected = options.get("projected", False)
-        if projected and any(zoneout):
-            raise ValueError("zoneout: expected none beside projected")
+        if (projected or normalized) and any(zoneout):
+            raise ValueError(f"zoneout: expected none beside {'projected' if projected else 'layer_normalization'}")
         arguments = sequence_arguments(
             x,
             kernel,
@@ -106,3 +111,15 @@ class Recurrent:
             dweights.append(gradients.bias)
         dweights += [getattr(gradients, name) for name in tape.further]
         return [dx, None, *dinitial_state], dweights
+
+
+def normalization_rows(cell: Cell) -> int:
+    """How many rows of gains and shifts a normalized cell has."""
+    return getattr(cell, "NORMALIZATION_ROWS", 0)
+
+
+def refuse_beside_normalization(options: dict[str, Any]) -> None:
+    """Take out of a cell's options what normalization has one value of; ValueError for another."""
+    for name, only in (("reset_after", True), ("peepholes", False), ("projected", False), ("products", "exact")):
+        if options.pop(name, only) != only:
+            raise ValueError(f"layer_normalization: expected {name} to be {only!r} beside it")

@@ -77,8 +77,8 @@ class Base:
         dtype_policy : {"float32", "float64", "mixed_bfloat16"}, default "float32"
             With "mixed_bfloat16" weights, states, gradients and updates are float32, while the matrix products of
             recurrent layers take their factors rounded to bfloat16 (8 bits of mantissa) and add up in float32; that
-            is faster where the processor has AVX512_BF16. A GRU with `reset_after=False` and an LSTM with
-            `projection_units` compute in float32.
+            is faster where the processor has AVX512_BF16. A GRU with `reset_after=False`, an LSTM with
+            `projection_units` and layers with `layer_normalization` compute in float32.
         run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
             Kept for compatibility: the numbers and the hooks of callbacks are the same.
 

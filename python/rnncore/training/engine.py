@@ -39,7 +39,7 @@ class Policy:
             replace(node, attributes={**node.attributes, "products": self.products})
             if node.op in RECURRENT_OPS
             and node.attributes.get("reset_after", True)
-            and not node.attributes.get("projected", False)
+            and not (node.attributes.get("projected", False) or node.attributes.get("layer_normalization", False))
             else node
             for node in program.nodes
         )

@@ -1,0 +1,236 @@
+// Cells whose products are normalized over all their columns (Ba et al. 2016): the math of one row at one step.
+//
+// ẑ is a row z of G·H or H numbers less its mean, divided by √(variance + ε). With a = W·x and m = U·h':
+//
+//   simple rnn  h = f(α·ẑ + b),  z = a + m
+//   lstm        i, f, g, o = activations of α·â + μ·m̂ + b,  c = f·c' + i·g,  h = o·a(γ·ĉ + δ)
+//   gru         as it is, with α·â + b in place of W·x + b and μ·m̂ + b' in place of U·h' + b'
+//
+// `further` holds rows of H numbers: α of each gate, μ of each gate, γ, δ, as far as the cell has them.
+#pragma once
+
+#include "core/cells/gru.h"
+#include "core/cells/lstm.h"
+#include "core/cells/simple_rnn.h"
+
+namespace rnncore {
+namespace {
+
+constexpr double kNormalizationEpsilon = 1e-3;
+
+// z becomes ẑ; returns 1 / √(variance + ε).
+template <class T>
+RNNCORE_INLINE T normalize(T* z, int64_t size) {
+  Vec<T> sum{};
+  for (int64_t j = 0; j < size; j += W<T>) sum += load_partial(z + j, size - j);
+  const Vec<T> mean = broadcast(reduce_add<T>(sum) / static_cast<T>(size));
+  Vec<T> squares{};
+  for (int64_t j = 0; j < size; j += W<T>) {
+    const Vec<T> distance = load_partial(z + j, size - j) - mean;
+    store_partial(z + j, distance, size - j);
+    const Vec<T> kept = load_partial(z + j, size - j);  // zeros beyond the row
+    squares += kept * kept;
+  }
+  const T factor =
+      T(1) / __builtin_sqrt(reduce_add<T>(squares) / static_cast<T>(size) + static_cast<T>(kNormalizationEpsilon));
+  for (int64_t j = 0; j < size; j += W<T>) store_partial(z + j, load_partial(z + j, size - j) * factor, size - j);
+  return factor;
+}
+
+// From ẑ and dẑ: dz, in the place of `normal`.
+template <class T>
+RNNCORE_INLINE void normalize_backward(T* normal, const T* dnormal, int64_t size, T factor) {
+  Vec<T> sum{}, products{};
+  for (int64_t j = 0; j < size; j += W<T>) {
+    const Vec<T> d = load_partial(dnormal + j, size - j);
+    sum += d;
+    products += d * load_partial(normal + j, size - j);
+  }
+  const Vec<T> mean = broadcast(reduce_add<T>(sum) / static_cast<T>(size));
+  const Vec<T> slope = broadcast(reduce_add<T>(products) / static_cast<T>(size));
+  for (int64_t j = 0; j < size; j += W<T>) {
+    const Vec<T> n = load_partial(normal + j, size - j);
+    store_partial(normal + j, factor * (load_partial(dnormal + j, size - j) - mean - n * slope), size - j);
+  }
+}
+
+// What a row keeps of a step, for its backward pass too.
+template <class T>
+struct NormalizedRow {
+  int64_t H;
+  T* input;      // â, or ẑ (G·H); backward makes it the gradient of W·x, or z
+  T* recurrent;  // m̂ (G·H), likewise; null for the simple rnn
+  T* slots;      // (slots·H); null for the simple rnn
+  T* c;          // (H); null but for the lstm, as ĉ
+  T* normal_c;
+  T* factors;         // 1 / √(variance + ε) of input, recurrent and c
+  const T* weights;   // `further`
+  const T* bias;      // or null
+  const T* h_before;  // (H), or null for zeros
+  const T* c_before;
+
+  Vec<T> at(const T* row, int64_t k, int64_t u) const { return row ? load_partial(row + k * H + u, H - u) : Vec<T>{}; }
+  void put(T* row, int64_t k, int64_t u, Vec<T> v) const { store_partial(row + k * H + u, v, H - u); }
+};
+
+// Gradients that a row passes on or adds up over its steps.
+template <class T>
+struct NormalizedGradients {
+  T* dh;      // (H), of this step; what passes the products when done
+  T* dc;      // (H), of this step; then of the one before
+  T* dinput;  // scratch (G·H)
+  T* drecurrent;
+  T* weights;  // sums [rows of `further`][H]
+  T* bias;     // sums [rows of the bias][H], always there
+};
+
+template <class T>
+RNNCORE_INLINE void add_to(T* row, int64_t size, Vec<T> v) {
+  store_partial(row, load_partial(row, size) + v, size);
+}
+
+template <class CellT>
+struct Normalized;
+
+template <class T, class F>
+struct Normalized<SimpleRnnCell<T, F>> {
+  static constexpr int gates = 1, slots = 0, weight_rows = 1, bias_rows = 1;
+  static constexpr bool has_memory = false, sums_products = true, carries_dh = false;
+  using CellT = SimpleRnnCell<T, F>;
+
+  static RNNCORE_INLINE void forward(const CellT& cell, const NormalizedRow<T>& p, T* h) {
+    p.factors[0] = normalize(p.input, p.H);
+    for (int64_t u = 0; u < p.H; u += W<T>) {
+      const Vec<T> z = p.at(p.weights, 0, u) * p.at(p.input, 0, u) + p.at(p.bias, 0, u);
+      p.put(h, 0, u, F::template apply<T>(cell.f, z));
+    }
+  }
+
+  static RNNCORE_INLINE void backward(const CellT& cell, const NormalizedRow<T>& p, const T* h,
+                                      const NormalizedGradients<T>& g) {
+    for (int64_t u = 0; u < p.H; u += W<T>) {
+      const Vec<T> dz = p.at(g.dh, 0, u) * F::template slope<T>(cell.f, p.at(h, 0, u));
+      add_to(g.bias + u, p.H - u, dz);
+      add_to(g.weights + u, p.H - u, dz * p.at(p.input, 0, u));
+      p.put(g.dinput, 0, u, dz * p.at(p.weights, 0, u));
+    }
+    normalize_backward(p.input, g.dinput, p.H, p.factors[0]);
+  }
+};
+
+template <class T, class A, class R>
+struct Normalized<LstmCell<T, A, R>> {
+  static constexpr int gates = 4, slots = 4, weight_rows = 10, bias_rows = 4;
+  static constexpr int gain_c = 8, shift_c = 9;  // rows of `further`
+  static constexpr bool has_memory = true, sums_products = false, carries_dh = false;
+  using CellT = LstmCell<T, A, R>;
+
+  static RNNCORE_INLINE void forward(const CellT& cell, const NormalizedRow<T>& p, T* h) {
+    p.factors[0] = normalize(p.input, gates * p.H);
+    p.factors[1] = normalize(p.recurrent, gates * p.H);
+    for (int64_t u = 0; u < p.H; u += W<T>) {
+      Vec<T> s[4];
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k)
+        s[k] = p.at(p.weights, k, u) * p.at(p.input, k, u) + p.at(p.weights, gates + k, u) * p.at(p.recurrent, k, u) +
+               p.at(p.bias, k, u);
+      s[0] = R::template apply<T>(cell.r, s[0]);
+      s[1] = R::template apply<T>(cell.r, s[1]);
+      s[2] = A::template apply<T>(cell.a, s[2]);
+      s[3] = R::template apply<T>(cell.r, s[3]);
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) p.put(p.slots, k, u, s[k]);
+      const Vec<T> c = s[1] * p.at(p.c_before, 0, u) + s[0] * s[2];
+      p.put(p.c, 0, u, c);
+      p.put(p.normal_c, 0, u, c);
+    }
+    p.factors[2] = normalize(p.normal_c, p.H);
+    for (int64_t u = 0; u < p.H; u += W<T>) {
+      const Vec<T> shown = p.at(p.weights, gain_c, u) * p.at(p.normal_c, 0, u) + p.at(p.weights, shift_c, u);
+      p.put(h, 0, u, p.at(p.slots, 3, u) * A::template apply<T>(cell.a, shown));
+    }
+  }
+
+  static RNNCORE_INLINE void backward(const CellT& cell, const NormalizedRow<T>& p, const T* /*h*/,
+                                      const NormalizedGradients<T>& g) {
+    for (int64_t u = 0; u < p.H; u += W<T>) {
+      const Vec<T> gain = p.at(p.weights, gain_c, u), normal = p.at(p.normal_c, 0, u), dh = p.at(g.dh, 0, u);
+      const Vec<T> y = A::template apply<T>(cell.a, gain * normal + p.at(p.weights, shift_c, u));
+      const Vec<T> o = p.at(p.slots, 3, u);
+      p.put(p.slots, 3, u, dh * y * R::template slope<T>(cell.r, o));  // h = o·y
+      const Vec<T> dshown = dh * o * A::template slope<T>(cell.a, y);  // h = o·y
+      add_to(g.weights + gain_c * p.H + u, p.H - u, dshown * normal);
+      add_to(g.weights + shift_c * p.H + u, p.H - u, dshown);
+      p.put(g.dinput, 0, u, dshown * gain);
+    }
+    normalize_backward(p.normal_c, g.dinput, p.H, p.factors[2]);
+    for (int64_t u = 0; u < p.H; u += W<T>) {
+      const Vec<T> dc = p.at(g.dc, 0, u) + p.at(p.normal_c, 0, u);
+      const Vec<T> i = p.at(p.slots, 0, u), f = p.at(p.slots, 1, u), n = p.at(p.slots, 2, u);
+      const Vec<T> d[4] = {dc * n * R::template slope<T>(cell.r, i),                        // c = f·c' + i·g
+                           dc * p.at(p.c_before, 0, u) * R::template slope<T>(cell.r, f),   // c = f·c' + i·g
+                           dc * i * A::template slope<T>(cell.a, n), p.at(p.slots, 3, u)};  // c = f·c' + i·g
+      p.put(g.dc, 0, u, dc * f);                                                            // c = f·c' + i·g
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
+        add_to(g.bias + k * p.H + u, p.H - u, d[k]);
+        add_to(g.weights + k * p.H + u, p.H - u, d[k] * p.at(p.input, k, u));
+        add_to(g.weights + (gates + k) * p.H + u, p.H - u, d[k] * p.at(p.recurrent, k, u));
+        p.put(g.dinput, k, u, d[k] * p.at(p.weights, k, u));
+        p.put(g.drecurrent, k, u, d[k] * p.at(p.weights, gates + k, u));
+      }
+    }
+    normalize_backward(p.input, g.dinput, gates * p.H, p.factors[0]);
+    normalize_backward(p.recurrent, g.drecurrent, gates * p.H, p.factors[1]);
+  }
+};
+
+template <class T, class A, class R>
+struct Normalized<GruCell<T, A, R>> {
+  static constexpr int gates = 3, slots = 4, weight_rows = 6, bias_rows = 6;
+  static constexpr bool has_memory = false, sums_products = false, carries_dh = true;
+  using CellT = GruCell<T, A, R>;
+
+  static RNNCORE_INLINE void forward(const CellT& cell, const NormalizedRow<T>& p, T* h) {
+    p.factors[0] = normalize(p.input, gates * p.H);
+    p.factors[1] = normalize(p.recurrent, gates * p.H);
+    for (int64_t u = 0; u < p.H; u += W<T>) {
+      Vec<T> input[3], recurrent[3], none{};
+#pragma GCC unroll 3
+      for (int k = 0; k < 3; ++k) {
+        input[k] = p.at(p.weights, k, u) * p.at(p.input, k, u) + p.at(p.bias, k, u);
+        recurrent[k] = p.at(p.weights, gates + k, u) * p.at(p.recurrent, k, u) + p.at(p.bias, gates + k, u);
+      }
+      Vec<T> s[4] = {input[2], input[0] + recurrent[0], input[1] + recurrent[1], recurrent[2]};  // n z r q
+      p.put(h, 0, u, CellT::forward(cell, s, p.at(p.h_before, 0, u), none));
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) p.put(p.slots, k, u, s[k]);
+    }
+  }
+
+  static RNNCORE_INLINE void backward(const CellT& cell, const NormalizedRow<T>& p, const T* /*h*/,
+                                      const NormalizedGradients<T>& g) {
+    for (int64_t u = 0; u < p.H; u += W<T>) {
+      Vec<T> s[4], none{}, carry{};
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) s[k] = p.at(p.slots, k, u);
+      CellT::backward(cell, s, none, p.at(p.h_before, 0, u), none, none, p.at(g.dh, 0, u), none, carry);
+      p.put(g.dh, 0, u, carry);
+#pragma GCC unroll 3
+      for (int k = 0; k < 3; ++k) {  // z r n of the input product, z r q of the recurrent one
+        const Vec<T> dinput = s[(k + 1) % 3], drecurrent = s[k + 1];
+        add_to(g.bias + k * p.H + u, p.H - u, dinput);
+        add_to(g.bias + (gates + k) * p.H + u, p.H - u, drecurrent);
+        add_to(g.weights + k * p.H + u, p.H - u, dinput * p.at(p.input, k, u));
+        add_to(g.weights + (gates + k) * p.H + u, p.H - u, drecurrent * p.at(p.recurrent, k, u));
+        p.put(g.dinput, k, u, dinput * p.at(p.weights, k, u));
+        p.put(g.drecurrent, k, u, drecurrent * p.at(p.weights, gates + k, u));
+      }
+    }
+    normalize_backward(p.input, g.dinput, gates * p.H, p.factors[0]);
+    normalize_backward(p.recurrent, g.drecurrent, gates * p.H, p.factors[1]);
+  }
+};
+
+}  // namespace
+}  // namespace rnncore
