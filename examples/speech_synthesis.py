@@ -137,7 +137,7 @@ def draw(spoken: Sequence[Array], recorded: Sequence[Array], file: Path) -> None
 
 def main(given: Sequence[str] | None = None) -> dict[str, float]:
     """Train a listener and a voice; let the one judge the other."""
-    options = arguments(__doc__ or "", given, epochs=20, quick=4, data="fsdd/recordings")
+    options = arguments(__doc__ or "", given, epochs=20, quick=6, data="fsdd/recordings")
     utils.set_random_seed(options.seed)
     waves, digits, speakers, names = recordings(options.data / "fsdd" / "recordings", range(10, 50))
     if options.quick:
