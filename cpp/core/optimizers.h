@@ -175,22 +175,29 @@ void regularize(int64_t size, const T* w, T l1, T l2, T* g, const Team& team) {
 
 template <class T>
 void norms(int64_t size, const T* x, double sums[2]) {
-  constexpr int lanes = 8;
-  double absolute[lanes] = {}, square[lanes] = {};
+  // Several chains, since each addition waits for the one before.
+  constexpr int lanes = 8, chains = 4;
+  typedef double Doubles __attribute__((vector_size(lanes * sizeof(double))));
+  typedef T Numbers __attribute__((vector_size(lanes * sizeof(T))));
+  Doubles absolute[chains] = {}, square[chains] = {};
   int64_t i = 0;
-  for (; i + lanes <= size; i += lanes)
-    for (int j = 0; j < lanes; ++j) {
-      const double v = static_cast<double>(x[i + j]);
-      absolute[j] += v < 0 ? -v : v;
-      square[j] += v * v;
+  for (; i + lanes * chains <= size; i += lanes * chains)
+#pragma GCC unroll 4
+    for (int c = 0; c < chains; ++c) {
+      Numbers numbers;
+      __builtin_memcpy(&numbers, x + i + c * lanes, sizeof(numbers));
+      const Doubles v = __builtin_convertvector(numbers, Doubles);
+      absolute[c] += v < 0 ? -v : v;
+      square[c] += v * v;
     }
-  for (int j = 0; i < size; ++i, ++j) {
-    const double v = static_cast<double>(x[i]);
-    absolute[j] += v < 0 ? -v : v;
-    square[j] += v * v;
-  }
   sums[0] = sums[1] = 0;
-  for (int j = 0; j < lanes; ++j) sums[0] += absolute[j], sums[1] += square[j];
+  for (int c = 0; c < chains; ++c)
+    for (int j = 0; j < lanes; ++j) sums[0] += absolute[c][j], sums[1] += square[c][j];
+  for (; i < size; ++i) {
+    const double v = static_cast<double>(x[i]);
+    sums[0] += v < 0 ? -v : v;
+    sums[1] += v * v;
+  }
 }
 
 template <class T>
