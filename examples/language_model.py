@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from _common import arguments, figure, save
-from rnncore import layers, losses, models, optimizers, utils
+from rnncore import initializers, layers, losses, models, optimizers, utils
 
 Array = npt.NDArray[Any]
 
@@ -57,7 +57,8 @@ def build_model(characters: int, dropout: float = 0.0, units: int = UNITS) -> mo
     return models.Sequential(
         [
             layers.Input((None,), dtype="int32"),
-            layers.Embedding(characters, 64),
+            # Keras's usual values, within ±0.05, cost 0.1 bits after six epochs.
+            layers.Embedding(characters, 64, embeddings_initializer=initializers.RandomNormal(stddev=1.0)),
             layers.LSTM(units, return_sequences=True),
             layers.Dropout(dropout),
             layers.LSTM(units, return_sequences=True),
