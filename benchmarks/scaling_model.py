@@ -34,13 +34,14 @@ GROUP_CORES = 8
 FAR = 4
 GROUP_MEMORY = 50e9
 
-# What the kernels do: rows of a register tile, rows a thread must have to keep its rows to itself, second-level caches
-# beyond which weights are read by one thread only, steps and rows of input products made ahead, rows of a reduction
-# and the blocks of it that are packed together, work that is worth a thread.
+# What the kernels do: rows of a register tile; rows of a thread from which it keeps them to itself as long as the
+# weights are not beyond a number of second-level caches (all weights with many rows, the recurrent ones with fewer);
+# steps and rows of input products made ahead, half as many rows and not for narrow inputs where no slots are kept; rows
+# of a reduction and the blocks of it that are packed together; work that is worth a thread.
 TILE_ROWS = 6
-ROWS_PER_THREAD = 12
-LARGE_WEIGHTS = 8
-CHUNK_STEPS, CHUNK_ROWS = 16, 4
+MANY_ROWS, LARGE_WEIGHTS = 12, 8
+FEWER_ROWS = {4: 1 / 4, 1: 1 / 32}
+CHUNK_STEPS, CHUNK_ROWS, CHUNK_INPUTS = 16, 4, 32
 REDUCTION_BLOCKS = 8
 FLOP_PER_THREAD = 400e3
 LANES = {"avx512": 16, "avx2": 8, "portable": 4}
@@ -138,9 +139,13 @@ def block_units(case: Case) -> int:
 def decompose(case: Case, threads: int, pieces: int, machine: Machine) -> Decomposition:
     """Share the steps out as the kernels do (`choose_split`); the pieces are blocks, or vectors of units."""
     rows, _, inputs, units = case.shape
-    weights = 4 * CELLS[case.cell] * units * (inputs + units)
-    enough_rows = rows >= ROWS_PER_THREAD * threads and weights <= LARGE_WEIGHTS * machine.second_level
-    if threads == 1 or enough_rows or pieces < threads:
+    recurrent = 4 * CELLS[case.cell] * units * units  # bytes
+    own = rows // threads
+    if own >= MANY_ROWS:
+        near = recurrent + 4 * CELLS[case.cell] * units * inputs <= LARGE_WEIGHTS * machine.second_level
+    else:
+        near = any(own >= least and recurrent <= share * machine.second_level for least, share in FEWER_ROWS.items())
+    if threads == 1 or near or pieces < threads:
         most = math.ceil(rows / threads)
         return Decomposition("rows", most / rows, most)
     return Decomposition("units", math.ceil(pieces / threads) / pieces, rows)
@@ -169,8 +174,8 @@ def loads(case: Case, threads: int, machine: Machine) -> tuple[dict[str, Load], 
 
     forward = decompose(case, threads, blocks, machine)
     backward = decompose(case, threads, math.ceil(units / block) * block // LANES[_core.isa()], machine)
-    chunked = rows <= CHUNK_ROWS and (threads == 1 or forward.split == "units")
-    columns = units + inputs / (CHUNK_STEPS * rows / TILE_ROWS if chunked else 1)
+    most = CHUNK_ROWS if gates > 1 else CHUNK_ROWS / 2 if inputs >= CHUNK_INPUTS else 0
+    columns = units + inputs / (CHUNK_STEPS * forward.rows / TILE_ROWS if forward.rows <= most else 1)
 
     share = largest(math.ceil(rows * steps / TILE_ROWS), threads)
     near = share * math.ceil(rows * steps / TILE_ROWS) * 4 * gates * units * inputs

@@ -24,6 +24,7 @@ SHAPES = [
     (9, 4, 37, 50),
     (29, 5, 5, 33),
     (3, 18, 7, 90),
+    (7, 3, 4, 150),
     (40, 3, 27, 73),
 ]
 
@@ -152,13 +153,16 @@ def test_same_bits_for_any_thread_count(function: str, options: dict[str, Any], 
                 assert_equal_results(other, results[0], exact=True)
 
 
-# The ways to divide the work: one thread, a chunk of input products ahead of a single row's steps, rows by threads,
-# units by threads, and panels so large that products are cut into slices and the next panel is fetched ahead.
+# The ways to divide the work: one thread, a chunk of input products ahead of a single row's steps or of each thread's own
+# rows, rows by threads, units by threads, and panels so large that products are cut into slices and the next panel is
+# fetched ahead.
 DECOMPOSITIONS = {
     "serial": (3, 4, 2, 5),
     "chunked": (1, 40, 5, 70),
+    "chunked rows": (8, 40, 5, 40),
     "rows": (48, 6, 9, 40),
     "units": (6, 5, 9, 150),
+    "units of many rows": (23, 4, 6, 260),
     "slices": (20, 2, 30, 1100),
     "slices of rows": (50, 2, 30, 1100),
 }

@@ -35,7 +35,7 @@ struct BackwardPlan {
   BackwardPlan(const SequenceBackward<T>& b, const Team& team)
       : call(b), shape(b.forward.shape), forward(b.forward, team.threads) {
     const int64_t H = shape.units, I = shape.inputs, N = shape.rows;
-    split = choose_split(shape, team.threads, L::padded(H) / W<T>);
+    split = choose_split(shape, team.threads, L::padded(H) / W<T>, sizeof(T));
     unit_vectors = L::padded(H) / W<T>;
     Workspace<T> w{b.workspace};
     const int64_t total = step_offset(shape, shape.steps);

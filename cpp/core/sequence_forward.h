@@ -18,6 +18,7 @@ namespace {
 // Steps whose input products are made together, and the rows up to which that pays.
 constexpr int64_t kChunkSteps = 16;
 constexpr int64_t kChunkRows = 4;
+constexpr int64_t kChunkInputs = 32;   // of a cell without slots, at least
 constexpr int64_t kChunkRowsFar = 32;  // where weights come from beyond the second-level cache
 
 template <class L>
@@ -48,9 +49,13 @@ struct ForwardPlan {
   ForwardPlan(const SequenceForward<T>& f, int threads) : call(f), shape(f.shape) {
     const int64_t I = shape.inputs, H = shape.units, N = shape.rows;
     blocks = L::blocks(H);
-    split = choose_split(shape, threads, blocks);
+    split = choose_split(shape, threads, blocks, sizeof(T));
     fetches = fetches_ahead(shape, (I + H) * L::part_vectors * W<T> * static_cast<int64_t>(sizeof(Number)));
-    chunked = (split == Split::units || threads == 1) && N <= (fetches ? kChunkRowsFar : kChunkRows) && shape.steps > 1;
+    const bool all_rows = split == Split::units || threads == 1;
+    const int64_t rows = all_rows ? N : (N + threads - 1) / threads;  // of a thread
+    // A cell that keeps no slots would store its input products only to load them again.
+    const int64_t near = Form::keeps_slots ? kChunkRows : I >= kChunkInputs ? kChunkRows / 2 : 0;
+    chunked = rows <= (fetches ? kChunkRowsFar : near) && (all_rows || !shape.offsets) && shape.steps > 1;
     tape_row = blocks * L::width;
     Workspace<T> w{f.workspace};
     input_panels = w.template take<Element>(w, blocks * elements_of<Element>(I) * L::part_vectors * W<T>);
@@ -271,19 +276,23 @@ static __attribute__((noinline)) void project_rows(const ForwardPlan<L>& p, int6
   }
 }
 
-// Input products of the steps [t0, t0 + kChunkSteps).
+// Input products of the steps [t0, t0 + kChunkSteps): those of all rows at once where they lie together, or row by row.
 template <class L>
-static void project_chunk(const ForwardPlan<L>& p, int64_t t0, Range blocks) {
+static void project_chunk(const ForwardPlan<L>& p, int64_t t0, const RowShare& share, Range blocks) {
   const SequenceShape& s = p.shape;
   const int64_t t1 = t0 + kChunkSteps < s.steps ? t0 + kChunkSteps : s.steps;
   const auto& x = p.call.x;
+  const bool together = share.count == s.rows && (L::rounded || s.offsets || x.step == s.rows * x.row);
+  const int64_t x_step = L::rounded ? s.rows * p.input_width() : x.step;
   for (int64_t block = blocks.begin; block < blocks.end; ++block) {
-    if (L::rounded || s.offsets || x.step == s.rows * x.row) {
+    if (together) {
       project_rows(p, block, step_offset(s, t1) - step_offset(s, t0), p.input_factor(t0, 0), p.input_factor_stride(),
                    p.slots_at(t0, 0, block), p.tape_row);
     } else {
-      for (int64_t r = 0; r < s.rows; ++r)
-        project_rows(p, block, t1 - t0, p.input_factor(t0, r), x.step, p.slots_at(t0, r, block), s.rows * p.tape_row);
+      for (int64_t i = 0; i < share.count; ++i) {
+        const int64_t r = share.first + i * share.step;
+        project_rows(p, block, t1 - t0, p.input_factor(t0, r), x_step, p.slots_at(t0, r, block), s.rows * p.tape_row);
+      }
     }
   }
 }
@@ -504,7 +513,7 @@ static void sequence_forward(const SequenceForward<typename L::Type>& call, cons
   for (int64_t t = 0; t < s.steps; ++t) {
     const int64_t count = RowShare::below(share, active_rows(s, t));
     if (count == 0 && !by_units) break;
-    if (p.chunked && t % kChunkSteps == 0) project_chunk(p, t, blocks);
+    if (p.chunked && t % kChunkSteps == 0) project_chunk(p, t, share, blocks);
     for (int64_t block = blocks.begin; block < blocks.end; ++block) forward_rows(p, cell, t, share, count, block);
     if (active_rows(s, t + 1) < active_rows(s, t)) keep_last_states(p, t, share, units);
     if (by_units) team_barrier(team);

@@ -64,16 +64,25 @@ RNNCORE_INLINE T* view_row(const SequenceView<T>& v, const SequenceShape& s, int
 // How a call is divided among the threads. Results never depend on it.
 enum class Split { rows, units };
 
-RNNCORE_INLINE Split choose_split(const SequenceShape& s, int threads, int64_t blocks) {
-  // With a dozen rows or more to itself a thread runs its rows without any barrier; with fewer the
-  // products are too thin, and threads share each step's units instead.
-  constexpr int64_t kRowsPerThread = 12;
-  // Weights far beyond a thread's second-level cache are better read by one thread only.
-  constexpr int64_t kLargeWeights = 8;
+// A thread with rows to itself needs no barrier, but reads all weights in each step; threads that share a step's units
+// read only theirs, for rows enough to fill the products' tiles. The fewer rows a thread would have, the nearer the
+// weights must be for its rows to be the better share. Measured; docs/architecture.md has the figures.
+RNNCORE_INLINE Split choose_split(const SequenceShape& s, int threads, int64_t blocks, int64_t number_bytes) {
+  constexpr int64_t kManyRows = 12, kSomeRows = 4;  // of a thread
+  constexpr int64_t kLargeWeights = 8;              // second-level caches, with many rows
+  constexpr int64_t kSomeRowsShare = 4;             // parts of a second-level cache
+  constexpr int64_t kFewRowsShare = 32;
+  if (threads == 1 || blocks < threads) return Split::rows;
   const int64_t gates = s.cell == Cell::lstm ? 4 : s.cell == Cell::gru ? 3 : 1;
-  const bool large = gates * s.units * (s.inputs + s.units) * 4 > kLargeWeights * s.cache_bytes;
-  if (threads == 1 || (s.rows >= kRowsPerThread * threads && !large) || blocks < threads) return Split::rows;
-  return Split::units;
+  const int64_t rows = s.rows / threads, recurrent = gates * s.units * s.units * number_bytes;
+  bool near = false;
+  if (rows >= kManyRows)
+    near = recurrent + gates * s.units * s.inputs * number_bytes <= kLargeWeights * s.cache_bytes;
+  else if (rows >= kSomeRows)
+    near = recurrent <= s.cache_bytes / kSomeRowsShare;
+  else if (rows >= 1)
+    near = recurrent <= s.cache_bytes / kFewRowsShare;
+  return near ? Split::rows : Split::units;
 }
 
 template <class T>
