@@ -153,9 +153,9 @@ def test_same_bits_for_any_thread_count(function: str, options: dict[str, Any], 
                 assert_equal_results(other, results[0], exact=True)
 
 
-# The ways to divide the work: one thread, a chunk of input products ahead of a single row's steps or of each thread's own
-# rows, rows by threads, units by threads, and panels so large that products are cut into slices and the next panel is
-# fetched ahead.
+# The ways to divide the work: one thread, a chunk of input products ahead of a single row's steps or of each thread's
+# own rows, rows by threads, units by threads, and panels so large that products are cut into slices and the next panel
+# is fetched ahead.
 DECOMPOSITIONS = {
     "serial": (3, 4, 2, 5),
     "chunked": (1, 40, 5, 70),

@@ -16,8 +16,10 @@ struct Barrier {
 struct Team {
   int thread;
   int threads;
-  Barrier* barrier;
+  Barrier* barrier;  // its own, then one for each half
 };
+
+static constexpr int kTeamBarriers = 3;
 
 struct Range {
   int64_t begin;
@@ -48,6 +50,14 @@ static RNNCORE_INLINE void team_barrier(const Team& team) {
 #endif
   }
   team_wait(b, generation);
+}
+
+static RNNCORE_INLINE bool in_second_half(const Team& team) { return 2 * team.thread >= team.threads; }
+
+// The half of an even team that this thread is in: a team of its own, without halves.
+static RNNCORE_INLINE Team half_of(const Team& team) {
+  const int size = team.threads / 2;
+  return {team.thread % size, size, team.barrier + 1 + in_second_half(team)};
 }
 
 // Part number `thread` of [0, n) cut into `threads` near-equal parts at multiples of `grain`.

@@ -91,6 +91,8 @@ class Op {
   virtual int64_t id_limit() const { return 0; }  // ids in input 0 must be from 0 to below this; 0: not ids
   virtual size_t timed_input(size_t /*slot*/) const { return 0; }  // whose steps the lengths in a slot count
   virtual Needs needs(int threads) const = 0;
+  // Whether half of a team of `threads` serves it better, while its equal has the other half.
+  virtual bool prefers_half(int /*threads*/) const { return false; }
   virtual void bind(const Buffers<T>& buffers) = 0;
   // Each thread of the team calls these; results are there after a barrier of the caller's.
   virtual void forward(const Step& step, const Team& team) = 0;
@@ -100,6 +102,7 @@ class Op {
 // One row of the registry: an op is one file in ops/ and one row in registry.cpp.
 struct OpType {
   const char* name;
+  bool pairs;  // an equal one may run beside it
   // Shapes of the outputs; throws std::invalid_argument when the inputs do not fit.
   std::vector<Tensor> (*infer)(const Site&);
   std::unique_ptr<Op<float>> (*make_float)(const Site&, const Kernels&);
@@ -117,8 +120,8 @@ struct OpType {
 const OpType& op_type(const std::string& name);
 
 template <template <class> class OpClass>
-OpType op_row(const char* name, std::vector<Tensor> (*infer)(const Site&)) {
-  return {name, infer,
+OpType op_row(const char* name, std::vector<Tensor> (*infer)(const Site&), bool pairs = false) {
+  return {name, pairs, infer,
           [](const Site& s, const Kernels& k) -> std::unique_ptr<Op<float>> {
             return std::make_unique<OpClass<float>>(s, k);
           },

@@ -1,6 +1,7 @@
 #include "engine/plan.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace rnncore {
@@ -24,6 +25,36 @@ bool fits(const Shape& declared, const Shape& actual) {
   for (size_t i = 0; i < declared.size(); ++i)
     if (declared[i] != kUnknown && declared[i] != actual[i]) return false;
   return true;
+}
+
+bool reads(const Node& node, const Node& from) {
+  return std::any_of(node.inputs.begin(), node.inputs.end(), [&](int id) {
+    return id != kAbsent && std::find(from.outputs.begin(), from.outputs.end(), id) != from.outputs.end();
+  });
+}
+
+bool are_equal(const Site& a, const Site& b) {
+  return a.node.op == b.node.op && a.inputs[0]->shape == b.inputs[0]->shape &&
+         a.parameters[1]->shape == b.parameters[1]->shape;
+}
+
+// The order in which nodes run. Two of one kind and size where neither reads what the other makes, such as the
+// directions of a bidirectional layer, come together: the first one moves behind what lies between them.
+std::vector<size_t> pair_equals(const Program& program, const std::vector<Tensor>& tensors) {
+  std::vector<size_t> order(program.nodes.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  for (size_t i = 0; i < order.size(); ++i) {
+    const Site first = make_site(program, i, tensors);
+    if (!op_type(first.node.op).pairs) continue;
+    for (size_t next = i + 1; next < order.size() && !reads(program.nodes[next], first.node); ++next) {
+      if (!are_equal(first, make_site(program, next, tensors))) continue;
+      const auto begin = order.begin() + static_cast<std::ptrdiff_t>(i);
+      std::rotate(begin, begin + 1, begin + static_cast<std::ptrdiff_t>(next - i));
+      i = next;
+      break;
+    }
+  }
+  return order;
 }
 
 }  // namespace
@@ -66,9 +97,23 @@ Plan<T>::Plan(const Program& program, const Training& training, const Kernels& k
     objective_ = std::make_unique<Objective<T>>(training, program, tensors_, kernels);
     for (const auto& r : training.activity_regularizers) penalised_.push_back(r.value);
   }
-  for (size_t i = 0; i < program.nodes.size(); ++i) nodes_.emplace_back(make_site(program, i, tensors_));
+  const std::vector<size_t> order = pair_equals(program, tensors_);
+  for (size_t i = 0; i < order.size(); ++i) {
+    nodes_.emplace_back(make_site(program, order[i], tensors_));
+    if (i == 0 || nodes_[i - 1].beside_next || !op_type(nodes_[i].site.node.op).pairs) continue;
+    nodes_[i - 1].beside_next =
+        are_equal(nodes_[i - 1].site, nodes_[i].site) && !reads(nodes_[i].site.node, nodes_[i - 1].site.node);
+  }
   plan_gradients(training);
   make_ops(kernels);
+}
+
+// Whether a node and the next one each take half of the team.
+template <class T>
+bool Plan<T>::run_as_halves(size_t first, const Team& team) const {
+  const PlannedNode& node = nodes_[first];
+  return node.beside_next && node.op && nodes_[first + 1].op && team.threads % 2 == 0 &&
+         node.op->prefers_half(team.threads);
 }
 
 // Which values and parameters get a gradient, and who writes it first.
@@ -336,9 +381,14 @@ void Plan<T>::load(const Samples& samples, const BatchRows& rows, const Team& te
 template <class T>
 void Plan<T>::forward(uint64_t seed, uint32_t number, const States& states, const Team& team) {
   const Step step{seed, number, shape_.ragged ? &ragged_ : nullptr, states.data, states.resume};
-  for (PlannedNode& node : nodes_) {
-    if (!node.op) continue;
-    node.op->forward(step, team);
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (!nodes_[i].op) continue;
+    if (run_as_halves(i, team)) {
+      nodes_[i + in_second_half(team)].op->forward(step, half_of(team));
+      ++i;
+    } else {
+      nodes_[i].op->forward(step, team);
+    }
     team_barrier(team);
   }
 }
@@ -350,15 +400,25 @@ void Plan<T>::backward(uint64_t seed, uint32_t number, const States& states, con
     const Parameter& parameter = program_.parameters[i];
     if (!written_[i] && parameter.trainable) zero(parameter.size, gradients_ + parameter.offset, team);
   }
-  for (size_t i = nodes_.size(); i-- > 0;) {
-    PlannedNode& node = nodes_[i];
-    if (!node.op || !node.runs_backward) continue;
-    node.op->backward(step, team);
+  for (size_t end = nodes_.size(); end-- > 0;) {
+    size_t first = end;
+    if (!nodes_[end].op || !nodes_[end].runs_backward) continue;
+    if (end > 0 && nodes_[end - 1].runs_backward && run_as_halves(end - 1, team)) {
+      --first;
+      nodes_[first + in_second_half(team)].op->backward(step, half_of(team));
+    } else {
+      nodes_[end].op->backward(step, team);
+    }
     team_barrier(team);
-    if (node.additions.empty()) continue;
     // In order: two of them may go to the same gradient. Each thread adds the same part of each.
-    for (const Addition& addition : node.additions) kernels_.add(addition.size, addition.from, addition.to, team);
-    team_barrier(team);
+    bool added = false;
+    for (size_t i = end + 1; i-- > first;)
+      for (const Addition& addition : nodes_[i].additions) {
+        kernels_.add(addition.size, addition.from, addition.to, team);
+        added = true;
+      }
+    if (added) team_barrier(team);
+    end = first;
   }
 }
 

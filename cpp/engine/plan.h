@@ -61,6 +61,7 @@ class Plan {
     Site site;
     std::unique_ptr<Op<T>> op;  // null when it has outputs and nobody reads them
     bool runs_backward = false;
+    bool beside_next = false;  // its equal, the next node, may run at the same time
     std::vector<int> input_additions,
         parameter_additions;  // blocks, by slot; kAbsent: the gradient is written in place
     std::vector<Addition> additions;
@@ -70,11 +71,13 @@ class Plan {
   static size_t index(int id) { return static_cast<size_t>(id); }
   static int64_t bytes_of(int64_t elements) { return elements * static_cast<int64_t>(sizeof(T)); }
 
-  int position(size_t node) const { return 1 + static_cast<int>(node); }
+  // Equals that may run at the same time share a position.
+  int position(size_t node) const { return static_cast<int>(nodes_[node].beside_next ? node + 2 : node + 1); }
   int objective_position() const { return 1 + static_cast<int>(nodes_.size()); }
-  int backward_position(size_t node) const { return 1 + 2 * static_cast<int>(nodes_.size()) - static_cast<int>(node); }
+  int backward_position(size_t node) const { return 2 * objective_position() - position(node); }
   int end_position() const { return 2 + 2 * static_cast<int>(nodes_.size()); }
 
+  bool run_as_halves(size_t first, const Team& team) const;
   void plan_gradients(const Training& training);
   void make_ops(const Kernels& kernels);
   void add_value_blocks();

@@ -139,12 +139,15 @@ int threads_for(double flops) {
 
 bool contended(const Team& team) {
   if (team.threads == 1 || whatever_the_work) return false;
-  const int64_t lost = __atomic_load_n(&team.barrier->lost, __ATOMIC_RELAXED) / (team.threads - 1);
+  int64_t lost = 0;
+  for (int i = 0; i < kTeamBarriers; ++i) lost += __atomic_load_n(&team.barrier[i].lost, __ATOMIC_RELAXED);
+  lost /= team.threads - 1;
   return lost > kNegligibleLoss && 2 * lost > now() - region_begin;
 }
 
 void run_team(int threads, void (*fn)(const Team&, void*), void* context) {
-  Barrier barrier{threads > processors() ? 0 : kSpins, 0, 0, 0};
+  const Barrier ready{threads > processors() ? 0 : kSpins, 0, 0, 0};
+  Barrier barriers[kTeamBarriers] = {ready, ready, ready};
 #if defined(_OPENMP)
   if (threads > 1) {
     const int64_t begin = now();
@@ -153,19 +156,19 @@ void run_team(int threads, void (*fn)(const Team&, void*), void* context) {
 #pragma omp parallel num_threads(threads)
     {
       // The runtime may give fewer threads than asked for.
-      const Team team{omp_get_thread_num(), omp_get_num_threads(), &barrier};
+      const Team team{omp_get_thread_num(), omp_get_num_threads(), barriers};
       if (team.thread == 0)
         team_size = team.threads;
       else
-        __atomic_add_fetch(&barrier.lost, now() - begin, __ATOMIC_RELAXED);  // late to start
+        __atomic_add_fetch(&barriers[0].lost, now() - begin, __ATOMIC_RELAXED);  // late to start
       fn(team, context);
       team_barrier(team);  // so that waiting for the slowest is counted
     }
-    learn(contended({0, team_size, &barrier}));
+    learn(contended({0, team_size, barriers}));
     return;
   }
 #endif
-  fn(Team{0, 1, &barrier}, context);
+  fn(Team{0, 1, barriers}, context);
 }
 
 }  // namespace rnncore

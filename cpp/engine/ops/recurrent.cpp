@@ -187,6 +187,15 @@ class RecurrentOp final : public Op<T> {
     return 2.0 * static_cast<double>(N_ * T_) * (gates + projection);
   }
 
+  // Threads wait for fewer others, and pack and read weights of one layer only; but all of them, which must not be too
+  // far away. Measured; docs/architecture.md has the figures.
+  bool prefers_half(int threads) const override {
+    constexpr int64_t kManyRows = 8, kLargeWeights = 8;  // the latter in second-level caches
+    const int64_t cache = second_level_cache();
+    const int64_t weights = facts_.gates * sizes_[1] * (I_ + sizes_[0]) * static_cast<int64_t>(sizeof(T));
+    return N_ >= kManyRows ? weights <= kLargeWeights * cache : weights <= cache / 2 * (threads / 2);
+  }
+
   Needs needs(int threads) const override {
     SequenceShape shape = checkpoints_.segment_shape();
     std::vector<int64_t> offsets;  // of full rows: the most there can be
@@ -503,8 +512,8 @@ class RecurrentOp final : public Op<T> {
 
 }  // namespace
 
-OpType simple_rnn_op() { return op_row<RecurrentOp>("simple_rnn", infer_recurrent); }
-OpType lstm_op() { return op_row<RecurrentOp>("lstm", infer_recurrent); }
-OpType gru_op() { return op_row<RecurrentOp>("gru", infer_recurrent); }
+OpType simple_rnn_op() { return op_row<RecurrentOp>("simple_rnn", infer_recurrent, true); }
+OpType lstm_op() { return op_row<RecurrentOp>("lstm", infer_recurrent, true); }
+OpType gru_op() { return op_row<RecurrentOp>("gru", infer_recurrent, true); }
 
 }  // namespace rnncore
