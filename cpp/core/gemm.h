@@ -85,12 +85,15 @@ struct Product {
   bool accumulate;
 };
 
+// Numbers of k that a panel of B holds, and panels that each strip of A meets before the next one: it is packed once
+// for all of them, and they fit a second-level cache.
 constexpr int64_t kDepthBlock = 256;
+constexpr int64_t kGroup = 4;
 
 // Elements of workspace that `product` needs for each thread.
 template <class T>
 RNNCORE_INLINE int64_t product_workspace() {
-  return kDepthBlock * (kTileVectors * W<T> + kTileRows) + 64;
+  return kDepthBlock * (kGroup * kTileVectors * W<T> + kTileRows) + 64;
 }
 
 template <class T, int Rows, int Vectors>
@@ -189,24 +192,26 @@ template <class T>
 static void product(const Product<T>& p, const Team& team, T* workspace) {
   constexpr int64_t full = kTileVectors * W<T>;
   const int64_t panels = (p.n + full - 1) / full;
-  // Threads share out whole panels when there are enough of them, rows otherwise.
-  const bool by_column = panels >= 2 * team.threads || p.m < kTileRows * team.threads;
+  // Threads share out whole panels when there are enough of them and B is the larger factor, rows otherwise: each then
+  // reads little more than its share of that one.
+  const bool by_column = (panels >= 2 * team.threads && p.n >= p.m) || p.m < kTileRows * team.threads;
   const Range columns = by_column ? team_range(panels, team, 1) : Range{0, panels};
   const Range rows = by_column ? Range{0, p.m} : team_range(p.m, team, kTileRows);
   if (rows.begin >= rows.end) return;
-  T* panel = workspace;                       // [kDepthBlock][full]
-  T* strip = workspace + kDepthBlock * full;  // [kDepthBlock][kTileRows]
-  for (int64_t j = columns.begin; j < columns.end; ++j) {
-    const int64_t column = j * full;
-    const int64_t width = p.n - column < full ? p.n - column : full;
+  T* panels_of_group = workspace;                      // [kGroup][kDepthBlock][full]
+  T* strip = workspace + kGroup * kDepthBlock * full;  // [kDepthBlock][kTileRows]
+  for (int64_t j = columns.begin; j < columns.end; j += kGroup) {
+    const int64_t group = columns.end - j < kGroup ? columns.end - j : kGroup;
     for (int64_t k0 = 0; k0 == 0 || k0 < p.k; k0 += kDepthBlock) {
       const int64_t depth = p.k - k0 < kDepthBlock ? p.k - k0 : kDepthBlock;
       // Few rows cannot repay the copy of B.
-      const bool direct = p.b_column == 1 && width == full && rows.end - rows.begin <= 2 * kTileRows;
-      if (!direct) pack_columns(p, k0, depth, column, width, panel);
-      const int vectors = panel_width<T>(width);
-      const T* b = direct ? p.b + k0 * p.b_k + column : panel;
-      const int64_t b_k = direct ? p.b_k : vectors * W<T>;
+      const auto direct = [&](int64_t width) {
+        return p.b_column == 1 && width == full && rows.end - rows.begin <= 2 * kTileRows;
+      };
+      for (int64_t g = 0; g < group; ++g) {
+        const int64_t column = (j + g) * full, width = p.n - column < full ? p.n - column : full;
+        if (!direct(width)) pack_columns(p, k0, depth, column, width, panels_of_group + g * kDepthBlock * full);
+      }
       for (int64_t i = rows.begin; i < rows.end;) {
         const int64_t count = tile_rows(rows.end - i);
         const T* a = p.a + i * p.a_row + k0 * p.a_k;
@@ -215,12 +220,19 @@ static void product(const Product<T>& p, const Team& team, T* workspace) {
           pack_rows(p, k0, depth, i, count, strip);
           a = strip, a_row = 1, a_k = count;
         }
-        if (vectors == 1)
-          product_rows<T, 1>(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
-        else if (vectors == 2)
-          product_rows<T, 2>(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
-        else
-          product_rows<T, kTileVectors>(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
+        for (int64_t g = 0; g < group; ++g) {
+          const int64_t column = (j + g) * full, width = p.n - column < full ? p.n - column : full;
+          const int vectors = panel_width<T>(width);
+          const T* b = panels_of_group + g * kDepthBlock * full;
+          int64_t b_k = vectors * W<T>;
+          if (direct(width)) b = p.b + k0 * p.b_k + column, b_k = p.b_k;
+          if (vectors == 1)
+            product_rows<T, 1>(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
+          else if (vectors == 2)
+            product_rows<T, 2>(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
+          else
+            product_rows<T, kTileVectors>(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
+        }
         i += count;
       }
     }
