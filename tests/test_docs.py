@@ -12,7 +12,8 @@ import rnncore
 
 DOCS = Path(__file__).parent.parent / "docs"
 PACKAGES = (
-    "activations|augmentation|callbacks|constraints|decoding|layers|losses|metrics|models|optimizers|regularizers|utils"
+    "activations|augmentation|callbacks|config|constraints|decoding|layers|losses|metrics|mixed_precision|models"
+    "|optimizers|regularizers|utils"
 )
 HERE = re.compile(rf"`((?:rnncore\.)?(?:{PACKAGES})(?:\.\w+)+|set_num_threads)`")
 ROWS = [

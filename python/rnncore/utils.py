@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
+from rnncore import config
 from rnncore.dataset import PyDataset
 from rnncore.timeseries import timeseries_dataset_from_array
 
@@ -85,7 +86,7 @@ def auto_name(prefix: str) -> str:
 
 
 def clear_session() -> None:
-    """Let automatic names start again at `lstm`, `dense`, ...
+    """Let automatic names start again at `lstm`, `dense`, ..., and forget the global dtype policy, as Keras does.
 
     Examples
     --------
@@ -98,6 +99,7 @@ def clear_session() -> None:
     'dense'
     """
     _names.clear()
+    config.forget_policy()
 
 
 def plot_model(model: Any, to_file: Any = None, show_shapes: bool = True, show_layer_names: bool = True) -> Any:

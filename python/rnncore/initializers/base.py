@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore import utils
+from rnncore import config, utils
 from rnncore._configurable import Configurable
 
 __all__ = ["Initializer", "Seeded"]
@@ -36,10 +36,10 @@ class Initializer(Configurable):
         """Numbers of the given shape, in any real dtype."""
         raise NotImplementedError(f"{type(self).__name__} must define values(shape)")
 
-    def __call__(self, shape: Shape, dtype: npt.DTypeLike = "float32") -> Array:
-        """Make an array of `shape` and `dtype` (default float32)."""
+    def __call__(self, shape: Shape, dtype: npt.DTypeLike | None = None) -> Array:
+        """Make an array of `shape` and `dtype` (default `config.floatx()`)."""
         sizes = tuple(check.integer("each size of shape", size, low=0) for size in shape)
-        return np.ascontiguousarray(self.values(sizes), dtype=dtype)
+        return np.ascontiguousarray(self.values(sizes), dtype=config.floatx() if dtype is None else dtype)
 
 
 class Seeded(Initializer):

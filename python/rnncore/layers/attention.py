@@ -8,6 +8,7 @@ import numpy as np
 
 from rnncore import _validation as check
 from rnncore import initializers
+from rnncore.config import current_policy
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.symbolic import SymbolicValue, symbolic_values
 from rnncore.parameters import Weight
@@ -280,7 +281,7 @@ class Attention(AttentionLayer):
     def make_weights(self, input_shape: Shape) -> list[Weight]:
         """Scale () and weight of the concat score ()."""
         names = ["scale"] * self.use_scale + ["concat_score_weight"] * (self.score_mode == "concat")
-        return [Weight(f"{self.name}/{name}", np.ones((), np.float32)) for name in names]
+        return [Weight(f"{self.name}/{name}", np.ones((), current_policy().dtype)) for name in names]
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import constraints, initializers, regularizers, utils
+from rnncore.config import current_policy
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
 from rnncore.parameters import Array, ParameterStore, Weight, assign_all
 from rnncore.program import Shape
@@ -172,7 +173,7 @@ class Layer:
         """A new weight of this layer; its first values obey no constraint, as in Keras."""
         if regularizer is not None:
             regularizer.check_shape(f"{self.name!r}: {name}", shape)
-        return Weight(f"{self.name}/{name}", initializer(shape), regularizer, constraint)
+        return Weight(f"{self.name}/{name}", initializer(shape, current_policy().dtype), regularizer, constraint)
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights for an input of this shape, batch first; once.

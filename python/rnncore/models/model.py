@@ -20,7 +20,7 @@ from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.symbolic import Call, SymbolicValue, distinct_names, symbolic_values, walk
 from rnncore.models.summary import summary
 from rnncore.parameters import Weight, assign_all
-from rnncore.training.engine import POLICIES
+from rnncore.policies import POLICIES
 from rnncore.training.trainer import Trainer
 
 
@@ -137,7 +137,7 @@ class Model(Trainer):
     @property
     def dtype_policy(self) -> str:
         """The `dtype_policy` the model computes with: "float32", "float64" or "mixed_bfloat16"."""
-        return self.dtype if self._policy.products == "exact" else self._policy.name
+        return self._policy.name
 
     def count_params(self) -> int:
         """Number of weight elements.

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 from rnncore import _validation as check
 from rnncore import data
 from rnncore.callbacks.base import Callback, CallbackList, History, Logs
+from rnncore.config import current_policy
 from rnncore.data import Array, Samples
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.optimizers import Optimizer
+from rnncore.policies import POLICIES
 from rnncore.training import epoch
 from rnncore.training.compilation import Compilation
-from rnncore.training.engine import POLICIES, Engine, choose_backend
+from rnncore.training.engine import Engine, choose_backend
 from rnncore.training.feed import ArrayFeed, StreamFeed
 from rnncore.training.progress import ProgressBar
 
@@ -33,7 +35,7 @@ class Base:
         self.first_epoch = 0
         self.history: History | None = None
         self._backend: str | None = None
-        self._policy = POLICIES["float32"]
+        self._policy = current_policy()
         self._compilation: Compilation | None = None
         self._engine: Engine | None = None
         self._checkpoint_every: int | None = None
@@ -49,7 +51,7 @@ class Base:
         metrics: Any = None,
         weighted_metrics: Any = None,
         backend: str | None = None,
-        dtype_policy: str = "float32",
+        dtype_policy: str | None = None,
         *,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
@@ -74,7 +76,8 @@ class Base:
             `metrics.MeanMetricWrapper`. It costs one more forward pass over each batch.
         backend : {"compiled", "reference"}, optional
             "compiled" by default. The environment variable RNNCORE_BACKEND overrides it.
-        dtype_policy : {"float32", "float64", "mixed_bfloat16"}, default "float32"
+        dtype_policy : {"float32", "float64", "mixed_bfloat16"}, optional
+            By default the global one, `config.dtype_policy()`, which is "float32" unless it was set.
             With "mixed_bfloat16" weights, states, gradients and updates are float32, while the matrix products of
             recurrent layers take their factors rounded to bfloat16 (8 bits of mantissa) and add up in float32; that
             is faster where the processor has AVX512_BF16. A GRU with `reset_after=False`, an LSTM with
@@ -101,7 +104,7 @@ class Base:
             check.boolean('jit_compile (True, False or "auto")', jit_compile)
         compilation = Compilation(optimizer, loss, loss_weights, metrics, weighted_metrics)
         backend = choose_backend(backend)
-        policy = check.lookup("dtype_policy", dtype_policy, POLICIES)
+        policy = current_policy() if dtype_policy is None else check.lookup("dtype_policy", dtype_policy, POLICIES)
         if self.built:
             compilation.bind(self.outputs)
         self._compilation, self._backend, self._policy, self._engine = compilation, backend, policy, None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,44 +17,12 @@ from rnncore.layers.builder import ProgramBuilder, build_program
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.shapes import shapes_of
 from rnncore.layers.symbolic import SymbolicValue
+from rnncore.policies import RECURRENT_OPS, Policy
 from rnncore.program import Program
 from rnncore.training.compilation import Compilation
 from rnncore.training.custom_loss import FunctionLossExecutor
 from rnncore.training.function_metrics import FunctionMetricsExecutor
 
-
-@dataclass(frozen=True)
-class Policy:
-    """What a `dtype_policy` stands for: the dtype of arrays, and the factors of recurrent layers' products."""
-
-    name: str
-    dtype: np.dtype[Any]
-    products: str = "exact"
-
-    def applied(self, program: Program) -> Program:
-        """The program with `products` at every node that can have it."""
-        if self.products == "exact":
-            return program
-        nodes = tuple(
-            replace(node, attributes={**node.attributes, "products": self.products})
-            if node.op in RECURRENT_OPS
-            and node.attributes.get("reset_after", True)
-            and not (node.attributes.get("projected", False) or node.attributes.get("layer_normalization", False))
-            else node
-            for node in program.nodes
-        )
-        return replace(program, nodes=nodes)
-
-
-RECURRENT_OPS = ("simple_rnn", "lstm", "gru")
-POLICIES = {
-    policy.name: policy
-    for policy in (
-        Policy("float32", np.dtype(np.float32)),
-        Policy("float64", np.dtype(np.float64)),
-        Policy("mixed_bfloat16", np.dtype(np.float32), products="bfloat16"),
-    )
-}
 BACKENDS = {"compiled": "compiled", "reference": "reference"}
 
 
