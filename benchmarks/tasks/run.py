@@ -1,9 +1,11 @@
 """Whole tasks beside PyTorch: the same architecture, data, epochs and seeds, run in turns.
 
-    python benchmarks/tasks/run.py --data DIR [--tasks images names ...] [--seeds 0 1 2] [--threads 2] [--json FILE]
+    python benchmarks/tasks/run.py --data DIR [--tasks images names ...] [--seeds 0 1 2] [--threads 2] [--policy P]
+        [--json FILE]
 
 Each run is a process of its own. Quality is the mean over the seeds, with the least and the most in brackets; seconds
-are the mean of those of training alone.
+are the mean of those of training alone. With ``--policy mixed_bfloat16`` rnncore trains under that global dtype policy,
+and has a row of its own in the table; PyTorch always runs in float32.
 
 With a file, every run is written there as soon as it ends, what is there already is not run again, and the table is
 that of all its runs with that many threads: so it can be gathered in parts, the quality (``--no-clock``) on a busy
@@ -40,7 +42,8 @@ TASKS = {
     "translation": ("English to German", "BLEU ↑"),
 }
 ENGINES = {"ours": "rnncore", "theirs": "PyTorch"}  # the function of each twin, and its name in the table
-NAMES = ("task", "engine", "seed", "threads", "epochs")  # which run it is
+POLICIES = ("float32", "mixed_bfloat16")  # of rnncore
+NAMES = ("task", "engine", "seed", "threads", "epochs", "policy")  # which run it is
 
 Run = dict[str, Any]  # NAMES, quality, and seconds, None where the clock was not to be trusted
 
@@ -52,7 +55,7 @@ def training(task: str, engine: str) -> Any:
     return getattr(importlib.import_module(f"torch_{task}"), engine)
 
 
-def once(task: str, engine: str, folder: Path, seed: int, threads: int, epochs: int) -> None:
+def once(task: str, engine: str, folder: Path, seed: int, threads: int, epochs: int, policy: str) -> None:
     """Train once in this process and print quality and seconds as JSON."""
     train = training(task, engine)
     import torch
@@ -61,6 +64,7 @@ def once(task: str, engine: str, folder: Path, seed: int, threads: int, epochs: 
 
     torch.set_num_threads(threads)
     rnncore.set_num_threads(threads)
+    rnncore.config.set_dtype_policy(policy)
     torch.manual_seed(seed)
     rnncore.utils.set_random_seed(seed)
     quality, seconds = train(folder, epochs=epochs)
@@ -68,8 +72,9 @@ def once(task: str, engine: str, folder: Path, seed: int, threads: int, epochs: 
 
 
 def load(file: Path | None) -> list[Run]:
-    """The runs of a file, none where it does not exist yet."""
-    return json.loads(file.read_text(encoding="utf-8")) if file is not None and file.exists() else []
+    """The runs of a file, none where it does not exist yet; those without a policy were in float32."""
+    runs = json.loads(file.read_text(encoding="utf-8")) if file is not None and file.exists() else []
+    return [{**run, "policy": run.get("policy", "float32")} for run in runs]
 
 
 def save(file: Path, runs: Iterable[Run]) -> None:
@@ -117,16 +122,17 @@ def clock(seconds: Sequence[float | None]) -> list[str]:
 
 
 def table(runs: Sequence[Run]) -> str:
-    """A row for each task and number of epochs, and the sum of the times of those that both engines ran."""
+    """A row for each task, number of epochs and policy, and the sum of the times of those that both engines ran."""
     rows, totals = [], dict.fromkeys(ENGINES, 0.0)
-    for task, epochs in dict.fromkeys((run["task"], run["epochs"]) for run in runs):
-        alike = [run for run in runs if (run["task"], run["epochs"]) == (task, epochs)]
+    for task, epochs, policy in dict.fromkeys((run["task"], run["epochs"], run["policy"]) for run in runs):
+        alike = [run for run in runs if (run["task"], run["epochs"], run["policy"]) == (task, epochs, policy)]
         of = {engine: [run for run in alike if run["engine"] == engine] for engine in ENGINES}
         quality = [spread([run["quality"] for run in of[engine]]) for engine in ENGINES]
         timed = {engine: [run["seconds"] for run in of[engine] if run["seconds"] is not None] for engine in ENGINES}
         means = {engine: statistics.fmean(seconds) if seconds else None for engine, seconds in timed.items()}
         about, measure = TASKS[task]
-        rows.append([f"`{task}`: {about}", str(epochs), measure, *quality, *clock(list(means.values()))])
+        name = f"`{task}`: {about}" + ("" if policy == "float32" else f", {policy}")
+        rows.append([name, str(epochs), measure, *quality, *clock(list(means.values()))])
         if None not in means.values():
             totals = {engine: totals[engine] + (means[engine] or 0.0) for engine in ENGINES}
     if any(totals.values()):
@@ -142,6 +148,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="rnncore, PyTorch or both")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--policy", choices=POLICIES, default="float32", help="of rnncore; PyTorch runs in float32")
     parser.add_argument("--epochs", type=int, help="in place of the examples' own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep all runs there")
     parser.add_argument("--again", action="store_true", help="repeat runs that are in the file")
@@ -150,7 +157,7 @@ def main(given: Sequence[str] | None = None) -> None:
     options = parser.parse_args(given)
     if options.once:
         task, engine, seed = options.tasks[0], options.engines[0], options.seeds[0]
-        once(task, engine, options.data, seed, options.threads, options.epochs)
+        once(task, engine, options.data, seed, options.threads, options.epochs, options.policy)
         return
 
     runs = load(options.json)
@@ -158,12 +165,13 @@ def main(given: Sequence[str] | None = None) -> None:
         for seed in options.seeds:
             for engine in options.engines:
                 epochs = options.epochs or inspect.signature(training(task, engine)).parameters["epochs"].default
-                run: Run = dict(zip(NAMES, (task, engine, seed, options.threads, epochs), strict=True))
+                policy = options.policy if engine == "ours" else "float32"
+                run: Run = dict(zip(NAMES, (task, engine, seed, options.threads, epochs, policy), strict=True))
                 if has(runs, run, not options.no_clock) and not options.again:
                     continue
                 command = [sys.executable, __file__, "--once", "--data", str(options.data), "--tasks", task]
                 command += ["--engines", engine, "--seeds", str(seed), "--threads", str(options.threads)]
-                command += ["--epochs", str(epochs)]
+                command += ["--epochs", str(epochs), "--policy", policy]
                 result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                 run |= json.loads(result.stdout.splitlines()[-1])
                 if options.no_clock:
