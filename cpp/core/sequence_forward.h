@@ -350,6 +350,7 @@ RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, in
   const int64_t H = p.shape.units;
   const T* h_before = p.before(t, row);
   const int64_t h_before_row = row_step * p.before_stride(t);
+  const bool masked = p.masked;
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t n = row + r * row_step;
 #pragma GCC unroll 1
@@ -378,31 +379,15 @@ RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, in
         Vec<T> factor = h;
         if (p.call.recurrent_mask) factor *= load_partial(p.call.recurrent_mask + n * H + unit, H - unit);
         store_bfloat16(p.rounded_hidden(t, n) + unit, factor);
+      } else if (masked) {
+        const Vec<T> mask = load_partial(p.call.recurrent_mask + n * H + unit, H - unit);
+        store_partial(p.masked_row(t + 1, n) + unit, h * mask, H - unit);
       }
       if (p.tape_keeps_slots()) {
         T* out = p.slots_at(t, n, block) + u * Form::slots * W<T>;
 #pragma GCC unroll 8
         for (int i = 0; i < Form::slots; ++i) store(out + i * W<T>, slot[i]);
       }
-    }
-  }
-}
-
-// h·mask after step t.
-template <class L>
-static __attribute__((noinline)) void mask_state(const ForwardPlan<L>& p, int64_t t, const RowShare& share,
-                                                 int64_t count, int64_t block) {
-  using T = typename L::Type;
-  const int64_t H = p.shape.units;
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t r = share.first + i * share.step;
-    const T* h = p.hidden_row(t, r);
-    const T* mask = p.call.recurrent_mask + r * H;
-    T* masked = p.masked_row(t + 1, r);
-    for (int u = 0; u < L::U; ++u) {
-      const int64_t unit = block * L::units + u * W<T>;
-      if (unit < H)
-        store_partial(masked + unit, load_partial(h + unit, H - unit) * load_partial(mask + unit, H - unit), H - unit);
     }
   }
 }
@@ -435,7 +420,6 @@ static __attribute__((noinline)) void forward_rows(const ForwardPlan<L>& p, cons
     forward_cells(p, cell, t, row, share.step, rows, block, pre);
     i += rows;
   }
-  if (p.masked) mask_state(p, t, share, count, block);
 }
 
 // h·mask before the first step.
