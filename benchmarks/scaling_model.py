@@ -34,14 +34,10 @@ GROUP_CORES = 8
 FAR = 4
 GROUP_MEMORY = 50e9
 
-# What the kernels do: rows of a register tile; rows of a thread from which it keeps them to itself as long as the
-# weights are not beyond a number of second-level caches (all weights with many rows, the recurrent ones with fewer);
-# steps and rows of input products made ahead, half as many rows and not for narrow inputs where no slots are kept; rows
-# of a reduction and the blocks of it that are packed together; work that is worth a thread.
+# What the kernels do: rows of a register tile, steps of input products made ahead, blocks of a reduction that are
+# packed together, work that is worth a thread.
 TILE_ROWS = 6
-MANY_ROWS, LARGE_WEIGHTS = 12, 8
-FEWER_ROWS = {4: 1 / 4, 1: 1 / 32}
-CHUNK_STEPS, CHUNK_ROWS, CHUNK_INPUTS = 16, 4, 32
+CHUNK_STEPS = 16
 REDUCTION_BLOCKS = 8
 FLOP_PER_THREAD = 400e3
 LANES = {"avx512": 16, "avx2": 8, "portable": 4}
@@ -136,19 +132,13 @@ def block_units(case: Case) -> int:
     return lanes * (2 if vectors % 4 in (1, 2) else 4)
 
 
-def decompose(case: Case, threads: int, pieces: int, machine: Machine) -> Decomposition:
-    """Share the steps out as the kernels do (`choose_split`); the pieces are blocks, or vectors of units."""
-    rows, _, inputs, units = case.shape
-    recurrent = 4 * CELLS[case.cell] * units * units  # bytes
-    own = rows // threads
-    if own >= MANY_ROWS:
-        near = recurrent + 4 * CELLS[case.cell] * units * inputs <= LARGE_WEIGHTS * machine.second_level
-    else:
-        near = any(own >= least and recurrent <= share * machine.second_level for least, share in FEWER_ROWS.items())
-    if threads == 1 or near or pieces < threads:
-        most = math.ceil(rows / threads)
-        return Decomposition("rows", most / rows, most)
-    return Decomposition("units", math.ceil(pieces / threads) / pieces, rows)
+def decompose(case: Case, split: str, threads: int, pieces: int) -> Decomposition:
+    """The largest share of the steps; the pieces are blocks, or vectors of units."""
+    rows = case.shape.rows
+    if split == "units":
+        return Decomposition("units", math.ceil(pieces / threads) / pieces, rows)
+    most = math.ceil(rows / threads)
+    return Decomposition("rows", most / rows, most)
 
 
 def loads(case: Case, threads: int, machine: Machine) -> tuple[dict[str, Load], int, str]:
@@ -172,10 +162,10 @@ def loads(case: Case, threads: int, machine: Machine) -> tuple[dict[str, Load], 
         kept = split.share * tape
         return Load(product * columns * split.share, near, far + (0 if outside else kept), outside * kept)
 
-    forward = decompose(case, threads, blocks, machine)
-    backward = decompose(case, threads, math.ceil(units / block) * block // LANES[_core.isa()], machine)
-    most = CHUNK_ROWS if gates > 1 else CHUNK_ROWS / 2 if inputs >= CHUNK_INPUTS else 0
-    columns = units + inputs / (CHUNK_STEPS * forward.rows / TILE_ROWS if forward.rows <= most else 1)
+    sharing = _core.sequence_sharing(case.cell, *case.shape, threads)
+    forward = decompose(case, sharing["forward"], threads, blocks)
+    backward = decompose(case, sharing["backward"], threads, math.ceil(units / block) * block // LANES[_core.isa()])
+    columns = units + inputs / (CHUNK_STEPS * forward.rows / TILE_ROWS if sharing["chunked"] else 1)
 
     share = largest(math.ceil(rows * steps / TILE_ROWS), threads)
     near = share * math.ceil(rows * steps / TILE_ROWS) * 4 * gates * units * inputs
@@ -216,6 +206,7 @@ class Prediction(NamedTuple):
 def predict(case: Case, cores: int, one: tuple[float, float], serial: float, machine: Machine) -> Prediction:
     """Predict from the one-thread seconds of forward and backward pass and those of an empty step."""
     threads = max(1, min(cores, int(case.flop / 3 / FLOP_PER_THREAD)))
+    threads = _core.sequence_sharing(case.cell, *case.shape, threads)["threads"]
     whole, *_ = loads(case, 1, machine)
     part, barriers, split = loads(case, threads, machine)
     before = {name: machine.seconds(load, 1) for name, load in whole.items()}

@@ -162,9 +162,9 @@ DECOMPOSITIONS = {
     "chunked rows": (8, 40, 5, 40),
     "rows": (48, 6, 9, 40),
     "units": (6, 5, 9, 150),
-    "units of many rows": (23, 4, 6, 260),
+    "units of many rows": (23, 4, 6, 600),
     "slices": (20, 2, 30, 1100),
-    "slices of rows": (50, 2, 30, 1100),
+    "slices of rows": (26, 2, 700, 400),
 }
 
 
@@ -182,6 +182,30 @@ def test_every_decomposition(
     for threads in THREADS[1:]:
         _core.set_num_threads(threads, always=True)
         assert_equal_results(case.run(functional), serial, exact=True)
+
+
+def test_decompositions_are_what_they_are_called() -> None:
+    def sharing(name: str, threads: int) -> tuple[Any, ...]:
+        return tuple(_core.sequence_sharing("lstm", *DECOMPOSITIONS[name], threads).values())
+
+    assert sharing("serial", 1)[:3] == (1, "rows", "rows")
+    assert sharing("chunked", 1)[3]
+    assert sharing("chunked rows", 2) == (2, "rows", "rows", True)
+    assert sharing("rows", 2) == (2, "rows", "rows", False)
+    for name in ("units", "units of many rows", "slices"):
+        assert sharing(name, 2)[:3] == (2, "units", "units")
+
+
+def test_more_threads_are_taken_only_where_they_help() -> None:
+    def threads(*shape: int, limit: int = 64) -> int:
+        return _core.sequence_sharing("gru", *shape, limit)["threads"]
+
+    assert threads(640, 100, 16, 32) >= 60  # rows to themselves, no waiting
+    assert threads(1, 500, 4, 16) == 1  # a step takes no longer than a barrier of two
+    assert 2 <= threads(1, 500, 32, 256) <= 16
+    assert threads(128, 50, 512, 1024) >= 60
+    for limit in (1, 2, 3, 5, 8):
+        assert 1 <= threads(3, 20, 30, 200, limit=limit) <= limit
 
 
 @pytest.mark.parametrize(("function", "options"), USUAL, ids=str)

@@ -34,6 +34,13 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
+def test_sequence_sharing_refuses_what_is_no_sequence() -> None:
+    with pytest.raises(ValueError, match="cell: expected simple_rnn, lstm or gru, got 'rnn'"):
+        _core.sequence_sharing("rnn", 1, 1, 1, 1, 1)
+    with pytest.raises(ValueError, match="must be at least 1"):
+        _core.sequence_sharing("gru", 1, 0, 1, 1, 1)
+
+
 def test_config_names_the_build() -> None:
     config = rnncore.show_config(mode="dicts")
     assert config["version"] == rnncore.__version__

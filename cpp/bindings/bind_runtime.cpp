@@ -44,6 +44,30 @@ py::dict build_info() {
   return info;
 }
 
+// How the kernels share a call of a cell with `threads` to choose from.
+py::dict sequence_sharing(const std::string& cell, int64_t rows, int64_t steps, int64_t inputs, int64_t units,
+                          int threads) {
+  const char* const names[] = {"simple_rnn", "lstm", "gru"};
+  SequenceShape shape{};
+  int number = 0;
+  while (number < 3 && cell != names[number]) ++number;
+  if (number == 3) throw py::value_error("cell: expected simple_rnn, lstm or gru, got '" + cell + "'");
+  if (rows < 1 || steps < 1 || inputs < 1 || units < 1 || threads < 1)
+    throw py::value_error("rows, steps, inputs, units and threads must be at least 1");
+  shape.cell = static_cast<Cell>(number);
+  shape.activation = Activation::tanh;
+  shape.recurrent_activation = Activation::sigmoid;
+  shape.rows = rows, shape.steps = steps, shape.inputs = inputs, shape.units = units;
+  shape.cache_bytes = second_level_cache();
+  const SequenceSharing sharing = sequence_kernels<float>(kernels()).sharing(shape, threads);
+  py::dict found;
+  found["threads"] = sharing.threads;
+  found["forward"] = sharing.forward_by_units ? "units" : "rows";
+  found["backward"] = sharing.backward_by_units ? "units" : "rows";
+  found["chunked"] = sharing.chunked;
+  return found;
+}
+
 void check_environment() {
   const char* wanted = std::getenv("RNNCORE_ISA");
   if (wanted && !find_kernels(wanted)) {
@@ -66,6 +90,10 @@ void bind_runtime(py::module_& m) {
       },
       py::arg("level"), "Uses another level from now on; models made before keep theirs.");
   m.def("isa", [] { return std::string(kernels().name); }, "The level in use.");
+  m.def("sequence_sharing", &sequence_sharing, py::arg("cell"), py::arg("rows"), py::arg("steps"), py::arg("inputs"),
+        py::arg("units"), py::arg("threads"),
+        "How the float32 kernels share a call: the threads of those that finish it first, and whether each then takes "
+        "'rows' or 'units' of the steps forward and backward, and whether input products are made some steps ahead.");
   m.def("get_num_threads", &num_threads, "Threads a call may use.");
   m.def(
       "set_num_threads",

@@ -79,9 +79,19 @@ struct SequenceSizes {
   int64_t backward_workspace;
 };
 
+// How a call is shared out: how many threads finish it first, and whether they share the units of each step, else its
+// rows.
+struct SequenceSharing {
+  int threads;
+  bool forward_by_units, backward_by_units;
+  bool chunked;  // the input products are made some steps ahead
+};
+
 template <class T>
 struct SequenceKernels {
   SequenceSizes (*sizes)(const SequenceShape&, bool training, int threads);
+  // With up to `limit` threads to choose from.
+  SequenceSharing (*sharing)(const SequenceShape&, int limit);
   // Each thread of the team calls these with the same arguments. All results are there when every
   // thread has returned (a barrier of the caller's).
   void (*forward)(const SequenceForward<T>&, const Team&);

@@ -122,6 +122,24 @@ static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, i
 }
 
 template <class T, class P>
+static SequenceSharing sequence_sharing(const SequenceShape& shape, int limit) {
+  if (shape.cell == Cell::gru_reset_before) return {limit, false, false, false};
+  if (shape.projected > 0 || shape.normalized)
+    return {shape.rows < limit ? static_cast<int>(shape.rows < 1 ? 1 : shape.rows) : limit, false, false, false};
+  SequenceSharing sharing{};
+  SequenceBackward<T> call{};
+  call.forward.shape = shape;
+  with_cell<T, P>(shape, [&]<class L>(const auto&) {
+    sharing.threads = useful_threads<L>(shape, limit);
+    const BackwardPlan<L> plan(call, Team{0, sharing.threads, nullptr});
+    sharing.forward_by_units = plan.forward.split == Split::units;
+    sharing.backward_by_units = plan.split == Split::units;
+    sharing.chunked = plan.forward.chunked;
+  });
+  return sharing;
+}
+
+template <class T, class P>
 static void run_forward(const SequenceForward<T>& call, const Team& team) {
   if (call.shape.cell == Cell::gru_reset_before) return reset_before_forward(call, team);
   if (call.shape.projected > 0)
@@ -143,7 +161,8 @@ static void run_backward(const SequenceBackward<T>& call, const Team& team) {
 }
 
 template <class T, class P = T>
-constexpr SequenceKernels<T> sequence_table{sequence_sizes<T, P>, run_forward<T, P>, run_backward<T, P>};
+constexpr SequenceKernels<T> sequence_table{sequence_sizes<T, P>, sequence_sharing<T, P>, run_forward<T, P>,
+                                            run_backward<T, P>};
 
 }  // namespace
 }  // namespace rnncore

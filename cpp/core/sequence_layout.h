@@ -85,6 +85,32 @@ RNNCORE_INLINE Split choose_split(const SequenceShape& s, int threads, int64_t b
   return near ? Split::rows : Split::units;
 }
 
+// How many of up to `limit` threads finish a step of the sequence first. More need not be better: threads that share
+// the units of a step wait for each other in each, the longer the more they are.
+template <class L>
+RNNCORE_INLINE int useful_threads(const SequenceShape& s, int limit) {
+  if (limit <= 2) return limit;
+  constexpr double kBarrier = 140;  // nanoseconds for each thread
+  constexpr double kRate = 14;      // operations in a nanosecond for each number of a vector
+  const double gates = s.cell == Cell::lstm ? 4 : s.cell == Cell::gru ? 3 : 1;
+  const double row = 2 * gates * static_cast<double>(s.units * (s.inputs + s.units)) / (kRate * W<typename L::Type>);
+  // Few rows do not fill a tile, nor do they repay the way of the weights.
+  const auto time = [&](int64_t rows) {
+    const double r = static_cast<double>(rows);
+    return row * (rows < kTileRows ? (r + 2) * kTileRows / (kTileRows + 2) : r);
+  };
+  const int64_t blocks = L::blocks(s.units);
+  int best = 1;
+  double least = time(s.rows);
+  for (int threads = 2; threads <= limit; ++threads) {
+    const bool by_rows = choose_split(s, threads, blocks, sizeof(typename L::Type)) == Split::rows;
+    const double most = static_cast<double>((blocks + threads - 1) / threads) / static_cast<double>(blocks);
+    const double t = by_rows ? time((s.rows + threads - 1) / threads) : time(s.rows) * most + kBarrier * threads;
+    if (t < least) best = threads, least = t;
+  }
+  return best;
+}
+
 template <class T>
 RNNCORE_INLINE RowShare row_share(const SequenceShape& s, const Team& team, Split split) {
   if (split == Split::units) return {0, 1, s.rows};

@@ -176,7 +176,7 @@ void Executor<T>::forward(const Samples& samples, int64_t sample_count, bool tra
       this->plan(batch_shape(training ? Mode::differentiation : Mode::inference, samples, sample_count));
   const BatchRows rows{nullptr, sample_count};
   check(*plan, samples, sample_count, rows);
-  const int threads = threads_for(plan->flops());
+  const int threads = plan->threads();
   bind({plan.get()}, threads);
   if (sample_count > 0)
     run_team(threads, [&](const Team& team) {
@@ -268,7 +268,7 @@ int64_t Executor<T>::run(const Epoch& epoch) {
   std::vector<T> kept(keeps ? static_cast<size_t>(epoch.batch_size * state_size(program_)) : 0);
   ++running_;
   while (done < batches && !stop) {
-    const int threads = threads_for(usual->flops());
+    const int threads = usual->threads();
     regroup = false;
     bind({usual.get(), last.get()}, threads);
     run_team(threads, [&](const Team& team) {
@@ -294,7 +294,7 @@ int64_t Executor<T>::run(const Epoch& epoch) {
             bind({usual.get(), last.get()}, threads);
           }
           // Another number of threads may suit by now; results do not depend on it.
-          if (due) regroup = contended(team) || threads_for(usual->flops()) != threads;
+          if (due) regroup = contended(team) || usual->threads() != threads;
         }
         team_barrier(team);
       }

@@ -90,6 +90,7 @@ class Op {
   virtual double flops() const = 0;               // of the forward pass
   virtual int64_t id_limit() const { return 0; }  // ids in input 0 must be from 0 to below this; 0: not ids
   virtual size_t timed_input(size_t /*slot*/) const { return 0; }  // whose steps the lengths in a slot count
+  virtual int useful_threads(int limit) const { return limit; }    // how many finish it first
   virtual Needs needs(int threads) const = 0;
   // Whether half of a team of `threads` serves it better, while its equal has the other half.
   virtual bool prefers_half(int /*threads*/) const { return false; }

@@ -4,6 +4,8 @@
 #include <numeric>
 #include <utility>
 
+#include "engine/threads.h"
+
 namespace rnncore {
 namespace {
 
@@ -106,6 +108,22 @@ Plan<T>::Plan(const Program& program, const Training& training, const Kernels& k
   }
   plan_gradients(training);
   make_ops(kernels);
+}
+
+// Those that serve the largest node, with its equal beside it where it has one.
+template <class T>
+int Plan<T>::threads() const {
+  return threads_for(flops_, [&](int limit) {
+    double most = 0;
+    int useful = limit;
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      const auto& op = nodes_[i].op;
+      if (!op || op->flops() <= most) continue;
+      most = op->flops();
+      useful = nodes_[i].beside_next ? std::min(limit, 2 * op->useful_threads(limit / 2)) : op->useful_threads(limit);
+    }
+    return useful;
+  });
 }
 
 // Whether a node and the next one each take half of the team.

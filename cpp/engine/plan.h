@@ -22,7 +22,7 @@ class Plan {
   Plan(const Program& program, const Training& training, const Kernels& kernels, const BatchShape& shape);
 
   const BatchShape& shape() const { return shape_; }
-  double flops() const { return flops_; }  // of a step
+  int threads() const;  // to run a step with
   int64_t samples() const { return shape_.inputs[0].samples(); }
   // Least number of steps of the values that lengths apply to, or 0 when there are none.
   int64_t ragged_steps() const { return ragged_steps_; }

@@ -36,7 +36,7 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
   const int64_t total = in.lengths ? ragged_.offsets.back() : in.rows * in.steps;
   flops_ = 2.0 * static_cast<double>(total) * static_cast<double>(gate_count(in.cell)) * static_cast<double>(in.units) *
            static_cast<double>(in.inputs + in.units);
-  threads_ = threads_for(flops_);
+  threads_ = threads_for(flops_, [&](int limit) { return kernels_.sharing(call_.shape, limit).threads; });
   sizes_ = kernels_.sizes(call_.shape, training, threads_);
   call_.kernel = in.kernel;
   call_.recurrent_kernel = in.recurrent_kernel;

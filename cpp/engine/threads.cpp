@@ -107,6 +107,8 @@ void set_num_threads(int threads, bool always) {
   whatever_the_work = always;
 }
 
+bool uses_all_threads() { return whatever_the_work; }
+
 #if defined(__unix__) || defined(__APPLE__)
 // In a forked child the OpenMP pool of the parent is gone: run serially from then on.
 [[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] { serial = true; });

@@ -12,6 +12,7 @@ namespace rnncore {
 // process may run on (affinity and cgroup quota counted). With `always` even small calls use all of them.
 int num_threads();
 void set_num_threads(int threads, bool always = false);
+bool uses_all_threads();  // `always` was said
 bool built_with_openmp();
 
 // Runs fn(team) on each thread of a team of at most `threads`; the caller is thread 0. fn must not throw.
@@ -34,6 +35,13 @@ int64_t second_level_cache();
 // Threads worth using for `flops` floating-point operations in one region: fewer than allowed when the work is
 // small, when there are fewer processors, or while others keep the processors busy.
 int threads_for(double flops);
+
+// As many of them as useful(number) says, where there is a choice.
+template <class F>
+int threads_for(double flops, F&& useful) {
+  const int threads = threads_for(flops);
+  return threads > 2 && !uses_all_threads() ? useful(threads) : threads;
+}
 
 // Whether the team loses more time to waiting for its own threads than it gains from them, as happens when
 // others want the processors. Thread 0 may ask now and then; a region that ends so makes the next ones serial

@@ -196,6 +196,8 @@ class RecurrentOp final : public Op<T> {
     return N_ >= kManyRows ? weights <= kLargeWeights * cache : weights <= cache / 2 * (threads / 2);
   }
 
+  int useful_threads(int limit) const override { return kernels_.sharing(call_.forward.shape, limit).threads; }
+
   Needs needs(int threads) const override {
     SequenceShape shape = checkpoints_.segment_shape();
     std::vector<int64_t> offsets;  // of full rows: the most there can be
