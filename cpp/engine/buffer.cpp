@@ -61,9 +61,9 @@ Pool& pool() {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 
-// Size classes: multiples of 64 bytes, of a huge page when large.
+// Size classes: multiples of 64 bytes, of 128 KiB when large.
 size_t rounded(size_t size) {
-  const size_t unit = size >= kHugePage ? kHugePage : 64;
+  const size_t unit = size >= kHugePage ? kHugePage / 16 : 64;
   return (size + unit - 1) / unit * unit;
 }
 
@@ -73,8 +73,7 @@ Buffer::Buffer(size_t size) : size_(rounded(size)) {
   if (size_ == 0) return;
   data_ = pool().take(size_);
   if (data_) return;
-  data_ = std::aligned_alloc(size_ >= kHugePage ? kHugePage : 64, size_);
-  if (!data_) throw std::bad_alloc();
+  if (posix_memalign(&data_, size_ >= kHugePage ? kHugePage : 64, size_) != 0) throw std::bad_alloc();
 #if defined(__linux__)
   if (size_ >= kHugePage) madvise(data_, size_, MADV_HUGEPAGE);
 #endif
