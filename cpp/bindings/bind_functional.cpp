@@ -216,6 +216,29 @@ class TypedTape final : public Tape {
   py::tuple keep_;
 };
 
+// The Python object of a tape. A type of its own, since pybind11's take a good part of a small call's time.
+struct TapeObject {
+  PyObject ob_base;
+  Tape* tape;
+};
+
+PyTypeObject* tape_type = nullptr;
+
+const Tape& tape_of(PyObject* self) { return *reinterpret_cast<TapeObject*>(self)->tape; }
+
+py::object tape_object(std::unique_ptr<Tape> tape) {
+  py::object object = checked(reinterpret_cast<PyObject*>(PyObject_New(TapeObject, tape_type)));
+  reinterpret_cast<TapeObject*>(object.ptr())->tape = tape.release();
+  return object;
+}
+
+void delete_tape(PyObject* self) {
+  delete reinterpret_cast<TapeObject*>(self)->tape;
+  PyTypeObject* type = Py_TYPE(self);
+  PyObject_Free(self);
+  Py_DECREF(type);
+}
+
 // The arguments of `sequence`, in order.
 enum {
   kCell,
@@ -277,7 +300,7 @@ py::object run(PyObject* const* a, Cell cell, Activation activation, Activation 
     const int kept[] = {kX, kKernel, kRecurrentKernel, kState, kLengths};
     for (size_t i = 0; i < 5; ++i) keep[i] = py::handle(a[kept[i]]);
     keep[5] = output;
-    tape = py::cast(std::unique_ptr<Tape>(new TypedTape<T>(std::move(call), in, std::move(keep))));
+    tape = tape_object(std::make_unique<TypedTape<T>>(std::move(call), in, std::move(keep)));
   }
   py::tuple states(states_of(cell));
   states[0] = h;
@@ -318,6 +341,39 @@ PyObject* sequence(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   });
 }
 
+PyObject* tape_backward(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+  return guarded([&]() -> py::object {
+    if (count != 2) throw py::type_error("backward: expected 2 arguments");
+    return reinterpret_cast<TapeObject*>(self)->tape->backward(arguments[0], arguments[1]);
+  });
+}
+
+PyMethodDef tape_methods[] = {
+    {"backward", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(tape_backward)), METH_FASTCALL,
+     "backward($self, doutput, dstate, /)\n--\n\nThe SequenceGradients, or None when an argument needs checking or "
+     "converting."},
+    {nullptr, nullptr, 0, nullptr}};
+
+PyGetSetDef tape_properties[] = {
+    {"shape", [](PyObject* self, void*) { return guarded([&]() -> py::object { return tape_of(self).shape(); }); },
+     nullptr, "Shape of the output (N, T, H).", nullptr},
+    {"dtype", [](PyObject* self, void*) { return guarded([&] { return tape_of(self).dtype(); }); }, nullptr,
+     "dtype of the call's arrays.", nullptr},
+    {"states",
+     [](PyObject* self, void*) { return guarded([&]() -> py::object { return py::int_(tape_of(self).states()); }); },
+     nullptr, "Number of the cell's states.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+PyType_Slot tape_slots[] = {
+    {Py_tp_doc, const_cast<char*>("What a training call saved for its backward pass; good for one `backward`.")},
+    {Py_tp_dealloc, reinterpret_cast<void*>(delete_tape)},
+    {Py_tp_methods, tape_methods},
+    {Py_tp_getset, tape_properties},
+    {0, nullptr}};
+
+PyType_Spec tape_spec{"rnncore._core.Tape", sizeof(TapeObject), 0,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, tape_slots};
+
 PyMethodDef methods[] = {
     {"sequence", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sequence)), METH_FASTCALL,
      "sequence(cell, activation, recurrent_activation, x, kernel, recurrent_kernel, bias, state, lengths, reverse, "
@@ -327,15 +383,9 @@ PyMethodDef methods[] = {
 }  // namespace
 
 void bind_functional(py::module_& m) {
-  py::class_<Tape>(m, "Tape", "What a training call saved for its backward pass; good for one `backward`.")
-      .def_property_readonly("shape", &Tape::shape, "Shape of the output (N, T, H).")
-      .def_property_readonly("dtype", &Tape::dtype, "dtype of the call's arrays.")
-      .def_property_readonly("states", &Tape::states, "Number of the cell's states.")
-      .def(
-          "backward",
-          [](Tape& tape, py::handle doutput, py::handle dstate) { return tape.backward(doutput.ptr(), dstate.ptr()); },
-          py::arg("doutput"), py::arg("dstate"), py::pos_only(),
-          "The SequenceGradients, or None when an argument needs checking or converting.");
+  py::object type = checked(PyType_FromSpec(&tape_spec));
+  tape_type = reinterpret_cast<PyTypeObject*>(type.ptr());
+  m.attr("Tape") = type.release();
   if (PyModule_AddFunctions(m.ptr(), methods) < 0) throw py::error_already_set();
   const py::module_ types = py::module_::import("rnncore._sequence_arguments");
   result_type = types.attr("SequenceResult").cast<py::object>().release().ptr();

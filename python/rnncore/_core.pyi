@@ -1,7 +1,7 @@
 """The compiled core: build facts, threads, recurrent functions and the executor of a Program."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,8 @@ def exp(x: npt.NDArray[_Float]) -> npt.NDArray[_Float]: ...
 def sigmoid(x: npt.NDArray[_Float]) -> npt.NDArray[_Float]: ...
 def tanh(x: npt.NDArray[_Float]) -> npt.NDArray[_Float]: ...
 
+@final
 class Tape:
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     @property
     def shape(self) -> tuple[int, int, int]: ...
     @property
