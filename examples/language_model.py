@@ -9,7 +9,7 @@ from the states that the step before left behind; gradients stop at the borders 
 through time).
 
 With dropout, 15 epochs of 13 s on two cores reach 2.10 bits per character on the text held back; six epochs without it,
-as `benchmarks/tasks` trains it beside PyTorch, reach 2.25.
+as `benchmarks/tasks` trains it beside PyTorch, reach 2.16.
 
 Run it with ``python examples/language_model.py --data DIR [--quick] [--epochs 15] [--seed 0]``.
 """
