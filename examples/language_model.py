@@ -8,7 +8,7 @@ The text is cut into 64 streams that are read side by side, 100 characters a ste
 from the states that the step before left behind; gradients stop at the borders of a step (truncated back-propagation
 through time).
 
-With dropout, 15 epochs of 13 s on two cores reach 2.10 bits per character on the text held back; six epochs without it,
+With dropout, 15 epochs of 12 s on two cores reach 2.10 bits per character on the text held back; six epochs without it,
 as `benchmarks/tasks` trains it beside PyTorch, reach 2.16.
 
 Run it with ``python examples/language_model.py --data DIR [--quick] [--epochs 15] [--seed 0]``.
