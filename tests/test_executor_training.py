@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from executor_zoo import PROGRAMS, Array, random_inputs, random_parameters
+from program_builder import Builder
 from tolerance import RELATIVE, assert_close
 
 from rnncore import _core, reference
@@ -279,6 +280,25 @@ def test_measuring_and_predicting(name: str) -> None:
         results.append([state, *outputs])
     for actual, wanted in zip(*results, strict=True):
         assert_close(actual, wanted)
+
+
+def test_gradient_of_logits_lies_where_they_did() -> None:
+    classes = 20000
+    b = Builder()
+    program = b.build(b.dense(b.input(3), classes))
+    logits = Loss("sparse_categorical_crossentropy", attributes={"from_logits": True})
+    metrics = (Metric(logits.kind, weighted=True, attributes=logits.attributes), *LABEL_METRICS[1:])
+    setting = Setting(program, Training((logits,), metrics, optimizer=SGD))
+    setting.assert_trains_alike()
+    parameters = random_parameters(program, np.float64)
+    executor = _core.Executor(program, parameters, np.zeros_like(parameters))
+    executor.configure(setting.training, np.zeros((1, parameters.size)))
+    shared, measured = setting.arrays()
+    _core.set_num_threads(1)
+    state = np.zeros(setting.training.state_size())
+    executor.train(**shared, **measured, learning_rate=np.zeros(4), step=0, seed=0, state=state)
+    logits_bytes = BATCH * classes * 8
+    assert logits_bytes < executor.arena_bytes < 1.5 * logits_bytes
 
 
 def test_apply_gradients() -> None:

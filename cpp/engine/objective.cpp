@@ -1,42 +1,13 @@
 #include "engine/objective.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "engine/ctc_labels.h"
 #include "engine/layout.h"
+#include "engine/losses.h"
 
 namespace rnncore {
 namespace {
-
-constexpr const char* kLossNames[] = {"mean_squared_error",
-                                      "mean_absolute_error",
-                                      "mean_absolute_percentage_error",
-                                      "mean_squared_logarithmic_error",
-                                      "huber",
-                                      "log_cosh",
-                                      "poisson",
-                                      "cosine_similarity",
-                                      "hinge",
-                                      "squared_hinge",
-                                      "categorical_hinge",
-                                      "binary_crossentropy",
-                                      "categorical_crossentropy",
-                                      "sparse_categorical_crossentropy",
-                                      "kl_divergence",
-                                      "binary_focal_crossentropy",
-                                      "categorical_focal_crossentropy"};
-
-constexpr const char* kCtc = "ctc";
-
-bool loss_kind(const std::string& name, LossKind& kind) {
-  for (size_t i = 0; i < std::size(kLossNames); ++i)
-    if (name == kLossNames[i]) {
-      kind = static_cast<LossKind>(i);
-      return true;
-    }
-  return false;
-}
 
 [[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
 
@@ -498,8 +469,24 @@ void Objective<T>::count(Loss& loss) const {
 }
 
 template <class T>
+bool Objective<T>::may_overwrite(size_t output) const {
+  const auto on_it = [&](const Loss& loss) { return loss.output == output; };
+  if (std::count_if(losses_.begin(), losses_.end(), on_it) != 1) return false;
+  const Loss& loss = *std::find_if(losses_.begin(), losses_.end(), on_it);
+  return !loss.is_ctc && loss.call.kind == LossKind::sparse_categorical_crossentropy && loss.call.from_logits;
+}
+
+template <class T>
 void Objective<T>::evaluate(const Team& team) {
   mark_by_masks(team);
+  // First the metrics: a loss may overwrite its output.
+  for (const Metric& metric : metrics_) {
+    if (metric.is_loss)
+      kernels_.loss(metric.loss, team);
+    else
+      measure(metric.metric, team);
+  }
+  if (!metrics_.empty()) team_barrier(team);
   for (Loss& loss : losses_) {
     const bool counts = loss.reduction == Reduction::mean_with_sample_weight || loss.call.ignores;
     if (counts && loss.reduction != Reduction::sum) {
@@ -516,12 +503,6 @@ void Objective<T>::evaluate(const Team& team) {
     if (!loss.adds || !loss.call.gradient) continue;
     team_barrier(team);
     kernels_.add(outputs_[loss.output].size(), loss.call.gradient, loss.total_gradient, team);
-  }
-  for (const Metric& metric : metrics_) {
-    if (metric.is_loss)
-      kernels_.loss(metric.loss, team);
-    else
-      measure(metric.metric, team);
   }
   for (const Penalty& penalty : penalties_)
     for (int part = team.thread; part < kReductionParts; part += team.threads) {

@@ -45,6 +45,8 @@ class Objective {
   // known after evaluate.
   bool may_fail() const;
   bool failed() const { return !fault_.empty(); }
+  // Whether an output's gradient may lie where the output does: its one loss goes row by row and is its last reader.
+  bool may_overwrite(size_t output) const;
   // What does not fit, once; empty: nothing.
   std::string take_fault() { return std::exchange(fault_, {}); }
   void regularize(const Team& team) const;

@@ -248,6 +248,17 @@ int64_t Plan<T>::reserve(int threads) {
   return bytes_ = place(blocks_);
 }
 
+// Whether the objective may put the gradient of a value where the value is.
+template <class T>
+bool Plan<T>::may_overwrite(size_t value) const {
+  const auto& outputs = program_.outputs;
+  const int id = static_cast<int>(value);
+  if (shape_.mode != Mode::training || std::count(outputs.begin(), outputs.end(), id) != 1) return false;
+  if (std::find(penalised_.begin(), penalised_.end(), id) != penalised_.end()) return false;
+  return objective_->may_overwrite(
+      static_cast<size_t>(std::find(outputs.begin(), outputs.end(), id) - outputs.begin()));
+}
+
 // Blocks whose sizes do not depend on the number of threads.
 template <class T>
 void Plan<T>::add_value_blocks() {
@@ -281,8 +292,12 @@ void Plan<T>::add_value_blocks() {
     if (tensor.shape.empty()) continue;  // nobody makes it
     const int64_t bytes =
         tensor.integer ? tensor.size() * static_cast<int64_t>(sizeof(int32_t)) : bytes_of(tensor.size());
-    value_block_[value] = add_block(bytes, first[value], last[value]);
-    if (has_gradient_[value]) gradient_block_[value] = add_block(bytes, first_gradient_[value], last_gradient[value]);
+    const bool shared = has_gradient_[value] && last[value] == objective_position() && may_overwrite(value);
+    value_block_[value] = add_block(bytes, first[value], shared ? last_gradient[value] : last[value]);
+    if (shared)
+      gradient_block_[value] = value_block_[value];
+    else if (has_gradient_[value])
+      gradient_block_[value] = add_block(bytes, first_gradient_[value], last_gradient[value]);
   }
   if (ragged_steps_ > 0) {
     const int64_t rows = samples() * static_cast<int64_t>(sizeof(int32_t));

@@ -80,6 +80,7 @@ class Plan {
   bool run_as_halves(size_t first, const Team& team) const;
   void plan_gradients(const Training& training);
   void make_ops(const Kernels& kernels);
+  bool may_overwrite(size_t value) const;
   void add_value_blocks();
   int add_block(int64_t bytes, int first, int last);
   Buffers<T> buffers_of(PlannedNode& node, T* parameters);
