@@ -85,57 +85,76 @@ struct Product {
   bool accumulate;
 };
 
-// Numbers of k that a panel of B holds, and panels that each strip of A meets before the next one: it is packed once
-// for all of them, and they fit a second-level cache.
+// Numbers of k that a panel of B holds, and panels that each strip of A meets before the next one; they fit a
+// second-level cache.
 constexpr int64_t kDepthBlock = 256;
 constexpr int64_t kGroup = 4;
+constexpr int64_t kFarFactors = 1 << 15;  // numbers of A and B beyond which they are fetched ahead
 
 // Elements of workspace that `product` needs for each thread.
 template <class T>
 RNNCORE_INLINE int64_t product_workspace() {
-  return kDepthBlock * (kGroup * kTileVectors * W<T> + kTileRows) + 64;
+  return kDepthBlock * kGroup * kTileVectors * W<T>;
 }
 
+// Part of B: its rows [k0, k0 + depth) and columns [column, column + width).
+struct Block {
+  int64_t k0, depth, column, width;
+};
+
 template <class T, int Rows, int Vectors>
-RNNCORE_INLINE void product_tile(const Product<T>& p, int64_t row, int64_t column, int64_t width, int64_t depth,
-                                 bool first, const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_k) {
+RNNCORE_INLINE void product_tile(const Product<T>& p, int64_t row, const Block& block, const T* a, int64_t a_row,
+                                 int64_t a_k, const T* b, int64_t b_k) {
   Vec<T> acc[Rows][Vectors];
-  T* c = p.c + row * p.c_row + column;
+  T* c = p.c + row * p.c_row + block.column;
+  const bool whole = block.width >= Vectors * W<T>;
+  const T* start = block.k0 > 0 || p.accumulate ? c : p.bias ? p.bias + block.column : nullptr;
+  const int64_t start_row = start == c ? p.c_row : 0;
+  if (!start) {
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v) acc[r][v] = Vec<T>{};
+  } else if (whole) {
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v) acc[r][v] = load(start + r * start_row + v * W<T>);
+  } else {
 #pragma GCC unroll 1
-  for (int r = 0; r < Rows; ++r) {
+    for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 1
-    for (int v = 0; v < Vectors; ++v) {
-      const int64_t left = width - v * W<T>;
-      if (left <= 0)
-        acc[r][v] = Vec<T>{};
-      else if (!first || p.accumulate)
-        acc[r][v] = load_partial(c + r * p.c_row + v * W<T>, left);
-      else
-        acc[r][v] = p.bias ? load_partial(p.bias + column + v * W<T>, left) : Vec<T>{};
-    }
+      for (int v = 0; v < Vectors; ++v) {
+        const int64_t left = block.width - v * W<T>;
+        acc[r][v] = left > 0 ? load_partial(start + r * start_row + v * W<T>, left) : Vec<T>{};
+      }
   }
-  tile_accumulate<T, Rows, Vectors>(depth, a, a_row, a_k, b, b_k, acc);
-#pragma GCC unroll 1
-  for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 1
-    for (int v = 0; v < Vectors; ++v) {
-      const int64_t left = width - v * W<T>;
-      if (left > 0) store_partial(c + r * p.c_row + v * W<T>, acc[r][v], left);
-    }
+  tile_accumulate<T, Rows, Vectors>(block.depth, a, a_row, a_k, b, b_k, acc);
+  if (whole) {
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v) store(c + r * p.c_row + v * W<T>, acc[r][v]);
+    return;
   }
+#pragma GCC unroll 1
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 1
+    for (int v = 0; v < Vectors; ++v)
+      if (const int64_t left = block.width - v * W<T>; left > 0)
+        store_partial(c + r * p.c_row + v * W<T>, acc[r][v], left);
 }
 
 template <class T, int Vectors>
-static __attribute__((noinline)) void product_rows(int64_t rows, const Product<T>& p, int64_t row, int64_t column,
-                                                   int64_t width, int64_t depth, bool first, const T* a, int64_t a_row,
-                                                   int64_t a_k, const T* b, int64_t b_k) {
+static __attribute__((noinline)) void product_rows(int64_t rows, const Product<T>& p, int64_t row, const Block& block,
+                                                   const T* a, int64_t a_row, int64_t a_k, const T* b, int64_t b_k) {
   switch (rows) {
-    case 1: return product_tile<T, 1, Vectors>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
-    case 2: return product_tile<T, 2, Vectors>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
-    case 3: return product_tile<T, 3, Vectors>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
-    case 4: return product_tile<T, 4, Vectors>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
-    case 5: return product_tile<T, 5, Vectors>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
-    default: return product_tile<T, 6, Vectors>(p, row, column, width, depth, first, a, a_row, a_k, b, b_k);
+    case 1: return product_tile<T, 1, Vectors>(p, row, block, a, a_row, a_k, b, b_k);
+    case 2: return product_tile<T, 2, Vectors>(p, row, block, a, a_row, a_k, b, b_k);
+    case 3: return product_tile<T, 3, Vectors>(p, row, block, a, a_row, a_k, b, b_k);
+    case 4: return product_tile<T, 4, Vectors>(p, row, block, a, a_row, a_k, b, b_k);
+    case 5: return product_tile<T, 5, Vectors>(p, row, block, a, a_row, a_k, b, b_k);
+    default: return product_tile<T, 6, Vectors>(p, row, block, a, a_row, a_k, b, b_k);
   }
 }
 
@@ -152,9 +171,21 @@ RNNCORE_INLINE int panel_width(int64_t width) {
   return width > W<T> ? 2 : 1;
 }
 
-// Copies B[k0.., column..] to panel [depth][vectors·W], zero beyond the last column.
+// C of `rows` rows and a block's columns (+)= A·block, A's rows beginning at `a`; `b` is the block, or a copy.
 template <class T>
-static void pack_columns(const Product<T>& p, int64_t k0, int64_t depth, int64_t column, int64_t width, T* panel) {
+RNNCORE_INLINE void block_product(int64_t rows, const Product<T>& p, int64_t row, const Block& block, const T* a,
+                                  const T* b, int64_t b_k) {
+  switch (panel_width<T>(block.width)) {
+    case 1: return product_rows<T, 1>(rows, p, row, block, a, p.a_row, p.a_k, b, b_k);
+    case 2: return product_rows<T, 2>(rows, p, row, block, a, p.a_row, p.a_k, b, b_k);
+    default: return product_rows<T, kTileVectors>(rows, p, row, block, a, p.a_row, p.a_k, b, b_k);
+  }
+}
+
+// Copies a block to panel [depth][vectors·W], zero beyond the last column.
+template <class T>
+static void pack_columns(const Product<T>& p, const Block& block, T* panel) {
+  const auto [k0, depth, column, width] = block;
   const int vectors = panel_width<T>(width);
   const int64_t full = vectors * W<T>;
   const T* b = p.b + k0 * p.b_k + column * p.b_column;
@@ -172,71 +203,75 @@ static void pack_columns(const Product<T>& p, int64_t k0, int64_t depth, int64_t
   }
 }
 
-// Copies A[row.., k0..] to panel [depth][rows].
+// Asks for the cache lines of runs [begin, end) of numbers, `stride` apart.
 template <class T>
-RNNCORE_INLINE void pack_rows(const Product<T>& p, int64_t k0, int64_t depth, int64_t row, int64_t rows, T* panel) {
-  const T* a = p.a + row * p.a_row + k0 * p.a_k;
-  if (p.a_row == 1) {
-    // Whole vectors, whose rest the next ones overwrite: there is a vector of slack behind the panel.
-    for (int64_t k = 0; k < depth; ++k)
-      for (int64_t r = 0; r < rows; r += W<T>) store(panel + k * rows + r, load_partial(a + k * p.a_k + r, rows - r));
-    return;
-  }
-  for (int64_t k = 0; k < depth; ++k)
-    for (int64_t r = 0; r < rows; ++r) panel[k * rows + r] = a[r * p.a_row + k * p.a_k];
+RNNCORE_INLINE void fetch_runs(const T* first, Range runs, int64_t length, int64_t stride) {
+  constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+  for (int64_t i = runs.begin; i < runs.end; ++i)
+    for (int64_t j = 0; j < length; j += line) __builtin_prefetch(first + i * stride + j, 0, 2);
+}
+
+// Asks for a share of a block: that of `part` in [0, parts).
+template <class T>
+RNNCORE_INLINE void fetch_block(const Product<T>& p, const Block& block, Range part, int64_t parts) {
+  const bool by_row = p.b_column == 1;
+  const int64_t runs = by_row ? block.depth : block.width;
+  fetch_runs(p.b + block.k0 * p.b_k + block.column * p.b_column, {runs * part.begin / parts, runs * part.end / parts},
+             by_row ? block.width : block.depth, by_row ? p.b_k : p.b_column);
 }
 
 // The whole product by a team; `workspace` is this thread's own (product_workspace<T>() elements).
 // No barrier inside: the caller separates it from whatever reads C.
 template <class T>
 static void product(const Product<T>& p, const Team& team, T* workspace) {
-  constexpr int64_t full = kTileVectors * W<T>;
+  constexpr int64_t full = kTileVectors * W<T>, panel_size = kDepthBlock * full;
   const int64_t panels = (p.n + full - 1) / full;
   // Threads share out whole panels when there are enough of them and B is the larger factor, rows otherwise: each then
   // reads little more than its share of that one.
   const bool by_column = (panels >= 2 * team.threads && p.n >= p.m) || p.m < kTileRows * team.threads;
-  const Range columns = by_column ? team_range(panels, team, 1) : Range{0, panels};
+  const Range mine = by_column ? team_range(panels, team, 1) : Range{0, panels};
   const Range rows = by_column ? Range{0, p.m} : team_range(p.m, team, kTileRows);
   if (rows.begin >= rows.end) return;
-  T* panels_of_group = workspace;                      // [kGroup][kDepthBlock][full]
-  T* strip = workspace + kGroup * kDepthBlock * full;  // [kDepthBlock][kTileRows]
-  for (int64_t j = columns.begin; j < columns.end; j += kGroup) {
-    const int64_t group = columns.end - j < kGroup ? columns.end - j : kGroup;
+  const bool fetches = p.k * (p.m + p.n) >= kFarFactors;
+  // A group of panels, or panel number `g` of it; empty beyond the last.
+  const auto group_at = [&](int64_t j, int64_t k0) -> Block {
+    const int64_t end = (j + kGroup < mine.end ? j + kGroup : mine.end) * full;
+    return {k0, p.k - k0 < kDepthBlock ? p.k - k0 : kDepthBlock, j * full, (end < p.n ? end : p.n) - j * full};
+  };
+  const auto panel_of = [&](const Block& group, int64_t g) -> Block {
+    const int64_t left = group.width - g * full;
+    return {group.k0, group.depth, group.column + g * full, left < full ? left : full};
+  };
+  for (int64_t j = mine.begin; j < mine.end; j += kGroup)
     for (int64_t k0 = 0; k0 == 0 || k0 < p.k; k0 += kDepthBlock) {
-      const int64_t depth = p.k - k0 < kDepthBlock ? p.k - k0 : kDepthBlock;
+      const Block group = group_at(j, k0);
+      const Block next = k0 + kDepthBlock < p.k  ? group_at(j, k0 + kDepthBlock)
+                         : j + kGroup < mine.end ? group_at(j + kGroup, 0)
+                                                 : Block{};
       // Few rows cannot repay the copy of B.
-      const auto direct = [&](int64_t width) {
-        return p.b_column == 1 && width == full && rows.end - rows.begin <= 2 * kTileRows;
+      const auto direct = [&](const Block& panel) {
+        return p.b_column == 1 && panel.width == full && rows.end - rows.begin <= 2 * kTileRows;
       };
-      for (int64_t g = 0; g < group; ++g) {
-        const int64_t column = (j + g) * full, width = p.n - column < full ? p.n - column : full;
-        if (!direct(width)) pack_columns(p, k0, depth, column, width, panels_of_group + g * kDepthBlock * full);
-      }
+      const int64_t count = (group.width + full - 1) / full;
+      for (int64_t g = 0; g < count; ++g)
+        if (const Block panel = panel_of(group, g); !direct(panel)) pack_columns(p, panel, workspace + g * panel_size);
       for (int64_t i = rows.begin; i < rows.end;) {
-        const int64_t count = tile_rows(rows.end - i);
+        const int64_t here = tile_rows(rows.end - i);
         const T* a = p.a + i * p.a_row + k0 * p.a_k;
-        int64_t a_row = p.a_row, a_k = p.a_k;
-        if (p.a_k != 1) {
-          pack_rows(p, k0, depth, i, count, strip);
-          a = strip, a_row = 1, a_k = count;
-        }
-        for (int64_t g = 0; g < group; ++g) {
-          const int64_t column = (j + g) * full, width = p.n - column < full ? p.n - column : full;
-          const int vectors = panel_width<T>(width);
-          const T* b = panels_of_group + g * kDepthBlock * full;
-          int64_t b_k = vectors * W<T>;
-          if (direct(width)) b = p.b + k0 * p.b_k + column, b_k = p.b_k;
-          if (vectors == 1)
-            product_rows<T, 1>(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
-          else if (vectors == 2)
-            product_rows<T, 2>(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
+        // What comes next is on its way while this strip's products run.
+        if (fetches) fetch_block(p, next, {i - rows.begin, i + here - rows.begin}, rows.end - rows.begin);
+        if (fetches && p.a_k == 1 && i + here < rows.end)
+          fetch_runs(a + here * p.a_row, {0, tile_rows(rows.end - i - here)}, group.depth, p.a_row);
+        for (int64_t g = 0; g < count; ++g) {
+          const Block panel = panel_of(group, g);
+          if (direct(panel))
+            block_product(here, p, i, panel, a, p.b + k0 * p.b_k + panel.column, p.b_k);
           else
-            product_rows<T, kTileVectors>(count, p, i, column, width, depth, k0 == 0, a, a_row, a_k, b, b_k);
+            block_product(here, p, i, panel, a, workspace + g * panel_size, panel_width<T>(panel.width) * W<T>);
         }
-        i += count;
+        i += here;
       }
     }
-  }
 }
 
 }  // namespace

@@ -16,34 +16,25 @@ struct PackedMatrix {
   static RNNCORE_INLINE int64_t panels(int64_t columns) { return (columns + full - 1) / full; }
   static RNNCORE_INLINE int64_t size(int64_t depth, int64_t columns) { return panels(columns) * full * depth; }
 
-  int64_t width(int64_t panel) const { return columns - panel * full < full ? columns - panel * full : full; }
+  Block panel(int64_t j) const { return {0, depth, j * full, columns - j * full < full ? columns - j * full : full}; }
 
   // From B, element (k, n) at b[k·b_k + n·b_column]; threads share the panels out.
   void pack(const T* b, int64_t b_k, int64_t b_column, const Team& team) const {
     const Product<T> whole{0, columns, depth, nullptr, 0, 0, b, b_k, b_column, nullptr, 0, nullptr, false};
     const Range mine = team_range(panels(columns), team, 1);
-    for (int64_t j = mine.begin; j < mine.end; ++j)
-      pack_columns(whole, 0, depth, j * full, width(j), data + j * full * depth);
+    for (int64_t j = mine.begin; j < mine.end; ++j) pack_columns(whole, panel(j), data + j * full * depth);
   }
 
   // C (+)= A·B for rows a_row and c_row apart; without `accumulate` C starts from the bias, or zero.
   void multiply(int64_t rows, const T* a, int64_t a_row, T* c, int64_t c_row, const T* bias, bool accumulate) const {
     const Product<T> p{rows, columns, depth, a, a_row, 1, data, 0, 1, c, c_row, bias, accumulate};
-    for (int64_t j = 0; j < panels(columns); ++j) {
-      const T* panel = data + j * full * depth;
-      const int vectors = panel_width<T>(width(j));
+    for (int64_t j = 0; j < panels(columns); ++j)
       for (int64_t i = 0; i < rows;) {
         const int64_t count = tile_rows(rows - i);
-        const T* ai = a + i * a_row;
-        if (vectors == 1)
-          product_rows<T, 1>(count, p, i, j * full, width(j), depth, true, ai, a_row, 1, panel, W<T>);
-        else if (vectors == 2)
-          product_rows<T, 2>(count, p, i, j * full, width(j), depth, true, ai, a_row, 1, panel, 2 * W<T>);
-        else
-          product_rows<T, kTileVectors>(count, p, i, j * full, width(j), depth, true, ai, a_row, 1, panel, full);
+        block_product(count, p, i, panel(j), a + i * a_row, data + j * full * depth,
+                      panel_width<T>(panel(j).width) * W<T>);
         i += count;
       }
-    }
   }
 };
 
