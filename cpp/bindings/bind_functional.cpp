@@ -3,6 +3,8 @@
 // and NumPy's C interfaces directly.
 #include <pybind11/numpy.h>
 
+#include <array>
+#include <iterator>
 #include <memory>
 #include <optional>
 
@@ -13,9 +15,6 @@ namespace py = pybind11;
 
 namespace rnncore {
 namespace {
-
-int64_t gates_of(Cell cell) { return cell == Cell::lstm ? 4 : cell == Cell::simple_rnn ? 1 : 3; }
-int states_of(Cell cell) { return cell == Cell::lstm ? 2 : 1; }
 
 const py::detail::npy_api& numpy() { return py::detail::npy_api::get(); }
 
@@ -89,7 +88,11 @@ template <class T>
 py::object owning_array(Buffer buffer, std::initializer_list<Py_intptr_t> shape,
                         std::initializer_list<Py_intptr_t> strides, T* first) {
   if (!first) return new_array<T>(shape, first);  // no elements
-  py::capsule owner(new Buffer(std::move(buffer)), [](void* p) { delete static_cast<Buffer*>(p); });
+  auto held = std::make_unique<Buffer>(std::move(buffer));
+  py::object owner = checked(PyCapsule_New(held.get(), nullptr, [](PyObject* capsule) {
+    delete static_cast<Buffer*>(PyCapsule_GetPointer(capsule, nullptr));
+  }));
+  held.release();
   py::object array =
       checked(array_from(dtype_of<T>(), static_cast<int>(shape.size()), shape.begin(), strides.begin(), first));
   if (numpy().PyArray_SetBaseObject_(array.ptr(), owner.release().ptr()) < 0) throw py::error_already_set();
@@ -129,11 +132,33 @@ PyObject* result_type = nullptr;
 PyObject* gradients_type = nullptr;
 
 template <class... Objects>
-py::object named_tuple(PyObject* type, const Objects&... values) {
-  py::tuple items = py::make_tuple(values...);
-  py::tuple arguments = py::make_tuple(items);
-  return checked(PyTuple_Type.tp_new(reinterpret_cast<PyTypeObject*>(type), arguments.ptr(), nullptr));
+py::object named_tuple(PyObject* type, Objects... values) {
+  auto* tuple_type = reinterpret_cast<PyTypeObject*>(type);
+  py::object result = checked(tuple_type->tp_alloc(tuple_type, sizeof...(values)));
+  Py_ssize_t i = 0;
+  (PyTuple_SET_ITEM(result.ptr(), i++, values.release().ptr()), ...);
+  return result;
 }
+
+// False for what is not a known name.
+bool find_activation(PyObject* name, Activation& found) {
+  static PyObject** const names = [] {
+    static PyObject* interned[std::size(kActivationNames)];
+    for (size_t i = 0; i < std::size(kActivationNames); ++i)
+      interned[i] = PyUnicode_InternFromString(kActivationNames[i]);
+    return interned;
+  }();
+  if (!PyUnicode_Check(name)) return false;
+  for (size_t i = 0; i < std::size(kActivationNames); ++i)
+    if (name == names[i] || PyUnicode_Compare(name, names[i]) == 0) {
+      found = static_cast<Activation>(i);
+      return true;
+    }
+  return false;
+}
+
+// The arrays that a tape's pointers point into.
+using KeptObjects = std::array<py::object, 6>;
 
 // What backward needs: the call and everything its pointers point into.
 class Tape {
@@ -159,7 +184,7 @@ bool state_arrays(PyObject* state, Cell cell, int64_t rows, int64_t units, const
 template <class T>
 class TypedTape final : public Tape {
  public:
-  TypedTape(std::unique_ptr<SequenceCall<T>> call, const SequenceInputs<T>& inputs, py::tuple keep)
+  TypedTape(std::unique_ptr<SequenceCall<T>> call, const SequenceInputs<T>& inputs, KeptObjects keep)
       : call_(std::move(call)), in_(inputs), keep_(std::move(keep)) {}
 
   py::tuple shape() const override { return py::make_tuple(in_.rows, in_.steps, in_.units); }
@@ -203,7 +228,7 @@ class TypedTape final : public Tape {
       call_->backward(dy, dstate, dx, dkernel, drecurrent, dbias, dinitial);
     }
     call_.reset();
-    keep_ = py::tuple();
+    keep_ = {};
     py::tuple initial(states());
     initial[0] = dh;
     if (states() == 2) initial[1] = dc;
@@ -213,7 +238,7 @@ class TypedTape final : public Tape {
  private:
   std::unique_ptr<SequenceCall<T>> call_;
   SequenceInputs<T> in_;
-  py::tuple keep_;
+  KeptObjects keep_;
 };
 
 // The Python object of a tape. A type of its own, since pybind11's take a good part of a small call's time.
@@ -296,10 +321,10 @@ py::object run(PyObject* const* a, Cell cell, Activation activation, Activation 
       owning_array<T>(call->take_output(), {N, in.steps, H}, {out.row * size, out.step * size, size}, out.data);
   py::object tape = py::none();
   if (training) {
-    py::tuple keep(6);
+    KeptObjects keep;
     const int kept[] = {kX, kKernel, kRecurrentKernel, kState, kLengths};
-    for (size_t i = 0; i < 5; ++i) keep[i] = py::handle(a[kept[i]]);
-    keep[5] = output;
+    for (size_t i = 0; i < std::size(kept); ++i) keep[i] = py::reinterpret_borrow<py::object>(a[kept[i]]);
+    keep[std::size(kept)] = output;
     tape = tape_object(std::make_unique<TypedTape<T>>(std::move(call), in, std::move(keep)));
   }
   py::tuple states(states_of(cell));
@@ -329,10 +354,10 @@ PyObject* sequence(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   return guarded([&]() -> py::object {
     if (count != kArguments) throw py::type_error("sequence: expected 11 arguments");
     const auto cell = static_cast<Cell>(PyLong_AsLong(arguments[kCell]));
-    const auto f = static_cast<Activation>(PyLong_AsLong(arguments[kActivation]));
-    const auto g = static_cast<Activation>(PyLong_AsLong(arguments[kRecurrentActivation]));
     if (PyErr_Occurred()) throw py::error_already_set();
-    if (static_cast<int>(f) < 0 || static_cast<int>(g) < 0) return py::none();  // not a known name
+    Activation f{}, g{};
+    if (!find_activation(arguments[kActivation], f) || !find_activation(arguments[kRecurrentActivation], g))
+      return py::none();
     for (int flag : {kReverse, kTraining})
       if (!PyBool_Check(arguments[flag])) return py::none();
     if (has_dtype<float>(arguments[kX])) return run<float>(arguments, cell, f, g);

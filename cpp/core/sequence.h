@@ -1,4 +1,4 @@
-// The contract of the recurrent kernels: plain structs, no code. All arrays are of one type T.
+// The contract of the recurrent kernels: plain structs. All arrays are of one type T.
 //
 // Letters: N rows (batch), T steps, I inputs, H units, G gates. Weights are in Keras's layout:
 // kernel (I, G·H), recurrent_kernel (H, G·H), gates i f c o or z r h. Where h is projected, read (P, G·H) and (N, P).
@@ -15,7 +15,13 @@
 namespace rnncore {
 
 enum class Cell : int32_t { simple_rnn, lstm, gru, gru_reset_before };
+RNNCORE_INLINE constexpr int64_t gates_of(Cell cell) {
+  return cell == Cell::lstm ? 4 : cell == Cell::simple_rnn ? 1 : 3;
+}
+RNNCORE_INLINE constexpr int states_of(Cell cell) { return cell == Cell::lstm ? 2 : 1; }
+
 enum class Activation : int32_t { linear, relu, sigmoid, tanh, hard_sigmoid };
+constexpr const char* kActivationNames[] = {"linear", "relu", "sigmoid", "tanh", "hard_sigmoid"};
 
 struct SequenceShape {
   Cell cell;

@@ -29,6 +29,7 @@ struct BackwardPlan {
   TransposedPanels<L> recurrent;
   TransposedPanels<L> input;
   int64_t slice;        // blocks of a slice of the products with panels, or 0
+  int64_t narrow;       // vectors of units of a layer whose single rows need no panels, or 0
   T* gradient_scratch;  // of this thread
   int64_t workspace_used;
 
@@ -49,6 +50,8 @@ struct BackwardPlan {
     const bool wants_dx = b.dx.data || !b.workspace;
     input = {w.template take<Element>(w, wants_dx ? Panels::size(I, H) : 0), I, H, Form::input_slot, false};
     slice = slice_blocks<L>(shape);
+    const bool whole = split == Split::rows && !shape.recurrent_dropout;
+    narrow = whole && unit_vectors <= kTileVectors / 2 ? unit_vectors : 0;
     const int64_t scratch = WeightGradientPlan<L>(shape, team, nullptr).workspace_used;
     gradient_scratch = w.take(w, scratch * team.threads);
     if (gradient_scratch) gradient_scratch += scratch * team.thread;
@@ -125,6 +128,20 @@ RNNCORE_INLINE void state_gradients(const BackwardPlan<L>& p, int64_t t, int64_t
   accumulate_band(p.recurrent, p.slice, rows, vectors, p.dslots_row(t, row), row_step * p.forward.tape_row, vector, dh);
 }
 
+// The same for one row of a layer no wider than `Vectors`, where latency is all that counts.
+template <class L, int Vectors>
+RNNCORE_INLINE void narrow_state_gradients(const BackwardPlan<L>& p, int64_t t, int64_t row,
+                                           Vec<typename L::Type>* sums) {
+  using T = typename L::Type;
+  const TransposedPanels<L>& u = p.recurrent;
+  const Runs runs = u.runs(L::blocks(u.H));
+  const auto* a = u.factors(p.dslots_row(t, row), 0);
+  auto& dh = *reinterpret_cast<Vec<T>(*)[1][Vectors]>(sums);
+  for (int64_t i = 0; i < runs.count; ++i)
+    tile_accumulate<T, 1, Vectors, kTileVectors / Vectors>(
+        runs.depth, a + i * runs.stride, 0, 1, u.data + i * runs.depth * Vectors * W<T>, Vectors * W<T>, dh);
+}
+
 // The cells of step t backward: overwrites the slots with their gradients.
 template <class L, class CellT>
 RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row,
@@ -190,20 +207,27 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
   }
 }
 
-// Rows [from, to) of a share at step t, for vectors [begin, end) of units. `later`: step t + 1 has these rows.
-template <class L, class CellT>
+// Rows [from, to) of a share at step t, for vectors [begin, end) of units. Later: step t + 1 has these rows.
+template <bool Later, class L, class CellT>
 static void backward_step(const BackwardPlan<L>& p, const CellT& cell, int64_t t, const RowShare& share, int64_t from,
-                          int64_t to, Range vectors, bool later) {
+                          int64_t to, Range vectors) {
   Vec<typename L::Type> dh[kBandRows * kTileVectors];
-  for (int64_t vector = vectors.begin; from < to && vector < vectors.end;) {
+  for (int64_t vector = vectors.begin; vector < vectors.end;) {
     const int count = panel_vectors(vectors.end - vector);
     for (int64_t i = from; i < to;) {
       // One tile at a time keeps dh in registers' reach; slices need a band.
       const int64_t rows = p.slice ? (to - i < kBandRows ? to - i : kBandRows) : tile_rows(to - i);
       const int64_t row = share.first + i * share.step;
-      outer_gradients(p, t, row, share.step, rows, vector, count, later, dh);
-      if (later) state_gradients(p, t + 1, row, share.step, rows, vector, count, dh);
-      backward_cells(p, cell, t, row, share.step, rows, vector, count, later, dh);
+      outer_gradients(p, t, row, share.step, rows, vector, count, Later, dh);
+      if constexpr (Later) {
+        if (rows > 1 || p.narrow == 0)
+          state_gradients(p, t + 1, row, share.step, rows, vector, count, dh);
+        else if (p.narrow == 1)
+          narrow_state_gradients<L, 1>(p, t + 1, row, dh);
+        else
+          narrow_state_gradients<L, 2>(p, t + 1, row, dh);
+      }
+      backward_cells(p, cell, t, row, share.step, rows, vector, count, Later, dh);
       i += rows;
     }
     vector += count;
@@ -290,8 +314,8 @@ static void sequence_backward(const SequenceBackward<typename L::Type>& call, co
   for (int64_t t = s.steps - 1; t >= 0; --t) {
     const int64_t later = RowShare::below(share, active_rows(s, t + 1));
     const int64_t count = RowShare::below(share, active_rows(s, t));
-    backward_step(p, cell, t, share, 0, later, vectors, true);
-    backward_step(p, cell, t, share, later, count, vectors, false);
+    if (later > 0) backward_step<true>(p, cell, t, share, 0, later, vectors);
+    if (later < count) backward_step<false>(p, cell, t, share, later, count, vectors);
     if (by_units) team_barrier(team);
   }
   if (call.dinitial_state[0] || call.dinitial_state[1]) initial_states(p, share, vectors);

@@ -145,6 +145,13 @@ struct ForwardPlan {
   }
   int64_t input_factor_stride() const { return L::rounded ? input_width() : call.x.row; }
 
+  // Whether the rows of all steps lie at one distance, those of x and, from the second step on, of the factor h.
+  bool evenly_spaced() const {
+    if (shape.offsets || shape.rows == 0) return false;
+    if (L::rounded) return true;
+    return call.x.step == shape.rows * call.x.row && (masked || call.output.step == shape.rows * call.output.row);
+  }
+
   // h·mask of row r after step t (-1: the initial state), rounded.
   Number* rounded_hidden(int64_t t, int64_t r) const {
     const int64_t place = t < 0 ? 0 : shape.rows + (call.tape ? step_offset(shape, t) : t % 2 * shape.rows);

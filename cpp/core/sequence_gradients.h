@@ -74,6 +74,12 @@ struct TransposedPanels {
     return {whole ? 1 : count, whole ? count * part_depth : part_depth, L::width};
   }
 
+  // The product's factors in a row of slot gradients, from a block on.
+  const Element* factors(const T* dslots, int64_t block) const {
+    return reinterpret_cast<const Element*>(dslots + block * L::width) +
+           (L::Form::gates == L::Form::slots ? 0 : first_slot * W<T> / L::factor_numbers);
+  }
+
   // Packs the panels of `vectors`, or this thread's share of them; a panel's place depends on its first
   // vector only.
   void pack(const T* weights, Range vectors, const Team& team = {0, 1, nullptr}) const {
@@ -125,8 +131,7 @@ struct TransposedPanels {
   void accumulate(int64_t rows, int vectors, const T* dslots, int64_t row_stride, int64_t first, Range blocks,
                   Vec<T>* sum, const char* ahead = nullptr) const {
     const Element* panel = data + (first * depth() + blocks.begin * part_depth * vectors) * W<T>;
-    const Element* a = reinterpret_cast<const Element*>(dslots + blocks.begin * L::width) +
-                       (L::Form::gates == L::Form::slots ? 0 : first_slot * W<T> / L::factor_numbers);
+    const Element* a = factors(dslots, blocks.begin);
     const Runs part = runs(blocks.end - blocks.begin);
     // A matrix of one or two vectors of columns leaves registers for several chains. Their number follows from
     // the matrix, not from the panel, which depends on the threads.

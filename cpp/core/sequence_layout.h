@@ -73,7 +73,7 @@ RNNCORE_INLINE Split choose_split(const SequenceShape& s, int threads, int64_t b
   constexpr int64_t kSomeRowsShare = 4;             // parts of a second-level cache
   constexpr int64_t kFewRowsShare = 32;
   if (threads == 1 || blocks < threads) return Split::rows;
-  const int64_t gates = s.cell == Cell::lstm ? 4 : s.cell == Cell::gru ? 3 : 1;
+  const int64_t gates = gates_of(s.cell);
   const int64_t rows = s.rows / threads, recurrent = gates * s.units * s.units * number_bytes;
   bool near = false;
   if (rows >= kManyRows)
@@ -92,7 +92,7 @@ RNNCORE_INLINE int useful_threads(const SequenceShape& s, int limit) {
   if (limit <= 2) return limit;
   constexpr double kBarrier = 140;  // nanoseconds for each thread
   constexpr double kRate = 14;      // operations in a nanosecond for each number of a vector
-  const double gates = s.cell == Cell::lstm ? 4 : s.cell == Cell::gru ? 3 : 1;
+  const double gates = static_cast<double>(gates_of(s.cell));
   const double row = 2 * gates * static_cast<double>(s.units * (s.inputs + s.units)) / (kRate * W<typename L::Type>);
   // Few rows do not fill a tile, nor do they repay the way of the weights.
   const auto time = [&](int64_t rows) {

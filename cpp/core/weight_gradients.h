@@ -264,15 +264,18 @@ static void find_rows(const Plan<L>& p, int64_t rows, int64_t& t, int64_t& r, St
                       Stretches<typename L::Number>& h) {
   using Found = Stretches<typename L::Number>;
   const SequenceShape& s = p.shape;
+  const bool even = p.forward.evenly_spaced();
   x.count = h.count = 0;
   while (rows > 0) {
     while (r >= active_rows(s, t)) ++t, r = 0;
-    const int64_t here = active_rows(s, t) - r;
+    // The first step's h lies elsewhere.
+    const int64_t here = (even && t > 0 ? (s.steps - t) * s.rows : active_rows(s, t)) - r;
     const int64_t n = here < rows ? here : rows;
     Found::add(x, p.forward.input_factor(t, r), p.forward.input_factor_stride(), n);
     Found::add(h, p.forward.factor(t, r), p.forward.factor_stride(t), n);
     rows -= n;
     r += n;
+    if (even) t += r / s.rows, r %= s.rows;
   }
 }
 

@@ -11,6 +11,11 @@
 namespace rnncore {
 namespace {
 
+struct Block {
+  void* data;
+  size_t size;
+};
+
 // Freed blocks wait here for the next request of their size class.
 class Pool {
  public:
@@ -44,10 +49,6 @@ class Pool {
  private:
   static constexpr int kMostBlocks = 64;
   static constexpr size_t kMostBytes = size_t{512} << 20;
-  struct Block {
-    void* data;
-    size_t size;
-  };
   std::mutex mutex_;
   Block blocks_[kMostBlocks];
   int count_ = 0;
@@ -58,6 +59,42 @@ Pool& pool() {
   static Pool* instance = new Pool;  // outlives arrays that Python frees at exit
   return *instance;
 }
+
+// Small blocks that this thread gave up last, for its next requests: these need no lock.
+class Recent {
+ public:
+  ~Recent() {
+    gone = true;
+    while (count_ > 0) pool().give(blocks_[--count_].data, blocks_[count_].size);
+  }
+
+  void* take(size_t size) {
+    for (int i = count_ - 1; i >= 0; --i)
+      if (blocks_[i].size == size) {
+        void* data = blocks_[i].data;
+        blocks_[i] = blocks_[--count_];
+        return data;
+      }
+    return nullptr;
+  }
+
+  bool give(void* data, size_t size) {
+    if (count_ == kMostBlocks) return false;
+    blocks_[count_++] = {data, size};
+    return true;
+  }
+
+  static constexpr size_t kMostBytes = size_t{64} << 10;  // of a block
+  static thread_local bool gone;                          // the thread ends
+
+ private:
+  static constexpr int kMostBlocks = 8;
+  Block blocks_[kMostBlocks];
+  int count_ = 0;
+};
+
+thread_local bool Recent::gone = false;
+thread_local Recent recent;
 
 constexpr size_t kHugePage = size_t{2} << 20;
 
@@ -71,7 +108,8 @@ size_t rounded(size_t size) {
 
 Buffer::Buffer(size_t size) : size_(rounded(size)) {
   if (size_ == 0) return;
-  data_ = pool().take(size_);
+  if (size_ <= Recent::kMostBytes && !Recent::gone) data_ = recent.take(size_);
+  if (!data_) data_ = pool().take(size_);
   if (data_) return;
   if (posix_memalign(&data_, size_ >= kHugePage ? kHugePage : 64, size_) != 0) throw std::bad_alloc();
 #if defined(__linux__)
@@ -80,7 +118,8 @@ Buffer::Buffer(size_t size) : size_(rounded(size)) {
 }
 
 Buffer::~Buffer() {
-  if (data_) pool().give(data_, size_);
+  if (!data_ || (size_ <= Recent::kMostBytes && !Recent::gone && recent.give(data_, size_))) return;
+  pool().give(data_, size_);
 }
 
 }  // namespace rnncore

@@ -9,8 +9,6 @@
 namespace rnncore {
 namespace {
 
-int64_t gate_count(Cell cell) { return cell == Cell::lstm ? 4 : cell == Cell::simple_rnn ? 1 : 3; }
-
 template <class T>
 Buffer elements(int64_t count) {
   return Buffer(static_cast<size_t>(count) * sizeof(T));
@@ -34,7 +32,7 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
   call_.shape.cache_bytes = second_level_cache();
   if (in.lengths) sort_rows();
   const int64_t total = in.lengths ? ragged_.offsets.back() : in.rows * in.steps;
-  flops_ = 2.0 * static_cast<double>(total) * static_cast<double>(gate_count(in.cell)) * static_cast<double>(in.units) *
+  flops_ = 2.0 * static_cast<double>(total) * static_cast<double>(gates_of(in.cell)) * static_cast<double>(in.units) *
            static_cast<double>(in.inputs + in.units);
   threads_ = threads_for(flops_, [&](int limit) { return kernels_.sharing(call_.shape, limit).threads; });
   sizes_ = kernels_.sizes(call_.shape, training, threads_);
@@ -59,6 +57,7 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
     output_ = {in.reverse ? output + last * N * H : output, H, in.reverse ? -N * H : N * H};
     call_.output = {output, N * H, H};
     call_.x = {in.reverse ? in.x.data + last * in.x.step : in.x.data, in.reverse ? -in.x.step : in.x.step, in.x.row};
+    if (in.rows == 1) call_.x.row = call_.x.step, call_.output.row = call_.output.step;  // one distance
     call_.initial_state[0] = in.initial_state[0];
     call_.initial_state[1] = in.initial_state[1];
   }
@@ -95,7 +94,7 @@ void SequenceCall<T>::forward(T* const state[2]) {
   Buffer workspace = elements<T>(sizes_.forward_workspace);
   call_.workspace = workspace.template as<T>();
   T* sorted = ragged_.states.template as<T>();
-  const int states = has_memory() ? 2 : 1;
+  const int states = states_of(inputs_.cell);
   for (int k = 0; k < states; ++k) call_.state[k] = inputs_.lengths ? sorted + (2 + k) * N * H : state[k];
 
   run_team(threads_, [&](const Team& team) {
@@ -129,7 +128,7 @@ template <class T>
 void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate[2], BatchView<T> dx, T* dkernel,
                                T* drecurrent_kernel, T* dbias, T* const dinitial_state[2]) {
   const int64_t H = inputs_.units, I = inputs_.inputs, N = inputs_.rows, last = inputs_.steps - 1;
-  const int states = has_memory() ? 2 : 1;
+  const int states = states_of(inputs_.cell);
   const bool ragged = inputs_.lengths;
   Buffer workspace = elements<T>(sizes_.backward_workspace);
   Buffer packed_doutput, packed_dx, packed_states;
@@ -157,7 +156,7 @@ void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate
     if (doutput.data)
       call.doutput = {back ? doutput.data + last * doutput.step : doutput.data, back ? -doutput.step : doutput.step,
                       doutput.row};
-    call.dx = {back ? dx.data + last * dx.step : dx.data, back ? -dx.step : dx.step, dx.row};
+    call.dx = {back ? dx.data + last * dx.step : dx.data, back ? -dx.step : dx.step, N == 1 ? dx.step : dx.row};
     for (int k = 0; k < states; ++k) {
       call.dstate[k] = dstate[k];
       call.dinitial_state[k] = dinitial_state[k];

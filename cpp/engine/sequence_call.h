@@ -58,7 +58,6 @@ class SequenceCall {
   void sort_rows();
   int64_t time(int64_t row, int64_t s) const;
   int64_t length(int64_t row) const { return inputs_.lengths ? inputs_.lengths[row] : inputs_.steps; }
-  bool has_memory() const { return inputs_.cell == Cell::lstm; }
 
   SequenceInputs<T> inputs_;
   bool training_;

@@ -34,8 +34,8 @@ class Tape:
 
 def sequence(
     cell: int,
-    activation: int,
-    recurrent_activation: int,
+    activation: str,
+    recurrent_activation: str,
     x: Any,
     kernel: Any,
     recurrent_kernel: Any,

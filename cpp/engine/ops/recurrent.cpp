@@ -22,10 +22,12 @@ struct CellFacts {
 };
 
 CellFacts cell_of(const Site& site) {
-  if (site.node.op == "lstm") return {Cell::lstm, 4, 2, false};
-  if (site.node.op == "simple_rnn") return {Cell::simple_rnn, 1, 1, false};
   const bool after = site.node.attributes.get("reset_after", true);
-  return {after ? Cell::gru : Cell::gru_reset_before, 3, 1, after};
+  const Cell cell = site.node.op == "lstm"         ? Cell::lstm
+                    : site.node.op == "simple_rnn" ? Cell::simple_rnn
+                    : after                        ? Cell::gru
+                                                   : Cell::gru_reset_before;
+  return {cell, gates_of(cell), static_cast<size_t>(states_of(cell)), cell == Cell::gru};
 }
 
 // Slots of a node: x, lengths or mask, initial states; sequence, final states; kernel, recurrent kernel, then what

@@ -69,10 +69,9 @@ void expect_shape(const Site& site, const char* name, const Shape& shape, const 
 }
 
 Activation activation_of(const Site& site, const char* attribute, const char* otherwise) {
-  static const char* const names[] = {"linear", "relu", "sigmoid", "tanh", "hard_sigmoid"};
   const std::string name = site.node.attributes.get(attribute, std::string(otherwise));
-  for (int i = 0; i < 5; ++i)
-    if (name == names[i]) return static_cast<Activation>(i);
+  for (size_t i = 0; i < std::size(kActivationNames); ++i)
+    if (name == kActivationNames[i]) return static_cast<Activation>(i);
   fail(site, std::string(attribute) + ": unknown activation '" + name + "'");
 }
 
