@@ -51,14 +51,14 @@ def vocabulary(sentences: Sequence[list[str]], least: int = 2) -> list[str]:
     return ["", "<start>", "<end>", "<unknown>", *sorted(word for word, count in counts.items() if count >= least)]
 
 
-def encode(sentences: Sequence[list[str]], words: list[str]) -> list[list[int]]:
-    """Sentences as lists of ids that end with END."""
+def encode(sentences: Sequence[list[str]], words: list[str]) -> list[Array]:
+    """Sentences as arrays of ids that end with END."""
     number = {word: place for place, word in enumerate(words)}
-    return [[*(number.get(word, UNKNOWN) for word in sentence), END] for sentence in sentences]
+    return [np.array([*(number.get(word, UNKNOWN) for word in sentence), END], np.int32) for sentence in sentences]
 
 
-def padded(rows: Sequence[list[int]]) -> Array:
-    """Lists of ids as one array (N, T), zeros behind each."""
+def padded(rows: Sequence[Array]) -> Array:
+    """Rows of ids as one array (N, T), zeros behind each."""
     array = np.full((len(rows), max(map(len, rows))), PADDING, np.int32)
     for place, row in zip(array, rows, strict=True):
         place[: len(row)] = row
@@ -107,7 +107,7 @@ class Translator:
         self.writer = models.Model([written, given_memory, given_state], [logits, state])
 
 
-Pair = tuple[list[int], list[int]]  # English and German
+Pair = tuple[Array, Array]  # ids of the English and of the German words
 
 
 class Batches(utils.PyDataset):
@@ -149,13 +149,13 @@ def before(wanted: Array) -> Array:
     return np.where(wanted == PADDING, PADDING, given)
 
 
-def translate(translator: Translator, sources: Sequence[list[int]], beam: int = 1) -> list[list[int]]:
+def translate(translator: Translator, sources: Sequence[Array], beam: int = 1) -> list[list[int]]:
     """Write a translation for each encoded sentence, greedily or with a beam of some width; ids without END."""
     found: list[list[int]] = [[] for _ in sources]
     for length in sorted({len(source) for source in sources}):
         # Sentences of one length need no padding.
         rows = [row for row, source in enumerate(sources) if len(source) == length]
-        memory, state = translator.reader.forward(np.array([sources[row] for row in rows], np.int32))
+        memory, state = translator.reader.forward(np.stack([sources[row] for row in rows]))
 
         for row, words in zip(rows, write(translator, memory, state, beam), strict=True):
             found[row] = words
@@ -195,19 +195,19 @@ def write(translator: Translator, memory: Array, state: Array, beam: int) -> lis
 
 
 def evaluate(
-    translator: Translator, sources: Sequence[list[int]], wanted: Sequence[list[str]], words: list[str], beam: int = 1
+    translator: Translator, sources: Sequence[Array], wanted: Sequence[list[str]], words: list[str], beam: int = 1
 ) -> float:
     """BLEU of the translations."""
     return bleu([[words[i] for i in row] for row in translate(translator, sources, beam)], wanted)
 
 
-def draw(translator: Translator, source: list[int], names: list[list[str]], file: Path) -> None:
+def draw(translator: Translator, source: Array, names: list[list[str]], file: Path) -> None:
     """Draw which English words (columns) the writer looked at for each German word (rows)."""
     picture = figure(figsize=(8, 6))
     if picture is None:
         return
     wanted = [*translate(translator, [source])[0], END]
-    looked = translator.looker.predict([np.array([source]), before(np.array([wanted]))], verbose=0)[0]
+    looked = translator.looker.predict([source[np.newaxis], before(np.array([wanted]))], verbose=0)[0]
     axes = picture.add_subplot()
     axes.imshow(looked, cmap="gray_r", vmin=0, vmax=1)
     axes.set_xticks(range(len(source)), [names[0][i] for i in source], rotation=90)

@@ -90,9 +90,9 @@ def theirs(folder: Path, epochs: int = 7) -> tuple[float, float]:
 
 
 @torch.inference_mode()
-def greedy(model: Translator, source: list[int]) -> list[int]:
+def greedy(model: Translator, source: Any) -> list[int]:
     """The likeliest word each time."""
-    memory, state, padding = model.read(torch.tensor([source]))
+    memory, state, padding = model.read(torch.from_numpy(source[np.newaxis]))
     written, word = [], example.START
     while len(written) < example.LONGEST:
         logits, state = model.write(torch.tensor([[word]]), memory, state, padding)
