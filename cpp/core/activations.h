@@ -257,6 +257,7 @@ void activate(const Elementwise& e, int64_t size, const T* x, T* y, const Team& 
   with_function(e, [&](auto f) {
     for (int64_t i = range.begin; i < range.end; i += W<T>) {
       const int64_t left = range.end - i;
+      fetch_ahead(x + i);
       store_partial(y + i, f.template value<T>(load_partial(x + i, left)), left);
     }
   });

@@ -86,9 +86,13 @@ void dense_forward(const DenseForward<T>& d, const Team& team) {
 template <class T, int Vectors>
 RNNCORE_INLINE void column_sums(int64_t rows, int64_t stride, const T* z, T* sum) {
   Vec<T> acc[Vectors] = {};
+  constexpr int64_t kAhead = 8;  // rows
   for (int64_t r = 0; r < rows; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) acc[v] += load(z + r * stride + v * W<T>);
+    for (int v = 0; v < Vectors; ++v) {
+      __builtin_prefetch(z + (r + kAhead) * stride + v * W<T>);
+      acc[v] += load(z + r * stride + v * W<T>);
+    }
 #pragma GCC unroll 8
   for (int v = 0; v < Vectors; ++v) store(sum + v * W<T>, acc[v]);
 }

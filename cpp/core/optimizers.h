@@ -20,8 +20,10 @@ RNNCORE_INLINE Vec<T> square_root(Vec<T> v) {
   return load(lane);
 }
 
+// Each rule, and the slots that it goes through at least.
 template <class T>
 struct Sgd {
+  static constexpr int slots = 1;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     const Vec<T> step = u.rate * g;
     if (u.momentum == 0) return -step;
@@ -33,6 +35,7 @@ struct Sgd {
 
 template <class T>
 struct RmsProp {
+  static constexpr int slots = 1;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     const Vec<T> velocity = u.rho * load_partial(u.slots[0] + i, left) + (1 - u.rho) * g * g;
     store_partial(u.slots[0] + i, velocity, left);
@@ -53,6 +56,7 @@ struct RmsProp {
 
 template <class T>
 struct Adam {
+  static constexpr int slots = 2;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     Vec<T> m = load_partial(u.slots[0] + i, left), v = load_partial(u.slots[1] + i, left);
     m += (g - m) * (1 - u.beta_1);
@@ -70,6 +74,7 @@ struct Adam {
 
 template <class T>
 struct Nadam {
+  static constexpr int slots = 2;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     Vec<T> m = load_partial(u.slots[0] + i, left), v = load_partial(u.slots[1] + i, left);
     m += (g - m) * (1 - u.beta_1);
@@ -83,6 +88,7 @@ struct Nadam {
 
 template <class T>
 struct Adagrad {
+  static constexpr int slots = 1;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     const Vec<T> added = load_partial(u.slots[0] + i, left) + g * g;
     store_partial(u.slots[0] + i, added, left);
@@ -92,6 +98,7 @@ struct Adagrad {
 
 template <class T>
 struct Adadelta {
+  static constexpr int slots = 2;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     const Vec<T> squares = u.rho * load_partial(u.slots[0] + i, left) + (1 - u.rho) * g * g;
     const Vec<T> moves = load_partial(u.slots[1] + i, left);
@@ -104,6 +111,7 @@ struct Adadelta {
 
 template <class T>
 struct Adamax {
+  static constexpr int slots = 2;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     Vec<T> m = load_partial(u.slots[0] + i, left);
     m += (g - m) * (1 - u.beta_1);
@@ -117,6 +125,7 @@ struct Adamax {
 
 template <class T>
 struct Lion {
+  static constexpr int slots = 1;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     const Vec<T> m = load_partial(u.slots[0] + i, left);
     const Vec<T> mixed = u.beta_1 * m + (1 - u.beta_1) * g;
@@ -129,6 +138,7 @@ struct Lion {
 // Of a step that only gathers gradients.
 template <class T>
 struct Rest {
+  static constexpr int slots = 0;
   static RNNCORE_INLINE Vec<T> move(const Update<T>&, Vec<T>, int64_t, int64_t) { return broadcast<T>(0); }
 };
 
@@ -136,6 +146,9 @@ template <class T, class Rule>
 RNNCORE_INLINE void update_range(const Update<T>& u, T scale, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; i += W<T>) {
     const int64_t left = end - i;
+    fetch_ahead(u.gradients + i);
+    fetch_ahead(u.parameters + i);
+    for (int k = 0; k < Rule::slots; ++k) fetch_ahead(u.slots[k] + i);
     Vec<T> g = load_partial(u.gradients + i, left) * scale;
     g = g > u.limit ? broadcast<T>(u.limit) : g;  // NaN stays NaN
     g = g < -u.limit ? broadcast<T>(-u.limit) : g;
@@ -184,6 +197,7 @@ void norms(int64_t size, const T* x, double sums[2]) {
   for (; i + lanes * chains <= size; i += lanes * chains)
 #pragma GCC unroll 4
     for (int c = 0; c < chains; ++c) {
+      fetch_ahead(x + i + c * lanes);
       Numbers numbers;
       __builtin_memcpy(&numbers, x + i + c * lanes, sizeof(numbers));
       const Doubles v = __builtin_convertvector(numbers, Doubles);

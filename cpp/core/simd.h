@@ -53,6 +53,14 @@ RNNCORE_INLINE void store(T* p, Vec<T> v) {
   __builtin_memcpy(p, &v, sizeof(v));
 }
 
+// Asks for what a pass through memory comes to some pages later, since the processor's own prefetching may leave half
+// of a thread's bandwidth unused.
+template <class T>
+RNNCORE_INLINE void fetch_ahead(const T* p) {
+  constexpr int64_t kBytes = 8192;
+  __builtin_prefetch(reinterpret_cast<const char*>(p) + kBytes);
+}
+
 // The first n lanes; the others are zero. n may be anything; none are touched when it is not positive.
 #if RNNCORE_VECTOR_BYTES == 64
 RNNCORE_INLINE uint32_t lanes_below(int64_t n) { return (1u << (n < 0 ? 0 : n > 16 ? 16 : n)) - 1u; }

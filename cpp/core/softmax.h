@@ -13,7 +13,10 @@ RNNCORE_INLINE T largest(const T* x, int64_t classes) {
   if (classes >= W<T>) {
     Vec<T> v = load(x);
     int64_t i = W<T>;
-    for (; i + W<T> <= classes; i += W<T>) v = max(v, load(x + i));
+    for (; i + W<T> <= classes; i += W<T>) {
+      fetch_ahead(x + i);
+      v = max(v, load(x + i));
+    }
     v = max(v, load(x + classes - W<T>));
     for (int lane = 0; lane < W<T>; ++lane) m = v[lane] > m ? v[lane] : m;
   } else {
