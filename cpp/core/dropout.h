@@ -82,8 +82,11 @@ void choose(const Choice<T>& c, const RandomStream& stream) {
   for (int64_t i = 0; i < c.count;) {
     const int64_t run = (c.first + i) / kPhiloxWords, begin = (c.first + i) % kPhiloxWords;
     philox(stream, array + static_cast<uint64_t>(run) * kPhiloxBlocks, words);
-    for (int64_t k = begin; k < kPhiloxWords && i < c.count; ++k, ++i)
-      c.y[i] = words[k] >> 8 >= threshold ? c.kept : c.dropped;
+    const int64_t count = c.count - i < kPhiloxWords - begin ? c.count - i : kPhiloxWords - begin;
+    T* y = c.y + i;
+    const T kept = c.kept, dropped = c.dropped;
+    for (int64_t k = 0; k < count; ++k) y[k] = words[begin + k] >> 8 >= threshold ? kept : dropped;
+    i += count;
   }
 }
 

@@ -18,21 +18,32 @@ namespace {
 
 constexpr double kNormalizationEpsilon = 1e-3;
 
+// Σ f(j, n) over the vectors of a row, n being the lanes that are left from j on; by four chains, since one would wait
+// for the latency of each addition.
+template <class T, class F>
+RNNCORE_INLINE T sum_over(int64_t size, F f) {
+  constexpr int chains = 4;
+  Vec<T> sums[chains] = {};
+  int64_t j = 0;
+  for (; j + chains * W<T> <= size; j += chains * W<T>)
+#pragma GCC unroll 4
+    for (int c = 0; c < chains; ++c) sums[c] += f(j + c * W<T>, int64_t{W<T>});
+  for (; j < size; j += W<T>) sums[0] += f(j, size - j);
+  return reduce_add<T>((sums[0] + sums[2]) + (sums[1] + sums[3]));
+}
+
 // z becomes ẑ; returns 1 / √(variance + ε).
 template <class T>
 RNNCORE_INLINE T normalize(T* z, int64_t size) {
-  Vec<T> sum{};
-  for (int64_t j = 0; j < size; j += W<T>) sum += load_partial(z + j, size - j);
-  const Vec<T> mean = broadcast(reduce_add<T>(sum) / static_cast<T>(size));
-  Vec<T> squares{};
-  for (int64_t j = 0; j < size; j += W<T>) {
-    const Vec<T> distance = load_partial(z + j, size - j) - mean;
-    store_partial(z + j, distance, size - j);
-    const Vec<T> kept = load_partial(z + j, size - j);  // zeros beyond the row
-    squares += kept * kept;
-  }
-  const T factor =
-      T(1) / __builtin_sqrt(reduce_add<T>(squares) / static_cast<T>(size) + static_cast<T>(kNormalizationEpsilon));
+  const T sum = sum_over<T>(size, [&](int64_t j, int64_t n) { return load_partial(z + j, n); });
+  const Vec<T> mean = broadcast(sum / static_cast<T>(size));
+  const T squares = sum_over<T>(size, [&](int64_t j, int64_t n) {
+    const Vec<T> distance = load_partial(z + j, n) - mean;
+    store_partial(z + j, distance, n);
+    const Vec<T> kept = n < W<T> ? load_partial(z + j, n) : distance;  // zeros beyond the row
+    return kept * kept;
+  });
+  const T factor = T(1) / __builtin_sqrt(squares / static_cast<T>(size) + static_cast<T>(kNormalizationEpsilon));
   for (int64_t j = 0; j < size; j += W<T>) store_partial(z + j, load_partial(z + j, size - j) * factor, size - j);
   return factor;
 }
@@ -40,14 +51,10 @@ RNNCORE_INLINE T normalize(T* z, int64_t size) {
 // From ẑ and dẑ: dz, in the place of `normal`.
 template <class T>
 RNNCORE_INLINE void normalize_backward(T* normal, const T* dnormal, int64_t size, T factor) {
-  Vec<T> sum{}, products{};
-  for (int64_t j = 0; j < size; j += W<T>) {
-    const Vec<T> d = load_partial(dnormal + j, size - j);
-    sum += d;
-    products += d * load_partial(normal + j, size - j);
-  }
-  const Vec<T> mean = broadcast(reduce_add<T>(sum) / static_cast<T>(size));
-  const Vec<T> slope = broadcast(reduce_add<T>(products) / static_cast<T>(size));
+  const T sum = sum_over<T>(size, [&](int64_t j, int64_t n) { return load_partial(dnormal + j, n); });
+  const T products = sum_over<T>(
+      size, [&](int64_t j, int64_t n) { return load_partial(dnormal + j, n) * load_partial(normal + j, n); });
+  const Vec<T> mean = broadcast(sum / static_cast<T>(size)), slope = broadcast(products / static_cast<T>(size));
   for (int64_t j = 0; j < size; j += W<T>) {
     const Vec<T> n = load_partial(normal + j, size - j);
     store_partial(normal + j, factor * (load_partial(dnormal + j, size - j) - mean - n * slope), size - j);

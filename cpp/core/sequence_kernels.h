@@ -12,6 +12,21 @@
 namespace rnncore {
 namespace {
 
+// Calls body<Layout>(cell) for a cell of one gate a unit, of which several unit vectors fill a tile. Two do nearly as
+// well as four, which may be more padding.
+template <class T, class P, class Form, class CellT, class Body>
+RNNCORE_INLINE void with_simple_layout(const SequenceShape& s, const CellT& cell, Body body) {
+  const int64_t vectors = (s.units + W<T> - 1) / W<T>, beyond_four = vectors % 4;
+  // Slots that are rounded in place must not share a block with another unit vector's.
+  constexpr bool alone = Form::keeps_slots && !std::is_same_v<T, P>;
+  if constexpr (!alone) {
+    if (vectors > 1 && (beyond_four == 1 || beyond_four == 2))
+      return body.template operator()<Layout<T, Form, 2, P>>(cell);
+    if (vectors > 1) return body.template operator()<Layout<T, Form, 4, P>>(cell);
+  }
+  body.template operator()<Layout<T, Form, 1, P>>(cell);
+}
+
 // Calls body.operator()<Layout>(cell) with the types that serve the shape; products multiply elements P. The usual
 // activations are fixed at compile time.
 template <class T, class P, class Body>
@@ -30,7 +45,7 @@ RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
     else if (s.cell == Cell::gru)
       body.template operator()<Layout<T, Zoned<Gru>, 1, P>>(GruCell<T, Chosen, Chosen>{a, r});
     else
-      body.template operator()<Layout<T, Zoned<SimpleRnn>, 1, P>>(SimpleRnnCell<T, Chosen>{a});
+      with_simple_layout<T, P, Zoned<SimpleRnn>>(s, SimpleRnnCell<T, Chosen>{a}, body);
   } else if (s.cell == Cell::lstm) {
     using L = Layout<T, Lstm, 1, P>;
     usual ? body.template operator()<L>(LstmCell<T, Tanh, Sigmoid>{})
@@ -40,19 +55,8 @@ RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
     usual ? body.template operator()<L>(GruCell<T, Tanh, Sigmoid>{})
           : body.template operator()<L>(GruCell<T, Chosen, Chosen>{a, r});
   } else {
-    const auto with_layout = [&]<class L>() {
-      s.activation == Activation::tanh ? body.template operator()<L>(SimpleRnnCell<T, Tanh>{})
-                                       : body.template operator()<L>(SimpleRnnCell<T, Chosen>{a});
-    };
-    // One gate a unit: several unit vectors fill a tile. Two do nearly as well as four, which may be more padding.
-    const int64_t vectors = (s.units + W<T> - 1) / W<T>;
-    const int64_t beyond_four = vectors % 4;
-    if (vectors == 1)
-      with_layout.template operator()<Layout<T, SimpleRnn, 1, P>>();
-    else if (beyond_four == 1 || beyond_four == 2)
-      with_layout.template operator()<Layout<T, SimpleRnn, 2, P>>();
-    else
-      with_layout.template operator()<Layout<T, SimpleRnn, 4, P>>();
+    s.activation == Activation::tanh ? with_simple_layout<T, P, SimpleRnn>(s, SimpleRnnCell<T, Tanh>{}, body)
+                                     : with_simple_layout<T, P, SimpleRnn>(s, SimpleRnnCell<T, Chosen>{a}, body);
   }
 }
 
