@@ -48,6 +48,19 @@ def fma_peak(threads: int = 2, milliseconds: int = 50) -> float:
     return float(library.fma_peak(ctypes.c_int(threads), ctypes.c_int(milliseconds)))
 
 
+def machine_library() -> ctypes.CDLL:
+    """What measures caches, barriers and parallel regions, on the engine's own barrier."""
+    core = HERE.parent / "cpp"
+    return compile_library(HERE / "machine.cpp", f"-I{core}", str(core / "core/team.cpp"))
+
+
+def slow_to_meet(threads: int = 2, most: float = 100e-9) -> bool:
+    """Whether a barrier of all threads takes more than `most` seconds, as when they are not near each other."""
+    measure = machine_library().barrier_seconds
+    measure.restype = ctypes.c_double
+    return min(measure(ctypes.c_int(threads), ctypes.c_int64(10000)) for _ in range(2)) > most
+
+
 def save(path: Path | None, records: Iterable[Mapping[str, Any]], **facts: Any) -> None:
     """Write what was measured, with the processor and the date, as JSON; nothing without a path."""
     if path:

@@ -37,7 +37,7 @@ BENCHMARKS = {
     "stacked": ["bench_stacked.py"],
     "steps": ["bench_steps.py"],
     "lengths": ["bench_lengths.py"],
-    "dropout": ["bench_dropout.py"],
+    "options": ["bench_options.py"],
     "memory": ["bench_memory.py"],
     "precision": ["bench_precision.py"],
     "scaling": ["bench_scaling.py"],

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness import HERE, compile_library, fma_peak, save
+from harness import fma_peak, machine_library, save
 
 from rnncore import _core, functional, set_num_threads
 from rnncore.bench import CELLS, Case, Shape, interleave, markdown
@@ -95,7 +95,7 @@ class Decomposition(NamedTuple):
 
 def measure_machine(threads: int) -> Machine:
     """Measure with all threads at work; the system tells the sizes."""
-    library = compile_library(HERE / "machine.cpp", f"-I{HERE.parent / 'cpp'}", str(HERE.parent / "cpp/core/team.cpp"))
+    library = machine_library()
 
     def native(name: str, *arguments: int) -> list[float]:
         function = getattr(library, name)

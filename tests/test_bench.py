@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 import numpy as np
 import pytest
@@ -80,6 +81,18 @@ def test_rounds_are_interleaved():
     turns = [name for name, before in zip(order, [None, *order], strict=False) if name != before]
     assert turns[-6:] == ["a", "b"] * 3
     assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3}
+
+
+def test_rounds_of_a_slow_machine_are_repeated(monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    ran = []
+    steady = iter([False, True, False, True, True])  # not at first; not after the first round; from then on
+    times = interleave({"a": lambda: ran.append(1)}, rounds=1, seconds=0, steady=lambda: next(steady))
+    assert next(steady, None) is None
+    assert len(times["a"]) == 1
+    monkeypatch.setattr("rnncore.bench.timing.PATIENCE", 0.0)
+    with pytest.raises(TimeoutError, match="not steady"):
+        interleave({"a": lambda: ran.append(1)}, rounds=1, seconds=0, steady=lambda: False)
 
 
 def test_the_table_has_rates_and_ratios():

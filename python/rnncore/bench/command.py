@@ -28,6 +28,7 @@ def main(
     shapes: Sequence[str] = ("tiny", "small", "medium", "large"),
     peak: Callable[[], float] = matrix_product_peak,
     peak_name: str = "NumPy matrix product",
+    hindered: Callable[[], bool] | None = None,
 ) -> int:
     """Print GFLOP/s of rnncore and of its peers, side by side.
 
@@ -44,6 +45,8 @@ def main(
     peak : callable
         Returns the GFLOP/s that the machine reaches at this moment; printed before and after.
     peak_name : str
+    hindered : callable, optional
+        Tells of other reasons not to count a round, where ``--least-peak`` is given.
 
     Returns
     -------
@@ -66,6 +69,13 @@ def main(
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.1, help="length of a peer's turn in a round")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument(
+        "--least-peak",
+        type=float,
+        default=0.0,
+        metavar="GFLOPS",
+        help="count only rounds before and after which the machine reaches it",
+    )
     parser.add_argument("--json", type=Path, help="write every round to this file, too")
     options = parser.parse_args(arguments)
     try:
@@ -78,9 +88,23 @@ def main(
     versions = {engine.name: engine.version for engine in engines}
     print(f"{processor()}, {options.threads} threads; {', '.join(map(' '.join, versions.items()))}", flush=True)
     before = peak()
-    timings = [timing for case in cases for timing in measure(case, engines, options.rounds, options.seconds)]
+
+    def steady() -> bool:
+        return any(peak() >= options.least_peak for _ in range(3)) and not (hindered and hindered())
+
+    timings = [
+        timing
+        for case in cases
+        for timing in measure(
+            case, engines, options.rounds, options.seconds, steady=steady if options.least_peak > 0 else None
+        )
+    ]
     peaks = before, peak()
-    print(f"{peak_name}: {peaks[0]:.0f} GFLOP/s before, {peaks[1]:.0f} after; GFLOP/s of the median (best) round:\n")
+    always = f", at least {options.least_peak:.0f} around every round" if options.least_peak > 0 else ""
+    print(
+        f"{peak_name}: {peaks[0]:.0f} GFLOP/s before, {peaks[1]:.0f} after{always}; "
+        "GFLOP/s of the median (best) round:\n"
+    )
     print(tables(timings))
     if options.json:
         facts = {"processor": processor(), "threads": options.threads, "versions": versions, peak_name: peaks}
@@ -101,7 +125,14 @@ def load(peers: Mapping[str, type[Peer]], threads: int) -> list[Peer]:
     return engines
 
 
-def measure(case: Case, engines: Sequence[Peer], rounds: int = 5, seconds: float = 0.1) -> list[Timing]:
+def measure(
+    case: Case,
+    engines: Sequence[Peer],
+    rounds: int = 5,
+    seconds: float = 0.1,
+    *,
+    steady: Callable[[], bool] | None = None,
+) -> list[Timing]:
     """Check the answer of every engine, then time them in turn; tell the case on the error stream."""
     print(case, file=sys.stderr, flush=True)
     light, case = case, replace(case)  # the arrays go with the copy
@@ -111,7 +142,7 @@ def measure(case: Case, engines: Sequence[Peer], rounds: int = 5, seconds: float
         if prepared is not None:
             case.check(engine.name, prepared.answer(prepared.call()))
             calls[engine.name] = prepared.call
-    times = interleave(calls, rounds=rounds, seconds=seconds)
+    times = interleave(calls, rounds=rounds, seconds=seconds, steady=steady)
     gc.collect()
     return [Timing(light, name, values) for name, values in times.items()]
 

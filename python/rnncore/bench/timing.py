@@ -12,10 +12,15 @@ __all__ = ["PAUSE", "interleave", "matrix_product_peak"]
 
 # Idle threads of a pool spin for some milliseconds before they sleep and would take the next peer's core.
 PAUSE = 0.05
+PATIENCE = 600.0  # seconds
 
 
 def interleave(
-    calls: Mapping[str, Callable[[], Any]], *, rounds: int = 5, seconds: float = 0.1
+    calls: Mapping[str, Callable[[], Any]],
+    *,
+    rounds: int = 5,
+    seconds: float = 0.1,
+    steady: Callable[[], bool] | None = None,
 ) -> dict[str, list[float]]:
     """Time calls in turn: A B C, A B C, ...
 
@@ -25,11 +30,19 @@ def interleave(
     rounds : int, default 5
     seconds : float, default 0.1
         Length of one turn: a call is repeated for about that long.
+    steady : callable, optional
+        Tells whether the machine is as fast as it should be. A round counts, for all calls alike, only if it is so
+        before and after it; others are repeated.
 
     Returns
     -------
     dict of str to list of float
         Seconds of one call, for each round.
+
+    Raises
+    ------
+    TimeoutError
+        If the machine is not steady for ten minutes.
 
     Examples
     --------
@@ -41,10 +54,21 @@ def interleave(
     times: dict[str, list[float]] = {name: [] for name in calls}
     repeats = {name: _repeats(call, seconds) for name, call in calls.items()}
     for _ in range(rounds):
-        for name, call in calls.items():
-            time.sleep(PAUSE)
-            _run(call, min(repeats[name], 3))  # wake the threads and fill the caches
-            times[name].append(_run(call, repeats[name]) / repeats[name])
+        limit = time.monotonic() + PATIENCE
+        while True:
+            fast = steady is None or steady()
+            found = {}
+            for name, call in calls.items() if fast else ():
+                time.sleep(PAUSE)
+                _run(call, min(repeats[name], 3))  # wake the threads and fill the caches
+                found[name] = _run(call, repeats[name]) / repeats[name]
+            if fast and (steady is None or steady()):
+                break
+            if time.monotonic() > limit:
+                raise TimeoutError(f"the machine was not steady for {PATIENCE:.0f} s")
+            time.sleep(1)
+        for name, value in found.items():
+            times[name].append(value)
     return times
 
 
