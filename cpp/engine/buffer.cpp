@@ -65,7 +65,7 @@ class Recent {
  public:
   ~Recent() {
     gone = true;
-    while (count_ > 0) pool().give(blocks_[--count_].data, blocks_[count_].size);
+    for (int i = 0; i < count_; ++i) pool().give(blocks_[i].data, blocks_[i].size);
   }
 
   void* take(size_t size) {
