@@ -132,12 +132,10 @@ PyObject* result_type = nullptr;
 PyObject* gradients_type = nullptr;
 
 template <class... Objects>
-py::object named_tuple(PyObject* type, Objects... values) {
-  auto* tuple_type = reinterpret_cast<PyTypeObject*>(type);
-  py::object result = checked(tuple_type->tp_alloc(tuple_type, sizeof...(values)));
-  Py_ssize_t i = 0;
-  (PyTuple_SET_ITEM(result.ptr(), i++, values.release().ptr()), ...);
-  return result;
+py::object named_tuple(PyObject* type, const Objects&... values) {
+  const py::object items = checked(PyTuple_Pack(sizeof...(values), values.ptr()...));
+  const py::object arguments = checked(PyTuple_Pack(1, items.ptr()));
+  return checked(PyTuple_Type.tp_new(reinterpret_cast<PyTypeObject*>(type), arguments.ptr(), nullptr));
 }
 
 // False for what is not a known name.
