@@ -111,7 +111,7 @@ RNNCORE_INLINE Vec<T> tanh(Vec<T> x) {
     const Vec<T> y = min(broadcast<T>(C::bound * C::bound), x * x);
     const Vec<T> q = ((y + C::q[2]) * y + C::q[1]) * y + C::q[0];
     const Vec<T> p = ((C::p[2] * y + C::p[1]) * y + C::p[0]) * clamp<T>(x, -C::bound, C::bound);
-    return p * (q + q) / (q * q + p * p);
+    return p * (q + q) / (q * q + unfused(p * p));
   } else {
     // (u - 1)/(u + 1) for u = e^2|x|, with the division inside u multiplied out and h = (scale - 1)/2: nothing
     // cancels at zero, and both sums share the rounding of the product.

@@ -198,12 +198,28 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
       if constexpr (has_peepholes<Form>) {
         T* sums = p.dpeepholes + 3 * n * padded + unit;
         const Vec<T> shares[3] = {slot[0] * c_before, slot[1] * c_before, slot[3] * c};
-        for (int k = 0; k < 3; ++k) store(sums + k * padded, later ? load(sums + k * padded) + shares[k] : shares[k]);
+        for (int k = 0; k < 3; ++k)
+          store(sums + k * padded, unfused(shares[k]) + (later ? load(sums + k * padded) : Vec<T>{}));
       }
       store_dslots<L>(dslots, vector + v, slot);
       if (Form::has_memory) store(dmemory + unit, dc);
       if (Form::carries_dh) store(dcarry + unit, carry);
     }
+  }
+}
+
+// The same, step by step, for one row of a layer no wider than `Vectors`: its sums never leave the registers.
+template <int Vectors, class L, class CellT>
+static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, const CellT& cell, int64_t row) {
+  const SequenceShape& s = p.shape;
+  bool later = false;
+  for (int64_t t = s.steps - 1; t >= 0; --t) {
+    if (row >= active_rows(s, t)) continue;
+    Vec<typename L::Type> dh[Vectors];
+    outer_gradients(p, t, row, 1, 1, 0, Vectors, later, dh);
+    if (later) narrow_state_gradients<L, Vectors>(p, t + 1, row, dh);
+    backward_cells(p, cell, t, row, 1, 1, 0, Vectors, later, dh);
+    later = true;
   }
 }
 
@@ -219,14 +235,7 @@ static void backward_step(const BackwardPlan<L>& p, const CellT& cell, int64_t t
       const int64_t rows = p.slice ? (to - i < kBandRows ? to - i : kBandRows) : tile_rows(to - i);
       const int64_t row = share.first + i * share.step;
       outer_gradients(p, t, row, share.step, rows, vector, count, Later, dh);
-      if constexpr (Later) {
-        if (rows > 1 || p.narrow == 0)
-          state_gradients(p, t + 1, row, share.step, rows, vector, count, dh);
-        else if (p.narrow == 1)
-          narrow_state_gradients<L, 1>(p, t + 1, row, dh);
-        else
-          narrow_state_gradients<L, 2>(p, t + 1, row, dh);
-      }
+      if constexpr (Later) state_gradients(p, t + 1, row, share.step, rows, vector, count, dh);
       backward_cells(p, cell, t, row, share.step, rows, vector, count, Later, dh);
       i += rows;
     }
@@ -311,12 +320,14 @@ static void sequence_backward(const SequenceBackward<typename L::Type>& call, co
   const RowShare share = row_share<T>(s, team, p.split);
   const Range vectors = by_units ? mine : all;
   if (!by_units || team.thread == 0) pass_states_through(p, share);
-  for (int64_t t = s.steps - 1; t >= 0; --t) {
+  const bool narrow = share.count == 1 && p.narrow > 0;
+  if (narrow) p.narrow == 1 ? backward_row<1>(p, cell, share.first) : backward_row<2>(p, cell, share.first);
+  for (int64_t t = s.steps - 1; t >= 0 && !narrow; --t) {
     const int64_t later = RowShare::below(share, active_rows(s, t + 1));
     const int64_t count = RowShare::below(share, active_rows(s, t));
     if (later > 0) backward_step<true>(p, cell, t, share, 0, later, vectors);
     if (later < count) backward_step<false>(p, cell, t, share, later, count, vectors);
-    if (by_units) team_barrier(team);
+    if (by_units) team_barrier(team, p.recurrent.panel(mine.begin));
   }
   if (call.dinitial_state[0] || call.dinitial_state[1]) initial_states(p, share, vectors);
   if (call.dx.data) p.input.pack(call.forward.kernel, {0, p.input.column_vectors()}, team);

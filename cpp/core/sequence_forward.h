@@ -104,6 +104,10 @@ struct ForwardPlan {
   // Numbers of a row of rounded_x.
   int64_t input_width() const { return (shape.inputs + W<T> - 1) / W<T> * W<T>; }
 
+  const Element* recurrent_panel(int64_t block) const {
+    return recurrent_panels + block * elements_of<Element>(shape.units) * L::part_vectors * W<T>;
+  }
+
   bool tape_keeps_slots() const { return Form::keeps_slots && call.tape; }
 
   // Numbers at (row (t, r), block) of the slots.
@@ -306,8 +310,8 @@ static void project_chunk(const ForwardPlan<L>& p, int64_t t0, const RowShare& s
 
 // Both products of one step for `Rows` rows (row, row + row_step, ...) and one block: pre [Rows][vectors].
 template <class L, int Rows, bool Fetch = false>
-static void forward_products(const ForwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t block,
-                             Vec<typename L::Type>* result, Progress progress = {}) {
+RNNCORE_INLINE void step_products(const ForwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t block,
+                                  Vec<typename L::Type>* result, Progress progress) {
   using T = typename L::Type;
   using Form = typename L::Form;
   const SequenceShape& s = p.shape;
@@ -332,12 +336,19 @@ static void forward_products(const ForwardPlan<L>& p, int64_t t, int64_t row, in
   }
   if (const auto* h_before = p.factor(t, row))
     accumulate_part<L, Form::recurrent_slot, 0, Rows, L::chains, Fetch>(
-        H, elements<L>(h_before), row_step * p.factor_stride(t) / L::factor_numbers,
-        p.recurrent_panels + block * H * panel, progress, pre);
+        H, elements<L>(h_before), row_step * p.factor_stride(t) / L::factor_numbers, p.recurrent_panel(block), progress,
+        pre);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < L::vectors; ++v) result[r * L::vectors + v] = pre[r][v];
+}
+
+template <class L, int Rows, bool Fetch = false>
+static __attribute__((noinline)) void forward_products(const ForwardPlan<L>& p, int64_t t, int64_t row,
+                                                       int64_t row_step, int64_t block, Vec<typename L::Type>* result,
+                                                       Progress progress = {}) {
+  step_products<L, Rows, Fetch>(p, t, row, row_step, block, result, progress);
 }
 
 // How much of a state stays in step t.
@@ -381,7 +392,11 @@ RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, in
       else
         h = CellT::forward(here, slot, h, c);
       if (Form::has_memory) store(p.memory_row(t, n) + unit, c);
-      store_partial(p.hidden_row(t, n) + unit, h, H - unit);
+      // What a masked store leaves reaches the next step's products later.
+      if (H - unit >= W<T>)
+        store(p.hidden_row(t, n) + unit, h);
+      else
+        store_partial(p.hidden_row(t, n) + unit, h, H - unit);
       if constexpr (L::rounded) {
         Vec<T> factor = h;
         if (p.call.recurrent_mask) factor *= load_partial(p.call.recurrent_mask + n * H + unit, H - unit);
@@ -429,16 +444,6 @@ static __attribute__((noinline)) void forward_rows(const ForwardPlan<L>& p, cons
   }
 }
 
-// h·mask before the first step.
-template <class L>
-static void mask_initial_state(const ForwardPlan<L>& p, const Team& team) {
-  using T = typename L::Type;
-  const int64_t H = p.shape.units;
-  const T* initial = p.call.initial_state[0];
-  const Range elements = initial ? team_range(p.shape.rows * H, team, 1) : Range{0, 0};
-  for (int64_t i = elements.begin; i < elements.end; ++i) p.masked_row(0, 0)[i] = initial[i] * p.call.recurrent_mask[i];
-}
-
 // Copies units [begin, end) of the states of rows that end with step t (t = -1: rows without a step).
 template <class L>
 static void keep_last_states(const ForwardPlan<L>& p, int64_t t, const RowShare& share, Range units) {
@@ -457,6 +462,29 @@ static void keep_last_states(const ForwardPlan<L>& p, int64_t t, const RowShare&
       for (int64_t u = units.begin; u < units.end; ++u) p.call.state[k][r * H + u] = last ? last[u] : T(0);
     }
   }
+}
+
+// All steps of one row of a layer of one block: its sums never leave the registers, since latency is all that counts.
+template <class L, class CellT>
+static __attribute__((noinline)) void forward_row(const ForwardPlan<L>& p, const CellT& cell, const RowShare& share) {
+  const SequenceShape& s = p.shape;
+  for (int64_t t = 0; t < s.steps && share.first < active_rows(s, t); ++t) {
+    if (p.chunked && t % kChunkSteps == 0) project_chunk(p, t, share, {0, 1});
+    Vec<typename L::Type> pre[L::vectors];
+    step_products<L, 1>(p, t, share.first, 1, 0, pre, {});
+    forward_cells(p, cell, t, share.first, 1, 1, 0, pre);
+    if (share.first >= active_rows(s, t + 1)) keep_last_states(p, t, share, {0, s.units});
+  }
+}
+
+// h·mask before the first step.
+template <class L>
+static void mask_initial_state(const ForwardPlan<L>& p, const Team& team) {
+  using T = typename L::Type;
+  const int64_t H = p.shape.units;
+  const T* initial = p.call.initial_state[0];
+  const Range elements = initial ? team_range(p.shape.rows * H, team, 1) : Range{0, 0};
+  for (int64_t i = elements.begin; i < elements.end; ++i) p.masked_row(0, 0)[i] = initial[i] * p.call.recurrent_mask[i];
 }
 
 // Rounds this thread's share of x and the initial states.
@@ -501,13 +529,14 @@ static void sequence_forward(const SequenceForward<typename L::Type>& call, cons
   const Range units{blocks.begin * L::units < H ? blocks.begin * L::units : H,
                     blocks.end * L::units < H ? blocks.end * L::units : H};
   keep_last_states(p, -1, share, units);
+  if (p.blocks == 1 && share.count == 1) return forward_row(p, cell, share);
   for (int64_t t = 0; t < s.steps; ++t) {
     const int64_t count = RowShare::below(share, active_rows(s, t));
     if (count == 0 && !by_units) break;
     if (p.chunked && t % kChunkSteps == 0) project_chunk(p, t, share, blocks);
     for (int64_t block = blocks.begin; block < blocks.end; ++block) forward_rows(p, cell, t, share, count, block);
     if (active_rows(s, t + 1) < active_rows(s, t)) keep_last_states(p, t, share, units);
-    if (by_units) team_barrier(team);
+    if (by_units) team_barrier(team, p.recurrent_panel(blocks.begin));
   }
 }
 

@@ -68,6 +68,9 @@ struct TransposedPanels {
     return padded * L::blocks(H) * part_depth;
   }
 
+  // The panel whose first vector of columns is `first`.
+  Element* panel(int64_t first) const { return data + first * W<T> * depth(); }
+
   Runs runs(int64_t count) const {
     // The slots of a product may be some of a block's only.
     const bool whole = L::Form::gates == L::Form::slots && !L::rounded;
@@ -92,7 +95,7 @@ struct TransposedPanels {
   }
 
   void pack_panel(const T* weights, int64_t first, int vectors) const {
-    Element* panel = data + first * W<T> * depth();
+    Element* panel = this->panel(first);
     const int64_t width = vectors * W<T>;
     const int64_t row_size = L::Form::gates * H;
     const bool input_part = first_slot == L::Form::input_slot;

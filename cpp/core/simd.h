@@ -104,6 +104,18 @@ RNNCORE_INLINE void store_partial(T* p, std::type_identity_t<Vec<T> > v, int64_t
 }
 #endif
 
+// A product that no later addition is fused with. Of x·y + z·w the compiler may fuse either product, and choose
+// otherwise in another place that the same function is inlined at.
+template <class V>
+RNNCORE_INLINE V unfused(V product) {
+#if defined(__FMA__)
+  asm("" : "+v"(product));
+#elif defined(__ARM_FEATURE_FMA)
+  asm("" : "+w"(product));
+#endif
+  return product;
+}
+
 // The smaller or larger of two lanes, b where either is NaN. On x86 that is one instruction, which the compiler
 // does not find by itself. (The 512-bit forms without a mask start from an undefined register, and warn.)
 #if RNNCORE_VECTOR_BYTES == 64

@@ -31,8 +31,9 @@ struct Range {
 // Waits for a late thread: yields the processor, which it may need, and counts the time in `lost`.
 void team_wait(Barrier& barrier, int generation);
 
-// Waits until every thread of the team is here: spins for a while, then yields.
-static RNNCORE_INLINE void team_barrier(const Team& team) {
+// Waits until every thread of the team is here: spins for a while, then yields. The first lines of `next`, if any, are
+// fetched meanwhile.
+static RNNCORE_INLINE void team_barrier(const Team& team, const void* next = nullptr) {
   if (team.threads == 1) return;
   Barrier& b = *team.barrier;
   const int generation = __atomic_load_n(&b.generation, __ATOMIC_RELAXED);
@@ -40,6 +41,12 @@ static RNNCORE_INLINE void team_barrier(const Team& team) {
     __atomic_store_n(&b.arrived, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&b.generation, generation + 1, __ATOMIC_RELEASE);
     return;
+  }
+  constexpr int kLines = 256, kLinesOfALook = 8;
+  const char* line = static_cast<const char*>(next);
+  for (int fetched = 0; next && fetched < kLines && fetched < b.spins; fetched += kLinesOfALook) {
+    if (__atomic_load_n(&b.generation, __ATOMIC_ACQUIRE) != generation) return;
+    for (int i = 0; i < kLinesOfALook; ++i, line += 64) __builtin_prefetch(line);
   }
   for (int spins = b.spins; spins > 0; --spins) {
     if (__atomic_load_n(&b.generation, __ATOMIC_ACQUIRE) != generation) return;

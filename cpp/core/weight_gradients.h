@@ -77,6 +77,7 @@ struct WeightGradientPlan {
   int64_t strips_x, strips, blocks;
   int64_t group;          // blocks that take turns with a strip
   Range tiles;            // of this thread, counted [group][strip][block]
+  Range bias;             // blocks whose bias gradients are this thread's, where factors are read in place
   bool direct;            // factors are read where they are
   Element* panels;        // slot gradients of a group [group][kReductionRows][width]
   Element* packed;        // strips, of all groups if there are several [strips or 1][kReductionRows][kTileRows]
@@ -91,6 +92,8 @@ struct WeightGradientPlan {
     const int64_t share = (blocks + team.threads - 1) / team.threads, least = blocks < 4 ? blocks : 4;
     group = share < least ? least : share < kReductionBlocks ? share : kReductionBlocks;
     tiles = team_range(blocks * strips, team, 1);
+    // From the other end: of tiles that don't come out even, the last threads have the more.
+    bias = team_range(blocks, team.threads - 1 - team.thread, team.threads, 1);
     direct = !L::rounded && blocks <= kDirectBlocks;
     Workspace<T> w{workspace};
     panels = w.template take<Element>(w, direct ? 0 : group * panel_size);
@@ -306,7 +309,7 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
   using Element = typename L::Element;
   const SequenceShape& s = p.shape;
   const WeightGradientPlan<L> plan(s, team, p.gradient_scratch);
-  if (plan.tiles.begin == plan.tiles.end) return;
+  if (plan.tiles.begin == plan.tiles.end && (!plan.direct || plan.bias.begin == plan.bias.end)) return;
   const int64_t group_tiles = plan.group * plan.strips, first_group = plan.tiles.begin / group_tiles;
   const int64_t first_strip = plan.tiles_of(first_group).begin / plan.tiles_of(first_group).blocks;
   const int64_t tape_row = p.forward.tape_row, panel_row = plan.direct ? tape_row : L::width;
@@ -317,6 +320,9 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
     const int64_t depth = total - m0 < step ? total - m0 : step;
     const bool first_chunk = m0 == 0;
     find_rows(p, depth, t, r, x, h);
+    if constexpr (!L::rounded)
+      for (int64_t b = plan.bias.begin; b < plan.bias.end && plan.direct && p.call.dbias; ++b)
+        bias_sums<L>(s, depth, p.dslots + m0 * tape_row + b * L::width, tape_row, b, first_chunk, p.call.dbias);
     for (int64_t g = first_group; g * group_tiles < plan.tiles.end; ++g) {
       const auto [size, begin, end] = plan.tiles_of(g);
       const int64_t block0 = g * plan.group;
@@ -330,7 +336,7 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
         const bool mine = (b + size - begin % size) % size < end - begin;
         if (mine && !plan.direct)
           pack_dslots<L>(dslots + b * L::width, tape_row, depth, plan.panels + b * plan.panel_size);
-        if (p.call.dbias && begin <= b && b < end)
+        if (p.call.dbias && !plan.direct && begin <= b && b < end)
           bias_sums<L>(s, elements_of<Element>(depth), panel(b), panel_row, block0 + b, first_chunk, p.call.dbias);
       }
       for (int64_t j = begin / size; j * size < end; ++j) {

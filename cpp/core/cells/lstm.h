@@ -31,7 +31,7 @@ struct LstmCell {
     s[1] = R::template apply<T>(cell.r, s[1]);
     s[2] = A::template apply<T>(cell.a, s[2]);
     s[3] = R::template apply<T>(cell.r, s[3]);
-    c = s[1] * c + s[0] * s[2];
+    c = s[1] * c + unfused(s[0] * s[2]);
     return s[3] * A::template apply<T>(cell.a, c);
   }
 

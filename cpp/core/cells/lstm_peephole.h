@@ -35,7 +35,7 @@ struct PeepholeLstmCell {
     s[0] = R::template apply<T>(cell.r, s[0] + cell.p_i * c);
     s[1] = R::template apply<T>(cell.r, s[1] + cell.p_f * c);
     s[2] = A::template apply<T>(cell.a, s[2]);
-    c = s[1] * c + s[0] * s[2];
+    c = s[1] * c + unfused(s[0] * s[2]);
     s[3] = R::template apply<T>(cell.r, s[3] + cell.p_o * c);
     return s[3] * A::template apply<T>(cell.a, c);
   }
@@ -44,12 +44,14 @@ struct PeepholeLstmCell {
                                       V c_before, V dh, V& dc, V& /*dh_carry*/) {
     const V i = s[0], f = s[1], g = s[2], o = s[3];
     const V y = A::template apply<T>(cell.a, c);
-    s[3] = dh * y * R::template slope<T>(cell.r, o);                   // h = o·a(c)
-    dc += dh * o * A::template slope<T>(cell.a, y) + s[3] * cell.p_o;  // h = o·a(c), o = r(... + p·c)
-    s[0] = dc * g * R::template slope<T>(cell.r, i);                   // c = f·c' + i·g
-    s[1] = dc * c_before * R::template slope<T>(cell.r, f);            // c = f·c' + i·g
-    s[2] = dc * i * A::template slope<T>(cell.a, g);                   // c = f·c' + i·g
-    dc = dc * f + s[0] * cell.p_i + s[1] * cell.p_f;                   // c = f·c' + i·g, i, f = r(... + p·c')
+    s[3] = dh * y * R::template slope<T>(cell.r, o);          // h = o·a(c)
+    dc += unfused(dh * o * A::template slope<T>(cell.a, y));  // h = o·a(c)
+    dc += s[3] * cell.p_o;                                    // o = r(... + p·c)
+    s[0] = dc * g * R::template slope<T>(cell.r, i);          // c = f·c' + i·g
+    s[1] = dc * c_before * R::template slope<T>(cell.r, f);   // c = f·c' + i·g
+    s[2] = dc * i * A::template slope<T>(cell.a, g);          // c = f·c' + i·g
+    dc = unfused(dc * f) + s[0] * cell.p_i;                   // c = f·c' + i·g, i = r(... + p·c')
+    dc += s[1] * cell.p_f;                                    // f = r(... + p·c')
   }
 };
 

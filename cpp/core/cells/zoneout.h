@@ -24,8 +24,8 @@ template <class Form, class CellT, class V>
 RNNCORE_INLINE V zoned_forward(const CellT& cell, V (&slot)[Form::slots], V h_before, V& c, V hold_h, V hold_c) {
   const V c_before = c;
   const V h = CellT::forward(cell, slot, h_before, c);
-  c = hold_c * c_before + (1 - hold_c) * c;
-  return hold_h * h_before + (1 - hold_h) * h;
+  c = hold_c * c_before + unfused((1 - hold_c) * c);
+  return hold_h * h_before + unfused((1 - hold_h) * h);
 }
 
 // With holds of 0 or 1 only, as training draws them: where h is held, h~ is not needed. c becomes c~, which is not
@@ -33,12 +33,12 @@ RNNCORE_INLINE V zoned_forward(const CellT& cell, V (&slot)[Form::slots], V h_be
 template <class Form, class CellT, class V>
 RNNCORE_INLINE void zoned_backward(const CellT& cell, V (&slot)[Form::slots], V h, V h_before, V& c, V c_before, V dh,
                                    V& dc, V& dh_carry, V hold_h, V hold_c) {
-  if constexpr (Form::has_memory) c = slot[1] * c_before + slot[0] * slot[2];
-  const V dc_held = hold_c * dc;  // c = k·c' + (1 − k)·c~
-  dc = (1 - hold_c) * dc;         // c = k·c' + (1 − k)·c~
+  if constexpr (Form::has_memory) c = slot[1] * c_before + unfused(slot[0] * slot[2]);
+  const V dc_held = unfused(hold_c * dc);  // c = k·c' + (1 − k)·c~
+  dc = unfused((1 - hold_c) * dc);         // c = k·c' + (1 − k)·c~
   CellT::backward(cell, slot, h, h_before, c, c_before, (1 - hold_h) * dh, dc, dh_carry);
   dc += dc_held;
-  dh_carry += hold_h * dh;  // h = k·h' + (1 − k)·h~
+  dh_carry = unfused(dh_carry) + hold_h * dh;  // h = k·h' + (1 − k)·h~
 }
 
 }  // namespace
