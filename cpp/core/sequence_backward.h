@@ -75,30 +75,31 @@ RNNCORE_INLINE void store_dslots(typename L::Type* row, int64_t vector, const V 
   }
 }
 
-// dh of step t from outside: the output's gradient, and what passes the products or the last state's gradient.
-template <class L>
+// dh of step t from outside, for `Vectors` vectors of units from unit `first` on: the output's gradient, and what
+// passes the products or the last state's gradient.
+template <int Vectors, class L>
 RNNCORE_INLINE void outer_gradients(const BackwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t rows,
-                                    int64_t vector, int64_t vectors, bool later, Vec<typename L::Type>* dh) {
+                                    int64_t first, bool later, Vec<typename L::Type>* dh) {
   using T = typename L::Type;
   const SequenceShape& s = p.shape;
   const int64_t H = s.units, padded = L::padded(H);
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t n = row + r * row_step;
-    const T* doutput = p.call.doutput.data ? view_row(p.call.doutput, s, t, n) : nullptr;
-    const T* carried = p.dcarry + n * padded;
-    const T* dstate = p.call.dstate[0] ? p.call.dstate[0] + n * H : nullptr;
-    for (int64_t v = 0; v < vectors; ++v) {
-      const int64_t unit = (vector + v) * W<T>;
-      Vec<T> sum{};
-      if (doutput) sum = load_partial(doutput + unit, H - unit);
-      if (later) {
-        if (L::Form::carries_dh) sum += load(carried + unit);
-      } else if (dstate) {
-        sum += load_partial(dstate + unit, H - unit);
-      }
-      dh[r * vectors + v] = sum;
+  const auto& dy = p.call.doutput;
+  const T* doutput = dy.data ? view_row(dy, s, t, row) + first : nullptr;
+  const T* dstate = !later && p.call.dstate[0] ? p.call.dstate[0] + row * H + first : nullptr;
+  // The rows of a batch may lie far apart, and the processor would not look for those of the step to come.
+  const T* ahead = doutput && t > 0 ? view_row(dy, s, t - 1, row) + first : nullptr;
+  const T* carried = later && L::Form::carries_dh ? p.dcarry + row * padded + first : nullptr;
+  const int64_t doutput_row = row_step * dy.row, left = H - first;
+  for (int64_t r = 0; r < rows; ++r, dh += Vectors)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) {
+      const int64_t u = v * W<T>;
+      Vec<T> sum = doutput ? load_partial(doutput + r * doutput_row + u, left - u) : Vec<T>{};
+      if (ahead) __builtin_prefetch(ahead + r * doutput_row + u);
+      if (carried) sum += load(carried + r * row_step * padded + u);
+      if (dstate) sum += load_partial(dstate + r * row_step * H + u, left - u);
+      dh[v] = sum;
     }
-  }
 }
 
 // Adds what the recurrent product of step t hands through the mask to dh before it.
@@ -143,67 +144,71 @@ RNNCORE_INLINE void narrow_state_gradients(const BackwardPlan<L>& p, int64_t t, 
 }
 
 // The cells of step t backward: overwrites the slots with their gradients.
-template <class L, class CellT>
+template <int Vectors, class L, class CellT>
 RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row,
-                                   int64_t row_step, int64_t rows, int64_t vector, int64_t vectors, bool later,
+                                   int64_t row_step, int64_t rows, int64_t vector, bool later,
                                    const Vec<typename L::Type>* dh) {
   using T = typename L::Type;
   using Form = typename L::Form;
   const SequenceShape& s = p.shape;
   const SequenceForward<T>& f = p.call.forward;
-  const int64_t H = s.units, padded = L::padded(H);
-  const bool first = t == 0;
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t n = row + r * row_step;
-    // Rows of this step and of the one before; null before the first stands for zeros.
-    T* dslots = p.dslots_row(t, n);
-    const T* output = Form::keeps_slots ? nullptr : view_row(f.output, s, t, n);
-    const T* hidden = !Form::carries_dh ? nullptr : first ? f.initial_state[0] : view_row(f.output, s, t - 1, n);
-    if (Form::carries_dh && first && hidden) hidden += n * H;
-    const T* memory = Form::has_memory ? p.forward.memory_row(t, n) : nullptr;
-    const T* memory_before = !Form::has_memory ? nullptr : first ? f.initial_state[1] : p.forward.memory_row(t - 1, n);
-    if (Form::has_memory && first && memory_before) memory_before += n * H;
-    T* dmemory = p.dmemory + n * padded;
-    T* dcarry = p.dcarry + n * padded;
-    for (int64_t v = 0; v < vectors; ++v) {
-      const int64_t unit = (vector + v) * W<T>;
+  const int64_t H = s.units, padded = L::padded(H), first = vector * W<T>;
+  // Rows of this step and of the one before; null before the first step stands for zeros.
+  T* dslots = p.dslots_row(t, row);
+  const T *output = nullptr, *hidden = nullptr, *memory = nullptr, *memory_before = nullptr;
+  if (!Form::keeps_slots) output = view_row(f.output, s, t, row);
+  const T* ahead = !Form::keeps_slots && t > 0 ? view_row(f.output, s, t - 1, row) : nullptr;
+  if (Form::carries_dh) hidden = t > 0 ? view_row(f.output, s, t - 1, row) : f.initial_state[0];
+  if (Form::has_memory) {
+    memory = p.forward.memory_row(t, row);
+    memory_before = t > 0 ? p.forward.memory_row(t - 1, row) : f.initial_state[1];
+  }
+  if (t == 0 && hidden) hidden += row * H;
+  if (t == 0 && memory_before) memory_before += row * H;
+  const int64_t hidden_row = t > 0 ? f.output.row : H, before_row = t > 0 ? padded : H;
+  for (int64_t r = 0; r < rows; ++r, dh += Vectors) {
+    const int64_t place = r * row_step, n = row + place;
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) {
+      const int64_t unit = first + v * W<T>;
+      T* row_slots = dslots + place * p.forward.tape_row;
       if (unit >= H) {
         // Padding: the products read these as zeros.
-        store_dslots<L, Vec<T>>(dslots, vector + v, {});
+        store_dslots<L, Vec<T>>(row_slots, vector + v, {});
         continue;
       }
-      const T* saved = dslots + (vector + v) * Form::slots * W<T>;
       Vec<T> slot[Form::slots];
       if (Form::keeps_slots)
 #pragma GCC unroll 8
-        for (int i = 0; i < Form::slots; ++i) slot[i] = load(saved + i * W<T>);
+        for (int i = 0; i < Form::slots; ++i) slot[i] = load(row_slots + ((vector + v) * Form::slots + i) * W<T>);
       Vec<T> h{}, h_before{}, c{}, c_before{}, dc{}, carry{};
-      if (!Form::keeps_slots) h = load_partial(output + unit, H - unit);
-      if (Form::carries_dh && hidden) h_before = load_partial(hidden + unit, H - unit);
+      if (ahead) __builtin_prefetch(ahead + place * f.output.row + unit);
+      if (!Form::keeps_slots) h = load_partial(output + place * f.output.row + unit, H - unit);
+      if (Form::carries_dh && hidden) h_before = load_partial(hidden + place * hidden_row + unit, H - unit);
       if (Form::has_memory) {
-        c = load(memory + unit);
+        c = load(memory + place * padded + unit);
         // Beyond the units the memory of a step holds what no one reads.
-        if (memory_before) c_before = load_partial(memory_before + unit, H - unit);
+        if (memory_before) c_before = load_partial(memory_before + place * before_row + unit, H - unit);
         if (later)
-          dc = load(dmemory + unit);
+          dc = load(p.dmemory + n * padded + unit);
         else if (p.call.dstate[1])
           dc = load_partial(p.call.dstate[1] + n * H + unit, H - unit);
       }
       const CellT here = cell_at<Form>(cell, f.further, unit, H);
       if constexpr (is_zoned<Form>)
-        zoned_backward<Form>(here, slot, h, h_before, c, c_before, dh[r * vectors + v], dc, carry,
-                             hold(p.forward, 0, t, n, unit), hold(p.forward, 1, t, n, unit));
+        zoned_backward<Form>(here, slot, h, h_before, c, c_before, dh[v], dc, carry, hold(p.forward, 0, t, n, unit),
+                             hold(p.forward, 1, t, n, unit));
       else
-        CellT::backward(here, slot, h, h_before, c, c_before, dh[r * vectors + v], dc, carry);
+        CellT::backward(here, slot, h, h_before, c, c_before, dh[v], dc, carry);
       if constexpr (has_peepholes<Form>) {
         T* sums = p.dpeepholes + 3 * n * padded + unit;
         const Vec<T> shares[3] = {slot[0] * c_before, slot[1] * c_before, slot[3] * c};
         for (int k = 0; k < 3; ++k)
           store(sums + k * padded, unfused(shares[k]) + (later ? load(sums + k * padded) : Vec<T>{}));
       }
-      store_dslots<L>(dslots, vector + v, slot);
-      if (Form::has_memory) store(dmemory + unit, dc);
-      if (Form::carries_dh) store(dcarry + unit, carry);
+      store_dslots<L>(row_slots, vector + v, slot);
+      if (Form::has_memory) store(p.dmemory + n * padded + unit, dc);
+      if (Form::carries_dh) store(p.dcarry + n * padded + unit, carry);
     }
   }
 }
@@ -216,29 +221,42 @@ static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, con
   for (int64_t t = s.steps - 1; t >= 0; --t) {
     if (row >= active_rows(s, t)) continue;
     Vec<typename L::Type> dh[Vectors];
-    outer_gradients(p, t, row, 1, 1, 0, Vectors, later, dh);
+    outer_gradients<Vectors>(p, t, row, 1, 1, 0, later, dh);
     if (later) narrow_state_gradients<L, Vectors>(p, t + 1, row, dh);
-    backward_cells(p, cell, t, row, 1, 1, 0, Vectors, later, dh);
+    backward_cells<Vectors>(p, cell, t, row, 1, 1, 0, later, dh);
     later = true;
   }
 }
 
-// Rows [from, to) of a share at step t, for vectors [begin, end) of units. Later: step t + 1 has these rows.
+// Rows [from, to) of a share at step t, for the `Vectors` vectors of units of a panel. Later: step t + 1 has these
+// rows.
+template <bool Later, int Vectors, class L, class CellT>
+static void backward_panel(const BackwardPlan<L>& p, const CellT& cell, int64_t t, const RowShare& share, int64_t from,
+                           int64_t to, int64_t vector) {
+  Vec<typename L::Type> dh[kBandRows * Vectors];
+  for (int64_t i = from; i < to;) {
+    // One tile at a time keeps dh in registers' reach; slices need a band.
+    const int64_t rows = p.slice ? (to - i < kBandRows ? to - i : kBandRows) : tile_rows(to - i);
+    const int64_t row = share.first + i * share.step;
+    outer_gradients<Vectors>(p, t, row, share.step, rows, vector * W<typename L::Type>, Later, dh);
+    if constexpr (Later) state_gradients(p, t + 1, row, share.step, rows, vector, Vectors, dh);
+    backward_cells<Vectors>(p, cell, t, row, share.step, rows, vector, Later, dh);
+    i += rows;
+  }
+}
+
+// The same for vectors [begin, end) of units.
 template <bool Later, class L, class CellT>
 static void backward_step(const BackwardPlan<L>& p, const CellT& cell, int64_t t, const RowShare& share, int64_t from,
                           int64_t to, Range vectors) {
-  Vec<typename L::Type> dh[kBandRows * kTileVectors];
   for (int64_t vector = vectors.begin; vector < vectors.end;) {
     const int count = panel_vectors(vectors.end - vector);
-    for (int64_t i = from; i < to;) {
-      // One tile at a time keeps dh in registers' reach; slices need a band.
-      const int64_t rows = p.slice ? (to - i < kBandRows ? to - i : kBandRows) : tile_rows(to - i);
-      const int64_t row = share.first + i * share.step;
-      outer_gradients(p, t, row, share.step, rows, vector, count, Later, dh);
-      if constexpr (Later) state_gradients(p, t + 1, row, share.step, rows, vector, count, dh);
-      backward_cells(p, cell, t, row, share.step, rows, vector, count, Later, dh);
-      i += rows;
-    }
+    if (count == 1)
+      backward_panel<Later, 1>(p, cell, t, share, from, to, vector);
+    else if (count == 2)
+      backward_panel<Later, 2>(p, cell, t, share, from, to, vector);
+    else
+      backward_panel<Later, kTileVectors>(p, cell, t, share, from, to, vector);
     vector += count;
   }
 }
