@@ -155,13 +155,14 @@ class Case:
 def prepare_functions(functions: Any, case: Case) -> Callable[[], tuple[Any, Any]]:
     """Make the call of a case's function in `rnncore.functional` or `rnncore.reference`, and of its backward pass."""
     function, backward = getattr(functions, case.cell), functions.backward
-    data, lengths, doutput = case.data, case.lengths, case.doutput
+    x, kernel, recurrent_kernel, bias = case.data.values()
+    lengths, doutput = case.lengths, case.doutput
 
     def forward() -> tuple[Any, None]:
-        return function(**data, lengths=lengths), None
+        return function(x, kernel, recurrent_kernel, bias, lengths=lengths), None
 
     def step() -> tuple[Any, Any]:
-        result = function(**data, lengths=lengths, training=True)
+        result = function(x, kernel, recurrent_kernel, bias, lengths=lengths, training=True)
         return result, backward(result.tape, doutput)
 
     return step if case.training else forward
