@@ -43,9 +43,14 @@ RNNCORE_INLINE void elementwise_rows(const LossArguments<T>& a, Range rows, doub
   for (int64_t r = rows.begin; r < rows.end; ++r) {
     if (skip_row(a, r)) continue;
     const T weight = a.weight ? a.weight[r] : T(1);
+    sums[1] += static_cast<double>(weight);
+    if (C == 1) {  // the sum of many costs more than most functions
+      sums[0] += static_cast<double>(weight) * static_cast<double>(f.value(a.output[r], target[r]));
+      if (a.gradient) a.gradient[r] = weight * a.scale * f.slope(a.output[r], target[r]);
+      continue;
+    }
     const double sum = sum_of(C, [&](int64_t c) { return f.value(a.output[r * C + c], target[r * C + c]); });
     sums[0] += static_cast<double>(weight) * sum / divisor;
-    sums[1] += static_cast<double>(weight);
     if (!a.gradient) continue;
     const T share = weight * a.scale / static_cast<T>(divisor);
     for (int64_t c = r * C; c < (r + 1) * C; ++c) a.gradient[c] = share * f.slope(a.output[c], target[c]);

@@ -37,13 +37,18 @@ RNNCORE_INLINE void narrow_product(const Product<T>& p, const Team& team, T* wor
   for (int64_t k0 = 0; k0 == 0 || k0 < p.k; k0 += kDepthBlock) {
     const int64_t depth = p.k - k0 < kDepthBlock ? p.k - k0 : kDepthBlock;
     for (int64_t k = 0; k < depth; ++k) {
+      const T* from = p.b + (k0 + k) * p.b_k;
       Vec<T> b{};
-      for (int64_t j = 0; j < p.n; ++j) b[j] = p.b[(k0 + k) * p.b_k + j * p.b_column];
+      if (p.b_column == 1)
+        b = load_partial(from, p.n);
+      else
+        for (int64_t j = 0; j < p.n; ++j) b[j] = from[j * p.b_column];
       store(workspace + k * W<T>, b);
     }
     int64_t i = rows.begin;
     for (; i + kNarrowRows <= rows.end; i += kNarrowRows) narrow_tile<T, kNarrowRows>(p, i, k0, depth, workspace, f);
-    for (; i < rows.end; ++i) narrow_tile<T, 1>(p, i, k0, depth, workspace, f);
+    for (; i + 2 <= rows.end; i += 2) narrow_tile<T, 2>(p, i, k0, depth, workspace, f);
+    if (i < rows.end) narrow_tile<T, 1>(p, i, k0, depth, workspace, f);
   }
 }
 

@@ -459,7 +459,9 @@ static void keep_last_states(const ForwardPlan<L>& p, int64_t t, const RowShare&
       const T* initial = p.call.initial_state[k];
       const T* last =
           t >= 0 ? (k == 0 ? p.hidden_row(t, r) : p.memory_row(t, r)) : (initial ? initial + r * H : nullptr);
-      for (int64_t u = units.begin; u < units.end; ++u) p.call.state[k][r * H + u] = last ? last[u] : T(0);
+      for (int64_t u = units.begin; u < units.end; u += W<T>)
+        store_partial(p.call.state[k] + r * H + u, last ? load_partial(last + u, units.end - u) : Vec<T>{},
+                      units.end - u);
     }
   }
 }

@@ -28,6 +28,10 @@ inline void copy_row(const E* from, E* to, int64_t width) {
 template <class E>
 void gather(const E* from, E* to, int64_t steps, int64_t width, const BatchRows& rows, const Team& team) {
   const Range mine = team_range(rows.count, team, 1);
+  if (steps * width == 1) {
+    for (int64_t n = mine.begin; n < mine.end; ++n) to[n] = from[rows.row(n)];
+    return;
+  }
   for (int64_t n = mine.begin; n < mine.end; ++n)
     for (int64_t t = 0; t < steps; ++t)
       copy_row(from + (rows.row(n) * steps + t) * width, to + (t * rows.count + n) * width, width);
