@@ -228,6 +228,24 @@ static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, con
   }
 }
 
+// Asks for `Vectors` vectors of units of what the cells of some rows read, which comes from far away, while the
+// products run.
+template <int Vectors, class L>
+RNNCORE_INLINE void fetch_saved(const BackwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t rows,
+                                int64_t vector) {
+  using T = typename L::Type;
+  using Form = typename L::Form;
+  const auto fetch = [](const T* from, int64_t count) __attribute__((always_inline)) {
+    constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+    for (int64_t i = 0; i < count; i += line) __builtin_prefetch(from + i);
+  };
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t n = row + r * row_step, first = vector * W<T>, count = Vectors * W<T>;
+    fetch(p.dslots_row(t, n) + first * Form::slots, count * Form::slots);
+    if (Form::has_memory && t > 0) fetch(p.forward.memory_row(t - 1, n) + first, count);
+  }
+}
+
 // Rows [from, to) of a share at step t, for the `Vectors` vectors of units of a panel. Later: step t + 1 has these
 // rows.
 template <bool Later, int Vectors, class L, class CellT>
@@ -239,6 +257,7 @@ static void backward_panel(const BackwardPlan<L>& p, const CellT& cell, int64_t 
     const int64_t rows = p.slice ? (to - i < kBandRows ? to - i : kBandRows) : tile_rows(to - i);
     const int64_t row = share.first + i * share.step;
     outer_gradients<Vectors>(p, t, row, share.step, rows, vector * W<typename L::Type>, Later, dh);
+    if constexpr (L::Form::keeps_slots) fetch_saved<Vectors>(p, t, row, share.step, rows, vector);
     if constexpr (Later) state_gradients(p, t + 1, row, share.step, rows, vector, Vectors, dh);
     backward_cells<Vectors>(p, cell, t, row, share.step, rows, vector, Later, dh);
     i += rows;
