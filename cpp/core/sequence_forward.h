@@ -344,6 +344,7 @@ RNNCORE_INLINE void step_products(const ForwardPlan<L>& p, int64_t t, int64_t ro
     for (int v = 0; v < L::vectors; ++v) result[r * L::vectors + v] = pre[r][v];
 }
 
+// A function of its own, for inlined in a switch the tiles spill each other's registers.
 template <class L, int Rows, bool Fetch = false>
 static __attribute__((noinline)) void forward_products(const ForwardPlan<L>& p, int64_t t, int64_t row,
                                                        int64_t row_step, int64_t block, Vec<typename L::Type>* result,
