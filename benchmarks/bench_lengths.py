@@ -6,24 +6,15 @@ step, as a user's model does.
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
-from pathlib import Path
 
-from harness import save
+from harness import layer_options, save
 
-from rnncore.bench import CELLS, PEERS, Case, Shape, load, markdown, measure
+from rnncore.bench import PEERS, Case, load, markdown, measure
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
-    parser.add_argument("--shapes", nargs="+", type=Shape.parse, default=[Shape.parse("medium")])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
-    options = parser.parse_args()
+    options = layer_options(__doc__, ("medium",), rounds=5)
 
     engines = load({name: PEERS[name] for name in ("rnncore", "torch")}, options.threads)
     rows, records = [], []

@@ -7,19 +7,16 @@ runs them forward twice.
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import save
+from harness import check_step, executor_step, layer_options, save
 
 from rnncore import layers, models, set_num_threads
-from rnncore.bench import CELLS, Case, Shape, interleave, markdown
+from rnncore.bench import Case, Shape, interleave, markdown
 
 LAYERS = {"lstm": layers.LSTM, "gru": layers.GRU, "simple_rnn": layers.SimpleRNN}
 RATE = 0.3
@@ -59,13 +56,7 @@ def training_step(case: Case, options: str, backend: str) -> Callable[[], tuple[
         random = np.random.default_rng(1)
         weights = [random.uniform(-(units**-0.5), units**-0.5, w.shape).astype(w.dtype) for w in model.get_weights()]
     model.set_weights([*weights, *model.get_weights()[len(weights) :]])
-    model.forward(x, training=True)
-    executor = model._ready().executor
-
-    def step() -> tuple[Any, Any]:
-        return executor.forward([x], None, training=True, seed=0, step=0)[0], executor.backward([doutput])[0]
-
-    return step
+    return executor_step(model, x, doutput)
 
 
 def check(case: Case, options: str) -> None:
@@ -73,21 +64,11 @@ def check(case: Case, options: str) -> None:
     rows, steps, inputs, units = case.shape
     few = Case(case.cell, Shape(min(rows, 4), min(steps, 6), inputs, units), training=True)
     answers = [training_step(few, options, backend)() for backend in ("compiled", "reference")]
-    for name, actual, expected in zip(("output", "x"), *answers, strict=True):
-        error = np.abs(actual - expected).max() / np.abs(expected).max()
-        if not error <= 2e-4:
-            raise AssertionError(f"{few}, {options}: {name} is off by {error:.1e} of its largest element")
+    check_step(f"{few}, {options}", *answers, tolerance=2e-4)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
-    default = [Shape.parse(name) for name in ("small", "medium", "b8h256", "large")]
-    parser.add_argument("--shapes", nargs="+", type=Shape.parse, default=default)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
-    options = parser.parse_args()
+    options = layer_options(__doc__, ("small", "medium", "b8h256", "large"), rounds=5)
 
     set_num_threads(options.threads)
     records = []

@@ -6,18 +6,15 @@ fused multiply-adds, which is half of AVX-512's for AVX2.
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import fma_peak, save
+from harness import check_step, executor_step, fma_peak, layer_options, save
 
 from rnncore import _core, layers, models, set_num_threads
-from rnncore.bench import CELLS, Case, Shape, interleave, markdown
+from rnncore.bench import Case, interleave, markdown
 
 LAYERS = {"lstm": layers.LSTM, "gru": layers.GRU, "simple_rnn": layers.SimpleRNN}
 POLICIES = {"float32": np.float32, "float64": np.float64, "mixed_bfloat16": np.float32}
@@ -34,30 +31,14 @@ def prepare(case: Case, policy: str, level: str) -> Callable[[], Any]:
     model.set_weights([case.data[name] for name in ("kernel", "recurrent_kernel", "bias")])
     dtype = POLICIES[policy]
     x, doutput = case.data["x"].astype(dtype), case.doutput.astype(dtype)
-    model.forward(x, training=True)
-    executor = model._ready().executor
-
-    def step() -> Any:
-        return executor.forward([x], None, training=True, seed=0, step=0)[0], executor.backward([doutput])[0]
-
-    for name, actual, expected in zip(("output", "x"), step(), (case.answer.output, case.answer.x), strict=True):
-        assert expected is not None
-        error = np.abs(actual - expected).max() / np.abs(expected).max()
-        limit = ROUNDED if policy == "mixed_bfloat16" else 2e-4
-        if not error <= limit:
-            raise AssertionError(f"{case}, {policy}, {level}: {name} is off by {error:.1e} of its largest element")
+    step = executor_step(model, x, doutput)
+    limit = ROUNDED if policy == "mixed_bfloat16" else 2e-4
+    check_step(f"{case}, {policy}, {level}", step(), (case.answer.output, case.answer.x), limit)
     return step
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
-    default = [Shape.parse(name) for name in ("small", "medium", "b8h256", "large", "xl", "b1long")]
-    parser.add_argument("--shapes", nargs="+", type=Shape.parse, default=default)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
-    options = parser.parse_args()
+    options = layer_options(__doc__, ("small", "medium", "b8h256", "large", "xl", "b1long"), rounds=5)
 
     set_num_threads(options.threads)
     best, *_ = _core.isa_levels()

@@ -7,17 +7,14 @@ them, so its time is a lower bound.
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import os
 import statistics
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import save
+from harness import layer_options, save
 from peers import Onednn
 
 from rnncore import layers, models
@@ -111,14 +108,7 @@ def prepare_onednn(engine: Any, case: Case) -> Callable[[], None]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
-    default = [Shape.parse(name) for name in ("small", "medium", "b8h256", "odd")]
-    parser.add_argument("--shapes", nargs="+", type=Shape.parse, default=default)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
-    options = parser.parse_args()
+    options = layer_options(__doc__, ("small", "medium", "b8h256", "odd"), rounds=3)
 
     engines = {e.name: e for e in load({**PEERS, "onednn": Onednn}, options.threads)}
     records = []

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import datetime as dt
 import hashlib
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rnncore.bench import processor
+import numpy as np
+
+from rnncore.bench import CELLS, Shape, processor
+from rnncore.models import Sequential
 
 HERE = Path(__file__).parent
 BUILD = HERE / "build"
@@ -66,3 +71,33 @@ def save(path: Path | None, records: Iterable[Mapping[str, Any]], **facts: Any) 
     if path:
         head = {"processor": processor(), "date": dt.date.today().isoformat(), **facts}
         path.write_text(json.dumps({**head, "records": [*records]}, indent=1) + "\n")
+
+
+def layer_options(description: str | None, shapes: Sequence[str], rounds: int) -> argparse.Namespace:
+    """What the command line asks of a benchmark of recurrent layers; `shapes` and `rounds` by default."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--shapes", nargs="+", type=Shape.parse, default=[Shape.parse(name) for name in shapes])
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
+    return parser.parse_args()
+
+
+def executor_step(model: Sequential, x: np.ndarray, doutput: np.ndarray) -> Callable[[], tuple[Any, Any]]:
+    """Make a compiled model's training step, which returns the output and the gradient of the input."""
+    model.forward(x, training=True)
+    executor = model._ready().executor
+
+    def step() -> tuple[Any, Any]:
+        return executor.forward([x], None, training=True, seed=0, step=0)[0], executor.backward([doutput])[0]
+
+    return step
+
+
+def check_step(about: str, actual: Sequence[Any], expected: Sequence[Any], tolerance: float) -> None:
+    """Raise AssertionError unless outputs and gradients of the input agree, by their largest element."""
+    for name, one, other in zip(("output", "x"), actual, expected, strict=True):
+        error = np.abs(one - other).max() / np.abs(other).max()
+        if not error <= tolerance:
+            raise AssertionError(f"{about}: {name} is off by {error:.1e} of its largest element")

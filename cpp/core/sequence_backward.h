@@ -213,7 +213,7 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
   }
 }
 
-// The same, step by step, for one row of a layer no wider than `Vectors`: its sums never leave the registers.
+// All steps of one row of a layer no wider than `Vectors`: its sums never leave the registers.
 template <int Vectors, class L, class CellT>
 static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, const CellT& cell, int64_t row) {
   const SequenceShape& s = p.shape;
