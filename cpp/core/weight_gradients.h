@@ -178,33 +178,40 @@ static void weight_tile(const SequenceShape& s, int64_t rows, const Stretches<ty
   }
 }
 
-// Sums of the slot gradients over rows, added to the bias gradients of one block.
+// Sums of the slot gradients over rows, added to the bias gradients of one block. All vectors of a block go together,
+// since each is a chain.
 template <class L>
 static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::Element* panel, int64_t panel_row,
                       int64_t block, bool first_chunk, typename L::Type* dbias) {
   using T = typename L::Type;
   using Form = typename L::Form;
   const int64_t H = s.units;
-  const bool two = Form::slots != Form::gates;
+  constexpr bool two = Form::slots != Form::gates;
+  T* targets[L::vectors][2];
+  Vec<T> sum[L::vectors];
   for (int v = 0; v < L::vectors; ++v) {
     const int slot = v % Form::slots;
     const int64_t unit = block * L::units + v / Form::slots * W<T>;
-    if (unit >= H) continue;
-    T* targets[2] = {
-        slot < Form::input_slot + Form::gates ? dbias + Form::input_gate(slot) * H + unit : nullptr,
-        two && slot >= Form::recurrent_slot ? dbias + (Form::gates + Form::recurrent_gate(slot)) * H + unit : nullptr};
-    const T* from = targets[0] ? targets[0] : targets[1];
-    Vec<T> sum = first_chunk ? Vec<T>{} : load_partial(from, H - unit);
-    for (int64_t k = 0; k < depth; ++k) {
+    T *first = nullptr, *second = nullptr;
+    if (unit < H && slot < Form::input_slot + Form::gates) first = dbias + Form::input_gate(slot) * H + unit;
+    if (unit < H && two && slot >= Form::recurrent_slot)
+      second = dbias + (Form::gates + Form::recurrent_gate(slot)) * H + unit;
+    targets[v][0] = first, targets[v][1] = second;
+    const T* from = first ? first : second;
+    sum[v] = first_chunk || !from ? Vec<T>{} : load_partial(from, H - unit);
+  }
+  for (int64_t k = 0; k < depth; ++k)
+#pragma GCC unroll 8
+    for (int v = 0; v < L::vectors; ++v) {
       const auto numbers = load(panel + k * panel_row + v * W<T>);
       if constexpr (L::rounded)
-        sum += bit_cast<Vec<T>>(numbers << 16) + bit_cast<Vec<T>>(numbers & 0xffff0000u);
+        sum[v] += bit_cast<Vec<T>>(numbers << 16) + bit_cast<Vec<T>>(numbers & 0xffff0000u);
       else
-        sum += numbers;
+        sum[v] += numbers;
     }
-    for (T* target : targets)
-      if (target) store_partial(target, sum, H - unit);
-  }
+  for (int v = 0; v < L::vectors; ++v)
+    for (T* target : targets[v])
+      if (target) store_partial(target, sum[v], H - block * L::units - v / Form::slots * W<T>);
 }
 
 // strip[k][0..rows) = numbers [row, row + rows) of row k. Stores whole vectors, whose rest the next one overwrites: the
