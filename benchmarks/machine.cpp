@@ -41,7 +41,8 @@ extern "C" double read_rate(int threads, int64_t bytes, int milliseconds) {
 
 // Seconds of one barrier of rnncore's.
 extern "C" double barrier_seconds(int threads, int count) {
-  rnncore::Barrier barrier{1 << 12, 0, 0, 0};
+  std::vector<rnncore::Signal> signals(static_cast<size_t>(threads * rnncore::barrier_lines(threads)));
+  rnncore::Barrier barrier{1 << 12, signals.data(), 0};
   double seconds = 0;
 #pragma omp parallel num_threads(threads)
   {

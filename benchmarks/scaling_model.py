@@ -56,11 +56,10 @@ class Machine(NamedTuple):
     region: float  # of two threads
 
     def barrier_of(self, threads: int) -> float:
-        """Arrivals follow one another; those from another group take longer."""
-        if threads == 1:
-            return 0.0
-        far = max(0.0, 1 - GROUP_CORES / threads)
-        return self.barrier * threads / 2 * (1 + (FAR - 1) * far)
+        """Rounds of signals follow one another; those to another group take longer."""
+        rounds = math.ceil(math.log2(threads))
+        far = max(0, rounds - int(math.log2(GROUP_CORES)))
+        return self.barrier * (rounds + (FAR - 1) * (far + 1 if far else 0))
 
     def memory_rate_of(self, threads: int) -> float:
         """Threads of a group share its way to memory."""

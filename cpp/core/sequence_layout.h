@@ -90,7 +90,7 @@ RNNCORE_INLINE Split choose_split(const SequenceShape& s, int threads, int64_t b
 template <class L>
 RNNCORE_INLINE int useful_threads(const SequenceShape& s, int limit) {
   if (limit <= 2) return limit;
-  constexpr double kBarrier = 140;  // nanoseconds for each thread
+  constexpr double kBarrier = 140;  // nanoseconds for each round
   constexpr double kRate = 14;      // operations in a nanosecond for each number of a vector
   const double gates = static_cast<double>(gates_of(s.cell));
   const double row = 2 * gates * static_cast<double>(s.units * (s.inputs + s.units)) / (kRate * W<typename L::Type>);
@@ -105,7 +105,8 @@ RNNCORE_INLINE int useful_threads(const SequenceShape& s, int limit) {
   for (int threads = 2; threads <= limit; ++threads) {
     const bool by_rows = choose_split(s, threads, blocks, sizeof(typename L::Type)) == Split::rows;
     const double most = static_cast<double>((blocks + threads - 1) / threads) / static_cast<double>(blocks);
-    const double t = by_rows ? time((s.rows + threads - 1) / threads) : time(s.rows) * most + kBarrier * threads;
+    const double t =
+        by_rows ? time((s.rows + threads - 1) / threads) : time(s.rows) * most + kBarrier * barrier_rounds(threads);
     if (t < least) best = threads, least = t;
   }
   return best;
@@ -134,6 +135,13 @@ struct Workspace {
     return reinterpret_cast<P*>(p);
   }
 };
+
+// Asks for all of a row at once that other threads wrote: the products would come to one line after another.
+template <class T>
+RNNCORE_INLINE void fetch_lines(const T* first, int64_t count) {
+  constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+  for (int64_t i = 0; i < count; i += line) __builtin_prefetch(first + i);
+}
 
 // Panels of this size come from beyond the second-level cache: while some rows meet one, the next is fetched, each tile
 // of rows asking for its share.

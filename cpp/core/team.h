@@ -5,13 +5,25 @@
 
 namespace rnncore {
 
-// One per team. The words live on lines of their own.
+// How often a thread was told something, on a line of its own.
+struct alignas(64) Signal {
+  int64_t count;
+};
+
+// One per team: a dissemination barrier (Hensgen, Finkel, Manber 1988). In round k thread i tells thread i + 2^k that
+// it and all it has heard of are here, so that no word has two writers and the rounds grow with the team's logarithm.
 struct Barrier {
   int spins;  // looks before a waiting thread yields its processor; none where the team has more threads than those
-  alignas(64) int arrived;
-  alignas(64) int generation;
+  Signal* signals;  // [threads][barrier_lines]: barriers that the thread came to; those it was told of, by round
   alignas(64) int64_t lost;  // nanoseconds that threads waited for others beyond the usual
 };
+
+constexpr int barrier_rounds(int threads) {
+  int rounds = 0;
+  for (int distance = 1; distance < threads; distance *= 2) ++rounds;
+  return rounds;
+}
+constexpr int barrier_lines(int threads) { return 1 + barrier_rounds(threads); }
 
 struct Team {
   int thread;
@@ -28,35 +40,12 @@ struct Range {
 
 #define RNNCORE_INLINE inline __attribute__((always_inline))
 
-// Waits for a late thread: yields the processor, which it may need, and counts the time in `lost`.
-void team_wait(Barrier& barrier, int generation);
-
 // Waits until every thread of the team is here: spins for a while, then yields. The first lines of `next`, if any, are
 // fetched meanwhile.
+void team_meet(const Team& team, const void* next);
+
 static RNNCORE_INLINE void team_barrier(const Team& team, const void* next = nullptr) {
-  if (team.threads == 1) return;
-  Barrier& b = *team.barrier;
-  const int generation = __atomic_load_n(&b.generation, __ATOMIC_RELAXED);
-  if (__atomic_add_fetch(&b.arrived, 1, __ATOMIC_ACQ_REL) == team.threads) {
-    __atomic_store_n(&b.arrived, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&b.generation, generation + 1, __ATOMIC_RELEASE);
-    return;
-  }
-  constexpr int kLines = 256, kLinesOfALook = 8;
-  const char* line = static_cast<const char*>(next);
-  for (int fetched = 0; next && fetched < kLines && fetched < b.spins; fetched += kLinesOfALook) {
-    if (__atomic_load_n(&b.generation, __ATOMIC_ACQUIRE) != generation) return;
-    for (int i = 0; i < kLinesOfALook; ++i, line += 64) __builtin_prefetch(line);
-  }
-  for (int spins = b.spins; spins > 0; --spins) {
-    if (__atomic_load_n(&b.generation, __ATOMIC_ACQUIRE) != generation) return;
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-  }
-  team_wait(b, generation);
+  if (team.threads > 1) team_meet(team, next);
 }
 
 static RNNCORE_INLINE bool in_second_half(const Team& team) { return 2 * team.thread >= team.threads; }

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #if defined(__linux__)
 #include <sched.h>
@@ -148,10 +149,15 @@ bool contended(const Team& team) {
 }
 
 void run_team(int threads, void (*fn)(const Team&, void*), void* context) {
-  const Barrier ready{threads > processors() ? 0 : kSpins, 0, 0, 0};
-  Barrier barriers[kTeamBarriers] = {ready, ready, ready};
 #if defined(_OPENMP)
   if (threads > 1) {
+    // Signals of the team, then of each half.
+    const int all = threads * barrier_lines(threads), half = threads / 2 * barrier_lines(threads / 2);
+    thread_local std::vector<Signal> signals;
+    signals.assign(static_cast<size_t>(all + 2 * half), {});
+    const int spins = threads > processors() ? 0 : kSpins;
+    Barrier barriers[kTeamBarriers] = {
+        {spins, signals.data(), 0}, {spins, signals.data() + all, 0}, {spins, signals.data() + all + half, 0}};
     const int64_t begin = now();
     region_begin = begin;
     int team_size = 1;
@@ -170,7 +176,7 @@ void run_team(int threads, void (*fn)(const Team&, void*), void* context) {
     return;
   }
 #endif
-  fn(Team{0, 1, barriers}, context);
+  fn(Team{0, 1, nullptr}, context);
 }
 
 }  // namespace rnncore
