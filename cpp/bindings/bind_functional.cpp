@@ -79,42 +79,95 @@ PyObject* array_from(PyObject* descr, int axes, const Py_intptr_t* shape, const 
   return numpy().PyArray_NewFromDescr_(numpy().PyArray_Type_, descr, axes, shape, strides, data, flags, nullptr);
 }
 
-// A new C-contiguous array and its memory. Large ones live in pooled memory.
-template <class T>
-py::object new_array(std::initializer_list<Py_intptr_t> shape, T*& data);
+// The Python object that owns pooled memory. A type of its own, as that of tapes: a small call makes and frees it in a
+// good part of its time.
+struct MemoryObject {
+  PyObject ob_base;
+  Buffer buffer;
+};
 
-// An array over pooled memory, which it owns.
-template <class T>
-py::object owning_array(Buffer buffer, std::initializer_list<Py_intptr_t> shape,
-                        std::initializer_list<Py_intptr_t> strides, T* first) {
-  if (!first) return new_array<T>(shape, first);  // no elements
-  auto held = std::make_unique<Buffer>(std::move(buffer));
-  py::object owner = checked(PyCapsule_New(held.get(), nullptr, [](PyObject* capsule) {
-    delete static_cast<Buffer*>(PyCapsule_GetPointer(capsule, nullptr));
-  }));
-  held.release();
-  py::object array =
-      checked(array_from(dtype_of<T>(), static_cast<int>(shape.size()), shape.begin(), strides.begin(), first));
-  if (numpy().PyArray_SetBaseObject_(array.ptr(), owner.release().ptr()) < 0) throw py::error_already_set();
-  return array;
+PyTypeObject* memory_type = nullptr;
+
+py::object memory_object(Buffer buffer) {
+  py::object object = checked(reinterpret_cast<PyObject*>(PyObject_New(MemoryObject, memory_type)));
+  new (&reinterpret_cast<MemoryObject*>(object.ptr())->buffer) Buffer(std::move(buffer));
+  return object;
 }
 
-template <class T>
-py::object new_array(std::initializer_list<Py_intptr_t> shape, T*& data) {
-  constexpr int64_t kPooledBytes = 1 << 16;
+void delete_memory(PyObject* self) {
+  reinterpret_cast<MemoryObject*>(self)->buffer.~Buffer();
+  PyTypeObject* type = Py_TYPE(self);
+  PyObject_Free(self);
+  Py_DECREF(type);
+}
+
+PyType_Slot memory_slots[] = {{Py_tp_doc, const_cast<char*>("Memory of arrays.")},
+                              {Py_tp_dealloc, reinterpret_cast<void*>(delete_memory)},
+                              {0, nullptr}};
+
+PyType_Spec memory_spec{"rnncore._core.Memory", sizeof(MemoryObject), 0,
+                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, memory_slots};
+
+int64_t count_of(std::initializer_list<Py_intptr_t> shape) {
   int64_t count = 1;
   for (Py_intptr_t n : shape) count *= n;
-  if (count * static_cast<int64_t>(sizeof(T)) >= kPooledBytes && shape.size() == 2) {
-    Buffer buffer(static_cast<size_t>(count) * sizeof(T));
-    data = buffer.as<T>();
-    constexpr Py_intptr_t size = sizeof(T);
-    return owning_array<T>(std::move(buffer), shape, {shape.begin()[1] * size, size}, data);
-  }
+  return count;
+}
+
+// A new C-contiguous array and its memory, which is NumPy's.
+template <class T>
+py::object new_array(std::initializer_list<Py_intptr_t> shape, T*& data) {
   py::object array =
       checked(array_from(dtype_of<T>(), static_cast<int>(shape.size()), shape.begin(), nullptr, nullptr));
   data = reinterpret_cast<T*>(fields(array.ptr()).data);
   return array;
 }
+
+// An array over part of some memory, which lives as long. C-contiguous where there are no strides.
+template <class T>
+py::object array_over(const py::object& memory, std::initializer_list<Py_intptr_t> shape, const Py_intptr_t* strides,
+                      T* first) {
+  if (!first) return new_array<T>(shape, first);  // no elements
+  py::object array = checked(array_from(dtype_of<T>(), static_cast<int>(shape.size()), shape.begin(), strides, first));
+  if (numpy().PyArray_SetBaseObject_(array.ptr(), py::object(memory).release().ptr()) < 0)
+    throw py::error_already_set();
+  return array;
+}
+
+// New arrays of one call. Small ones share one memory; of large ones, each of which may be kept for long, each has its
+// own.
+template <class T>
+class NewArrays {
+ public:
+  explicit NewArrays(int64_t most) {
+    if (most <= kSharedNumbers) {
+      Buffer buffer(static_cast<size_t>(most) * sizeof(T));
+      next_ = buffer.as<T>();
+      shared_ = memory_object(std::move(buffer));
+    }
+  }
+
+  // What a C-contiguous array takes of `most`.
+  static int64_t room(std::initializer_list<Py_intptr_t> shape) {
+    return (count_of(shape) + kLine - 1) / kLine * kLine;
+  }
+
+  py::object take(std::initializer_list<Py_intptr_t> shape, T*& data, const Py_intptr_t* strides = nullptr) {
+    if (!shared_) {
+      Buffer buffer(static_cast<size_t>(count_of(shape)) * sizeof(T));
+      data = buffer.as<T>();
+      return array_over<T>(memory_object(std::move(buffer)), shape, strides, data);
+    }
+    data = count_of(shape) > 0 ? next_ : nullptr;
+    next_ += room(shape);
+    return array_over<T>(shared_, shape, strides, data);
+  }
+
+ private:
+  static constexpr int64_t kSharedNumbers = (1 << 14), kLine = 64 / static_cast<int64_t>(sizeof(T));
+  py::object shared_;
+  T* next_ = nullptr;
+};
 
 // The GIL is handed over only when the call is long enough for others to gain from it.
 class LongCall {
@@ -131,11 +184,14 @@ class LongCall {
 PyObject* result_type = nullptr;
 PyObject* gradients_type = nullptr;
 
+// As tuple.__new__ makes them, without the tuples of arguments.
 template <class... Objects>
-py::object named_tuple(PyObject* type, const Objects&... values) {
-  const py::object items = checked(PyTuple_Pack(sizeof...(values), values.ptr()...));
-  const py::object arguments = checked(PyTuple_Pack(1, items.ptr()));
-  return checked(PyTuple_Type.tp_new(reinterpret_cast<PyTypeObject*>(type), arguments.ptr(), nullptr));
+py::object named_tuple(PyObject* type, Objects... values) {
+  auto* tuple_type = reinterpret_cast<PyTypeObject*>(type);
+  py::object tuple = checked(tuple_type->tp_alloc(tuple_type, sizeof...(values)));
+  Py_ssize_t i = 0;
+  (..., PyTuple_SET_ITEM(tuple.ptr(), i++, values.release().ptr()));
+  return tuple;
 }
 
 // False for what is not a known name.
@@ -201,26 +257,24 @@ class TypedTape final : public Tape {
     }
     if (!state_arrays<T>(state, in_.cell, N, H, dstate)) return py::none();
 
+    using Arrays = NewArrays<T>;
+    const std::initializer_list<Py_intptr_t> of_x{N, S, I}, of_kernel{I, G * H}, of_recurrent{H, G * H}, of_state{N, H};
+    const Py_intptr_t biases = in_.cell == Cell::gru ? 2 : 1;
+    Arrays arrays(Arrays::room(of_x) + Arrays::room(of_kernel) + Arrays::room(of_recurrent) +
+                  Arrays::room({biases * G * H}) + states() * Arrays::room(of_state));
     // dx lies in memory as x does when that is dense, so that neither is strided for nothing.
     const bool time_major = N > 1 && in_.x.row == I && in_.x.step == N * I && !in_.lengths;
-    BatchView<T> dx{};
-    py::object dx_array;
-    if (time_major) {
-      Buffer buffer(static_cast<size_t>(N * S * I) * sizeof(T));
-      dx = {buffer.as<T>(), I, N * I};
-      constexpr Py_intptr_t size = sizeof(T);
-      dx_array = owning_array<T>(std::move(buffer), {N, S, I}, {dx.row * size, dx.step * size, size}, dx.data);
-    } else {
-      dx = {nullptr, S * I, I};
-      dx_array = new_array<T>({N, S, I}, dx.data);
-    }
+    BatchView<T> dx = time_major ? BatchView<T>{nullptr, I, N * I} : BatchView<T>{nullptr, S * I, I};
+    constexpr Py_intptr_t size = sizeof(T);
+    const Py_intptr_t strides[] = {dx.row * size, dx.step * size, size};
+    py::object dx_array = arrays.take(of_x, dx.data, strides);
     T *dkernel, *drecurrent, *dbias = nullptr, *dinitial[2] = {nullptr, nullptr};
-    py::object kernel = new_array<T>({I, G * H}, dkernel);
-    py::object recurrent_kernel = new_array<T>({H, G * H}, drecurrent);
+    py::object kernel = arrays.take(of_kernel, dkernel);
+    py::object recurrent_kernel = arrays.take(of_recurrent, drecurrent);
     py::object bias = py::none();
-    if (in_.bias) bias = in_.cell == Cell::gru ? new_array<T>({2, G * H}, dbias) : new_array<T>({G * H}, dbias);
-    py::object dh = new_array<T>({N, H}, dinitial[0]);
-    py::object dc = states() == 2 ? new_array<T>({N, H}, dinitial[1]) : py::none();
+    if (in_.bias) bias = biases == 2 ? arrays.take({2, G * H}, dbias) : arrays.take({G * H}, dbias);
+    py::object dh = arrays.take(of_state, dinitial[0]);
+    py::object dc = states() == 2 ? arrays.take(of_state, dinitial[1]) : py::none();
     {
       LongCall call(call_->flops());
       call_->backward(dy, dstate, dx, dkernel, drecurrent, dbias, dinitial);
@@ -230,7 +284,8 @@ class TypedTape final : public Tape {
     py::tuple initial(states());
     initial[0] = dh;
     if (states() == 2) initial[1] = dc;
-    return named_tuple(gradients_type, dx_array, kernel, recurrent_kernel, bias, initial);
+    return named_tuple(gradients_type, std::move(dx_array), std::move(kernel), std::move(recurrent_kernel),
+                       std::move(bias), std::move(initial));
   }
 
  private:
@@ -315,8 +370,8 @@ py::object run(PyObject* const* a, Cell cell, Activation activation, Activation 
   }
   constexpr Py_intptr_t size = sizeof(T);
   const BatchView<T> out = call->output();
-  py::object output =
-      owning_array<T>(call->take_output(), {N, in.steps, H}, {out.row * size, out.step * size, size}, out.data);
+  const Py_intptr_t strides[] = {out.row * size, out.step * size, size};
+  py::object output = array_over<T>(memory_object(call->take_output()), {N, in.steps, H}, strides, out.data);
   py::object tape = py::none();
   if (training) {
     KeptObjects keep;
@@ -328,7 +383,7 @@ py::object run(PyObject* const* a, Cell cell, Activation activation, Activation 
   py::tuple states(states_of(cell));
   states[0] = h;
   if (cell == Cell::lstm) states[1] = c;
-  return named_tuple(result_type, output, states, tape);
+  return named_tuple(result_type, std::move(output), std::move(states), std::move(tape));
 }
 
 // Turns C++ exceptions into Python ones, as pybind11 does for the functions it wraps.
@@ -406,6 +461,7 @@ PyMethodDef methods[] = {
 }  // namespace
 
 void bind_functional(py::module_& m) {
+  memory_type = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&memory_spec)).release().ptr());
   py::object type = checked(PyType_FromSpec(&tape_spec));
   tape_type = reinterpret_cast<PyTypeObject*>(type.ptr());
   m.attr("Tape") = type.release();
