@@ -20,6 +20,8 @@ SHAPES = [
     (1, 1, 1, 1),
     (1, 19, 3, 16),
     (2, 3, 4, 5),
+    (4, 9, 2, 16),
+    (13, 4, 1, 40),
     (5, 7, 3, 21),
     (9, 4, 37, 50),
     (29, 5, 5, 33),
@@ -211,7 +213,7 @@ def test_more_threads_are_taken_only_where_they_help() -> None:
 @pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_rows_do_not_depend_on_their_neighbours(function: str, options: dict[str, Any], dtype: str) -> None:
-    for shape in [(7, 5, 3, 21), (30, 4, 6, 48), (4, 20, 3, 13)]:
+    for shape in [(7, 5, 3, 21), (30, 4, 6, 48), (4, 20, 3, 13), (5, 9, 3, 16)]:
         case = make_case(function, options, shape, dtype)
         run = getattr(functional, function)
         whole = run(*case.arrays, initial_state=case.state, **options)

@@ -4,6 +4,8 @@
 // or the thread, so results do not depend on them.
 #pragma once
 
+#include <utility>
+
 #include "core/bfloat16.h"
 
 namespace rnncore {
@@ -12,6 +14,19 @@ namespace {
 // Rows of a tile, and vectors side by side in one pass over k: accumulators stay in registers.
 constexpr int kTileRows = 6;
 constexpr int kTileVectors = RNNCORE_VECTOR_REGISTERS >= 32 ? 4 : 2;
+
+// acc[0] += the other chains, pairwise.
+template <int Chains, int Rows, int Vectors, class V>
+RNNCORE_INLINE void add_chains(V (&acc)[Chains][Rows][Vectors]) {
+#pragma GCC unroll 8
+  for (int width = Chains / 2; width > 0; width /= 2)
+#pragma GCC unroll 8
+    for (int c = 0; c < width; ++c)
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < Vectors; ++v) acc[c][r][v] += acc[c + width][r][v];
+}
 
 // sum[r][v] += Σ_k a[r·a_row + k·a_k] · b[k·b_k + v·W], elements P being numbers or pairs of bfloat16
 //
@@ -56,19 +71,28 @@ RNNCORE_INLINE void tile_accumulate(int64_t depth, const P* a, int64_t a_row, in
 #pragma GCC unroll 8
     for (int c = 0; c < Chains - 1; ++c)
       if (k + c < depth) add(c);
-#pragma GCC unroll 8
-  for (int width = Chains / 2; width > 0; width /= 2)
-#pragma GCC unroll 8
-    for (int c = 0; c < width; ++c)
-#pragma GCC unroll 8
-      for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 8
-        for (int v = 0; v < Vectors; ++v) acc[c][r][v] += acc[c + width][r][v];
+  add_chains(acc);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) sum[r][v] = acc[0][r][v];
 }
+
+#if RNNCORE_VECTOR_BYTES == 64
+// The same for one row whose W factors are the lanes of a vector, lane k going to chain k mod Chains: what a register
+// hands on is there sooner than what memory does.
+template <int Vectors, int Chains>
+RNNCORE_INLINE void lanes_accumulate(__m512 a, const float* b, __m512 (&acc)[Chains][1][Vectors]) {
+  const auto add = [&]<int k>() __attribute__((always_inline)) {
+    const __m512 ak = broadcast_lane<k>(a);
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) acc[k % Chains][0][v] += ak * load(b + (k * Vectors + v) * W<float>);
+  };
+  [&]<int... k>(std::integer_sequence<int, k...>) __attribute__((always_inline)) {
+    (add.template operator()<k>(), ...);
+  }(std::make_integer_sequence<int, W<float>>());
+}
+#endif
 
 // C[m][n] (+)= Σ_k A[m][k]·B[k][n], element (m, k) of A at a[m·a_row + k·a_k], likewise B and C
 // (columns of C contiguous). With `accumulate` C is added to, otherwise it starts from bias[n] or zero.

@@ -47,7 +47,7 @@ struct BackwardPlan {
     using Panels = TransposedPanels<L>;
     using Element = typename L::Element;
     recurrent = {w.template take<Element>(w, Panels::size(H, H)), H, H, Form::recurrent_slot, true};
-    const bool wants_dx = b.dx.data || !b.workspace;
+    const bool wants_dx = (b.dx.data || !b.workspace) && !has_narrow_inputs<L>(shape);
     input = {w.template take<Element>(w, wants_dx ? Panels::size(I, H) : 0), I, H, Form::input_slot, false};
     slice = slice_blocks<L>(shape);
     const bool whole = split == Split::rows && !shape.recurrent_dropout;
@@ -129,25 +129,39 @@ RNNCORE_INLINE void state_gradients(const BackwardPlan<L>& p, int64_t t, int64_t
   accumulate_band(p.recurrent, p.slice, rows, vectors, p.dslots_row(t, row), row_step * p.forward.tape_row, vector, dh);
 }
 
-// The same for one row of a layer no wider than `Vectors`, where latency is all that counts.
+// The same for one row of a layer no wider than `Vectors`, where latency is all that counts: `later` are the slot
+// gradients of its last vector of units.
 template <class L, int Vectors>
 RNNCORE_INLINE void narrow_state_gradients(const BackwardPlan<L>& p, int64_t t, int64_t row,
+                                           const Vec<typename L::Type> (&later)[L::Form::slots],
                                            Vec<typename L::Type>* sums) {
   using T = typename L::Type;
   const TransposedPanels<L>& u = p.recurrent;
-  const Runs runs = u.runs(L::blocks(u.H));
-  const auto* a = u.factors(p.dslots_row(t, row), 0);
+  constexpr int chains = kTileVectors / Vectors;
   auto& dh = *reinterpret_cast<Vec<T>(*)[1][Vectors]>(sums);
-  for (int64_t i = 0; i < runs.count; ++i)
-    tile_accumulate<T, 1, Vectors, kTileVectors / Vectors>(
-        runs.depth, a + i * runs.stride, 0, 1, u.data + i * runs.depth * Vectors * W<T>, Vectors * W<T>, dh);
+  if constexpr (kKeepsRow<L> && Vectors == 1) {
+    Vec<T> acc[chains][1][1] = {};
+    acc[0][0][0] = dh[0][0];
+#pragma GCC unroll 8
+    for (int i = 0; i < L::Form::gates; ++i)
+      lanes_accumulate(later[L::Form::recurrent_slot + i], u.data + i * W<T> * W<T>, acc);
+    add_chains(acc);
+    dh[0][0] = acc[0][0][0];
+  } else {
+    const Runs runs = u.runs(L::blocks(u.H));
+    const auto* a = u.factors(p.dslots_row(t, row), 0);
+    for (int64_t i = 0; i < runs.count; ++i)
+      tile_accumulate<T, 1, Vectors, chains>(runs.depth, a + i * runs.stride, 0, 1,
+                                             u.data + i * runs.depth * Vectors * W<T>, Vectors * W<T>, dh);
+  }
 }
 
-// The cells of step t backward: overwrites the slots with their gradients.
+// The cells of step t backward: overwrites the slots with their gradients. `kept`, if any, are those of the last
+// vector.
 template <int Vectors, class L, class CellT>
 RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row,
                                    int64_t row_step, int64_t rows, int64_t vector, bool later,
-                                   const Vec<typename L::Type>* dh) {
+                                   const Vec<typename L::Type>* dh, Vec<typename L::Type>* kept = nullptr) {
   using T = typename L::Type;
   using Form = typename L::Form;
   const SequenceShape& s = p.shape;
@@ -207,6 +221,9 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
           store(sums + k * padded, unfused(shares[k]) + (later ? load(sums + k * padded) : Vec<T>{}));
       }
       store_dslots<L>(row_slots, vector + v, slot);
+      if (kept)
+#pragma GCC unroll 8
+        for (int i = 0; i < Form::slots; ++i) kept[i] = slot[i];
       if (Form::has_memory) store(p.dmemory + n * padded + unit, dc);
       if (Form::carries_dh) store(p.dcarry + n * padded + unit, carry);
     }
@@ -217,13 +234,14 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
 template <int Vectors, class L, class CellT>
 static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, const CellT& cell, int64_t row) {
   const SequenceShape& s = p.shape;
+  Vec<typename L::Type> slots[L::Form::slots] = {};
   bool later = false;
   for (int64_t t = s.steps - 1; t >= 0; --t) {
     if (row >= active_rows(s, t)) continue;
     Vec<typename L::Type> dh[Vectors];
     outer_gradients<Vectors>(p, t, row, 1, 1, 0, later, dh);
-    if (later) narrow_state_gradients<L, Vectors>(p, t + 1, row, dh);
-    backward_cells<Vectors>(p, cell, t, row, 1, 1, 0, later, dh);
+    if (later) narrow_state_gradients<L, Vectors>(p, t + 1, row, slots, dh);
+    backward_cells<Vectors>(p, cell, t, row, 1, 1, 0, later, dh, slots);
     later = true;
   }
 }
@@ -364,10 +382,13 @@ static void sequence_backward(const SequenceBackward<typename L::Type>& call, co
     const int64_t count = RowShare::below(share, active_rows(s, t));
     if (later > 0) backward_step<true>(p, cell, t, share, 0, later, vectors);
     if (later < count) backward_step<false>(p, cell, t, share, later, count, vectors);
-    if (by_units) team_barrier(team, p.recurrent.panel(mine.begin));
+    if (by_units) {
+      team_barrier(team, p.recurrent.panel(mine.begin));
+      if (s.rows == 1) fetch_lines(p.dslots_row(t, 0), p.forward.tape_row);
+    }
   }
   if (call.dinitial_state[0] || call.dinitial_state[1]) initial_states(p, share, vectors);
-  if (call.dx.data) p.input.pack(call.forward.kernel, {0, p.input.column_vectors()}, team);
+  if (call.dx.data && !has_narrow_inputs<L>(s)) p.input.pack(call.forward.kernel, {0, p.input.column_vectors()}, team);
   team_barrier(team);
   if (call.dx.data) input_gradient(p, team);
   if constexpr (has_peepholes<typename L::Form>) peephole_gradients(p, team);

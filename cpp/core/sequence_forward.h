@@ -308,36 +308,39 @@ static void project_chunk(const ForwardPlan<L>& p, int64_t t0, const RowShare& s
   }
 }
 
-// Both products of one step for `Rows` rows (row, row + row_step, ...) and one block: pre [Rows][vectors].
-template <class L, int Rows, bool Fetch = false>
-RNNCORE_INLINE void step_products(const ForwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t block,
-                                  Vec<typename L::Type>* result, Progress progress) {
+// The bias plus the input products of one step for `Rows` rows (row, row + row_step, ...) and one block.
+template <class L, int Rows, bool Fetch, class V>
+RNNCORE_INLINE void input_products(const ForwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t block,
+                                   Progress progress, V (&pre)[Rows][L::vectors]) {
   using T = typename L::Type;
-  using Form = typename L::Form;
-  const SequenceShape& s = p.shape;
-  const int64_t I = elements_of<typename L::Element>(s.inputs), H = elements_of<typename L::Element>(s.units);
-  constexpr int64_t panel = L::part_vectors * W<T>;
-  Vec<T> pre[Rows][L::vectors];
-
+  const int64_t I = elements_of<typename L::Element>(p.shape.inputs);
   if (p.chunked) {
     const T* ahead = p.slots_at(t, row, block);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
       for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(ahead + r * row_step * p.tape_row + v * W<T>);
-  } else {
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 8
-      for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(p.bias + block * L::width + v * W<T>);
-    accumulate_part<L, Form::input_slot, 0, Rows, 1, Fetch>(I, elements<L>(p.input_factor(t, row)),
-                                                            row_step * p.input_factor_stride() / L::factor_numbers,
-                                                            p.input_panels + block * I * panel, progress, pre);
+    return;
   }
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(p.bias + block * L::width + v * W<T>);
+  accumulate_part<L, L::Form::input_slot, 0, Rows, 1, Fetch>(
+      I, elements<L>(p.input_factor(t, row)), row_step * p.input_factor_stride() / L::factor_numbers,
+      p.input_panels + block * I * L::part_vectors * W<T>, progress, pre);
+}
+
+// Both products of one step: pre [Rows][vectors].
+template <class L, int Rows, bool Fetch = false>
+RNNCORE_INLINE void step_products(const ForwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t block,
+                                  Vec<typename L::Type>* result, Progress progress) {
+  Vec<typename L::Type> pre[Rows][L::vectors];
+  input_products<L, Rows, Fetch>(p, t, row, row_step, block, progress, pre);
   if (const auto* h_before = p.factor(t, row))
-    accumulate_part<L, Form::recurrent_slot, 0, Rows, L::chains, Fetch>(
-        H, elements<L>(h_before), row_step * p.factor_stride(t) / L::factor_numbers, p.recurrent_panel(block), progress,
-        pre);
+    accumulate_part<L, L::Form::recurrent_slot, 0, Rows, L::chains, Fetch>(
+        elements_of<typename L::Element>(p.shape.units), elements<L>(h_before),
+        row_step * p.factor_stride(t) / L::factor_numbers, p.recurrent_panel(block), progress, pre);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
@@ -352,6 +355,29 @@ static __attribute__((noinline)) void forward_products(const ForwardPlan<L>& p, 
   step_products<L, Rows, Fetch>(p, t, row, row_step, block, result, progress);
 }
 
+// Whether the products of a row's next step can take h from a register: where it is one whole vector.
+template <class L>
+constexpr bool kKeepsRow = W<typename L::Type> == 16 && L::U == 1 && !L::rounded;
+
+// The same for one row of such a layer, in the same order.
+template <class L>
+RNNCORE_INLINE void kept_row_products(const ForwardPlan<L>& p, int64_t t, int64_t row, Vec<typename L::Type> h,
+                                      Vec<typename L::Type> (&result)[L::vectors]) {
+  if constexpr (kKeepsRow<L>) {
+    constexpr int n = L::part_vectors;
+    Vec<typename L::Type> pre[1][L::vectors], acc[L::chains][1][n] = {};
+    input_products<L, 1, false>(p, t, row, 1, 0, {}, pre);
+#pragma GCC unroll 8
+    for (int i = 0; i < n; ++i) acc[0][0][i] = pre[0][L::part_vector(i, L::Form::recurrent_slot)];
+    lanes_accumulate(h, p.recurrent_panel(0), acc);
+    add_chains(acc);
+#pragma GCC unroll 8
+    for (int i = 0; i < n; ++i) pre[0][L::part_vector(i, L::Form::recurrent_slot)] = acc[0][0][i];
+#pragma GCC unroll 8
+    for (int v = 0; v < L::vectors; ++v) result[v] = pre[0][v];
+  }
+}
+
 // How much of a state stays in step t.
 template <class L>
 RNNCORE_INLINE Vec<typename L::Type> hold(const ForwardPlan<L>& p, int state, int64_t t, int64_t n, int64_t unit) {
@@ -360,10 +386,11 @@ RNNCORE_INLINE Vec<typename L::Type> hold(const ForwardPlan<L>& p, int state, in
                     : Vec<typename L::Type>{};
 }
 
-// The cell on the pre-activations of `rows` rows.
+// The cell on the pre-activations of `rows` rows. `kept`, if any, is the last vector of h.
 template <class L, class CellT>
 RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, int64_t t, int64_t row, int64_t row_step,
-                                  int64_t rows, int64_t block, const Vec<typename L::Type>* pre) {
+                                  int64_t rows, int64_t block, const Vec<typename L::Type>* pre,
+                                  Vec<typename L::Type>* kept = nullptr) {
   using T = typename L::Type;
   using Form = typename L::Form;
   const int64_t H = p.shape.units;
@@ -393,6 +420,7 @@ RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, in
       else
         h = CellT::forward(here, slot, h, c);
       if (Form::has_memory) store(p.memory_row(t, n) + unit, c);
+      if (kept) *kept = h;
       // What a masked store leaves reaches the next step's products later.
       if (H - unit >= W<T>)
         store(p.hidden_row(t, n) + unit, h);
@@ -467,15 +495,22 @@ static void keep_last_states(const ForwardPlan<L>& p, int64_t t, const RowShare&
   }
 }
 
-// All steps of one row of a layer of one block: its sums never leave the registers, since latency is all that counts.
+// All steps of one row of a layer of one block: its sums never leave the registers, since latency is all that counts,
+// nor does h where it is a single vector.
 template <class L, class CellT>
 static __attribute__((noinline)) void forward_row(const ForwardPlan<L>& p, const CellT& cell, const RowShare& share) {
+  using T = typename L::Type;
   const SequenceShape& s = p.shape;
+  const bool keeps = kKeepsRow<L> && s.units == W<T> && !p.masked;
+  Vec<T> h{};
   for (int64_t t = 0; t < s.steps && share.first < active_rows(s, t); ++t) {
     if (p.chunked && t % kChunkSteps == 0) project_chunk(p, t, share, {0, 1});
-    Vec<typename L::Type> pre[L::vectors];
-    step_products<L, 1>(p, t, share.first, 1, 0, pre, {});
-    forward_cells(p, cell, t, share.first, 1, 1, 0, pre);
+    Vec<T> pre[L::vectors];
+    if (keeps && t > 0)
+      kept_row_products(p, t, share.first, h, pre);
+    else
+      step_products<L, 1>(p, t, share.first, 1, 0, pre, {});
+    forward_cells(p, cell, t, share.first, 1, 1, 0, pre, &h);
     if (share.first >= active_rows(s, t + 1)) keep_last_states(p, t, share, {0, s.units});
   }
 }
@@ -539,7 +574,10 @@ static void sequence_forward(const SequenceForward<typename L::Type>& call, cons
     if (p.chunked && t % kChunkSteps == 0) project_chunk(p, t, share, blocks);
     for (int64_t block = blocks.begin; block < blocks.end; ++block) forward_rows(p, cell, t, share, count, block);
     if (active_rows(s, t + 1) < active_rows(s, t)) keep_last_states(p, t, share, units);
-    if (by_units) team_barrier(team, p.recurrent_panel(blocks.begin));
+    if (by_units) {
+      team_barrier(team, p.recurrent_panel(blocks.begin));
+      if (s.rows == 1 && t + 1 < s.steps) fetch_lines(p.factor(t + 1, 0), H);
+    }
   }
 }
 

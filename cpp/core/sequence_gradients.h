@@ -188,11 +188,89 @@ RNNCORE_INLINE void accumulate_band(const TransposedPanels<L>& panels, int64_t s
   }
 }
 
+// Whether dx has so few columns that their vectors would be padding for the most part: it is then added up lane by
+// lane.
+template <class L>
+RNNCORE_INLINE bool has_narrow_inputs(const SequenceShape& s) {
+  return !L::rounded && 4 * s.inputs <= W<typename L::Type>;
+}
+
+// sum [rows][Inputs] = products of some rows' slot gradients with the rows of the input weights, `weight` being where
+// those begin; their lanes are still to be added up.
+template <class L, int Inputs>
+static __attribute__((noinline)) void narrow_products(int64_t H, const typename L::Type* const* row,
+                                                      const typename L::Type* const* weight,
+                                                      Vec<typename L::Type>* sum) {
+  using T = typename L::Type;
+  constexpr int rows = W<T> / Inputs;
+  Vec<T> acc[rows][Inputs];
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+    for (int i = 0; i < Inputs; ++i) acc[r][i] = Vec<T>{};
+  for (int64_t block = 0; block < L::blocks(H); ++block)
+#pragma GCC unroll 4
+    for (int part = 0; part < L::part_vectors; ++part) {
+      const int64_t unit = block * L::units + part / L::Form::gates * W<T>;
+      if (unit >= H) break;
+      const int vector = L::part_vector(part, L::Form::input_slot);
+      const int64_t column = L::Form::input_gate(vector % L::Form::slots) * H + unit;
+      Vec<T> w[Inputs];
+#pragma GCC unroll 8
+      for (int i = 0; i < Inputs; ++i) w[i] = load_partial(weight[i] + column, H - unit);
+#pragma GCC unroll 16
+      for (int r = 0; r < rows; ++r) {
+        const Vec<T> d = load(row[r] + block * L::width + vector * W<T>);
+#pragma GCC unroll 8
+        for (int i = 0; i < Inputs; ++i) acc[r][i] += d * w[i];
+      }
+    }
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+    for (int i = 0; i < Inputs; ++i) sum[r * Inputs + i] = acc[r][i];
+}
+
+// dx of `count` rows of at most `Inputs` numbers, from the weights as they are; as many rows at a time as fill a
+// vector.
+template <class L, int Inputs, template <class> class Plan>
+static void narrow_input_gradient(const Plan<L>& p, int64_t count, const typename L::Type* dslots, int64_t dslots_row,
+                                  typename L::Type* dx, int64_t dx_row) {
+  using T = typename L::Type;
+  const int64_t I = p.shape.inputs, H = p.shape.units;
+  constexpr int rows = W<T> / Inputs;
+  // The last ones again where there are fewer.
+  const T *row[rows], *weight[Inputs];
+  for (int i = 0; i < Inputs; ++i) weight[i] = p.call.forward.kernel + (i < I ? i : I - 1) * L::Form::gates * H;
+  for (int64_t first = 0; first < count; first += rows) {
+    for (int r = 0; r < rows; ++r) row[r] = dslots + (first + r < count ? first + r : count - 1) * dslots_row;
+    Vec<T> sum[W<T>];
+    narrow_products<L, Inputs>(H, row, weight, sum);
+    const Vec<T> sums = add_lanes<T>(sum);
+    const int64_t here = count - first < rows ? count - first : rows;
+    T* to = dx + first * dx_row;
+    if (I == Inputs && dx_row == I) {
+      store_partial(to, sums, here * I);
+      continue;
+    }
+    T number[W<T>];
+    store(number, sums);
+    for (int64_t r = 0; r < here; ++r)
+      for (int64_t i = 0; i < I; ++i) to[r * dx_row + i] = number[r * Inputs + i];
+  }
+}
+
 // dx of `count` rows at equal distances. A band of rows that stays in cache meets every panel.
 template <class L, template <class> class Plan>
 static void input_gradient_rows(const Plan<L>& p, int64_t count, const typename L::Type* dslots, int64_t dslots_row,
                                 typename L::Type* dx, int64_t dx_row) {
   using T = typename L::Type;
+  if (has_narrow_inputs<L>(p.shape)) {
+    if (p.shape.inputs == 1) return narrow_input_gradient<L, 1>(p, count, dslots, dslots_row, dx, dx_row);
+    if constexpr (W<T> >= 16)
+      if (p.shape.inputs > 2) return narrow_input_gradient<L, 4>(p, count, dslots, dslots_row, dx, dx_row);
+    return narrow_input_gradient<L, 2>(p, count, dslots, dslots_row, dx, dx_row);
+  }
   const int64_t columns = p.input.column_vectors();
   Vec<T> sums[kBandRows * kTileVectors];
   for (int64_t band = 0; band < count; band += kBandRows) {

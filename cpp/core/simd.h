@@ -104,6 +104,15 @@ RNNCORE_INLINE void store_partial(T* p, std::type_identity_t<Vec<T> > v, int64_t
 }
 #endif
 
+#if RNNCORE_VECTOR_BYTES == 64
+// Lane k of v in all lanes; the lanes of one of its quarters share the first step.
+template <int k>
+RNNCORE_INLINE __m512 broadcast_lane(__m512 v) {
+  const __m512 quarter = _mm512_maskz_shuffle_f32x4(0xffff, v, v, k / 4 * 0x55);
+  return _mm512_maskz_permute_ps(0xffff, quarter, k % 4 * 0x55);
+}
+#endif
+
 // A product that no later addition is fused with. Of x·y + z·w the compiler may fuse either product, and choose
 // otherwise in another place that the same function is inlined at.
 template <class V>
@@ -152,6 +161,26 @@ RNNCORE_INLINE To bit_cast(From v) {
   return r;
 }
 
+#if !defined(__clang__)
+// Which lanes of two vectors, those of the second counting from W, swap the off-diagonal blocks of this size.
+template <class T>
+struct Halves {
+  Bits<T> upper, lower;
+};
+
+template <class T>
+RNNCORE_INLINE Halves<T> halves(int distance) {
+  Halves<T> h{};
+#pragma GCC unroll 16
+  for (int lane = 0; lane < W<T>; ++lane) {
+    const bool left = (lane & distance) == 0;
+    h.upper[lane] = left ? lane : W<T> + lane - distance;
+    h.lower[lane] = left ? lane + distance : W<T> + lane;
+  }
+  return h;
+}
+#endif
+
 // to[i][·] = column i of the block `from` [rows][columns], rows `from_row` apart, for i < W; missing rows and columns
 // are zeros.
 template <class T>
@@ -166,14 +195,7 @@ static __attribute__((noinline)) void transpose(const T* from, int64_t from_row,
 #else
 #pragma GCC unroll 4
   for (int distance = W<T> / 2; distance > 0; distance /= 2) {
-    // Swaps the off-diagonal blocks of this size; lanes of the second operand count from W.
-    Bits<T> upper{}, lower{};
-#pragma GCC unroll 16
-    for (int lane = 0; lane < W<T>; ++lane) {
-      const bool left = (lane & distance) == 0;
-      upper[lane] = left ? lane : W<T> + lane - distance;
-      lower[lane] = left ? lane + distance : W<T> + lane;
-    }
+    const auto [upper, lower] = halves<T>(distance);
 #pragma GCC unroll 16
     for (int i = 0; i < W<T>; ++i) {
       if (i & distance) continue;
@@ -194,6 +216,27 @@ RNNCORE_INLINE T reduce_add(Vec<T> v) {
   for (int n = W<T> / 2; n > 0; n /= 2)
     for (int i = 0; i < n; ++i) lane[i] += lane[i + n];
   return lane[0];
+}
+
+// Lane i is the sum of the lanes of m[i], always in the same pairwise order.
+template <class T>
+RNNCORE_INLINE Vec<T> add_lanes(Vec<T> (&m)[W<T>]) {
+#if defined(__clang__)
+  Vec<T> sums;
+  for (int i = 0; i < W<T>; ++i) sums[i] = reduce_add<T>(m[i]);
+  return sums;
+#else
+#pragma GCC unroll 4
+  for (int distance = W<T> / 2; distance > 0; distance /= 2) {
+    const auto [upper, lower] = halves<T>(distance);
+#pragma GCC unroll 8
+    for (int i = 0; i < distance; ++i) {
+      const Vec<T> a = m[i], b = m[i + distance];
+      m[i] = __builtin_shuffle(a, b, upper) + __builtin_shuffle(a, b, lower);
+    }
+  }
+  return m[0];
+#endif
 }
 
 }  // namespace
