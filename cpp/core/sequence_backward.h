@@ -230,11 +230,15 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
   }
 }
 
-// All steps of one row of a layer no wider than `Vectors`: its sums never leave the registers.
-template <int Vectors, class L, class CellT>
+// All steps of one row of a layer no wider than `Vectors`: its sums never leave the registers, nor do, with Kept, the
+// gradients of its weights.
+template <int Vectors, bool Kept, class L, class CellT>
 static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, const CellT& cell, int64_t row) {
   const SequenceShape& s = p.shape;
   Vec<typename L::Type> slots[L::Form::slots] = {};
+  using Gradients = KeptGradients<L>;
+  Gradients gradients;
+  if constexpr (Kept) Gradients::clear(gradients);
   bool later = false;
   for (int64_t t = s.steps - 1; t >= 0; --t) {
     if (row >= active_rows(s, t)) continue;
@@ -242,8 +246,18 @@ static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, con
     outer_gradients<Vectors>(p, t, row, 1, 1, 0, later, dh);
     if (later) narrow_state_gradients<L, Vectors>(p, t + 1, row, slots, dh);
     backward_cells<Vectors>(p, cell, t, row, 1, 1, 0, later, dh, slots);
+    if constexpr (Kept)
+      Gradients::add(gradients, s.inputs, p.forward.input_factor(t, row), p.forward.factor(t, row), slots[0]);
     later = true;
   }
+  if constexpr (Kept) Gradients::keep(gradients, s.inputs, p.call.dkernel, p.call.drecurrent_kernel, p.call.dbias);
+}
+
+template <class L, class CellT>
+static void backward_row(const BackwardPlan<L>& p, const CellT& cell, int64_t row) {
+  if constexpr (kKeepsGradients<L>)
+    if (keeps_gradients<L>(p.shape)) return backward_row<1, true>(p, cell, row);
+  p.narrow == 1 ? backward_row<1, false>(p, cell, row) : backward_row<2, false>(p, cell, row);
 }
 
 // Asks for `Vectors` vectors of units of what the cells of some rows read, which comes from far away, while the
@@ -376,7 +390,7 @@ static void sequence_backward(const SequenceBackward<typename L::Type>& call, co
   const Range vectors = by_units ? mine : all;
   if (!by_units || team.thread == 0) pass_states_through(p, share);
   const bool narrow = share.count == 1 && p.narrow > 0;
-  if (narrow) p.narrow == 1 ? backward_row<1>(p, cell, share.first) : backward_row<2>(p, cell, share.first);
+  if (narrow) backward_row(p, cell, share.first);
   for (int64_t t = s.steps - 1; t >= 0 && !narrow; --t) {
     const int64_t later = RowShare::below(share, active_rows(s, t + 1));
     const int64_t count = RowShare::below(share, active_rows(s, t));
@@ -392,7 +406,7 @@ static void sequence_backward(const SequenceBackward<typename L::Type>& call, co
   team_barrier(team);
   if (call.dx.data) input_gradient(p, team);
   if constexpr (has_peepholes<typename L::Form>) peephole_gradients(p, team);
-  weight_gradients(p, team);
+  if (!keeps_gradients<L>(s)) weight_gradients(p, team);
 }
 
 }  // namespace
