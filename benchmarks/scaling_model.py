@@ -52,7 +52,7 @@ class Machine(NamedTuple):
     second_level_rate: float
     third_level_rate: float
     memory_rate: float
-    barrier: float  # of two threads
+    barrier: float  # a round of it
     region: float  # of two threads
 
     def barrier_of(self, threads: int) -> float:
@@ -109,7 +109,7 @@ def measure_machine(threads: int) -> Machine:
         second_level_rate=max(native("read_rate", second // 2, 20)),
         third_level_rate=max(native("read_rate", third // GROUP_CORES, 20)),
         memory_rate=max(native("read_rate", 4 * third, 20)),
-        barrier=min(native("barrier_seconds", 10000)) * 2 / threads,
+        barrier=min(native("barrier_seconds", 10000)) / max(1, math.ceil(math.log2(threads))),
         region=min(native("region_seconds", 1000)) * 2 / threads,
     )
 

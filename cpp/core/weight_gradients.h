@@ -310,8 +310,8 @@ static Stretches<typename L::Element> strip_rows(const WeightGradientPlan<L>& pl
   return {list, 1};
 }
 
-// Whether registers hold all gradients of the weights, so that they can be added up while a single row goes back through
-// its steps: a layer of one gate, of one whole vector of units and few inputs.
+// Whether registers hold all gradients of the weights, so that they can be added up while a single row goes back
+// through its steps: a layer of one gate, of one whole vector of units and few inputs.
 template <class L>
 constexpr bool kKeepsGradients = kKeepsRow<L> && L::part_vectors == 1;
 
