@@ -44,15 +44,17 @@ constexpr int64_t kShortestSerialTime = 10'000'000, kLongestSerialTime = 640'000
 constexpr int64_t kNegligibleLoss = 200'000;
 constexpr int kSpins = 4096;  // some microseconds
 
-// Notes how a region went.
+// Notes how a region went. Only a second contended one within a few tells: a first may have met a thread that the
+// system took its processor from for once.
 void learn(bool was_contended) {
+  const int64_t before = serial_time;
   if (!was_contended) {
-    serial_time = 0;
+    if (before > 0) serial_time = before > kShortestSerialTime / 8 ? before / 2 : 0;
     return;
   }
-  const int64_t time = std::clamp(2 * serial_time, kShortestSerialTime, kLongestSerialTime);
-  serial_time = time;
-  serial_until = now() + time;
+  const int64_t time = std::clamp(2 * before, kShortestSerialTime, kLongestSerialTime);
+  serial_time = before > 0 ? time : kShortestSerialTime / 2;
+  if (before > 0) serial_until = now() + time;
 }
 
 int environment(const char* name) {
@@ -104,6 +106,7 @@ int num_threads() {
 }
 
 void set_num_threads(int threads, bool always) {
+  if (threads != chosen || always != whatever_the_work) serial_time = serial_until = 0;  // a new choice is tried
   chosen = threads;
   whatever_the_work = always;
 }
