@@ -267,14 +267,10 @@ RNNCORE_INLINE void fetch_saved(const BackwardPlan<L>& p, int64_t t, int64_t row
                                 int64_t vector) {
   using T = typename L::Type;
   using Form = typename L::Form;
-  const auto fetch = [](const T* from, int64_t count) __attribute__((always_inline)) {
-    constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
-    for (int64_t i = 0; i < count; i += line) __builtin_prefetch(from + i);
-  };
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t n = row + r * row_step, first = vector * W<T>, count = Vectors * W<T>;
-    fetch(p.dslots_row(t, n) + first * Form::slots, count * Form::slots);
-    if (Form::has_memory && t > 0) fetch(p.forward.memory_row(t - 1, n) + first, count);
+    fetch_lines(p.dslots_row(t, n) + first * Form::slots, count * Form::slots);
+    if (Form::has_memory && t > 0) fetch_lines(p.forward.memory_row(t - 1, n) + first, count);
   }
 }
 

@@ -136,7 +136,7 @@ struct Workspace {
   }
 };
 
-// Asks for all of a row at once that other threads wrote: the products would come to one line after another.
+// Asks for all of `count` numbers at once, where what reads them would come to one line after another.
 template <class T>
 RNNCORE_INLINE void fetch_lines(const T* first, int64_t count) {
   constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
