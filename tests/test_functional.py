@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -342,6 +345,40 @@ def test_a_tape_serves_once() -> None:
         functional.backward(tape, case.doutput)
     with pytest.raises(TypeError, match="tape: expected the tape of a call with training=True, got NoneType"):
         functional.backward(None, case.doutput)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("function", "options"), CELLS)
+def test_arguments_may_come_in_any_way(function: str, options: dict[str, Any]) -> None:
+    case = make_case(function, options, (3, 4, 2, 5), "f4")
+    run, plain = getattr(functional, function), getattr(reference, function)
+    assert inspect.signature(run) == inspect.signature(plain)
+    names = list(inspect.signature(run).parameters)[: len(case.arrays)]
+    keywords = dict(zip(names, case.arrays, strict=True))
+    expected = run(*case.arrays, **options)
+    # Keywords in the other order, names that are equal without being the same object, and defaults said.
+    said = dict(reversed([*keywords.items(), ("lengths", None), ("reverse", False), *options.items()]))
+    again = run(**{"".join(name): value for name, value in said.items()})
+    np.testing.assert_array_equal(again.output, expected.output)
+    assert run(*case.arrays[:3], **options).output.shape == expected.output.shape
+    for wrong, message in (
+        (lambda: run(*case.arrays, None), "positional arguments"),
+        (lambda: run(*case.arrays, x=case.arrays[0]), "multiple values for argument 'x'"),
+        (lambda: run(*case.arrays, units=3), "unexpected keyword argument 'units'"),
+        (lambda: run(*case.arrays[:2]), "missing 1 required positional argument: 'recurrent_kernel'"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            wrong()
+
+
+def test_functions_are_functions_to_python() -> None:
+    for function in (functional.lstm, functional.backward):
+        assert inspect.isroutine(function)
+        assert pickle.loads(pickle.dumps(function)) is function is copy.deepcopy(function)
+        assert function.__module__ == "rnncore.functional"
+        assert repr(function).startswith(f"<function {function.__name__}")
+    assert type("Holder", (), {"run": functional.lstm})().run.__func__ is functional.lstm
+    with pytest.raises(ValueError, match="function: the core has no direct way for 'make_case'"):
+        _core.direct(make_case)
 
 
 def test_bad_arguments_are_named() -> None:

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "bindings/direct_function.h"
 #include "bindings/module.h"
 #include "engine/sequence_call.h"
 
@@ -152,15 +153,17 @@ class NewArrays {
     return (count_of(shape) + kLine - 1) / kLine * kLine;
   }
 
-  py::object take(std::initializer_list<Py_intptr_t> shape, T*& data, const Py_intptr_t* strides = nullptr) {
+  // `data` is where the array's memory begins; its first element lies `first` numbers behind.
+  py::object take(std::initializer_list<Py_intptr_t> shape, T*& data, const Py_intptr_t* strides = nullptr,
+                  Py_intptr_t first = 0) {
     if (!shared_) {
       Buffer buffer(static_cast<size_t>(count_of(shape)) * sizeof(T));
       data = buffer.as<T>();
-      return array_over<T>(memory_object(std::move(buffer)), shape, strides, data);
+      return array_over<T>(memory_object(std::move(buffer)), shape, strides, data + first);
     }
     data = count_of(shape) > 0 ? next_ : nullptr;
     next_ += room(shape);
-    return array_over<T>(shared_, shape, strides, data);
+    return array_over<T>(shared_, shape, strides, data + first);
   }
 
  private:
@@ -202,13 +205,16 @@ bool find_activation(PyObject* name, Activation& found) {
       interned[i] = PyUnicode_InternFromString(kActivationNames[i]);
     return interned;
   }();
-  if (!PyUnicode_Check(name)) return false;
-  for (size_t i = 0; i < std::size(kActivationNames); ++i)
-    if (name == names[i] || PyUnicode_Compare(name, names[i]) == 0) {
-      found = static_cast<Activation>(i);
-      return true;
-    }
-  return false;
+  const auto is = [&](auto same) {
+    for (size_t i = 0; i < std::size(kActivationNames); ++i)
+      if (same(names[i])) {
+        found = static_cast<Activation>(i);
+        return true;
+      }
+    return false;
+  };
+  return is([&](PyObject* known) { return name == known; }) ||
+         (PyUnicode_Check(name) && is([&](PyObject* known) { return PyUnicode_Compare(name, known) == 0; }));
 }
 
 // The arrays that a tape's pointers point into.
@@ -238,15 +244,17 @@ bool state_arrays(PyObject* state, Cell cell, int64_t rows, int64_t units, const
 template <class T>
 class TypedTape final : public Tape {
  public:
-  TypedTape(std::unique_ptr<SequenceCall<T>> call, const SequenceInputs<T>& inputs, KeptObjects keep)
-      : call_(std::move(call)), in_(inputs), keep_(std::move(keep)) {}
+  explicit TypedTape(const SequenceInputs<T>& inputs) : in_(inputs), call_(std::in_place, inputs, true, kernels()) {}
+
+  SequenceCall<T>& call() { return *call_; }
+  void keep(KeptObjects objects) { keep_ = std::move(objects); }
 
   py::tuple shape() const override { return py::make_tuple(in_.rows, in_.steps, in_.units); }
   py::object dtype() const override { return py::reinterpret_borrow<py::object>(dtype_of<T>()); }
   int states() const override { return states_of(in_.cell); }
 
   py::object backward(PyObject* doutput, PyObject* state) override {
-    if (!call_) throw py::value_error("tape: backward has already used it; run the forward pass again");
+    if (used_) throw py::value_error("tape: backward has already used it; run the forward pass again");
     const int64_t N = in_.rows, S = in_.steps, H = in_.units, I = in_.inputs, G = gates_of(in_.cell);
     BatchView<const T> dy{};
     const T* dstate[2];
@@ -275,6 +283,7 @@ class TypedTape final : public Tape {
     if (in_.bias) bias = biases == 2 ? arrays.take({2, G * H}, dbias) : arrays.take({G * H}, dbias);
     py::object dh = arrays.take(of_state, dinitial[0]);
     py::object dc = states() == 2 ? arrays.take(of_state, dinitial[1]) : py::none();
+    used_ = true;  // before other threads may run
     {
       LongCall call(call_->flops());
       call_->backward(dy, dstate, dx, dkernel, drecurrent, dbias, dinitial);
@@ -289,52 +298,69 @@ class TypedTape final : public Tape {
   }
 
  private:
-  std::unique_ptr<SequenceCall<T>> call_;
   SequenceInputs<T> in_;
+  std::optional<SequenceCall<T>> call_;
+  bool used_ = false;
   KeptObjects keep_;
 };
 
-// The Python object of a tape. A type of its own, since pybind11's take a good part of a small call's time.
+// The Python object of a tape, which lies in it. A type of its own, since pybind11's take a good part of a small call's
+// time.
 struct TapeObject {
   PyObject ob_base;
-  Tape* tape;
+  Tape* tape;  // in the memory, or null
+  alignas(TypedTape<double>) std::byte memory[sizeof(TypedTape<double>)];
 };
+static_assert(sizeof(TypedTape<float>) <= sizeof(TypedTape<double>));
+static_assert(alignof(TypedTape<double>) <= 16);  // what Python's memory is aligned to
 
 PyTypeObject* tape_type = nullptr;
 
-const Tape& tape_of(PyObject* self) { return *reinterpret_cast<TapeObject*>(self)->tape; }
+Tape& tape_of(PyObject* self) { return *reinterpret_cast<TapeObject*>(self)->tape; }
 
-py::object tape_object(std::unique_ptr<Tape> tape) {
-  py::object object = checked(reinterpret_cast<PyObject*>(PyObject_New(TapeObject, tape_type)));
-  reinterpret_cast<TapeObject*>(object.ptr())->tape = tape.release();
-  return object;
+template <class T>
+TypedTape<T>& make_tape(py::object& object, const SequenceInputs<T>& inputs) {
+  object = checked(reinterpret_cast<PyObject*>(PyObject_New(TapeObject, tape_type)));
+  auto* made = reinterpret_cast<TapeObject*>(object.ptr());
+  made->tape = nullptr;
+  auto* tape = new (made->memory) TypedTape<T>(inputs);
+  made->tape = tape;
+  return *tape;
 }
 
 void delete_tape(PyObject* self) {
-  delete reinterpret_cast<TapeObject*>(self)->tape;
+  if (auto* tape = reinterpret_cast<TapeObject*>(self)->tape) tape->~Tape();
   PyTypeObject* type = Py_TYPE(self);
   PyObject_Free(self);
   Py_DECREF(type);
 }
 
-// The arguments of `sequence`, in order.
-enum {
-  kCell,
-  kActivation,
-  kRecurrentActivation,
-  kX,
-  kKernel,
-  kRecurrentKernel,
-  kBias,
-  kState,
-  kLengths,
-  kReverse,
-  kTraining,
-  kArguments
-};
+// The arguments that all recurrent functions begin with, in order.
+enum { kX, kKernel, kRecurrentKernel, kBias, kState, kLengths, kReverse, kTraining, kArguments };
+
+// Runs a call forward; its output and its last states.
+template <class T>
+std::pair<py::object, py::tuple> forward_results(SequenceCall<T>& call, const SequenceInputs<T>& in) {
+  using Arrays = NewArrays<T>;
+  const std::initializer_list<Py_intptr_t> of_output{in.rows, in.steps, in.units}, of_state{in.rows, in.units};
+  Arrays arrays(Arrays::room(of_output) + states_of(in.cell) * Arrays::room(of_state));
+  constexpr Py_intptr_t size = sizeof(T);
+  const OutputLayout layout = call.output_layout();
+  const Py_intptr_t strides[] = {layout.row * size, layout.step * size, size};
+  T *output, *state[2] = {nullptr, nullptr};
+  py::object output_array = arrays.take(of_output, output, strides, layout.first);
+  py::tuple states(states_of(in.cell));
+  for (int k = 0; k < states_of(in.cell); ++k)
+    PyTuple_SET_ITEM(states.ptr(), k, arrays.take(of_state, state[k]).release().ptr());
+  {
+    LongCall long_call(call.flops());
+    call.forward(output, state);
+  }
+  return {std::move(output_array), std::move(states)};
+}
 
 template <class T>
-py::object run(PyObject* const* a, Cell cell, Activation activation, Activation recurrent_activation) {
+py::object run(Cell cell, Activation activation, Activation recurrent_activation, PyObject* const* a) {
   SequenceInputs<T> in{};
   in.cell = cell;
   in.activation = activation;
@@ -360,30 +386,30 @@ py::object run(PyObject* const* a, Cell cell, Activation activation, Activation 
     for (int64_t n = 0; n < N; ++n)
       if (in.lengths[n] < 0 || in.lengths[n] > in.steps) return py::none();
 
-  auto call = std::make_unique<SequenceCall<T>>(in, training, kernels());
-  T* state[2] = {nullptr, nullptr};
-  py::object h = new_array<T>({N, H}, state[0]);
-  py::object c = cell == Cell::lstm ? new_array<T>({N, H}, state[1]) : py::none();
-  {
-    LongCall long_call(call->flops());
-    call->forward(state);
+  if (!training) {
+    SequenceCall<T> call(in, false, kernels());
+    auto [output, states] = forward_results(call, in);
+    return named_tuple(result_type, std::move(output), std::move(states), py::none());
   }
-  constexpr Py_intptr_t size = sizeof(T);
-  const BatchView<T> out = call->output();
-  const Py_intptr_t strides[] = {out.row * size, out.step * size, size};
-  py::object output = array_over<T>(memory_object(call->take_output()), {N, in.steps, H}, strides, out.data);
-  py::object tape = py::none();
-  if (training) {
-    KeptObjects keep;
-    const int kept[] = {kX, kKernel, kRecurrentKernel, kState, kLengths};
-    for (size_t i = 0; i < std::size(kept); ++i) keep[i] = py::reinterpret_borrow<py::object>(a[kept[i]]);
-    keep[std::size(kept)] = output;
-    tape = tape_object(std::make_unique<TypedTape<T>>(std::move(call), in, std::move(keep)));
-  }
-  py::tuple states(states_of(cell));
-  states[0] = h;
-  if (cell == Cell::lstm) states[1] = c;
-  return named_tuple(result_type, std::move(output), std::move(states), std::move(tape));
+  py::object object;
+  TypedTape<T>& tape = make_tape(object, in);
+  auto [output, states] = forward_results(tape.call(), in);
+  KeptObjects keep;
+  const int kept[] = {kX, kKernel, kRecurrentKernel, kState, kLengths};
+  for (size_t i = 0; i < std::size(kept); ++i) keep[i] = py::reinterpret_borrow<py::object>(a[kept[i]]);
+  keep[std::size(kept)] = output;
+  tape.keep(std::move(keep));
+  return named_tuple(result_type, std::move(output), std::move(states), std::move(object));
+}
+
+py::object run(Cell cell, PyObject* activation, PyObject* recurrent_activation, PyObject* const* arguments) {
+  Activation f{}, g{};
+  if (!find_activation(activation, f) || !find_activation(recurrent_activation, g)) return py::none();
+  for (int flag : {kReverse, kTraining})
+    if (!PyBool_Check(arguments[flag])) return py::none();
+  if (has_dtype<float>(arguments[kX])) return run<float>(cell, f, g, arguments);
+  if (has_dtype<double>(arguments[kX])) return run<double>(cell, f, g, arguments);
+  return py::none();
 }
 
 // Turns C++ exceptions into Python ones, as pybind11 does for the functions it wraps.
@@ -403,28 +429,53 @@ PyObject* guarded(Body body) {
   return nullptr;
 }
 
+// sequence(cell, activation, recurrent_activation, x, kernel, ..., training)
 PyObject* sequence(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   return guarded([&]() -> py::object {
-    if (count != kArguments) throw py::type_error("sequence: expected 11 arguments");
-    const auto cell = static_cast<Cell>(PyLong_AsLong(arguments[kCell]));
+    constexpr int before = 3;
+    if (count != before + kArguments) throw py::type_error("sequence: expected 11 arguments");
+    const auto cell = static_cast<Cell>(PyLong_AsLong(arguments[0]));
     if (PyErr_Occurred()) throw py::error_already_set();
-    Activation f{}, g{};
-    if (!find_activation(arguments[kActivation], f) || !find_activation(arguments[kRecurrentActivation], g))
-      return py::none();
-    for (int flag : {kReverse, kTraining})
-      if (!PyBool_Check(arguments[flag])) return py::none();
-    if (has_dtype<float>(arguments[kX])) return run<float>(arguments, cell, f, g);
-    if (has_dtype<double>(arguments[kX])) return run<double>(arguments, cell, f, g);
-    return py::none();
+    return run(cell, arguments[1], arguments[2], arguments + before);
   });
 }
 
 PyObject* tape_backward(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
   return guarded([&]() -> py::object {
     if (count != 2) throw py::type_error("backward: expected 2 arguments");
-    return reinterpret_cast<TapeObject*>(self)->tape->backward(arguments[0], arguments[1]);
+    return tape_of(self).backward(arguments[0], arguments[1]);
   });
 }
+
+PyObject* direct_simple_rnn(PyObject* const* a) {
+  static PyObject* const unused = PyUnicode_InternFromString("linear");
+  return guarded([&] { return run(Cell::simple_rnn, a[kArguments], unused, a); });
+}
+
+PyObject* direct_lstm(PyObject* const* a) {
+  return guarded([&] { return run(Cell::lstm, a[kArguments], a[kArguments + 1], a); });
+}
+
+PyObject* direct_gru(PyObject* const* a) {
+  return guarded([&]() -> py::object {
+    PyObject* const reset_after = a[kArguments];
+    if (!PyBool_Check(reset_after)) return py::none();
+    const Cell cell = reset_after == Py_True ? Cell::gru : Cell::gru_reset_before;
+    return run(cell, a[kArguments + 1], a[kArguments + 2], a);
+  });
+}
+
+PyObject* direct_backward(PyObject* const* a) {
+  return guarded([&]() -> py::object {
+    if (Py_TYPE(a[0]) != tape_type) return py::none();
+    return tape_of(a[0]).backward(a[1], a[2]);
+  });
+}
+
+constexpr DirectWay direct_ways[] = {{"simple_rnn", kArguments + 1, direct_simple_rnn},
+                                     {"lstm", kArguments + 2, direct_lstm},
+                                     {"gru", kArguments + 3, direct_gru},
+                                     {"backward", 3, direct_backward}};
 
 PyMethodDef tape_methods[] = {
     {"backward", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(tape_backward)), METH_FASTCALL,
@@ -466,6 +517,7 @@ void bind_functional(py::module_& m) {
   tape_type = reinterpret_cast<PyTypeObject*>(type.ptr());
   m.attr("Tape") = type.release();
   if (PyModule_AddFunctions(m.ptr(), methods) < 0) throw py::error_already_set();
+  bind_direct_functions(m, direct_ways, std::size(direct_ways));
   const py::module_ types = py::module_::import("rnncore._sequence_arguments");
   result_type = types.attr("SequenceResult").cast<py::object>().release().ptr();
   gradients_type = types.attr("SequenceGradients").cast<py::object>().release().ptr();

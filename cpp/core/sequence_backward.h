@@ -58,6 +58,8 @@ struct BackwardPlan {
     workspace_used = w.used;
   }
 
+  bool wants_initial_gradients() const { return call.dinitial_state[0] || call.dinitial_state[1]; }
+
   T* dslots_row(int64_t t, int64_t r) const { return dslots + (step_offset(shape, t) + r) * forward.tape_row; }
 };
 
@@ -230,6 +232,28 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, const CellT& cell, 
   }
 }
 
+// What passes the products of the first step to dh of a row's initial state.
+template <class L>
+RNNCORE_INLINE Vec<typename L::Type> initial_carry(const BackwardPlan<L>& p, int64_t row, int64_t vector) {
+  using T = typename L::Type;
+  return L::Form::carries_dh ? load(p.dcarry + row * L::padded(p.shape.units) + vector * W<T>) : Vec<T>{};
+}
+
+// Hands on dh, and dc, of a row's initial state for some vectors of units.
+template <class L>
+RNNCORE_INLINE void store_initial_gradients(const BackwardPlan<L>& p, int64_t row, int64_t vector, int vectors,
+                                            const Vec<typename L::Type>* dh) {
+  using T = typename L::Type;
+  const int64_t H = p.shape.units;
+  for (int v = 0; v < vectors; ++v) {
+    const int64_t unit = (vector + v) * W<T>;
+    if (unit >= H) continue;
+    if (p.call.dinitial_state[0]) store_partial(p.call.dinitial_state[0] + row * H + unit, dh[v], H - unit);
+    if (L::Form::has_memory && p.call.dinitial_state[1])
+      store_partial(p.call.dinitial_state[1] + row * H + unit, load(p.dmemory + row * L::padded(H) + unit), H - unit);
+  }
+}
+
 // All steps of one row of a layer no wider than `Vectors`: its sums never leave the registers, nor do, with Kept, the
 // gradients of its weights.
 template <int Vectors, bool Kept, class L, class CellT>
@@ -251,6 +275,11 @@ static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, con
     later = true;
   }
   if constexpr (Kept) Gradients::keep(gradients, s.inputs, p.call.dkernel, p.call.drecurrent_kernel, p.call.dbias);
+  if (!later || !p.wants_initial_gradients()) return;
+  Vec<typename L::Type> dh[Vectors];
+  for (int v = 0; v < Vectors; ++v) dh[v] = initial_carry(p, row, v);
+  narrow_state_gradients<L, Vectors>(p, 0, row, slots, dh);
+  store_initial_gradients(p, row, 0, Vectors, dh);
 }
 
 template <class L, class CellT>
@@ -312,27 +341,17 @@ static void backward_step(const BackwardPlan<L>& p, const CellT& cell, int64_t t
 template <class L>
 static void initial_states(const BackwardPlan<L>& p, const RowShare& share, Range vectors) {
   using T = typename L::Type;
-  const int64_t H = p.shape.units, padded = L::padded(H);
   const int64_t count = RowShare::below(share, active_rows(p.shape, 0));
   for (int64_t vector = vectors.begin; vector < vectors.end;) {
     const int width = panel_vectors(vectors.end - vector);
     for (int64_t i = 0; i < count;) {
       const int64_t rows = count - i < kBandRows ? count - i : kBandRows, row = share.first + i * share.step;
       Vec<T> dh[kBandRows * kTileVectors];
-      for (int64_t k = 0; k < rows * width; ++k) dh[k] = Vec<T>{};
-      for (int64_t r = 0; r < rows && L::Form::carries_dh; ++r)
-        for (int v = 0; v < width; ++v)
-          dh[r * width + v] = load(p.dcarry + (row + r * share.step) * padded + (vector + v) * W<T>);
+      for (int64_t r = 0; r < rows; ++r)
+        for (int v = 0; v < width; ++v) dh[r * width + v] = initial_carry(p, row + r * share.step, vector + v);
       state_gradients(p, 0, row, share.step, rows, vector, width, dh);
       for (int64_t r = 0; r < rows; ++r)
-        for (int v = 0; v < width; ++v) {
-          const int64_t n = row + r * share.step, unit = (vector + v) * W<T>;
-          if (unit >= H) continue;
-          if (p.call.dinitial_state[0])
-            store_partial(p.call.dinitial_state[0] + n * H + unit, dh[r * width + v], H - unit);
-          if (L::Form::has_memory && p.call.dinitial_state[1])
-            store_partial(p.call.dinitial_state[1] + n * H + unit, load(p.dmemory + n * padded + unit), H - unit);
-        }
+        store_initial_gradients(p, row + r * share.step, vector, width, dh + r * width);
       i += rows;
     }
     vector += width;
@@ -397,7 +416,7 @@ static void sequence_backward(const SequenceBackward<typename L::Type>& call, co
       if (s.rows == 1) fetch_lines(p.dslots_row(t, 0), p.forward.tape_row);
     }
   }
-  if (call.dinitial_state[0] || call.dinitial_state[1]) initial_states(p, share, vectors);
+  if (!narrow && p.wants_initial_gradients()) initial_states(p, share, vectors);
   if (call.dx.data && !has_narrow_inputs<L>(s)) p.input.pack(call.forward.kernel, {0, p.input.column_vectors()}, team);
   team_barrier(team);
   if (call.dx.data) input_gradient(p, team);

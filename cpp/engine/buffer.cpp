@@ -60,15 +60,12 @@ Pool& pool() {
   return *instance;
 }
 
-// Small blocks that this thread gave up last, for its next requests: these need no lock.
+// Small blocks that this thread gave up last, for its next requests: these need no lock. Without a constructor or a
+// destructor, whose guards cost as much as the search.
 class Recent {
  public:
-  ~Recent() {
-    gone = true;
-    for (int i = 0; i < count_; ++i) pool().give(blocks_[i].data, blocks_[i].size);
-  }
-
   void* take(size_t size) {
+    if (size > kMostBytes) return nullptr;
     for (int i = count_ - 1; i >= 0; --i)
       if (blocks_[i].size == size) {
         void* data = blocks_[i].data;
@@ -78,23 +75,36 @@ class Recent {
     return nullptr;
   }
 
-  bool give(void* data, size_t size) {
-    if (count_ == kMostBlocks) return false;
-    blocks_[count_++] = {data, size};
-    return true;
+  bool give(void* data, size_t size);
+
+  void end() {
+    ended_ = true;
+    while (count_ > 0) --count_, pool().give(blocks_[count_].data, blocks_[count_].size);
   }
 
-  static constexpr size_t kMostBytes = size_t{64} << 10;  // of a block
-  static thread_local bool gone;                          // the thread ends
-
  private:
+  static constexpr size_t kMostBytes = size_t{64} << 10;  // of a block
   static constexpr int kMostBlocks = 8;
   Block blocks_[kMostBlocks];
-  int count_ = 0;
+  int count_;
+  bool used_, ended_;
 };
 
-thread_local bool Recent::gone = false;
-thread_local Recent recent;
+constinit thread_local Recent recent{};
+
+// Gives the blocks of a thread that ends to the others.
+struct AtThreadEnd {
+  bool armed = true;
+  ~AtThreadEnd() { recent.end(); }
+};
+thread_local AtThreadEnd at_thread_end;
+
+bool Recent::give(void* data, size_t size) {
+  if (size > kMostBytes || ended_ || count_ == kMostBlocks) return false;
+  if (!used_) used_ = at_thread_end.armed;  // its first use, which asks for its destructor
+  blocks_[count_++] = {data, size};
+  return true;
+}
 
 constexpr size_t kHugePage = size_t{2} << 20;
 
@@ -108,7 +118,7 @@ size_t rounded(size_t size) {
 
 Buffer::Buffer(size_t size) : size_(rounded(size)) {
   if (size_ == 0) return;
-  if (size_ <= Recent::kMostBytes && !Recent::gone) data_ = recent.take(size_);
+  data_ = recent.take(size_);
   if (!data_) data_ = pool().take(size_);
   if (data_) return;
   if (posix_memalign(&data_, size_ >= kHugePage ? kHugePage : 64, size_) != 0) throw std::bad_alloc();
@@ -118,7 +128,7 @@ Buffer::Buffer(size_t size) : size_(rounded(size)) {
 }
 
 Buffer::~Buffer() {
-  if (!data_ || (size_ <= Recent::kMostBytes && !Recent::gone && recent.give(data_, size_))) return;
+  if (!data_ || recent.give(data_, size_)) return;
   pool().give(data_, size_);
 }
 

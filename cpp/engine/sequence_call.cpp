@@ -40,10 +40,8 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
   call_.recurrent_kernel = in.recurrent_kernel;
   call_.bias = in.bias;
   const int64_t H = in.units, N = in.rows;
-  output_buffer_ = elements<T>(N * in.steps * H);
-  T* output = output_buffer_.template as<T>();
   if (in.lengths) {
-    output_ = {output, in.steps * H, H};
+    output_layout_ = {0, in.steps * H, H};
     ragged_.x = elements<T>(total * in.inputs);
     ragged_.hidden = elements<T>(total * H);
     ragged_.states = elements<T>(4 * N * H);
@@ -54,8 +52,8 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
   } else {
     // Time-major inside: a step's rows lie together. A reversed call runs its steps from the other end.
     const int64_t last = in.steps - 1;
-    output_ = {in.reverse ? output + last * N * H : output, H, in.reverse ? -N * H : N * H};
-    call_.output = {output, N * H, H};
+    output_layout_ = {in.reverse ? last * N * H : 0, H, in.reverse ? -N * H : N * H};
+    call_.output = {nullptr, N * H, H};
     call_.x = {in.reverse ? in.x.data + last * in.x.step : in.x.data, in.reverse ? -in.x.step : in.x.step, in.x.row};
     if (in.rows == 1) call_.x.row = call_.x.step, call_.output.row = call_.output.step;  // one distance
     call_.initial_state[0] = in.initial_state[0];
@@ -89,10 +87,11 @@ int64_t SequenceCall<T>::time(int64_t row, int64_t s) const {
 }
 
 template <class T>
-void SequenceCall<T>::forward(T* const state[2]) {
+void SequenceCall<T>::forward(T* output, T* const state[2]) {
   const int64_t H = inputs_.units, I = inputs_.inputs, N = inputs_.rows;
   Buffer workspace = elements<T>(sizes_.forward_workspace);
   call_.workspace = workspace.template as<T>();
+  if (!inputs_.lengths) call_.output.data = output;
   T* sorted = ragged_.states.template as<T>();
   const int states = states_of(inputs_.cell);
   for (int k = 0; k < states; ++k) call_.state[k] = inputs_.lengths ? sorted + (2 + k) * N * H : state[k];
@@ -115,10 +114,11 @@ void SequenceCall<T>::forward(T* const state[2]) {
     team_barrier(team);
     for (int64_t r = mine.begin; r < mine.end; ++r) {
       const int64_t n = ragged_.rows[static_cast<size_t>(r)];
-      T* out = output_.data + n * output_.row;
+      T* out = output + output_layout_.first + n * output_layout_.row;
       for (int64_t s = 0; s < length(n); ++s)
-        copy_row(out + time(n, s) * output_.step, hidden + (offsets[s] + r) * H, H);
-      for (int64_t t = length(n); t < inputs_.steps; ++t) copy_row(out + t * output_.step, sorted + (2 * N + r) * H, H);
+        copy_row(out + time(n, s) * output_layout_.step, hidden + (offsets[s] + r) * H, H);
+      for (int64_t t = length(n); t < inputs_.steps; ++t)
+        copy_row(out + t * output_layout_.step, sorted + (2 * N + r) * H, H);
       for (int k = 0; k < states; ++k) copy_row(state[k] + n * H, sorted + ((2 + k) * N + r) * H, H);
     }
   });

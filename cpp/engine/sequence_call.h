@@ -16,6 +16,11 @@ struct BatchView {
   int64_t row, step;
 };
 
+// Element (n, t, k) of an output lies at first + n·row + t·step + k of its memory.
+struct OutputLayout {
+  int64_t first, row, step;
+};
+
 template <class T>
 struct SequenceInputs {
   Cell cell;
@@ -36,11 +41,11 @@ class SequenceCall {
   // The arrays must outlive the call object when it is made for training.
   SequenceCall(const SequenceInputs<T>& inputs, bool training, const Kernels& kernels);
 
-  // Output is (N, T, H) with the strides of output(): time-major inside when no row ends early.
-  BatchView<T> output() const { return output_; }
+  // Time-major inside when no row ends early.
+  OutputLayout output_layout() const { return output_layout_; }
   double flops() const { return flops_; }  // of the forward pass
-  Buffer take_output() { return std::move(output_buffer_); }
-  void forward(T* const state[2]);
+  // Of output (N, T, H), `output` is where its memory begins. State: (N, H) each.
+  void forward(T* output, T* const state[2]);
 
   // Once only: the saved values are overwritten. doutput may have null data, dstate and dinitial_state null entries.
   void backward(BatchView<const T> doutput, const T* const dstate[2], BatchView<T> dx, T* dkernel, T* drecurrent_kernel,
@@ -66,8 +71,7 @@ class SequenceCall {
   int threads_;
   SequenceSizes sizes_;
   SequenceForward<T> call_{};
-  BatchView<T> output_{};
-  Buffer output_buffer_;
+  OutputLayout output_layout_{};
   Buffer tape_;
   Ragged ragged_;
 };

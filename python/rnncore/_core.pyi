@@ -10,6 +10,7 @@ from ._sequence_arguments import SequenceGradients, SequenceResult
 from .program import Program, Training
 
 _Float = TypeVar("_Float", np.float32, np.float64)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def build_info() -> dict[str, Any]: ...
 def isa_levels() -> list[str]: ...
@@ -46,6 +47,7 @@ def sequence(
     training: Any,
     /,
 ) -> SequenceResult | None: ...
+def direct(function: _Function) -> _Function: ...
 
 class Executor:
     backend: ClassVar[str]

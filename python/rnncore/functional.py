@@ -1,6 +1,7 @@
 """Recurrent layers as functions of NumPy arrays, on the compiled kernels.
 
-Same names, signatures and semantics as `rnncore.reference`.
+Same names, signatures and semantics as `rnncore.reference`. Calls whose arguments need no check or conversion go
+straight to the core; the bodies here see all others.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _GATES = (1, 4, 3, 3)
 _STATES = (1, 2, 1, 1)
 
 
+@_core.direct
 def simple_rnn(
     x: npt.ArrayLike,
     kernel: npt.ArrayLike,
@@ -87,14 +89,12 @@ def simple_rnn(
     >>> simple_rnn(x, [[1.0]], [[0.5]], activation="linear").output[0, :, 0]
     array([1.  , 2.5 , 5.25])
     """
-    # Spelt out, since packing arguments costs a small call a few per cent of its time.
-    return _core.sequence(
-        _SIMPLE_RNN, activation, "linear", x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training
-    ) or _checked(
+    return _checked(
         _SIMPLE_RNN, activation, "linear", x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training
     )
 
 
+@_core.direct
 def lstm(
     x: npt.ArrayLike,
     kernel: npt.ArrayLike,
@@ -157,19 +157,7 @@ def lstm(
     >>> result.output.shape, float(round(c[0, 0], 4))
     ((2, 3, 2), 1.2614)
     """
-    return _core.sequence(
-        _LSTM,
-        activation,
-        recurrent_activation,
-        x,
-        kernel,
-        recurrent_kernel,
-        bias,
-        initial_state,
-        lengths,
-        reverse,
-        training,
-    ) or _checked(
+    return _checked(
         _LSTM,
         activation,
         recurrent_activation,
@@ -184,6 +172,7 @@ def lstm(
     )
 
 
+@_core.direct
 def gru(
     x: npt.ArrayLike,
     kernel: npt.ArrayLike,
@@ -248,19 +237,7 @@ def gru(
     array([0.5 , 0.75])
     """
     cell = _GRU if reset_after else _GRU_RESET_BEFORE
-    return _core.sequence(
-        cell,
-        activation,
-        recurrent_activation,
-        x,
-        kernel,
-        recurrent_kernel,
-        bias,
-        initial_state,
-        lengths,
-        reverse,
-        training,
-    ) or _checked(
+    return _checked(
         cell,
         activation,
         recurrent_activation,
@@ -275,6 +252,7 @@ def gru(
     )
 
 
+@_core.direct
 def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = None) -> SequenceGradients:
     """Gradients of one training call, by back-propagation through time.
 
@@ -313,12 +291,10 @@ def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = Non
     """
     if type(tape) is not Tape:
         raise TypeError(f"tape: expected the tape of a call with training=True, got {type(tape).__name__}")
-    gradients = tape.backward(doutput, dstate)
-    if gradients is None:
-        doutput, dstate = gradient_arguments(
-            doutput, dstate, sizes=(tape.shape[2],) * tape.states, shape=tape.shape, dtype=tape.dtype
-        )
-        gradients = tape.backward(None if doutput is None else _dense(doutput), tuple(map(_plain, dstate)))
+    doutput, dstate = gradient_arguments(
+        doutput, dstate, sizes=(tape.shape[2],) * tape.states, shape=tape.shape, dtype=tape.dtype
+    )
+    gradients = tape.backward(None if doutput is None else _dense(doutput), tuple(map(_plain, dstate)))
     assert gradients is not None
     return gradients
 
@@ -348,7 +324,7 @@ def _checked(
     reverse: bool,
     training: bool,
 ) -> SequenceResult:
-    """Check and convert the arguments of a call that the core would not take as they were, and run it."""
+    """Check and convert the arguments of a call, and run it."""
     arguments = sequence_arguments(
         x,
         kernel,
