@@ -35,20 +35,35 @@ RNNCORE_INLINE double sum_of(int64_t count, F f) {
   return part[0];
 }
 
-// A part of the rows: Σ weight·loss and Σ weight. A row's loss is the sum over its elements / divisor.
+// Σ weight·loss and Σ weight of a part of the rows that have one element, for which the sum of many would cost more
+// than most functions.
 template <class T, class F>
-RNNCORE_INLINE void elementwise_rows(const LossArguments<T>& a, Range rows, double (&sums)[2], F f, double divisor) {
+RNNCORE_INLINE void one_output_rows(const LossArguments<T>& a, Range rows, double (&sums)[2], F f) {
+  const T *output = a.output, *target = static_cast<const T*>(a.target), *weights = a.weight;
+  T* gradient = a.gradient;
+  double total = 0, total_weight = 0;
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    if (skip_row(a, r)) continue;
+    const T weight = weights ? weights[r] : T(1);
+    total_weight += static_cast<double>(weight);
+    total += static_cast<double>(weight) * static_cast<double>(f.value(output[r], target[r]));
+    if (gradient) gradient[r] = weight * a.scale * f.slope(output[r], target[r]);
+  }
+  sums[0] = total, sums[1] = total_weight;
+}
+
+// A part of the rows: Σ weight·loss and Σ weight. A row's loss is the sum over its elements / divisor. A function of
+// its own for each loss, for in a switch of all they spill each other's registers.
+template <class T, class F>
+static __attribute__((noinline)) void elementwise_rows(const LossArguments<T>& a, Range rows, double (&sums)[2], F f,
+                                                       double divisor) {
   const T* target = static_cast<const T*>(a.target);
   const int64_t C = a.classes;
+  if (C == 1) return one_output_rows(a, rows, sums, f);
   for (int64_t r = rows.begin; r < rows.end; ++r) {
     if (skip_row(a, r)) continue;
     const T weight = a.weight ? a.weight[r] : T(1);
     sums[1] += static_cast<double>(weight);
-    if (C == 1) {  // the sum of many costs more than most functions
-      sums[0] += static_cast<double>(weight) * static_cast<double>(f.value(a.output[r], target[r]));
-      if (a.gradient) a.gradient[r] = weight * a.scale * f.slope(a.output[r], target[r]);
-      continue;
-    }
     const double sum = sum_of(C, [&](int64_t c) { return f.value(a.output[r * C + c], target[r * C + c]); });
     sums[0] += static_cast<double>(weight) * sum / divisor;
     if (!a.gradient) continue;

@@ -129,7 +129,12 @@ void dense_backward(const DenseBackward<T>& d, const Team& team) {
     dz = d.dz;
   }
   if (d.dbias) column_sums(N, U, dz, d.dbias, team);
-  if (d.dkernel) any_product(Product<T>{I, U, N, f.x, 1, I, dz, U, 1, d.dkernel, U, nullptr, false}, team, workspace);
+  if (d.dkernel) {
+    // One unit's column lies as a row does, of which one tile makes all.
+    const Product<T> p = U == 1 && I <= W<T> ? Product<T>{1, I, N, dz, 1, 1, f.x, I, 1, d.dkernel, I, nullptr, false}
+                                             : Product<T>{I, U, N, f.x, 1, I, dz, U, 1, d.dkernel, U, nullptr, false};
+    any_product(p, team, workspace);
+  }
   if (d.dx) any_product(Product<T>{N, I, U, dz, U, 1, f.kernel, 1, U, d.dx, I, nullptr, false}, team, workspace);
 }
 

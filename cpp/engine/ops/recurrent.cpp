@@ -5,6 +5,7 @@
 // that is not real holds the state.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "engine/copy.h"
 #include "engine/ops/checkpoints.h"
@@ -181,6 +182,7 @@ class RecurrentOp final : public Op<T> {
     }
     checkpoints_ = Checkpoints<T>(every, shape, static_cast<int64_t>(facts_.states), packed_, parameter_sizes);
     if (checkpoints_) tape_size_ = kernels_.sizes(checkpoints_.segment_shape(), true, 1).tape;
+    state_is_sequence_ = T_ == 1 && !packed_ && !checkpoints_ && !has_sequence_ && site.has_output(kFirstStateOutput);
   }
 
   double flops() const override {
@@ -308,7 +310,8 @@ class RecurrentOp final : public Op<T> {
     for (size_t i = 0; i < 2 && training_; ++i)
       if (zoneout_[i] > 0) holds_[i] = parts.take(N_ * T_ * sizes_[i]);
     checkpoints_.take_saved(parts);
-    if (packed_ || (training_ && !has_sequence_ && !checkpoints_)) output_ = parts.take(N_ * T_ * sizes_[0]);
+    if (packed_ || (training_ && !has_sequence_ && !state_is_sequence_ && !checkpoints_))
+      output_ = parts.take(N_ * T_ * sizes_[0]);
     if (!packed_) return;
     x_ = parts.take(N_ * T_ * I_);
     for (size_t i = 0; i < facts_.states; ++i)
@@ -351,6 +354,8 @@ class RecurrentOp final : public Op<T> {
       call_.dstate[i] = b.output_gradient(kFirstStateOutput + i);
       call_.dinitial_state[i] = b.input_gradient(kFirstStateInput + i);
     }
+    // The one step's h needs no copy.
+    if (state_is_sequence_) f.output.data = std::exchange(f.state[0], nullptr);
   }
 
   void bind_packed() {
@@ -498,6 +503,7 @@ class RecurrentOp final : public Op<T> {
   bool training_, masked_, packed_;
   bool backwards_, reversed_;  // the order of the steps, and of the sequence output
   bool zero_output_, has_sequence_;
+  bool state_is_sequence_;  // of one step, which no one else wants
   int64_t N_, T_, I_;
   int64_t sizes_[2];                   // of h and c
   int64_t scratch_size_[kParameters];  // gradients of parameters that do not train
