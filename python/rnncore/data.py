@@ -87,9 +87,18 @@ def matched(argument: str, array: Array, shape: Shape, hint: str = "") -> Array:
         array = array[..., 0]
     elif array.ndim == len(shape) - 1 and shape[-1] == 1:
         array = array[..., None]
-    if array.ndim != len(shape) or any(size not in (None, n) for n, size in zip(array.shape, shape, strict=True)):
+    if not _fits(array.shape, shape):
         raise ValueError(f"{argument} must have shape {show(shape)}, got {show(array.shape)}{hint}")
     return array
+
+
+def _fits(sizes: tuple[int, ...], shape: Shape) -> bool:
+    if len(sizes) != len(shape):
+        return False
+    for n, size in zip(sizes, shape, strict=True):  # noqa: SIM110 (a generator takes longer than a small step)
+        if size is not None and n != size:
+            return False
+    return True
 
 
 def show(shape: Shape) -> str:
@@ -137,8 +146,7 @@ def target(
     if array.ndim == len(output) - 1 and array.dtype.kind in "iu":
         hint = "; class ids go with sparse_categorical_crossentropy or through utils.to_categorical"
     array = np.ascontiguousarray(matched(argument, array, output, hint), dtype)
-    outside = (array < 0) | (array > 1) if probabilities else False
-    if np.any(outside):
+    if probabilities and np.any(outside := (array < 0) | (array > 1)):
         raise ValueError(f"{argument} must lie in [0, 1] for a cross-entropy, got {array[outside].flat[0]}")
     return array
 
@@ -178,11 +186,12 @@ def lengths(value: Any, rows: int, steps: int) -> npt.NDArray[np.int32]:
 
 def same_rows(arrays: Mapping[str, Array]) -> int:
     """The number of samples that all arrays share; at least one."""
-    counts = {argument: len(array) for argument, array in arrays.items()}
-    if len(set(counts.values())) != 1:
-        came = ", ".join(f"{argument} has {count}" for argument, count in counts.items())
+    counts = [len(array) for array in arrays.values()]
+    rows = counts[0]
+    if counts.count(rows) != len(counts):
+        came = ", ".join(f"{argument} has {count}" for argument, count in zip(arrays, counts, strict=True))
         raise ValueError(f"all arrays must have the same number of rows: {came}")
-    argument, rows = next(iter(counts.items()))
     if rows == 0:
-        raise ValueError(f"{argument} must have at least one row, got shape {show(arrays[argument].shape)}")
+        argument, array = next(iter(arrays.items()))
+        raise ValueError(f"{argument} must have at least one row, got shape {show(array.shape)}")
     return rows

@@ -111,6 +111,8 @@ class CallbackList(Callback):
 
     def wants_batches(self, mode: str) -> bool:
         """Whether any callback overrides a batch hook of `mode`: "train", "test" or "predict"."""
+        if not self.callbacks:
+            return False
         hooks = [f"on_{mode}_batch_begin", f"on_{mode}_batch_end"]
         if mode == "train":
             hooks += ["on_batch_begin", "on_batch_end"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from rnncore.layers.symbolic import SymbolicValue
 from rnncore.layers.wrapper import Wrapper
 from rnncore.models.model import Model, _name
 from rnncore.program import Shape
+from rnncore.training.base import NOTHING_TO_TAKE_BACK
 from rnncore.training.trainer import Trainer
 
 
@@ -160,11 +162,11 @@ class Sequential(Model):
         except ValueError as error:
             raise ValueError(f"x must fit the first layer, got shape {shape}: {error}") from error
 
+    def _built_only_on_success(self) -> AbstractContextManager[None]:
+        return NOTHING_TO_TAKE_BACK if self.built else self._taking_back()
+
     @contextlib.contextmanager
-    def _built_only_on_success(self) -> Iterator[None]:
-        if self.built:
-            yield
-            return
+    def _taking_back(self) -> Iterator[None]:
         layers = [part for layer in self._layers for part in _parts(layer)]
         before = [dict(vars(layer)) for layer in layers]
         try:

@@ -140,7 +140,9 @@ class Optimizer(configurable.Configurable):
     def rates(self, count: int) -> npt.NDArray[np.float64]:
         """The rates of the next `count` steps."""
         if not callable(self._learning_rate):
-            return np.full(count, self._learning_rate)
+            rates = np.empty(count)
+            rates.fill(self._learning_rate)
+            return rates
         return np.array([self._rate_at(self.iterations + k) for k in range(count)], np.float64)
 
     def attributes(self) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from rnncore import _validation as check
@@ -22,6 +22,8 @@ from rnncore.training.progress import ProgressBar
 
 if TYPE_CHECKING:
     from rnncore.models import Model
+
+NOTHING_TO_TAKE_BACK = nullcontext()  # around checks that build no model
 
 
 class Base:
@@ -177,10 +179,9 @@ class Base:
             self._carrying_engine, self._carried_with = carrying, engine
         return carrying
 
-    @contextlib.contextmanager
-    def _built_only_on_success(self) -> Iterator[None]:
+    def _built_only_on_success(self) -> AbstractContextManager[None]:
         """Around the checks of data that may build the model; a Sequential takes its building back on an error."""
-        yield
+        return NOTHING_TO_TAKE_BACK
 
     def _arrays(self, x: Any, lengths: Any) -> tuple[Engine, dict[str, Array], Array | None]:
         """The engine, and the checked inputs by argument name and lengths."""
@@ -199,9 +200,8 @@ class Base:
     def _samples(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, lengths: Any) -> Samples:
         """The checked arrays for training or evaluation."""
         compilation = self._needs_loss()
-        for argument, value in (("x", x), ("y", y)):
-            if value is None:
-                raise ValueError(f"{argument} must be given, got None")
+        if x is None or y is None:
+            raise ValueError(f"{'x' if x is None else 'y'} must be given, got None")
         with self._built_only_on_success():
             engine, named, steps = self._arrays(x, lengths)
             inputs = list(named.values())

@@ -60,6 +60,7 @@ class Compilation:
         self.losses: tuple[program.Loss, ...] = ()
         self.measures: tuple[Measure, ...] = ()
         self._outputs: tuple[str, ...] = ()
+        self._loss_keys: tuple[str, ...] = ("loss",)
 
     @property
     def has_loss(self) -> bool:
@@ -79,6 +80,8 @@ class Compilation:
             for output, (loss, weight) in enumerate(zip(given, weights, strict=True))
             if loss is not None
         )
+        several = self.losses if len(self.losses) > 1 else ()
+        self._loss_keys = ("loss", *(f"{self._outputs[loss.output]}_loss" for loss in several))
         self._sparse = tuple(loss is not None and loss.sparse for loss in given)
         self._given: tuple[Loss | None, ...] = tuple(given)
         self.measures = tuple(self._placed(self._bound_measures(outputs), outputs))
@@ -109,7 +112,7 @@ class Compilation:
         self, measures: Sequence[tuple[str, Metric, int, bool]], outputs: Sequence[SymbolicValue]
     ) -> list[Measure]:
         """The measures with their windows of the state: first what executors know, in order, then the others."""
-        start = 2 * (1 + (len(self.losses) if len(self.losses) > 1 else 0))
+        start = 2 * len(self._loss_keys)
         windows: dict[int, slice] = {}
         for native in (True, False):
             for k, (_, metric, number, _) in enumerate(measures):
@@ -183,9 +186,10 @@ class Compilation:
 
     def logs(self, state: Array) -> Logs:
         """The numbers that an executor's state stands for: `loss`, losses of the outputs, metrics."""
-        keys = ["loss", *(f"{self._outputs[loss.output]}_loss" for loss in self.losses if len(self.losses) > 1)]
-        logs = {key: _mean(state[2 * k : 2 * k + 2]) for k, key in enumerate(keys)}
-        return logs | {measure.key: measure.metric.compute(state[measure.window]) for measure in self.measures}
+        logs: Logs = {key: _mean(state[2 * k : 2 * k + 2]) for k, key in enumerate(self._loss_keys)}
+        for measure in self.measures:
+            logs[measure.key] = measure.metric.compute(state[measure.window])
+        return logs
 
     def direction(self, key: str) -> str:
         """Whether the quantity logged as `key` should fall ("min") or rise ("max")."""

@@ -102,6 +102,7 @@ class Engine:
         self.checkpoint_every = checkpoint_every
         self._activity_regularizers = builder.activity_regularizers
         self.store = store.astype(policy.dtype)
+        self.dtype = self.store.dtype
         self.executor = executor_class(backend)(self.program, self.store.vector, self.store.gradients)
         self.trainer = self.executor  # what trains, tests and predicts: the executor, or a wrapper around it
         self.input_values = [self.program.values[number] for number in self.program.inputs]
@@ -119,13 +120,10 @@ class Engine:
         self._output_sizes: dict[tuple[tuple[int, ...], ...], list[tuple[int, ...]]] = {}
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.store.dtype
-
-    @property
     def is_current(self) -> bool:
         """Whether the weights, and the states of stateful layers, are still where the executor reads them."""
-        return self.store.current is self.store and all(layer.states_kept is kept for layer, kept in self._kept)
+        here = self.store.current is self.store
+        return here and (not self._kept or all(layer.states_kept is kept for layer, kept in self._kept))
 
     def _keep_states(
         self, windows: dict[tuple[Layer, int], tuple[int, int]]

@@ -62,10 +62,11 @@ class Steps(Base):
         1.0
         """
         samples = self._samples(x, y, sample_weight, class_weight, lengths)
-        part = Part(samples, np.arange(samples.rows), samples.rows)
+        rows = samples.rows
+        part = Part(samples, np.arange(rows), rows)
         hooks = self._hooks(None, {})
-        self._ready().whole_batches(samples.rows, samples.rows)
         engine, compilation, bar = self._ready(), self._compiled("training"), ProgressBar(1, 0)
+        engine.whole_batches(rows, rows)
         self.stop_training = False
         seed = utils.next_seed()
         logs, _ = epoch.train(self, engine.trainer, compilation, [part], seed, hooks, bar)
