@@ -5,6 +5,7 @@
 // Everything that is not recurrent (dx and the weight gradients) follows as long products.
 #pragma once
 
+#include "core/kept_gradients.h"
 #include "core/sequence_forward.h"
 #include "core/sequence_gradients.h"
 #include "core/weight_gradients.h"
