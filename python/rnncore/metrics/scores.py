@@ -102,7 +102,7 @@ class R2Score(_Sums):
 
 
 class FBetaScore(_Sums):
-    """The harmonic mean of precision and recall, where recall counts `beta`² times as much.
+    """The harmonic mean of precision and recall, where recall counts beta² times as much.
 
     Parameters
     ----------
