@@ -50,22 +50,17 @@ class Task(NamedTuple):
     kernels: tuple[tuple[str, Shape], ...] = ()  # the recurrent layers
 
 
+TUTORIAL = Task(
+    lambda layers: [layers.SimpleRNN(10), layers.Dense(1)],
+    {"optimizer": "rmsprop", "loss": "mse"},
+    inputs=(1, 1),
+    classes=0,
+    steps=1000,
+)
+
 TASKS = {
-    "SimpleRNN(10), Dense(1); T=1, rmsprop, mse": Task(
-        lambda layers: [layers.SimpleRNN(10), layers.Dense(1)],
-        {"optimizer": "rmsprop", "loss": "mse"},
-        inputs=(1, 1),
-        classes=0,
-        steps=1000,
-    ),
-    "the same with 1,024 rows, 20 epochs in a call": Task(
-        lambda layers: [layers.SimpleRNN(10), layers.Dense(1)],
-        {"optimizer": "rmsprop", "loss": "mse"},
-        inputs=(1, 1),
-        classes=0,
-        steps=32,
-        epochs=20,
-    ),
+    "SimpleRNN(10), Dense(1); T=1, rmsprop, mse": TUTORIAL,
+    "the same with 1,024 rows, 20 epochs in a call": TUTORIAL._replace(steps=32, epochs=20),
     "2 LSTM(128), Dense(10); T=100, I=64, adam, crossentropy": Task(
         lambda layers: [
             layers.LSTM(128, return_sequences=True),
@@ -82,7 +77,7 @@ TASKS = {
 
 
 def data(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Rows for one timed epoch: x (N, T, I) float32; y (N, 1), or class numbers (N,)."""
+    """Rows for one epoch: x (N, T, I) float32; y (N, 1), or class numbers (N,)."""
     random = np.random.default_rng(0)
     rows = BATCH * task.steps
     x = random.standard_normal((rows, *task.inputs)).astype(np.float32)

@@ -4,9 +4,10 @@
 #include <pybind11/numpy.h>
 
 #include <array>
+#include <cstddef>
 #include <iterator>
-#include <memory>
 #include <optional>
+#include <utility>
 
 #include "bindings/direct_function.h"
 #include "bindings/module.h"
