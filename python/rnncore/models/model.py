@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -20,7 +20,6 @@ from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.symbolic import Call, SymbolicValue, distinct_names, symbolic_values, walk
 from rnncore.models.summary import summary
 from rnncore.parameters import Weight, assign_all
-from rnncore.policies import POLICIES
 from rnncore.training.trainer import Trainer
 
 
@@ -450,20 +449,6 @@ class Model(Trainer):
         self._require_built("its weights are loaded")
         self.set_weights(saving.load_weights(filepath, self.layers))
 
-    def _restore(self, config: dict[str, Any], tensors: Mapping[str, Array], compile: bool) -> None:
-        """Take over what `save` wrote."""
-        dtype, compiled = config["dtype"], config["compile"]
-        if compile and compiled is not None:
-            self.compile(**compiled, dtype_policy=dtype)
-            self.optimizer.iterations = check.integer("iterations", config["iterations"], low=0)
-        else:
-            self._policy = check.lookup("dtype", dtype, POLICIES)
-        self._ready()  # moves the weights to where the executor reads them, in their dtype
-        weights = saving.weight_tensors(self.layers)
-        self.set_weights(saving.matching(tensors, weights))
-        if compile and compiled is not None and self.optimizer.slots is not None:
-            saving.optimizer_slots(tensors, weights, self.optimizer.slots)
-
     def __getstate__(self) -> dict[str, Any]:
         return {
             **self.__dict__,
@@ -475,111 +460,6 @@ class Model(Trainer):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"
-
-
-def load_model(filepath: str | os.PathLike[str], compile: bool = True) -> Model:
-    """Load a model that `Model.save` saved: it predicts the same bits and trains on where it stopped.
-
-    Parameters
-    ----------
-    filepath : str or path
-    compile : bool, default True
-        Whether the model is compiled as it was, with the optimizer's state.
-
-    Returns
-    -------
-    Model or Sequential
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged or of another kind; the message names the file and the reason.
-    FileNotFoundError
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> import numpy as np
-    >>> from rnncore import layers, models
-    >>> model = models.Sequential([layers.Input((None, 3)), layers.GRU(2)])
-    >>> x = np.ones((1, 5, 3))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model.save(os.path.join(folder, "model.rnn"))
-    ...     again = models.load_model(os.path.join(folder, "model.rnn"))
-    >>> bool((again.predict(x, verbose=0) == model.predict(x, verbose=0)).all())
-    True
-    """
-    config, tensors = saving.read_model(filepath)
-    with saving.naming(filepath):
-        model = _model_class(config["class_name"]).from_config(config["config"])
-        model._restore(config, tensors, compile)
-    return model
-
-
-def model_from_json(json_string: str) -> Model:
-    """Make a model with new weights, which is not compiled, from what `Model.to_json` gave.
-
-    Parameters
-    ----------
-    json_string : str
-
-    Returns
-    -------
-    Model or Sequential
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the text describes no model.
-
-    Examples
-    --------
-    >>> from rnncore import layers, models
-    >>> model = models.Sequential([layers.Input((None, 3)), layers.GRU(2, name="cell")])
-    >>> models.model_from_json(model.to_json()).get_layer("cell").units
-    2
-    """
-    if not isinstance(json_string, (str, bytes)):
-        raise TypeError(f"json_string must be text, got {type(json_string).__name__}")
-    with saving.naming("json_string"):
-        described = json.loads(json_string)
-        return _model_class(described["class_name"]).from_config(described["config"])
-
-
-def _model_class(name: str) -> type[Model]:
-    from rnncore.models.sequential import Sequential
-
-    return check.lookup("model class", name, {"Model": Model, "Sequential": Sequential})
-
-
-def clone_model(model: Model) -> Model:
-    """A model of the same layers with new weights, which is not compiled.
-
-    Parameters
-    ----------
-    model : Model or Sequential
-
-    Returns
-    -------
-    Model or Sequential
-        Its layers have the same names and arguments, and weights of their own.
-
-    Raises
-    ------
-    TypeError
-        If `model` is none.
-
-    Examples
-    --------
-    >>> from rnncore import layers, models
-    >>> model = models.Sequential([layers.Input((None, 3)), layers.GRU(2)])
-    >>> twin = models.clone_model(model)
-    >>> [a.shape == b.shape for a, b in zip(model.get_weights(), twin.get_weights())]
-    [True, True, True]
-    """
-    if not isinstance(model, Model):
-        raise TypeError(f"model must be a Model or Sequential, got {type(model).__name__}")
-    return type(model).from_config(model.get_config())
 
 
 def _name(model: Model, name: str | None) -> str:
