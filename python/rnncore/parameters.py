@@ -32,16 +32,33 @@ class Weight:
         value: Array,
         regularizer: regularizers.Regularizer | None = None,
         constraint: constraints.Constraint | None = None,
+        *,
+        trainable: bool = True,
+        statistic: bool = False,
     ) -> None:
         self.path = path
         self.shape: tuple[int, ...] = value.shape
         self.regularizer = regularizer
         self.constraint = constraint
+        self.statistic = statistic  # written by its layer: no gradient ever changes it
+        self._trainable = trainable and not statistic
         ParameterStore(value.ravel(), [(self, 0)])
 
     @property
     def name(self) -> str:
         return self.path.rpartition("/")[2]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weight; read when the model is compiled."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = check.boolean("trainable", value)
+        if value and self.statistic:
+            raise ValueError(f"trainable of {self.path} must be False: its layer keeps statistics there")
+        self._trainable = value
 
     @property
     def size(self) -> int:

@@ -39,7 +39,7 @@ class Initializer(Configurable):
     def __call__(self, shape: Shape, dtype: npt.DTypeLike | None = None) -> Array:
         """Make an array of `shape` and `dtype` (default `config.floatx()`)."""
         sizes = tuple(check.integer("each size of shape", size, low=0) for size in shape)
-        return np.ascontiguousarray(self.values(sizes), dtype=config.floatx() if dtype is None else dtype)
+        return np.asarray(self.values(sizes), config.floatx() if dtype is None else dtype, order="C")
 
 
 class Seeded(Initializer):

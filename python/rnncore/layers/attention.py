@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from rnncore import _validation as check
 from rnncore import initializers
-from rnncore.config import current_policy
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.symbolic import SymbolicValue, symbolic_values
 from rnncore.parameters import Weight
@@ -281,7 +278,7 @@ class Attention(AttentionLayer):
     def make_weights(self, input_shape: Shape) -> list[Weight]:
         """Scale () and weight of the concat score ()."""
         names = ["scale"] * self.use_scale + ["concat_score_weight"] * (self.score_mode == "concat")
-        return [Weight(f"{self.name}/{name}", np.ones((), current_policy().dtype)) for name in names]
+        return [self.weight(name, (), initializers.Ones(), None) for name in names]
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""

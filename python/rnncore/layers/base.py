@@ -54,7 +54,8 @@ class Layer:
     name : str, optional
         By default the class name in snake case, with a number from the second on.
     trainable : bool, default True
-        Whether training changes the weights.
+        Whether training changes the weights. It can be set at any time, and reaches the layers inside; a model that
+        is compiled follows from its next `compile` on.
     **arguments
         `input_shape`, `batch_input_shape`, or `input_dim`: the shape of the input, where the layer
         is the first of a model; `activity_regularizer`: a str or Regularizer, the penalty on every output of a
@@ -89,6 +90,7 @@ class Layer:
     output_dtype: str = "float"
     keeps_time: bool = True  # axis 1 of the first output is axis 1 of the input
     takes_mask: ClassVar[bool] = False  # as an argument of a call
+    inner: tuple[Layer, ...] = ()  # the layers a wrapper is made of
     acts_per_step: bool = False  # a step of the output depends on that step of the input and on carried states alone
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, **arguments: Any) -> None:
@@ -99,7 +101,7 @@ class Layer:
             raise ValueError("activity_regularizer must be L1, L2 or L1L2, got an OrthogonalRegularizer")
         self.batch_input_shape = self._declared_shape(arguments)
         self.name = utils.auto_name(utils.snake_case(type(self).__name__)) if name is None else name
-        self.trainable = check.boolean("trainable", trainable)
+        self._trainable = check.boolean("trainable", trainable)
         self.weights: list[Weight] = []
         self.built = False
         self.input_shape: Shape | None = None
@@ -169,11 +171,20 @@ class Layer:
         initializer: initializers.Initializer,
         regularizer: regularizers.Regularizer | None,
         constraint: constraints.Constraint | None = None,
+        *,
+        statistic: bool = False,
     ) -> Weight:
         """A new weight of this layer; its first values obey no constraint, as in Keras."""
         if regularizer is not None:
             regularizer.check_shape(f"{self.name!r}: {name}", shape)
-        return Weight(f"{self.name}/{name}", initializer(shape, current_policy().dtype), regularizer, constraint)
+        return Weight(
+            f"{self.name}/{name}",
+            initializer(shape, current_policy().dtype),
+            regularizer,
+            constraint,
+            trainable=self.trainable,
+            statistic=statistic,
+        )
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights for an input of this shape, batch first; once.
@@ -231,14 +242,27 @@ class Layer:
         return sum(weight.size for weight in self.weights)
 
     @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; setting it reaches all weights and the layers inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = check.boolean(f"trainable of {self.name!r}", value)
+        for layer in self.inner:
+            layer.trainable = value
+        for weight in self.weights:
+            weight.trainable = self._trainable and not weight.statistic
+
+    @property
     def trainable_weights(self) -> list[Weight]:
         """The weights that training changes."""
-        return self.weights if self.trainable else []
+        return [weight for weight in self.weights if weight.trainable] if self.trainable else []
 
     @property
     def non_trainable_weights(self) -> list[Weight]:
-        """The weights that training leaves alone."""
-        return [] if self.trainable else self.weights
+        """The weights that training leaves alone, or that the layer keeps statistics in."""
+        return [weight for weight in self.weights if not (self.trainable and weight.trainable)]
 
     def get_weights(self) -> list[Array]:
         """Copies of the weights, in Keras's order.
@@ -409,7 +433,7 @@ class Layer:
 
     def emit_weights(self, builder: ProgramBuilder) -> tuple[int, ...]:
         """Append the layer's parameters."""
-        return tuple(builder.parameter(weight, self.trainable) for weight in self.weights)
+        return tuple(builder.parameter(self, weight) for weight in self.weights)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data.

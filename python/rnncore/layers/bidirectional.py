@@ -189,7 +189,7 @@ class Bidirectional(Wrapper, TakesInitialState):
         from rnncore.layers import serialize
 
         config = {**super().get_config(), "layer": serialize(self.forward_layer), "merge_mode": self.merge_mode}
-        if self._given_backward:
+        if self._given_backward or self.backward_layer.trainable != self.forward_layer.trainable:
             config["backward_layer"] = serialize(self.backward_layer)
         return config
 
@@ -202,7 +202,7 @@ class Bidirectional(Wrapper, TakesInitialState):
         for argument in ("layer", "backward_layer"):
             if config.get(argument) is not None:
                 config[argument] = deserialize(config[argument])
-        return cls(**config)
+        return cls.restored(config)
 
 
 def _copy(layer: Layer, prefix: str, **changes: Any) -> Any:

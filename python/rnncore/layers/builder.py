@@ -8,6 +8,7 @@ from typing import Any
 from rnncore import regularizers
 from rnncore.layers.base import Layer
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values, walk
+from rnncore.layers.trainable import TrainableState
 from rnncore.parameters import ParameterStore, Weight
 from rnncore.program import ActivityRegularizer, Node, Parameter, Program, Shape, Value
 
@@ -17,8 +18,9 @@ __all__ = ["ProgramBuilder", "build_program", "layers_of"]
 class ProgramBuilder:
     """Collects what layers append: values, parameters and nodes are named by their index."""
 
-    def __init__(self, carries: bool = False) -> None:
+    def __init__(self, carries: bool = False, trainable: TrainableState | None = None) -> None:
         self.carries = carries  # whether all recurrent layers go on from the states of the step before
+        self.trainable = TrainableState() if trainable is None else trainable
         self.batch = -1  # a value that tells the number of samples
         self.windows: dict[tuple[Layer, int], tuple[int, int]] = {}  # of a stateful layer's states: offset and size
         self._state_size = 0
@@ -41,10 +43,11 @@ class ProgramBuilder:
         """The shape of a value."""
         return self._values[value].shape
 
-    def parameter(self, weight: Weight, trainable: bool = True, shape: tuple[int, ...] | None = None) -> int:
-        """Add a weight, once however often it is used; `shape` may join axes of it."""
+    def parameter(self, layer: Layer, weight: Weight, shape: tuple[int, ...] | None = None) -> int:
+        """Add a weight of `layer`, once however often it is used; `shape` may join axes of it."""
         if weight not in self._known:
             self._known[weight] = len(self._parameters)
+            trainable = self.trainable.trains(layer, weight)
             self._parameters.append(Parameter(weight.path, shape or weight.shape, weight.offset, trainable))
         return self._known[weight]
 

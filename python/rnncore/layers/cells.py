@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rnncore import _validation as check
 from rnncore import activations, initializers, regularizers
 from rnncore.layers.gru import GRU
 from rnncore.layers.lstm import LSTM
@@ -252,6 +253,8 @@ class StackedRNNCells:
     Parameters
     ----------
     cells : sequence of SimpleRNNCell, LSTMCell or GRUCell
+    trainable : bool, default True
+        False keeps training from all of them.
 
     Raises
     ------
@@ -268,10 +271,22 @@ class StackedRNNCells:
     (None, 2)
     """
 
-    def __init__(self, cells: Any) -> None:
+    def __init__(self, cells: Any, trainable: bool = True) -> None:
         if not isinstance(cells, Sequence) or not cells:
             raise ValueError(f"cells of StackedRNNCells must be a list of at least one cell, got {cells!r}")
         self.cells = [check_cell("each of cells", cell) for cell in cells]
+        if not check.boolean("trainable", trainable):
+            self.trainable = False
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights of any cell; setting it sets that of all."""
+        return any(cell.trainable for cell in self.cells)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for cell in self.cells:
+            cell.trainable = value
 
     @property
     def state_size(self) -> list[Any]:

@@ -191,36 +191,22 @@ class BatchNormalization(Normalization):
         shape = (self.features(input_shape),)
         return [
             *super().make_weights(input_shape),
-            self.weight("moving_mean", shape, self.moving_mean_initializer, None),
-            self.weight("moving_variance", shape, self.moving_variance_initializer, None),
+            self.weight("moving_mean", shape, self.moving_mean_initializer, None, statistic=True),
+            self.weight("moving_variance", shape, self.moving_variance_initializer, None, statistic=True),
         ]
-
-    @property
-    def trainable_weights(self) -> list[Weight]:
-        """Gamma and beta."""
-        return self.weights[:-2] if self.trainable else []
-
-    @property
-    def non_trainable_weights(self) -> list[Weight]:
-        """The moving mean and variance, which training writes but no gradient changes; all, if nothing trains."""
-        return self.weights[-2:] if self.trainable else self.weights
 
     def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """Append one node, which reads the mask of a sequence."""
         shape = builder.shape(inputs[0])
         output = builder.value(self.name, shape)
         mask = masks[0] if len(shape) == 3 else -1
-        builder.node(self.op, self.name, (inputs[0], mask), (output,), self.emit_weights(builder), self.attributes())
+        attributes = self.attributes() | {"frozen": not builder.trainable.of_layer(self)}
+        builder.node(self.op, self.name, (inputs[0], mask), (output,), self.emit_weights(builder), attributes)
         return (output,)
 
-    def emit_weights(self, builder: ProgramBuilder) -> tuple[int, ...]:
-        """Append the layer's parameters."""
-        trainable = self.trainable_weights
-        return tuple(builder.parameter(weight, weight in trainable) for weight in self.weights)
-
     def attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {**super().attributes(), "momentum": self.momentum, "frozen": not self.trainable}
+        """Attributes of the layer's node, but for `frozen`, which belongs to a model."""
+        return {**super().attributes(), "momentum": self.momentum}
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""

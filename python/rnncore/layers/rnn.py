@@ -186,4 +186,4 @@ class RNN(Wrapper, TakesInitialState):
         cell = config["cell"]
         stacked = cell["class_name"] == StackedRNNCells.__name__
         made: Any = StackedRNNCells.from_config(cell["config"]) if stacked else deserialize(cell)
-        return cls(**{**config, "cell": made})
+        return cls.restored({**config, "cell": made})

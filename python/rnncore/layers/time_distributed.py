@@ -110,7 +110,7 @@ class TimeDistributed(Wrapper):
         """Make a layer, without weights, from what `get_config` gave."""
         from rnncore.layers import deserialize
 
-        return cls(**{**config, "layer": deserialize(config["layer"])})
+        return cls.restored({**config, "layer": deserialize(config["layer"])})
 
 
 def _step(shape: Shape) -> Shape:

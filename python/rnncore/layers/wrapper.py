@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rnncore import _validation as check
 from rnncore.layers.base import Layer
-from rnncore.parameters import Weight
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Wrapper"]
 
@@ -23,13 +26,15 @@ class Wrapper(Layer):
     def __init__(self, inner: tuple[Layer, ...], **arguments: Any) -> None:
         self.inner = inner
         super().__init__(**arguments)
+        if not self.trainable:
+            self.trainable = False  # reaches the layers inside; the default at construction does not
 
-    def __setattr__(self, attribute: str, value: Any) -> None:
-        # Freezing or thawing the whole reaches the parts; the default at construction does not.
-        super().__setattr__(attribute, value)
-        if attribute == "trainable" and ("built" in vars(self) or value is False):
-            for layer in self.inner:
-                layer.trainable = value
+    @classmethod
+    def restored(cls, config: dict[str, Any]) -> Self:
+        """Make a layer from a config whose layers are made already, each with the `trainable` of its own."""
+        layer = cls(**{**config, "trainable": True})
+        layer._trainable = check.boolean("trainable", config.get("trainable", True))
+        return layer
 
     @contextmanager
     def naming(self) -> Iterator[None]:
@@ -38,13 +43,3 @@ class Wrapper(Layer):
             yield
         except ValueError as error:
             raise ValueError(f"{self.name!r}: {error}") from error
-
-    @property
-    def trainable_weights(self) -> list[Weight]:
-        """The weights that training changes."""
-        return [weight for layer in self.inner for weight in layer.trainable_weights]
-
-    @property
-    def non_trainable_weights(self) -> list[Weight]:
-        """The weights that training leaves alone."""
-        return [weight for layer in self.inner for weight in layer.non_trainable_weights]

@@ -6,7 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -22,6 +22,9 @@ from rnncore.models.summary import summary
 from rnncore.parameters import Weight, assign_all
 from rnncore.training.trainer import Trainer
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 class Model(Trainer):
     """A graph of layers from inputs to outputs.
@@ -35,6 +38,8 @@ class Model(Trainer):
     outputs : SymbolicValue or list of SymbolicValue
         Made by calling layers.
     name : str, optional
+    trainable : bool, optional
+        Set for the model and all its layers; by default each layer keeps its own.
 
     Attributes
     ----------
@@ -62,9 +67,10 @@ class Model(Trainer):
     [(None, None, 4), (None, 2)]
     """
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, *, trainable: bool | None = None) -> None:
         super().__init__()
         self.name = _name(self, name)
+        self._trainable = True
         self.inputs = symbolic_values("inputs", inputs)
         self.outputs = symbolic_values("outputs", outputs)
         for value in self.inputs:
@@ -74,6 +80,8 @@ class Model(Trainer):
         for call in self._calls():
             if isinstance(call.layer, InputLayer) and call not in self._input_calls():
                 raise ValueError(f"an output depends on the input {call.layer.name!r}, which is not among inputs")
+        if trainable is not None:
+            self.trainable = trainable
 
     def _input_calls(self) -> list[Call]:
         return [value.call for value in self.inputs]
@@ -119,9 +127,36 @@ class Model(Trainer):
         return [weight for layer in self.layers for weight in layer.weights]
 
     @property
+    def trainable(self) -> bool:
+        """Whether training changes any weights; setting it reaches all layers and counts from the next `compile` on.
+
+        A model whose `trainable` is False trains nothing, whatever its layers say.
+
+        Examples
+        --------
+        >>> from rnncore import layers, models
+        >>> model = models.Sequential([layers.Input((None, 3)), layers.GRU(4), layers.Dense(1)])
+        >>> model.trainable = False
+        >>> model.layers[0].trainable, len(model.trainable_weights)
+        (False, 0)
+        """
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = check.boolean("trainable", value)
+        for layer in self.layers:
+            layer.trainable = value
+
+    @property
     def trainable_weights(self) -> list[Weight]:
-        """The weights that training changes."""
-        return [weight for layer in self.layers for weight in layer.trainable_weights]
+        """The weights that training changes: those whose own `trainable` is True, as in Keras."""
+        return [weight for weight in self.weights if weight.trainable] if self.trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Weight]:
+        """The weights that training leaves alone, or that layers keep statistics in."""
+        return [weight for weight in self.weights if not (self.trainable and weight.trainable)]
 
     @property
     def gradients(self) -> list[Array]:
@@ -289,6 +324,7 @@ class Model(Trainer):
 
         return {
             "name": self.name,
+            "trainable": self.trainable,
             "layers": [all_layers.serialize(layer) for layer in layers],
             "calls": [
                 {"layer": layers.index(call.layer), "inputs": where(call.inputs)}
@@ -349,7 +385,12 @@ class Model(Trainer):
             else:
                 result = layer(read, **given) if read else layer.output
             made.append(symbolic_values("outputs of a layer", result))
-        return cls(values(config["inputs"]), values(config["outputs"]), config["name"])
+        return cls(values(config["inputs"]), values(config["outputs"]), config["name"])._restored(config)
+
+    def _restored(self, config: dict[str, Any]) -> Self:
+        """The model itself, with the `trainable` of a config; its layers have theirs already."""
+        self._trainable = check.boolean("trainable", config.get("trainable", True))
+        return self
 
     # Files
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from rnncore import _validation as check
 from rnncore import layers as all_layers
 from rnncore.data import real
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.symbolic import SymbolicValue
-from rnncore.layers.wrapper import Wrapper
+from rnncore.layers.trainable import parts
 from rnncore.models.model import Model, _name
 from rnncore.program import Shape
 from rnncore.training.base import NOTHING_TO_TAKE_BACK
@@ -29,6 +30,8 @@ class Sequential(Model):
     ----------
     layers : iterable of Layer, optional
         May begin with `Input(...)`, or its first layer may have an `input_shape`.
+    trainable : bool, default True
+        False is set for the model and these layers.
     name : str, optional
 
     Attributes
@@ -51,14 +54,22 @@ class Sequential(Model):
     (None, 1)
     """
 
-    def __init__(self, layers: Iterable[Layer | SymbolicValue] | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        layers: Iterable[Layer | SymbolicValue] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> None:
         Trainer.__init__(self)
         self.name = _name(self, name)
+        self._trainable = check.boolean("trainable", trainable)
         self.inputs, self.outputs = (), ()
         self._layers: list[Layer] = []
         self._values: list[SymbolicValue] = []  # the input and the output of each layer, once the shape is known
         for layer in layers or ():
             self.add(layer)
+        if not self._trainable:
+            self.trainable = False
 
     def add(self, layer: Layer | SymbolicValue) -> None:
         """Append a layer.
@@ -167,7 +178,7 @@ class Sequential(Model):
 
     @contextlib.contextmanager
     def _taking_back(self) -> Iterator[None]:
-        layers = [part for layer in self._layers for part in _parts(layer)]
+        layers = list(parts(self._layers))
         before = [dict(vars(layer)) for layer in layers]
         try:
             yield
@@ -195,7 +206,11 @@ class Sequential(Model):
         ['InputLayer', 'Dense']
         """
         first = [value.layer for value in self._values[:1]]
-        return {"name": self.name, "layers": [all_layers.serialize(layer) for layer in [*first, *self._layers]]}
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "layers": [all_layers.serialize(layer) for layer in [*first, *self._layers]],
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
@@ -208,14 +223,8 @@ class Sequential(Model):
         >>> models.Sequential.from_config(model.get_config()).output_shape
         (None, 2)
         """
-        return cls([all_layers.deserialize(entry) for entry in config["layers"]], config["name"])
-
-
-def _parts(layer: Layer) -> Iterator[Layer]:
-    """A layer and the layers inside it."""
-    yield layer
-    for inner in layer.inner if isinstance(layer, Wrapper) else ():
-        yield from _parts(inner)
+        layers = [all_layers.deserialize(entry) for entry in config["layers"]]
+        return cls(layers, name=config["name"])._restored(config)
 
 
 def _input(batch_shape: Sequence[int | None], first: Layer) -> SymbolicValue:

@@ -103,7 +103,12 @@ def _slots(model: Model) -> int:
     """Numbers that the optimizer keeps for the weights, once it has any."""
     compilation: Any = model._compilation
     slots = None if compilation is None else compilation.optimizer.slots
-    return 0 if slots is None else int(slots.shape[0]) * sum(weight.size for weight in model.trainable_weights)
+    if slots is None:
+        return 0
+    trained = model._trainable_state  # what the optimizer was told of
+    return int(slots.shape[0]) * sum(
+        weight.size for layer in model.layers for weight in layer.weights if trained.trains(layer, weight)
+    )
 
 
 def _can_print(text: str) -> bool:

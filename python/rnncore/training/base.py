@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
@@ -11,7 +12,9 @@ from rnncore import data
 from rnncore.callbacks.base import Callback, CallbackList, History, Logs
 from rnncore.config import current_policy
 from rnncore.data import Array, Samples
+from rnncore.layers.base import Layer
 from rnncore.layers.symbolic import SymbolicValue
+from rnncore.layers.trainable import TrainableState
 from rnncore.optimizers import Optimizer
 from rnncore.policies import POLICIES
 from rnncore.training import epoch
@@ -31,6 +34,7 @@ class Base:
 
     inputs: tuple[SymbolicValue, ...]
     outputs: tuple[SymbolicValue, ...]
+    trainable: bool
 
     def __init__(self) -> None:
         self.stop_training = False
@@ -39,6 +43,7 @@ class Base:
         self._backend: str | None = None
         self._policy = current_policy()
         self._compilation: Compilation | None = None
+        self._trainable_state = TrainableState()  # found by `compile`
         self._engine: Engine | None = None
         self._checkpoint_every: int | None = None
         self._carrying_engine: Engine | None = None
@@ -87,6 +92,11 @@ class Base:
         run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
             Kept for compatibility: the numbers and the hooks of callbacks are the same.
 
+        Notes
+        -----
+        What trains is what `trainable` of the model, its layers and their weights is now. A change afterwards waits
+        for the next `compile`, and `fit` and `train_on_batch` warn of it.
+
         Raises
         ------
         TypeError, ValueError
@@ -110,6 +120,7 @@ class Base:
         if self.built:
             compilation.bind(self.outputs)
         self._compilation, self._backend, self._policy, self._engine = compilation, backend, policy, None
+        self._trainable_state = TrainableState(self.trainable, self.layers)
 
     @property
     def optimizer(self) -> Optimizer:
@@ -126,6 +137,11 @@ class Base:
     def direction(self, key: str) -> str:
         """Whether the quantity logged as `key` should fall ("min") or rise ("max"); ValueError if unknown."""
         return self._compiled("it can be monitored").direction(key)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers; a model knows them."""
+        raise NotImplementedError
 
     @property
     def built(self) -> bool:
@@ -150,10 +166,18 @@ class Base:
         stale, compilation = self._engine, self._compilation
         if stale is not None and stale.is_current and stale.checkpoint_every == self._checkpoint_every:
             return stale
-        if compilation is not None:
+        if compilation is None:
+            self._trainable_state = TrainableState(self.trainable, self.layers)
+        else:
             compilation.bind(self.outputs)
-        checkpoints = self._checkpoint_every
-        engine = Engine(self.inputs, self.outputs, choose_backend(self._backend), self._policy, checkpoints)
+        engine = Engine(
+            self.inputs,
+            self.outputs,
+            choose_backend(self._backend),
+            self._policy,
+            self._checkpoint_every,
+            trainable=self._trainable_state,
+        )
         if compilation is not None:
             optimizer = compilation.optimizer
             if stale is not None and optimizer.slots is not None:
@@ -173,6 +197,7 @@ class Base:
                 self._policy,
                 self._checkpoint_every,
                 carries=True,
+                trainable=engine.trainable,
             )
             if self._compilation is not None:
                 carrying.configure(self._compilation)
@@ -190,6 +215,16 @@ class Base:
             inputs = engine.inputs(x)
             data.same_rows(inputs)
             return engine, inputs, engine.lengths(lengths, next(iter(inputs.values())))
+
+    def _warn_of_trainable(self) -> None:
+        """Before training: say whose `trainable` waits for the next `compile`."""
+        waiting = self._trainable_state.changes(self.trainable)
+        if waiting:
+            warnings.warn(
+                f"trainable was changed after compile, for {', '.join(map(repr, waiting))}: it takes effect at the next"
+                " compile",
+                stacklevel=3,
+            )
 
     def _needs_loss(self) -> Compilation:
         compilation = self._compiled("it can be trained or evaluated")

@@ -17,6 +17,7 @@ from rnncore.layers.builder import ProgramBuilder, build_program
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.shapes import shapes_of
 from rnncore.layers.symbolic import SymbolicValue
+from rnncore.layers.trainable import TrainableState
 from rnncore.policies import RECURRENT_OPS, Policy
 from rnncore.program import Program
 from rnncore.training.compilation import Compilation
@@ -94,8 +95,10 @@ class Engine:
         policy: Policy,
         checkpoint_every: int | None = None,
         carries: bool = False,
+        trainable: TrainableState | None = None,
     ) -> None:
-        builder = ProgramBuilder(carries)
+        builder = ProgramBuilder(carries, trainable)
+        self.trainable = builder.trainable  # what the Program was built by
         program, store = build_program(inputs, outputs, builder)
         program = policy.applied(any_steps(program) if carries else program)
         self.program = _with_checkpoints(program, checkpoint_every)

@@ -62,6 +62,7 @@ class Steps(Base):
         1.0
         """
         samples = self._samples(x, y, sample_weight, class_weight, lengths)
+        self._warn_of_trainable()
         rows = samples.rows
         part = Part(samples, np.arange(rows), rows)
         hooks = self._hooks(None, {})
@@ -176,6 +177,8 @@ class Steps(Base):
         array([0.01, 0.01], dtype=float32)
         """
         training = check.boolean("training", training)
+        if training and self._compilation is None and self._trainable_state.changes(self.trainable):
+            self._engine = None  # nobody else will say when `trainable` is to take effect
         engine, named, kept = self._arrays(x, lengths)
         inputs = list(named.values())
         engine.whole_batches(len(inputs[0]), len(inputs[0]))

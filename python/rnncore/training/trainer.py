@@ -173,6 +173,7 @@ class Trainer(Steps):
             self._ready().whole_batches(samples.rows, batch_size)
             if held_out is not None:
                 self._ready().whole_batches(held_out.rows, validation_size)
+        self._warn_of_trainable()
         if window is not None:
             timed_outputs("truncate", self.inputs, self.outputs, every_step=True)
         self._checkpoint_every = checkpoint_every
