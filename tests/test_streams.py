@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
 from small_models import BACKENDS, Array, data, forecaster, same
 
-from rnncore import callbacks, layers, models, utils
+from rnncore import callbacks, layers, models, optimizers, utils
+
+NO_WARNING = nullcontext()
 
 
 def batches(rows: int = 20, size: int = 8) -> list[tuple[Array, Array]]:
@@ -198,7 +202,7 @@ def test_what_only_arrays_take_is_refused() -> None:
     nothing = type("Empty", (), {"__iter__": lambda self: iter(())})()
     with pytest.raises(ValueError, match="x must give at least one batch"):
         fresh().evaluate(nothing, verbose=0)
-    with pytest.warns(UserWarning, match="ran out"), pytest.raises(ValueError, match="x must give at least one batch"):
+    with pytest.raises(ValueError, match="x must give at least one batch"):
         fresh().predict(iter(()), verbose=0)
     with pytest.raises(ValueError, match="use_multiprocessing must be False"):
         utils.PyDataset(use_multiprocessing=True)
@@ -216,3 +220,126 @@ def test_states_are_carried_from_batch_to_batch() -> None:
     assert not np.array_equal(model.predict(x[0], verbose=0), whole[:4])
     with pytest.raises(ValueError, match="batch_size must be 4"):
         model.fit(iter([(x[0, :3], y[:3])]), verbose=0)
+
+
+class Numbers(utils.PyDataset):
+    """Batches of which number k holds k, twice."""
+
+    def __init__(self, count: int = 8, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return np.full((2, 1), index), np.zeros((2, 1))
+
+
+class Readable:
+    """The same as an iterable that can be read again."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return one_array(8)
+
+
+def one_array(count: int | None = None) -> Iterator[Any]:
+    """The same from a generator that fills one array again and again, for ever by default."""
+    x = np.zeros((2, 1))
+    for number in itertools.count() if count is None else range(count):
+        x[:] = number
+        yield x, np.zeros((2, 1))
+
+
+def in_arrays() -> Any:
+    return np.repeat(np.arange(8.0), 2)[:, None], np.zeros((16, 1))
+
+
+SOURCES = {
+    "dataset": Numbers,
+    "threads": lambda: Numbers(workers=2, max_queue_size=1),
+    "iterable": Readable,
+    "generator": lambda: one_array(8),
+    "endless": one_array,
+    "arrays": in_arrays,
+    "windows": lambda: utils.timeseries_dataset_from_array(
+        np.repeat(np.arange(8.0), 2)[:, None, None], np.zeros((16, 1)), 1, batch_size=2
+    ),
+}
+
+
+def squares(backend: str = "reference", windows: bool = False) -> models.Sequential:
+    """A model whose loss is the mean of x², whatever it trains on."""
+    shape = (1, 1, 1) if windows else (1,)
+    parts = [layers.Input(shape), *([layers.Reshape((1,))] if windows else [])]
+    model = models.Sequential([*parts, layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    model.compile(optimizers.SGD(0.0), "mse", backend=backend)
+    return model
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", list(SOURCES))
+@pytest.mark.parametrize(("steps", "expected"), [(2, 0.5), (3, 5 / 3), (8, 17.5), (None, 17.5), (12, 17.5)])
+def test_each_validation_begins_anew(kind: str, steps: int | None, expected: float, backend: str) -> None:
+    """As in Keras, which says that the same samples are used every time; its own losses for all but generators."""
+    few = steps == 12
+    if kind == "endless":
+        if steps is None:
+            return
+        expected, few = float(np.mean(np.arange(steps) ** 2.0)), False
+    model, shape = squares(backend, kind == "windows"), (2, 1, 1, 1) if kind == "windows" else (2, 1)
+    with pytest.warns(UserWarning, match="validation_data ran out of data.*12 batches, got 8") if few else NO_WARNING:
+        history = model.fit(
+            np.zeros(shape),
+            np.zeros((2, 1)),
+            epochs=4,
+            validation_data=SOURCES[kind](),
+            validation_steps=steps,
+            validation_batch_size=2 if kind == "arrays" else None,
+            verbose=0,
+        )
+    assert history.history["val_loss"] == pytest.approx([expected] * 4)
+
+
+@pytest.mark.parametrize("kind", list(SOURCES))
+def test_what_is_measured_is_read_from_the_beginning_and_once(kind: str) -> None:
+    model = squares(windows=kind == "windows")
+    options = {"batch_size": 2, "verbose": 0} if kind == "arrays" else {"verbose": 0}
+
+    def given() -> dict[str, Any]:
+        source = SOURCES[kind]()
+        return {"x": source[0], "y": source[1]} if kind == "arrays" else {"x": source}
+
+    for steps, numbers in ((2, 2), (8, 8), (12, 12 if kind == "endless" else 8)):
+        for _ in range(2):
+            few = steps != numbers
+            with pytest.warns(UserWarning, match="x ran out of data: .*12 batches, got 8") if few else NO_WARNING:
+                loss = model.evaluate(**given(), steps=steps, **options)
+            assert loss == pytest.approx(np.mean(np.arange(numbers) ** 2.0))
+            with pytest.warns(UserWarning, match="x ran out of data") if few else NO_WARNING:
+                found = model.predict(given()["x"], steps=steps, **options)
+            assert found[::2, 0].tolist() == list(range(numbers))
+
+
+def test_a_generator_goes_on_from_one_evaluation_to_the_next() -> None:
+    """Keras's values: what was read is gone, and nothing is read ahead."""
+    model, source = squares(), one_array(8)
+    assert model.evaluate(source, steps=2, verbose=0) == 0.5
+    assert model.predict(source, steps=2, verbose=0)[::2, 0].tolist() == [2, 3]
+    with pytest.warns(UserWarning, match="12 batches, got 4"):
+        assert model.evaluate(source, steps=12, verbose=0) == 31.5
+    with pytest.raises(ValueError, match="x must give at least one batch, got none"):
+        model.evaluate(source, steps=12, verbose=0)
+    with pytest.raises(ValueError, match="validation_data must give at least one batch, got none"):
+        model.fit(np.zeros((2, 1)), np.zeros((2, 1)), validation_data=source, verbose=0)
+
+
+@pytest.mark.parametrize("kind", ["dataset", "threads", "iterable", "endless", "arrays", "windows"])
+def test_an_epoch_of_some_steps_goes_on_where_the_last_one_stopped(kind: str) -> None:
+    model, source = squares(windows=kind == "windows"), SOURCES[kind]()
+    x, y = source if kind == "arrays" else (source, None)
+    options = {"batch_size": 2} if kind == "arrays" else {}
+    history = model.fit(x, y, epochs=3, steps_per_epoch=3, shuffle=False, verbose=0, **options)
+    last = 8 if kind == "endless" else 0  # a new pass
+    expected = [np.mean(np.square(numbers)) for numbers in ([0, 1, 2], [3, 4, 5], [6, 7, last])]
+    assert history.history["loss"] == pytest.approx(expected)

@@ -6,7 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -50,8 +50,6 @@ class ArrayFeed:
         self._order = np.empty(0, np.int64)
         self.steps: int | None = -(-self._rows // batch_size)
 
-    exhausted = False
-
     def epoch(self, number: int) -> Iterator[Part]:
         """The parts of epoch `number`: one, or with augmentation one for each chunk of rows."""
         while len(self._order) < self._rows:
@@ -77,14 +75,12 @@ class ArrayFeed:
 class Stream:
     """The batches of an iterable, of a generator, or of an object with `__len__` and `__getitem__`.
 
-    With `steps` an epoch goes on where the last one stopped; without, it begins anew. What can be read only once,
-    as a generator, is `exhausted` at its end.
+    With `steps` an epoch goes on where the last one stopped, into the next pass if need be; without, it begins anew.
     """
 
     def __init__(
         self, argument: str, source: Any, steps: int | None = None, rng: np.random.Generator | None = None
     ) -> None:
-        self.exhausted = False
         self.argument = argument
         self._source = source
         self._given_steps = steps
@@ -129,11 +125,26 @@ class Stream:
                     raise ValueError(f"{self.argument} must give at least one batch, got none")
                 if self._given_steps is None and done:
                     self._seen = done
-                    self.exhausted = self.once
                     break
                 if self.once:
                     self._ran_out(done)
                     break
+        self._notify("on_epoch_end")
+
+    def one_pass(self) -> Iterator[Any]:
+        """The first `steps` batches, or all: what is only measured begins at the beginning, and nothing comes twice."""
+        self._notify("on_epoch_begin")
+        batches = self._iterator if self._peeked and self._iterator is not None else self._start()
+        self._iterator, self._peeked, done = None, False, 0
+        for done, batch in enumerate(batches, start=1):
+            yield batch
+            if done == self._given_steps:
+                break
+        else:
+            if done == 0:
+                raise ValueError(f"{self.argument} must give at least one batch, got none")
+            if self._given_steps is not None:
+                warn_of_few_batches(self.argument, self._given_steps, done)
         self._notify("on_epoch_end")
 
     def peek(self) -> Any:
@@ -148,7 +159,7 @@ class Stream:
     def _ran_out(self, done: int) -> None:
         if self._warned:
             return
-        self.exhausted = self._warned = True
+        self._warned = True
         wanted = "at least one batch" if self._given_steps is None else f"{self._given_steps} batches in each epoch"
         warnings.warn(
             f"{self.argument} ran out of data; stopping early: it must give {wanted}, got {done} in this one",
@@ -172,24 +183,25 @@ class Stream:
 
 
 class StreamFeed:
-    """Epochs over the batches of a stream, each converted by `convert` and perhaps augmented."""
+    """Epochs over the batches of a stream, each converted by `convert` and perhaps augmented.
+
+    With `measures` each epoch is one pass from the beginning. With `again` there are several: the batches of what can
+    be read only once are kept for them.
+    """
 
     def __init__(
-        self,
-        stream: Stream,
-        convert: Callable[..., Samples],
+        self, stream: Stream, convert: Callable[..., Samples], *, measures: bool = False, again: bool = False
     ) -> None:
         self._stream = stream
         self._convert = convert
+        self._measures = measures
+        self._keeps = again and stream.once
+        self._kept: list[Part] | None = None
         self.augment: Augment | None = None
 
     @property
     def steps(self) -> int | None:
         return self._stream.steps
-
-    @property
-    def exhausted(self) -> bool:
-        return self._stream.exhausted
 
     def peek(self) -> None:
         """Convert the first batch, for a model that is built for it."""
@@ -204,14 +216,22 @@ class StreamFeed:
 
     def epoch(self, number: int) -> Iterator[Part]:
         """One part for each batch."""
+        if self._kept is not None:
+            yield from self._kept
+            return
         seen = 0
-        for k, batch in enumerate(self._stream.epoch()):
+        kept: list[Part] = []
+        for k, batch in enumerate(self._stream.one_pass() if self._measures else self._stream.epoch()):
             samples = self._samples(k, batch)
             rows = np.arange(seen, seen + samples.rows)
             seen += samples.rows
             if self.augment is not None:
                 samples = self.augment(samples, rows, number)
-            yield Part(samples, np.arange(samples.rows), samples.rows)
+            part = Part(samples, np.arange(samples.rows), samples.rows)
+            if self._keeps:
+                kept.append(replace(part, samples=samples.take(part.order)))  # a generator may fill one array anew
+            yield part
+        self._kept = kept if self._keeps else None
 
 
 def is_stream(x: Any) -> bool:
@@ -221,6 +241,11 @@ def is_stream(x: Any) -> bool:
     if any(hasattr(x, name) for name in ("__array__", "__array_interface__")):
         return False
     return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def warn_of_few_batches(argument: str, wanted: int, got: int) -> None:
+    """That fewer batches are measured than were asked for."""
+    warnings.warn(f"{argument} ran out of data: it must give {wanted} batches, got {got}", stacklevel=2)
 
 
 def unpacked(argument: str, batch: Any) -> tuple[Any, Any, Any, Any]:

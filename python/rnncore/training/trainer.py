@@ -14,7 +14,15 @@ from rnncore.callbacks.base import Callback, History, Logs
 from rnncore.data import Array, Samples
 from rnncore.training import epoch
 from rnncore.training.augment import augmenter
-from rnncore.training.feed import ArrayFeed, Part, Stream, StreamFeed, is_stream, reject_beside_stream
+from rnncore.training.feed import (
+    ArrayFeed,
+    Part,
+    Stream,
+    StreamFeed,
+    is_stream,
+    reject_beside_stream,
+    warn_of_few_batches,
+)
 from rnncore.training.progress import ProgressBar, verbosity
 from rnncore.training.steps import Steps, result
 from rnncore.training.windows import timed_outputs, train_windows
@@ -85,7 +93,10 @@ class Trainer(Steps):
         steps_per_epoch : int, optional
             Batches per epoch; the next epoch goes on where the last one stopped. By default all samples.
             A generator that ends too early ends training with a warning.
-        validation_steps, validation_batch_size : int, optional
+        validation_steps : int, optional
+            Batches of a validation: the first ones, each time anew. Those of a generator are kept for the next epochs,
+            and so are all of them where no number is given.
+        validation_batch_size : int, optional
         validation_freq : int or list of int, default 1
             Validate after every so many epochs, or after the listed ones, counted from 1.
         lengths : array_like of int, shape (N,), optional
@@ -168,7 +179,7 @@ class Trainer(Steps):
                 samples = self._compiled("training").with_class_weight(samples, class_weight, self._policy.dtype)
                 augmented = augmenter(augment, self._ready().input_values, seed)
             if held_out is not None:
-                validation = ArrayFeed(_first(held_out, validation_size, validation_steps), validation_size)
+                validation = _measured("the validation data", held_out, validation_size, validation_steps)
             feed = ArrayFeed(samples, batch_size, steps, chosen, augmented)
             self._ready().whole_batches(samples.rows, batch_size)
             if held_out is not None:
@@ -229,7 +240,7 @@ class Trainer(Steps):
         x, y, batch_size, verbose, sample_weight, callbacks, lengths
             As for `fit`, iterables included.
         steps : int, optional
-            Number of batches, from the first; by default all.
+            Number of batches, from the first; by default all. What has fewer is read once, with a warning.
         return_dict : bool, default False
 
         Returns
@@ -257,11 +268,10 @@ class Trainer(Steps):
         if is_stream(x):
             reject_beside_stream("x", y=y, sample_weight=sample_weight, lengths=lengths, batch_size=batch_size)
             self._needs_loss()
-            feed = self._stream_feed("x", x, steps)
+            feed = self._measured_stream("x", x, steps)
         else:
             samples = self._samples(x, y, sample_weight, None, lengths)
-            size = self._batch_size(batch_size)
-            feed = ArrayFeed(_first(samples, size, steps), size)
+            feed = _measured("x", samples, self._batch_size(batch_size), steps)
         hooks = self._hooks(callbacks, {"verbose": verbose, "steps": feed.steps})
         with ProgressBar(feed.steps, verbose) as bar:
             logs = self._test(feed, hooks, bar)
@@ -287,7 +297,7 @@ class Trainer(Steps):
         x, batch_size, verbose, callbacks, lengths
             As for `fit`. Of the batches of an iterable only x and lengths are read.
         steps : int, optional
-            Number of batches, from the first; by default all.
+            Number of batches, from the first; by default all. What has fewer is read once, with a warning.
 
         Returns
         -------
@@ -313,12 +323,11 @@ class Trainer(Steps):
         if is_stream(x):
             reject_beside_stream("x", lengths=lengths, batch_size=batch_size)
             stream = Stream("x", x, steps)
-            feed = StreamFeed(stream, lambda x, y, sample_weight, lengths: self._inputs(x, lengths))
+            feed = StreamFeed(stream, lambda x, y, sample_weight, lengths: self._inputs(x, lengths), measures=True)
             if not self.built:
                 feed.peek()
         else:
-            samples, size = self._inputs(x, lengths), self._batch_size(batch_size)
-            feed = ArrayFeed(_first(samples, size, steps), size)
+            feed = _measured("x", self._inputs(x, lengths), self._batch_size(batch_size), steps)
         engine = self._ready()
         hooks = self._hooks(callbacks, {"verbose": verbose, "steps": feed.steps})
         parts: list[list[Array]] = []
@@ -355,22 +364,30 @@ class Trainer(Steps):
         argument: str,
         source: Any,
         steps: int | None,
-        rng: np.random.Generator | None = None,
-        class_weight: dict[int, float] | None = None,
+        rng: np.random.Generator | None,
+        class_weight: dict[int, float] | None,
     ) -> StreamFeed:
-        """The batches of an iterable as samples to train on or to measure."""
+        """The batches of an iterable as samples to train on."""
 
         def convert(x: Any, y: Any, sample_weight: Any, lengths: Any) -> Samples:
             return self._samples(x, y, sample_weight, class_weight, lengths)
 
         return StreamFeed(Stream(argument, source, steps, rng), convert)
 
+    def _measured_stream(self, argument: str, source: Any, steps: int | None, *, again: bool = False) -> StreamFeed:
+        """The batches of an iterable as samples to measure, once or again and again."""
+
+        def convert(x: Any, y: Any, sample_weight: Any, lengths: Any) -> Samples:
+            return self._samples(x, y, sample_weight, None, lengths)
+
+        return StreamFeed(Stream(argument, source, steps), convert, measures=True, again=again)
+
     def _validation_feed(self, given: Any, batch_size: int, steps: int | None) -> ArrayFeed | StreamFeed | None:
         """What `validation_data` gives."""
         if given is None:
             return None
         if is_stream(given):
-            return self._stream_feed("validation_data", given, steps)
+            return self._measured_stream("validation_data", given, steps, again=True)
         if not isinstance(given, (tuple, list)) or not 2 <= len(given) <= 4:
             raise ValueError(
                 "validation_data must be (x, y), (x, y, sample_weight), (x, y, sample_weight, lengths), or an iterable "
@@ -381,7 +398,7 @@ class Trainer(Steps):
             samples = self._samples(x, y, sample_weight, None, lengths)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation_data: {error}") from error
-        return ArrayFeed(_first(samples, batch_size, steps), batch_size)
+        return _measured("validation_data", samples, batch_size, steps)
 
     def _with_validation_split(self, samples: Samples, split: float, given: Any) -> tuple[Samples, Samples | None]:
         """The samples to train on and those kept to validate with."""
@@ -395,9 +412,12 @@ class Trainer(Steps):
         return samples[:kept], samples[kept:]
 
 
-def _first(samples: Samples, batch_size: int, steps: int | None) -> Samples:
-    """The samples of the first `steps` batches; None for all."""
-    return samples if steps is None else samples[: steps * batch_size]
+def _measured(argument: str, samples: Samples, batch_size: int, steps: int | None) -> ArrayFeed:
+    """The first `steps` batches, from the beginning each time; None for all."""
+    feed = ArrayFeed(samples if steps is None else samples[: steps * batch_size], batch_size)
+    if steps is not None and feed.steps is not None and feed.steps < steps:
+        warn_of_few_batches(argument, steps, feed.steps)
+    return feed
 
 
 def _joined(arrays: Sequence[Array]) -> Array:
