@@ -69,9 +69,7 @@ def test_hooks_come_in_order() -> None:
     x, y = data(rows=5)
     model, recorder = forecaster(loss="mse"), Recorder()
     model.fit(x[:4], y[:4], batch_size=2, epochs=2, verbose=0, callbacks=recorder, validation_data=(x[4:], y[4:]))
-    batch = [
-        f"{hook} {k}" for k in (0, 1) for hook in ("train_batch_begin", "batch_begin", "train_batch_end", "batch_end")
-    ]
+    batch = [f"train_batch_{hook} {k}" for k in (0, 1) for hook in ("begin", "end")]
     test = ["test_begin", "test_batch_begin 0", "test_batch_end 0", "test_end"]
     epochs = [[f"epoch_begin {k}", *batch, *test, f"epoch_end {k}"] for k in (0, 1)]
     assert recorder.calls == ["train_begin", *epochs[0], *epochs[1], "train_end"]
@@ -180,7 +178,7 @@ def test_monitors_say_what_is_missing() -> None:
     model = forecaster(loss="mse")
     with pytest.warns(UserWarning, match="'val_loss', which is not logged; logged are: loss"):
         model.fit(x, y, verbose=0, callbacks=callbacks.EarlyStopping())
-    with pytest.raises(ValueError, match="monitor 'speed' is none of loss, binary_accuracy; say with mode"):
+    with pytest.raises(ValueError, match="monitor 'speed' is none of loss, binary_accuracy; give mode='min'"):
         run(callbacks.EarlyStopping("speed"), [1.0, 2.0], "speed")
 
 
@@ -256,7 +254,7 @@ def test_csv_logger_writes_appends_and_fills(tmp_path: Path) -> None:
     for key in ("loss", "mae"):
         assert [float(row[key]) for row in rows] == first.history[key] + second.history[key]
     model.fit([[1.0]], [0.0], verbose=0, callbacks=[callbacks.CSVLogger(file, separator=";")])
-    assert file.read_text().splitlines()[0] == "epoch;loss;mae"
+    assert file.read_text().splitlines()[0] == "epoch;loss;mae;val_loss;val_mae"
     assert len(file.read_text().splitlines()) == 2
 
 

@@ -57,10 +57,12 @@ class Callback:
         """After an epoch and its validation; what a callback adds to `logs`, `History` keeps."""
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Before a training step."""
+        """Before a training step; by default calls `on_batch_begin`."""
+        self.on_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After a training step; `logs` are the running means of the epoch."""
+        """After a training step; `logs` are the running means of the epoch. By default calls `on_batch_end`."""
+        self.on_batch_end(batch, logs)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Before an evaluation or validation."""
@@ -87,10 +89,10 @@ class Callback:
         """After a batch of a prediction."""
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Another name of `on_train_batch_begin`."""
+        """The older name of `on_train_batch_begin`."""
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Another name of `on_train_batch_end`."""
+        """The older name of `on_train_batch_end`."""
 
 
 class CallbackList(Callback):
@@ -132,13 +134,9 @@ class CallbackList(Callback):
 
     def batch_begin(self, mode: str, batch: int) -> None:
         self._call(f"on_{mode}_batch_begin", batch, {})
-        if mode == "train":
-            self._call("on_batch_begin", batch, {})
 
     def batch_end(self, mode: str, batch: int, logs: Logs) -> None:
         self._call(f"on_{mode}_batch_end", batch, logs)
-        if mode == "train":
-            self._call("on_batch_end", batch, logs)
 
     def _call(self, hook: str, *arguments: Any) -> None:
         for callback in self.callbacks:
@@ -189,8 +187,10 @@ class LambdaCallback(Callback):
 
     Parameters
     ----------
-    **hooks : callable
+    on_epoch_begin, on_epoch_end, on_train_begin, on_train_end, on_train_batch_begin, on_train_batch_end : callable
         For example `on_epoch_end=lambda epoch, logs: ...`.
+    **hooks : callable
+        Any other hook of `Callback`.
 
     Raises
     ------
@@ -204,7 +204,24 @@ class LambdaCallback(Callback):
     >>> callback = LambdaCallback(on_epoch_end=lambda epoch, logs: losses.append(logs["loss"]))
     """
 
-    def __init__(self, **hooks: Callable[..., Any] | None) -> None:
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        **hooks: Callable[..., Any] | None,
+    ) -> None:
+        hooks |= {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+        }
         for hook, function in hooks.items():
             if not hook.startswith("on_") or not hasattr(Callback, hook):
                 raise ValueError(f"{hook} is not a hook of Callback")

@@ -24,6 +24,7 @@ class ModelCheckpoint(Monitor):
         Whether only improvements of `monitor` are saved.
     save_weights_only : bool, default False
     mode : {"auto", "min", "max"}, default "auto"
+        Whether less or more is better; "auto" knows for losses and the metrics of rnncore.
     save_freq : "epoch" or int, default "epoch"
         After each epoch, or after every so many batches.
     initial_value_threshold : float, optional
@@ -62,6 +63,10 @@ class ModelCheckpoint(Monitor):
             self.save_freq = check.positive_int('save_freq ("epoch" or a number of batches)', save_freq)
             self.on_train_batch_end = self._after_batch  # type: ignore[method-assign]
         self._epoch = self._batches = 0
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        if self.save_best_only:
+            self.direction()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch

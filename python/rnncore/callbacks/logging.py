@@ -7,6 +7,9 @@ import inspect
 import math
 import os
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from rnncore import _validation as check
 from rnncore.callbacks.base import Callback, Logs
@@ -14,6 +17,9 @@ from rnncore.callbacks.base import Callback, Logs
 
 class CSVLogger(Callback):
     """Write each epoch's logs as a line of a CSV file.
+
+    The columns are `epoch` and the keys of the first epoch in alphabetical order, with a `val_...` for each if it had
+    none. What an epoch does not have is NA.
 
     Parameters
     ----------
@@ -49,13 +55,20 @@ class CSVLogger(Callback):
         with open(self.filename, "a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, delimiter=self.separator)
             if self._keys is None:
-                self._keys = list(logs)
+                self._keys = sorted(logs)
+                if not any(key.startswith("val_") for key in self._keys):
+                    self._keys += [f"val_{key}" for key in self._keys]
                 writer.writerow(["epoch", *self._keys])
-            writer.writerow([epoch, *(logs.get(key, "NA") for key in self._keys)])
+            writer.writerow([epoch, *(_cell(logs.get(key, "NA")) for key in self._keys)])
 
 
 class TerminateOnNaN(Callback):
     """Stop as soon as the loss is NaN or infinite.
+
+    Parameters
+    ----------
+    raise_error : bool, default False
+        Whether it is a RuntimeError rather than the end of training; other callbacks then see no end of it.
 
     Examples
     --------
@@ -63,9 +76,14 @@ class TerminateOnNaN(Callback):
     >>> guard = TerminateOnNaN()
     """
 
+    def __init__(self, raise_error: bool = False) -> None:
+        self.raise_error = check.boolean("raise_error", raise_error)
+
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss):
+            if self.raise_error:
+                raise RuntimeError(f"batch {batch}: the loss is {loss}")
             print(f"Batch {batch}: the loss is {loss}, training stops")
             self.model.stop_training = True
 
@@ -96,7 +114,7 @@ class LearningRateScheduler(Callback):
             raise TypeError(f"schedule must be callable, got {type(schedule).__name__}")
         self.schedule = schedule
         self.verbose = verbose
-        self._takes_rate = _positional_arguments(schedule) >= 2
+        self._takes_rate = _takes_two(schedule)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         optimizer = self.model.optimizer
@@ -110,6 +128,15 @@ class LearningRateScheduler(Callback):
             logs["learning_rate"] = self.model.optimizer.learning_rate
 
 
-def _positional_arguments(function: Callable[..., float]) -> int:
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(parameter.kind in kinds for parameter in inspect.signature(function).parameters.values())
+def _takes_two(function: Callable[..., float]) -> bool:
+    """Whether a function can be called with two arguments."""
+    try:
+        inspect.signature(function).bind(0, 0.0)
+    except TypeError:
+        return False
+    return True
+
+
+def _cell(value: Any) -> Any:
+    """A value as it stands in a file: an array as Keras writes it."""
+    return f'"[{", ".join(map(str, value))}]"' if np.ndim(value) and not isinstance(value, str) else value

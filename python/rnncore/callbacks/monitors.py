@@ -14,7 +14,8 @@ from rnncore.callbacks.base import Callback, Logs
 class Monitor(Callback):
     """Base of the callbacks that watch `monitor`.
 
-    `mode` "auto" knows that losses and errors should fall and that accuracies and the like should rise.
+    `mode` "auto" knows that losses and errors should fall and that accuracies and the like should rise. Where it cannot
+    tell, as for a metric that is a Python function, it is a ValueError before the first epoch.
     """
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, best: float | None = None) -> None:
@@ -41,14 +42,13 @@ class Monitor(Callback):
         """Whether `value` beats `reference` by more than `min_delta`."""
         if reference is None:
             return True
-        if self._direction() == "max":
+        if self.direction() == "max":
             return value - self.min_delta > reference
         return value + self.min_delta < reference
 
-    def _direction(self) -> str:
-        if self.mode == "auto":
-            self.mode = self.model.direction(self.monitor.removeprefix("val_"))
-        return self.mode
+    def direction(self) -> str:
+        """Whether the monitored quantity should fall ("min") or rise ("max"); ValueError if nobody can tell."""
+        return self.model.direction(self.monitor.removeprefix("val_")) if self.mode == "auto" else self.mode
 
 
 class EarlyStopping(Monitor):
@@ -63,6 +63,7 @@ class EarlyStopping(Monitor):
         Epochs without improvement after which training stops; never after the first epoch.
     verbose : {0, 1}, default 0
     mode : {"auto", "min", "max"}, default "auto"
+        Whether less or more is better; "auto" knows for losses and the metrics of rnncore.
     baseline : float, optional
         An improvement resets the patience only if it also beats this value.
     restore_best_weights : bool, default False
@@ -101,6 +102,7 @@ class EarlyStopping(Monitor):
         self.start_from_epoch = check.integer("start_from_epoch", start_from_epoch, low=0)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.direction()
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best = None
         self.best_weights: list[Any] | None = None
@@ -149,6 +151,7 @@ class ReduceLROnPlateau(Monitor):
         Epochs without improvement after which the rate falls.
     verbose : {0, 1}, default 0
     mode : {"auto", "min", "max"}, default "auto"
+        Whether less or more is better; "auto" knows for losses and the metrics of rnncore.
     min_delta : float, default 1e-4
         A change must be larger than this to count as an improvement.
     cooldown : int, default 0
@@ -188,6 +191,7 @@ class ReduceLROnPlateau(Monitor):
         self.min_lr = check.number("min_lr", min_lr, low=0.0)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.direction()
         self.best = None
         self.wait = self.resting = 0
 

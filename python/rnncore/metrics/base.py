@@ -13,13 +13,16 @@ from rnncore.data import Array
 from rnncore.reference.metrics import state_increment
 from rnncore.utils import snake_case
 
+Direction = Literal["min", "max"] | None
+
 
 class Metric(configurable.Configurable):
     """Base of the metrics: by default the weighted mean of one value per position.
 
     A metric is a state, float64 numbers to which each batch adds, and a value computed from it. A metric of one's own
-    is a function (`MeanMetricWrapper`), or a class with `state_size`, `increment` and `compute`. Such a metric is
-    computed in Python: `fit` calls it after each batch, and computes the outputs of the batch once more for it.
+    is a function (`MeanMetricWrapper`), or a class with `state_size`, `increment` and `compute`, and a `direction`,
+    "min" or "max", for callbacks with `mode="auto"`. Such a metric is computed in Python: `fit` calls it after each
+    batch, and computes the outputs of the batch once more for it.
 
     Parameters
     ----------
@@ -40,7 +43,7 @@ class Metric(configurable.Configurable):
 
     kind: ClassVar[str] = ""  # what the executors call it; empty for a metric that they do not know
     sparse: ClassVar[bool | None] = False  # targets are class ids, without the last axis of the output; None: any
-    direction: Literal["min", "max"] = "min"  # which way is better
+    direction: Direction = None  # which way is better; None where nobody can tell
 
     def __init__(self, name: str | None = None) -> None:
         self.name = snake_case(type(self).__name__) if name is None else name
@@ -121,3 +124,9 @@ class Metric(configurable.Configurable):
     def result(self) -> float | Array:
         """The value over all batches so far."""
         return self.compute(self.state)
+
+
+class Error(Metric):
+    """Base of the metrics that are losses: less is better."""
+
+    direction: Direction = "min"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore.data import Array
-from rnncore.metrics.base import Metric
+from rnncore.metrics.base import Direction, Metric
 from rnncore.reference.metrics import state_increment
 
 
@@ -22,7 +22,7 @@ class Confusion(Metric):
     """
 
     kind = "confusion"
-    direction: Literal["min", "max"] = "max"
+    direction: Direction = "max"
     cuts: list[float]
     top_k: int | None = None
     class_id: int | None = None

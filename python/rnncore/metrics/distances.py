@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rnncore.data import Array
-from rnncore.metrics.base import Metric
+from rnncore.metrics.base import Error
 
 
-class MeanAbsolutePercentageError(Metric):
+class MeanAbsolutePercentageError(Error):
     """The mean of 100 · |y_pred − y_true| / |y_true|.
 
     Examples
@@ -21,7 +21,7 @@ class MeanAbsolutePercentageError(Metric):
     kind = "mean_absolute_percentage_error"
 
 
-class MeanSquaredLogarithmicError(Metric):
+class MeanSquaredLogarithmicError(Error):
     """The mean of (log(1 + y_pred) − log(1 + y_true))².
 
     Examples
@@ -36,7 +36,7 @@ class MeanSquaredLogarithmicError(Metric):
     kind = "mean_squared_logarithmic_error"
 
 
-class LogCoshError(Metric):
+class LogCoshError(Error):
     """The mean of log(cosh(y_pred − y_true)).
 
     Examples
@@ -54,7 +54,7 @@ class LogCoshError(Metric):
         super().__init__("logcosh" if name is None else name)
 
 
-class Poisson(Metric):
+class Poisson(Error):
     """The mean of y_pred − y_true · log(y_pred).
 
     Examples
@@ -69,7 +69,7 @@ class Poisson(Metric):
     kind = "poisson"
 
 
-class KLDivergence(Metric):
+class KLDivergence(Error):
     """The mean divergence of two distributions over the last axis.
 
     Examples
@@ -87,7 +87,7 @@ class KLDivergence(Metric):
         super().__init__("kl_divergence" if name is None else name)
 
 
-class Hinge(Metric):
+class Hinge(Error):
     """The mean of max(1 − y_true · y_pred, 0); a target of 0 stands for −1.
 
     Examples
@@ -102,7 +102,7 @@ class Hinge(Metric):
     kind = "hinge"
 
 
-class SquaredHinge(Metric):
+class SquaredHinge(Error):
     """The mean of max(1 − y_true · y_pred, 0)²; a target of 0 stands for −1.
 
     Examples
@@ -117,7 +117,7 @@ class SquaredHinge(Metric):
     kind = "squared_hinge"
 
 
-class CategoricalHinge(Metric):
+class CategoricalHinge(Error):
     """The mean of max(best wrong − right + 1, 0), with one-hot targets.
 
     Examples
@@ -132,7 +132,7 @@ class CategoricalHinge(Metric):
     kind = "categorical_hinge"
 
 
-class CosineSimilarity(Metric):
+class CosineSimilarity(Error):
     """The mean cosine of the angle between y_true and y_pred along the last axis.
 
     Examples

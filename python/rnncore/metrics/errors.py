@@ -8,10 +8,10 @@ import numpy as np
 
 from rnncore import _validation as check
 from rnncore.data import Array
-from rnncore.metrics.base import Metric
+from rnncore.metrics.base import Error
 
 
-class MeanSquaredError(Metric):
+class MeanSquaredError(Error):
     """The mean squared error.
 
     Examples
@@ -42,7 +42,7 @@ class RootMeanSquaredError(MeanSquaredError):
         return float(np.sqrt(super().compute(state)))
 
 
-class MeanAbsoluteError(Metric):
+class MeanAbsoluteError(Error):
     """The mean absolute error.
 
     Examples
@@ -57,7 +57,7 @@ class MeanAbsoluteError(Metric):
     kind = "mean_absolute_error"
 
 
-class _Crossentropy(Metric):
+class _Crossentropy(Error):
     def __init__(self, name: str | None = None, *, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
         super().__init__(name)
         self.from_logits = check.boolean("from_logits", from_logits)
@@ -109,7 +109,7 @@ class CategoricalCrossentropy(_Crossentropy):
     kind = "categorical_crossentropy"
 
 
-class SparseCategoricalCrossentropy(Metric):
+class SparseCategoricalCrossentropy(Error):
     """The mean cross-entropy between classes, with class ids as targets.
 
     Parameters

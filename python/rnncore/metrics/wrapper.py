@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
+from rnncore import losses
 from rnncore.data import Array
-from rnncore.metrics.base import Metric
+from rnncore.losses.functions import FUNCTIONS
+from rnncore.metrics.base import Direction, Metric
 
 
 class MeanMetricWrapper(Metric):
@@ -23,8 +25,8 @@ class MeanMetricWrapper(Metric):
         (N, T) or (N, T, U). One number stands for the whole batch; all batches then count alike.
     name : str, optional
         By default the name of the function.
-    direction : {"min", "max"}, default "min"
-        Which way is better, for callbacks with `mode="auto"`.
+    direction : {"min", "max"}, optional
+        Which way is better, for callbacks with `mode="auto"`: without it they ask for `mode`. That of a loss is "min".
     **kwargs
         Passed on to `fn`.
 
@@ -46,14 +48,17 @@ class MeanMetricWrapper(Metric):
         self,
         fn: Callable[..., Any],
         name: str | None = None,
-        direction: Literal["min", "max"] = "min",
+        direction: Direction = None,
         **kwargs: Any,
     ) -> None:
         if not callable(fn):
             raise TypeError(f"fn must be callable, got {type(fn).__name__}")
         super().__init__(getattr(fn, "__name__", type(fn).__name__) if name is None else name)
         self.fn = fn
-        check.lookup("direction", direction, {"min": "min", "max": "max"})
+        if direction is not None:
+            check.lookup("direction", direction, {"min": "min", "max": "max"})
+        elif isinstance(fn, losses.Loss) or fn in FUNCTIONS:
+            direction = "min"
         self.direction = direction
         self.kwargs = kwargs
 

@@ -192,14 +192,19 @@ class Compilation:
         return logs
 
     def direction(self, key: str) -> str:
-        """Whether the quantity logged as `key` should fall ("min") or rise ("max")."""
+        """Whether the quantity logged as `key` should fall ("min") or rise ("max"); ValueError if nobody can tell."""
         if key == "loss" or (key.endswith("_loss") and key.removesuffix("_loss") in self._outputs):
             return "min"
         for measure in self.measures:
             if measure.key == key:
+                if measure.metric.direction is None:
+                    raise ValueError(
+                        f"monitor {key!r}: whether this metric should fall or rise cannot be told; give mode='min' or"
+                        " mode='max'"
+                    )
                 return measure.metric.direction
         known = ", ".join(["loss", *(measure.key for measure in self.measures)])
-        raise ValueError(f"monitor {key!r} is none of {known}; say with mode whether it should fall or rise")
+        raise ValueError(f"monitor {key!r} is none of {known}; give mode='min' or mode='max' if it is logged")
 
     def get_config(self) -> dict[str, Any]:
         """JSON-serialisable arguments of `compile`; functions are left out, with a warning."""
