@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_models import BACKENDS, data, forecaster, same
 
-from rnncore import layers, models, optimizers
+from rnncore import callbacks, layers, models, optimizers
 
 COMPILED = {"optimizer": "sgd", "loss": "mse"}
 
@@ -208,16 +208,17 @@ def test_a_single_weight_can_be_frozen(backend: str) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_change_after_compile_waits_for_the_next_with_a_warning(backend: str) -> None:
     x, y = data()
-    for lazily in (False, True):
-        model = forecaster() if not lazily else models.Sequential([layers.GRU(4), layers.Dense(2)])
+    for make in (forecaster, lambda: models.Sequential([layers.Bidirectional(layers.GRU(4)), layers.Dense(2)])):
+        model = make()
+        first = 3 if make is forecaster else 6  # weights of its first layer
         model.layers[0].trainable = False
         model.compile(**COMPILED, backend=backend)
-        name = model.layers[0].name
         model.layers[0].trainable = True
-        with pytest.warns(UserWarning, match=f"trainable was changed after compile, for '{name}': it takes effect at"):
+        named = f"trainable was changed after compile, for .*'{model.layers[0].name}'.*: it takes effect at"
+        with pytest.warns(UserWarning, match=named):
             model.fit(x, y, verbose=0)
         with pytest.warns(UserWarning, match="takes effect at the next compile"):
-            assert moved(model, x, y)[:4] == [False] * 3 + [True]
+            assert moved(model, x, y)[: first + 1] == [False] * first + [True]
         with pytest.warns(UserWarning, match="takes effect at the next compile"):
             model.train_on_batch(x, y)
         model.evaluate(x, y, verbose=0)  # nothing to warn of
@@ -227,8 +228,43 @@ def test_a_change_after_compile_waits_for_the_next_with_a_warning(backend: str) 
     model.layers[0].trainable = True  # back again
     model.fit(x, y, verbose=0)
     model.trainable = False
-    with pytest.warns(UserWarning, match="trainable was changed after compile"):
+    with pytest.warns(UserWarning, match="trainable was changed after compile, for the model: it takes effect at"):
         assert all(moved(model, x, y))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_layer_added_after_compile_keeps_what_it_began_with(backend: str) -> None:
+    x, y = data()
+    model = models.Sequential([layers.Input((None, 3)), layers.GRU(4)])
+    model.compile(**COMPILED, backend=backend)
+    model.add(layers.Dense(2, trainable=False))
+    assert moved(model, x, y) == [True] * 3 + [False] * 2
+    model.layers[-1].trainable = True
+    with pytest.warns(UserWarning, match="takes effect at the next compile"):
+        assert moved(model, x, y) == [True] * 3 + [False] * 2
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_callback_that_frees_a_layer_compiles_anew(backend: str) -> None:
+    x, y = data()
+    model = forecaster(optimizer="sgd", loss="mse", backend=backend)
+    model.layers[0].trainable = False
+    model.compile(**COMPILED, backend=backend)
+    before = model.get_weights()[0]
+
+    def free(epoch: int, logs: Any) -> None:
+        model.layers[0].trainable = epoch >= 1
+
+    def compiled(epoch: int, logs: Any) -> None:
+        free(epoch, logs)
+        model.compile(**COMPILED, backend=backend)
+
+    with pytest.warns(UserWarning, match="takes effect at the next compile") as found:
+        model.fit(x, y, epochs=4, verbose=0, callbacks=[callbacks.LambdaCallback(free)])
+    assert len(found) == 1  # said once
+    assert np.array_equal(before, model.get_weights()[0])
+    model.fit(x, y, epochs=4, verbose=0, callbacks=[callbacks.LambdaCallback(compiled)])
+    assert not np.array_equal(before, model.get_weights()[0])
 
 
 def test_models_that_share_layers_keep_what_each_was_compiled_with() -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rnncore import _configurable, program
 from rnncore import _validation as check
 from rnncore._configurable import Configurable
+from rnncore._overrides import NoIgnoredOverrides
 from rnncore.data import Array
 from rnncore.reference.constraints import CONSTRAINTS
 
@@ -32,7 +33,7 @@ __all__ = [
 Axis = int | Sequence[int]
 
 
-class Constraint(Configurable):
+class Constraint(NoIgnoredOverrides, Configurable):
     """Base of the constraints. Executors know `NonNeg` and norms between two bounds; a subclass chooses among these.
 
     Examples
@@ -41,6 +42,9 @@ class Constraint(Configurable):
     >>> layers.Dense(3, kernel_constraint="non_neg").kernel_constraint
     NonNeg()
     """
+
+    _ignored = frozenset({"__call__", "call"})
+    _instead = "the engine applies the constraints there are, and no function of Python"
 
     kind: ClassVar[str]
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rnncore import _configurable, program
 from rnncore import _validation as check
 from rnncore._configurable import Configurable
+from rnncore._overrides import NoIgnoredOverrides
 from rnncore.reference.penalties import penalty
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 
-class Regularizer(Configurable):
+class Regularizer(NoIgnoredOverrides, Configurable):
     """Base of the penalties: `l1` and `l2` are the factors of Σ|w| and Σw².
 
     Examples
@@ -37,6 +38,9 @@ class Regularizer(Configurable):
     >>> float(regularizers.L1L2(l1=0.5, l2=0.25)([1.0, -2.0]))
     2.75
     """
+
+    _ignored = frozenset({"__call__", "call"})
+    _instead = "the engine computes Σ|w|, Σw² and the penalty of OrthogonalRegularizer, and no function of Python"
 
     def __init__(self, l1: float, l2: float) -> None:
         self.l1 = check.number("l1", l1, low=0.0)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from rnncore._overrides import OnlyKnownHooks
+
 if TYPE_CHECKING:
     from rnncore.models import Model
 
 Logs = dict[str, Any]  # numbers; an array (U,) of a metric that has a value for each output
 
 
-class Callback:
+class Callback(OnlyKnownHooks):
     """Base of the callbacks: override the hooks you need.
 
     An epoch runs as one call of the executor; a hook for batches makes it call Python after each of them.
@@ -93,6 +95,9 @@ class Callback:
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """The older name of `on_train_batch_end`."""
+
+
+Callback._hooks = frozenset(name for name in vars(Callback) if name.startswith("on_"))
 
 
 class CallbackList(Callback):

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import constraints, initializers, regularizers, utils
+from rnncore._overrides import NoIgnoredOverrides
 from rnncore.config import current_policy
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
 from rnncore.parameters import Array, ParameterStore, Weight, assign_all
@@ -43,7 +44,7 @@ class WeightView:
         raise AttributeError(f"{layer.name!r} has no {self._name}")
 
 
-class Layer:
+class Layer(NoIgnoredOverrides):
     """Base of all layers: describes a computation and owns its weights.
 
     A subclass with one input and one output sets `op` and defines `attributes`, `output_shape_of`
@@ -84,6 +85,36 @@ class Layer:
     >>> layer.weights
     [<Weight head/kernel (3, 2) float32>, <Weight head/bias (2,) float32>]
     """
+
+    _ignored = frozenset(
+        {
+            "_apply_scores",
+            "_calculate_scores",
+            "_compute_attention",
+            "_merge_function",
+            "build_from_config",
+            "call",
+            "compute_mask",
+            "compute_output_shape",
+            "compute_output_spec",
+            "forward",
+            "get_build_config",
+            "get_dropout_mask",
+            "get_initial_state",
+            "get_recurrent_dropout_mask",
+            "inner_loop",
+            "load_assets",
+            "load_own_variables",
+            "save_assets",
+            "save_own_variables",
+            "stateless_call",
+            "symbolic_call",
+        }
+    )
+    _instead = (
+        "layers are described, and run by the engine, not by Python code; combine the layers there are, or use"
+        " Model.forward and Model.backward in a loop of your own"
+    )
 
     op: ClassVar[str]  # of the one node that `emit` appends
     input_dtype: ClassVar[str] = "float"
@@ -329,6 +360,8 @@ class Layer:
         """
         shapes = self.checked_shapes(values, mask)
         self.build(values[0].shape)
+        if not self.built:
+            raise ValueError(f"build of {self.name!r} must call super().build(input_shape), which makes the weights")
         call = Call(self, self._calls, values, mask)
         self._calls += 1
         outputs = tuple(SymbolicValue(shape, call, index) for index, shape in enumerate(shapes))
@@ -433,7 +466,7 @@ class Layer:
 
     def emit_weights(self, builder: ProgramBuilder) -> tuple[int, ...]:
         """Append the layer's parameters."""
-        return tuple(builder.parameter(self, weight) for weight in self.weights)
+        return tuple(builder.parameter(weight) for weight in self.weights)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data.

@@ -43,11 +43,11 @@ class ProgramBuilder:
         """The shape of a value."""
         return self._values[value].shape
 
-    def parameter(self, layer: Layer, weight: Weight, shape: tuple[int, ...] | None = None) -> int:
-        """Add a weight of `layer`, once however often it is used; `shape` may join axes of it."""
+    def parameter(self, weight: Weight, shape: tuple[int, ...] | None = None) -> int:
+        """Add a weight, once however often it is used; `shape` may join axes of it."""
         if weight not in self._known:
             self._known[weight] = len(self._parameters)
-            trainable = self.trainable.trains(layer, weight)
+            trainable = self.trainable.trains(weight)
             self._parameters.append(Parameter(weight.path, shape or weight.shape, weight.offset, trainable))
         return self._known[weight]
 

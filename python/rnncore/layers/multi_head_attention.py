@@ -215,7 +215,7 @@ class MultiHeadAttention(AttentionLayer):
             assert features is not None
             flat = ((features, width), (width,))
             parameters = tuple(
-                builder.parameter(self, weight, shape) for weight, shape in zip(pieces[name], flat, strict=False)
+                builder.parameter(weight, shape) for weight, shape in zip(pieces[name], flat, strict=False)
             )
             builder.node("dense", f"{self.name}/{name}", (x,), (y,), parameters, {"activation": "linear"})
             builder.penalise((y,), self._projection_penalty)

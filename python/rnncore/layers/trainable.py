@@ -20,9 +20,7 @@ def parts(layers: Iterable[Layer]) -> Iterator[Layer]:
 
 
 class TrainableState:
-    """What `trainable` of a model, its layers and their weights was at one moment.
-
-    A layer or weight made later counts by what it says when it is asked.
+    """What `trainable` of a model, its layers and their weights was when it was compiled.
 
     Parameters
     ----------
@@ -33,29 +31,33 @@ class TrainableState:
 
     def __init__(self, trainable: bool = True, layers: Iterable[Layer] = ()) -> None:
         self._model = trainable
-        self._layers = {layer: layer.trainable for layer in parts(layers)}
-        self._weights = {weight: weight.trainable for layer in self._layers for weight in layer.weights}
+        self._layers: dict[Layer, bool] = {}
+        self._weights: dict[Weight, bool] = {}
+        self.complete(layers)
 
-    def trains(self, layer: Layer, weight: Weight) -> bool:
-        """Whether a weight of `layer` is trained."""
-        if weight in self._weights:
-            trained = self._weights[weight]
-        elif layer in self._layers:
-            trained = self._layers[layer] and not weight.statistic
-        else:
-            trained = weight.trainable
-        return self._model and trained
+    def complete(self, layers: Iterable[Layer]) -> None:
+        """Take in layers that were added since, and weights that were made since: by what their layer was."""
+        for layer in reversed(list(parts(layers))):  # the innermost first: weights are theirs
+            known = layer in self._layers
+            was = self._layers.setdefault(layer, layer.trainable)
+            for weight in layer.weights:
+                self._weights.setdefault(weight, was and not weight.statistic if known else weight.trainable)
+
+    def trains(self, weight: Weight) -> bool:
+        """Whether a weight is trained."""
+        return self._model and self._weights.get(weight, weight.trainable)
 
     def of_layer(self, layer: Layer) -> bool:
         """What `trainable` of a layer was."""
         return self._layers.get(layer, layer.trainable)
 
     def changes(self, trainable: bool) -> list[str]:
-        """The names of the layers whose `trainable`, or that of a weight, is another now; all if the model's is."""
+        """Whose `trainable` is another now: "the model", or layers by their names."""
+        if trainable != self._model:
+            return ["the model"]
         return [
-            layer.name
+            repr(layer.name)
             for layer, was in self._layers.items()
             if layer.trainable != was
-            or trainable != self._model
             or any(weight.trainable != self._weights.get(weight, weight.trainable) for weight in layer.weights)
         ]

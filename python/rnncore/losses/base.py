@@ -9,12 +9,13 @@ import numpy.typing as npt
 from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import data, program
+from rnncore._overrides import NoIgnoredOverrides
 from rnncore.data import Array
 from rnncore.program import Shape
 from rnncore.reference.losses import LOSSES, REDUCTIONS, weighted_loss
 
 
-class Loss(configurable.Configurable):
+class Loss(NoIgnoredOverrides, configurable.Configurable):
     """Base of the losses: one value per position (N, ...), averaged over the batch.
 
     Parameters
@@ -36,6 +37,12 @@ class Loss(configurable.Configurable):
     >>> losses.get("mse")([[0.0, 2.0]], [[1.0, 0.0]])
     2.5
     """
+
+    _ignored = frozenset({"__call__", "call", "forward", "values"})
+    _instead = (
+        "the engine computes the losses there are by their kind; give compile a function"
+        " loss(y_true, y_pred) -> (value, gradient)"
+    )
 
     kind: ClassVar[str]
     sparse: ClassVar[bool] = False  # targets are class ids, without the last axis of the output

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rnncore import _configurable as configurable
 from rnncore import data, program
+from rnncore._overrides import NoIgnoredOverrides, is_users
 from rnncore.data import Array
 from rnncore.reference.metrics import state_increment
 from rnncore.utils import snake_case
@@ -16,7 +17,7 @@ from rnncore.utils import snake_case
 Direction = Literal["min", "max"] | None
 
 
-class Metric(configurable.Configurable):
+class Metric(NoIgnoredOverrides, configurable.Configurable):
     """Base of the metrics: by default the weighted mean of one value per position.
 
     A metric is a state, float64 numbers to which each batch adds, and a value computed from it. A metric of one's own
@@ -41,6 +42,25 @@ class Metric(configurable.Configurable):
     0.0
     """
 
+    _ignored = frozenset(
+        {
+            "__call__",
+            "call",
+            "merge_state",
+            "reset_state",
+            "reset_states",
+            "result",
+            "stateless_reset_state",
+            "stateless_result",
+            "stateless_update_state",
+            "update_state",
+        }
+    )
+    _instead = (
+        "fit and evaluate add up what increment(y_true, y_pred, sample_weight) gives for each batch, state_size()"
+        " numbers, and log compute(state): define these, or give compile a function of (y_true, y_pred)"
+    )
+
     kind: ClassVar[str] = ""  # what the executors call it; empty for a metric that they do not know
     sparse: ClassVar[bool | None] = False  # targets are class ids, without the last axis of the output; None: any
     direction: Direction = None  # which way is better; None where nobody can tell
@@ -50,8 +70,10 @@ class Metric(configurable.Configurable):
 
     @property
     def native(self) -> bool:
-        """Whether executors compute it; otherwise `increment` does, batch by batch."""
-        return bool(self.kind)
+        """Whether executors compute it; otherwise `increment` does, batch by batch, as when it is the user's."""
+        return bool(self.kind) and not any(
+            name in vars(self) or is_users(type(self), name) for name in ("increment", "state_size")
+        )
 
     def attributes(self) -> dict[str, Any]:
         """What the executors need to know besides the kind."""

@@ -67,6 +67,8 @@ class Model(Trainer):
     [(None, None, 4), (None, 2)]
     """
 
+    _ignored = Trainer._ignored | {"build"}  # its layers are built already
+
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, *, trainable: bool | None = None) -> None:
         super().__init__()
         self.name = _name(self, name)

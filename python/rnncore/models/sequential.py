@@ -54,6 +54,8 @@ class Sequential(Model):
     (None, 1)
     """
 
+    _ignored = Trainer._ignored
+
     def __init__(
         self,
         layers: Iterable[Layer | SymbolicValue] | None = None,

@@ -106,9 +106,7 @@ def _slots(model: Model) -> int:
     if slots is None:
         return 0
     trained = model._trainable_state  # what the optimizer was told of
-    return int(slots.shape[0]) * sum(
-        weight.size for layer in model.layers for weight in layer.weights if trained.trains(layer, weight)
-    )
+    return int(slots.shape[0]) * sum(weight.size for weight in model.weights if trained.trains(weight))
 
 
 def _can_print(text: str) -> bool:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import program
+from rnncore._overrides import NoIgnoredOverrides
 from rnncore.optimizers import schedules
 from rnncore.optimizers.schedules import LearningRateSchedule
 
@@ -31,7 +32,7 @@ class LearningRate(float):
         return float(self)
 
 
-class Optimizer(configurable.Configurable):
+class Optimizer(NoIgnoredOverrides, configurable.Configurable):
     """Base of the optimizers.
 
     Parameters
@@ -78,6 +79,30 @@ class Optimizer(configurable.Configurable):
     >>> optimizer.learning_rate, optimizer.iterations
     (0.01, 0)
     """
+
+    _ignored = frozenset(
+        {
+            "apply",
+            "apply_gradients",
+            "apply_grads",
+            "build",
+            "call",
+            "clip_gradients",
+            "clip_grads",
+            "compute_gradients",
+            "finalize_variable_values",
+            "get_gradients",
+            "get_updates",
+            "minimize",
+            "stateless_apply",
+            "step",
+            "update_step",
+        }
+    )
+    _instead = (
+        "the engine updates the weights by the rules there are; change learning_rate, or train in a loop of your own"
+        " with model.forward, model.backward and model.set_weights"
+    )
 
     kind: ClassVar[str]
 

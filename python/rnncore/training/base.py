@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rnncore import _validation as check
 from rnncore import data
+from rnncore._overrides import NoIgnoredOverrides
 from rnncore.callbacks.base import Callback, CallbackList, History, Logs
 from rnncore.config import current_policy
 from rnncore.data import Array, Samples
@@ -29,8 +30,48 @@ if TYPE_CHECKING:
 NOTHING_TO_TAKE_BACK = nullcontext()  # around checks that build no model
 
 
-class Base:
+class Base(NoIgnoredOverrides):
     """What a model needs to compute: its compilation and the engine that runs it."""
+
+    _ignored = frozenset(
+        {
+            "__call__",
+            "backward",
+            "build_from_config",
+            "call",
+            "compile_from_config",
+            "compute_loss",
+            "compute_loss_and_updates",
+            "compute_mask",
+            "compute_metrics",
+            "compute_output_shape",
+            "compute_output_spec",
+            "forward",
+            "get_build_config",
+            "get_compile_config",
+            "get_metrics_result",
+            "load_assets",
+            "load_own_variables",
+            "make_predict_function",
+            "make_test_function",
+            "make_train_function",
+            "metrics",
+            "predict_step",
+            "reset_metrics",
+            "save_assets",
+            "save_own_variables",
+            "stateless_call",
+            "stateless_compute_loss",
+            "symbolic_call",
+            "test_step",
+            "train_step",
+        }
+    )
+    _instead = (
+        "fit, evaluate and predict run the graph of layers that the model is made of; connect layers with"
+        " Model(inputs, outputs), give compile a loss that is a function, or train in a loop of your own with"
+        " model.forward, model.backward and model.apply_gradients"
+    )
 
     inputs: tuple[SymbolicValue, ...]
     outputs: tuple[SymbolicValue, ...]
@@ -170,6 +211,7 @@ class Base:
             self._trainable_state = TrainableState(self.trainable, self.layers)
         else:
             compilation.bind(self.outputs)
+            self._trainable_state.complete(self.layers)
         engine = Engine(
             self.inputs,
             self.outputs,
@@ -216,15 +258,15 @@ class Base:
             data.same_rows(inputs)
             return engine, inputs, engine.lengths(lengths, next(iter(inputs.values())))
 
-    def _warn_of_trainable(self) -> None:
-        """Before training: say whose `trainable` waits for the next `compile`."""
+    def _warn_of_trainable(self, known: Sequence[str] = ()) -> list[str]:
+        """Before training: the names of those whose `trainable` waits for the next `compile`, said unless known."""
         waiting = self._trainable_state.changes(self.trainable)
-        if waiting:
+        if not set(waiting) <= set(known):
             warnings.warn(
-                f"trainable was changed after compile, for {', '.join(map(repr, waiting))}: it takes effect at the next"
-                " compile",
+                f"trainable was changed after compile, for {', '.join(waiting)}: it takes effect at the next compile",
                 stacklevel=3,
             )
+        return waiting
 
     def _needs_loss(self) -> Compilation:
         compilation = self._compiled("it can be trained or evaluated")

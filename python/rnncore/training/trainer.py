@@ -184,7 +184,6 @@ class Trainer(Steps):
             self._ready().whole_batches(samples.rows, batch_size)
             if held_out is not None:
                 self._ready().whole_batches(held_out.rows, validation_size)
-        self._warn_of_trainable()
         if window is not None:
             timed_outputs("truncate", self.inputs, self.outputs, every_step=True)
         self._checkpoint_every = checkpoint_every
@@ -192,12 +191,14 @@ class Trainer(Steps):
         hooks = self._hooks(callbacks, {"verbose": verbose, "epochs": epochs, "steps": feed.steps})
         hooks.append(history)  # last, so that it sees what the others add to the logs
         logs: Logs = {}
+        waiting: list[str] = []
         self.history = history
         self.stop_training = False
         self.first_epoch = first
         hooks.begin("train")
         for number in range(self.first_epoch, epochs):
             hooks.on_epoch_begin(number)
+            waiting = self._warn_of_trainable(waiting)
             with ProgressBar(feed.steps, verbose, f"Epoch {number + 1}/{epochs}") as bar:
                 engine, compilation = self._ready(), self._compiled("training")
                 batches = feed.epoch(number)
