@@ -38,7 +38,7 @@ def figure(**arguments: Any) -> Figure | None:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        print("No picture: matplotlib is not installed (it comes with rnncore[examples]).")
+        print("No picture: matplotlib is not installed (pip install matplotlib).")
         return None
     return Figure(**{"figsize": (8, 4), "layout": "constrained", **arguments})
 

@@ -1,6 +1,6 @@
 """Read digits row by row: an LSTM that names them, and one that draws them.
 
-The 1,797 images of 8 × 8 pixels come with scikit-learn (``pip install rnncore[examples]``); they are the test part
+The 1,797 images of 8 × 8 pixels come with scikit-learn (``pip install scikit-learn``); they are the test part
 of the Optical Recognition of Handwritten Digits data of the UCI repository. Each image is a sequence of eight rows.
 
 The classifier reads the rows from the top and names the digit after the last one. The generator is told a digit and
@@ -33,7 +33,7 @@ def load() -> tuple[Array, Array]:
     try:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError as error:
-        raise SystemExit("the images come with scikit-learn: pip install rnncore[examples]") from error
+        raise SystemExit("the images come with scikit-learn: pip install scikit-learn") from error
     images, digits = load_digits(return_X_y=True)
     return (images.reshape(-1, 8, 8) / LEVELS).astype(np.float32), digits.astype(np.int32)
 

@@ -91,7 +91,7 @@ def __getattr__(name: str) -> Any:
     elif name == "__version__":
         value = importlib.import_module("rnncore._core").build_info()["version"]
     else:
-        raise AttributeError(f"module 'rnncore' has no attribute {name!r}")
+        raise importlib.import_module("rnncore._namespace").UnknownName("rnncore", name, __all__)
     globals()[name] = value
     return value
 

@@ -200,10 +200,7 @@ def gradient_arguments(
 
 def _floating(value: npt.ArrayLike, argument: str, dtype: np.dtype[Any] | None = None) -> Array:
     """`value` as a native floating array of `dtype`, or of its own precision if None."""
-    try:
-        array: Array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{argument}: expected a rectangular array of numbers, got {error}") from error
+    array = check.as_array(argument, value)
     given = array.dtype
     if given in (FLOAT32, FLOAT64) if dtype is None else given == dtype:
         return array
@@ -234,7 +231,7 @@ def _states(value: Any, argument: str, rows: int, sizes: tuple[int, ...], dtype:
 
 def _lengths(value: npt.ArrayLike, rows: int, steps: int) -> Array:
     """`value` as (N,) int32 with 0 <= length <= T."""
-    array: Array = np.asarray(value)
+    array = check.as_array("lengths", value)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"lengths: expected integers, got dtype {array.dtype}")
     if array.shape != (rows,):

@@ -17,7 +17,11 @@ Entry = TypeVar("Entry")
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known names most like `name`, as the end of an error message."""
     known = sorted(set(known))
-    by_folded = {key.replace("_", "").lower(): key for key in known}
+    by_folded: dict[str, str] = {}
+    for key in known:  # a class and a function may differ in case alone: what is written alike comes first
+        folded = key.replace("_", "").lower()
+        if folded not in by_folded or key[0].isupper() == name[:1].isupper():
+            by_folded[folded] = key
     close = difflib.get_close_matches(name.replace("_", "").lower(), list(by_folded), n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(repr(by_folded[key]) for key in close)}?"
@@ -73,12 +77,52 @@ def shape(argument: str, value: Any) -> tuple[int | None, ...]:
 
 def real_array(argument: str, value: Any, expected: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
     """An array of real numbers, of shape `expected` when that is given."""
-    array = np.asarray(value)
+    array = as_array(argument, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument} must hold real numbers, got dtype {array.dtype}")
     if expected is not None and array.shape != expected:
         raise ValueError(f"{argument} must have shape {expected}, got {array.shape}")
     return array
+
+
+def as_array(argument: str, value: Any) -> npt.NDArray[Any]:
+    """`value` as an array, whatever it holds; a tensor that requires a gradient gives its numbers.
+
+    Rows of different lengths are refused by a message that says what to do with them.
+    """
+    if getattr(value, "requires_grad", False) and hasattr(value, "detach"):
+        value = value.detach()
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{argument} must be one rectangular array{ragged(value)}: {error}") from error
+    except RuntimeError as error:  # tensors inside a list, or on another device
+        raise TypeError(f"{argument} must be convertible to a NumPy array: {error}") from error
+    if array.dtype == object and (hint := ragged(value)):
+        raise ValueError(f"{argument} must be one rectangular array{hint}, got dtype object")
+    return array
+
+
+def ragged(value: Any) -> str:
+    """What to do with rows of different lengths, if `value` holds such rows."""
+    try:
+        sizes = [len(row) for row in value]
+    except TypeError:
+        return ""
+    if len(set(sizes)) < 2:
+        return ""
+    return (
+        f"; its rows have from {min(sizes)} to {max(sizes)} steps: give "
+        'rnncore.utils.pad_sequences(rows, padding="post", dtype="float32") and lengths=[len(row) for row in rows]'
+    )
+
+
+def sequence_shape(name: str, shape: tuple[int | None, ...], channels: str = "features") -> None:
+    """Raise a ValueError unless the shape is (N, T, C); `name` is that of the layer that asks."""
+    if len(shape) == 3:
+        return
+    hint = "; a recurrent layer before it gives all steps only with return_sequences=True" if len(shape) == 2 else ""
+    raise ValueError(f"{name!r} needs an input of shape (N, T, {channels}), got {shape}{hint}")
 
 
 def unsupported(owner: str, **arguments: Any) -> None:

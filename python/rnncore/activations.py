@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
+from rnncore._namespace import public
 
 __all__ = [
     "elu",
@@ -30,6 +31,9 @@ __all__ = [
     "swish",
     "tanh",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 Array = npt.NDArray[Any]
 Function = Callable[[npt.ArrayLike], Array]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rnncore import _validation as check
+from rnncore._namespace import public
 from rnncore.policies import POLICIES, Policy
 
 __all__ = ["dtype_policy", "floatx", "set_dtype_policy", "set_floatx"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 _FLOATS = {name: name for name, policy in POLICIES.items() if policy.dtype.name == name}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rnncore import _configurable, program
 from rnncore import _validation as check
 from rnncore._configurable import Configurable
+from rnncore._namespace import public
 from rnncore._overrides import NoIgnoredOverrides
 from rnncore.data import Array
 from rnncore.reference.constraints import CONSTRAINTS
@@ -29,6 +30,9 @@ __all__ = [
     "serialize",
     "unit_norm",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 Axis = int | Sequence[int]
 

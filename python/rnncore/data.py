@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _validation as check
 from rnncore.program import Shape, Value
 
 Array = npt.NDArray[Any]
@@ -49,10 +50,7 @@ class Samples:
 
 def real(argument: str, value: Any) -> Array:
     """An array of real numbers with at least one axis, in whatever dtype and layout it came."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{argument} must be one rectangular array: {error}") from error
+    array = check.as_array(argument, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument} must hold real numbers, got dtype {array.dtype}")
     if array.ndim == 0:
@@ -83,12 +81,13 @@ def whole(argument: str, value: Any, low: int, high: int | None) -> npt.NDArray[
 
 def matched(argument: str, array: Array, shape: Shape, hint: str = "") -> Array:
     """`array` in `shape`, where None fits any size; a last axis of size 1 is added or dropped as needed."""
+    given = array.shape
     if array.ndim == len(shape) + 1 and array.shape[-1] == 1:
         array = array[..., 0]
     elif array.ndim == len(shape) - 1 and shape[-1] == 1:
         array = array[..., None]
     if not _fits(array.shape, shape):
-        raise ValueError(f"{argument} must have shape {show(shape)}, got {show(array.shape)}{hint}")
+        raise ValueError(f"{argument} must have shape {show(shape)}, got {show(given)}{hint}")
     return array
 
 

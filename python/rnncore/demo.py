@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rnncore import layers, models, optimizers, regularizers, utils
+from rnncore import callbacks, layers, models, optimizers, regularizers, utils
 from rnncore.datasets import sunspots
 
 __all__ = ["run"]
@@ -40,7 +40,7 @@ def run(folder: Path | str = ".", *, seed: int = 0, verbose: int = 1) -> dict[st
     seed : int, default 0
         Seed of the initial weights and the shuffling.
     verbose : int, default 1
-        1 shows a progress bar, 0 prints the result only.
+        1 shows how the loss falls, 0 prints the result only.
 
     Returns
     -------
@@ -77,7 +77,10 @@ def run(folder: Path | str = ".", *, seed: int = 0, verbose: int = 1) -> dict[st
     known, wanted = training[WINDOW:], test[WINDOW:]
 
     model = build(steps=EPOCHS * math.ceil(known.sum() / BATCH_SIZE))
-    model.fit(past[known], scaled[WINDOW:][known], batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=verbose)
+    if verbose:
+        print(f"Learning from {known.sum()} windows of {WINDOW} years in {EPOCHS} passes.")
+    progress = callbacks.LambdaCallback(on_epoch_end=report) if verbose else None
+    model.fit(past[known], scaled[WINDOW:][known], batch_size=BATCH_SIZE, epochs=EPOCHS, callbacks=progress, verbose=0)
     forecast = model.predict(past[wanted], verbose=0)
 
     file = folder / "sunspots.rnn"
@@ -99,9 +102,19 @@ def run(folder: Path | str = ".", *, seed: int = 0, verbose: int = 1) -> dict[st
         error = float(np.mean(np.square(values - observed)))
         errors[name] = error / float(observed.var())
         print(f"{name:<16} {math.sqrt(error):6.1f} {errors[name]:13.3f}")
+    print("RMSE: the usual size of an error, in sunspots. MSE/variance: 0 is perfect, 1 is no better than the mean.")
+    print(f"GRU: the network. AR({ORDER}): a linear forecast from {ORDER} years, or from their square roots.")
+    print("persistence: each year is like the one before.")
     print(f"Saved to {file}; loaded again it forecasts the same bits.")
     draw(years[test], observed, forecasts["GRU"], folder / "sunspots.png")
+    print("Next: read rnncore/demo.py and docs/guide.md, or ask help(rnncore.layers.GRU), to use your own data.")
     return errors
+
+
+def report(epoch: int, logs: dict[str, float] | None) -> None:
+    """Print the loss after the first and every tenth pass."""
+    if logs and (epoch == 0 or (epoch + 1) % 10 == 0):
+        print(f"  after pass {epoch + 1:2}: loss {logs['loss']:.3f}")
 
 
 def build(steps: int) -> models.Sequential:

@@ -6,10 +6,12 @@ straight to the core; the bodies here see all others.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from rnncore._namespace import public
 
 from . import _core
 from ._core import Tape
@@ -23,6 +25,9 @@ from ._sequence_arguments import (
 )
 
 __all__ = ["SequenceGradients", "SequenceResult", "backward", "gru", "lstm", "simple_rnn"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 # Numbers of the compiled enumeration.
 _SIMPLE_RNN, _LSTM, _GRU, _GRU_RESET_BEFORE = range(4)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
+from rnncore._namespace import public
 from rnncore.optimizers import SGD
 from rnncore.reference import Executor
 from rnncore.training.custom_loss import FunctionLossExecutor
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from rnncore.models import Model
 
 __all__ = ["gradient_flow"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 Array = npt.NDArray[Any]
 

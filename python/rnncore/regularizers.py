@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rnncore import _configurable, program
 from rnncore import _validation as check
 from rnncore._configurable import Configurable
+from rnncore._namespace import public
 from rnncore._overrides import NoIgnoredOverrides
 from rnncore.reference.penalties import penalty
 
@@ -27,6 +28,9 @@ __all__ = [
     "orthogonal_regularizer",
     "serialize",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 
 class Regularizer(NoIgnoredOverrides, Configurable):

@@ -17,7 +17,7 @@ from rnncore.data import Array
 __all__ = ["WindowedSeries", "timeseries_dataset_from_array"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WindowedSeries:
     """Batches of windows, as often as they are asked for; made by `timeseries_dataset_from_array`."""
 
@@ -27,6 +27,10 @@ class WindowedSeries:
     steps: npt.NDArray[np.int64]  # of a window, from its begin on
     batch_size: int | None  # None: single windows
     generator: np.random.Generator | None  # which draws the order of each pass
+
+    def __repr__(self) -> str:
+        size, count, steps = self.batch_size or 1, len(self.begins), len(self.steps)
+        return f"<WindowedSeries of {count} windows of {steps} steps, batches of {size}>"
 
     def __len__(self) -> int:
         """Number of batches in a pass."""

@@ -7,13 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Sequence as SequenceOf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import config
+from rnncore._namespace import public
 from rnncore.dataset import PyDataset
 from rnncore.timeseries import timeseries_dataset_from_array
 
@@ -27,6 +28,9 @@ __all__ = [
     "timeseries_dataset_from_array",
     "to_categorical",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 Sequence = PyDataset  # its older name
 

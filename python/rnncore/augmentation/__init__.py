@@ -6,6 +6,9 @@ data anew in each epoch. The same seed, epoch and sample get the same change, in
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from rnncore._namespace import public
 from rnncore.augmentation.base import Augmentation
 from rnncore.augmentation.compose import Compose
 from rnncore.augmentation.masking import FeatureMasking, TimeMasking
@@ -24,3 +27,6 @@ __all__ = [
     "TimeWarp",
     "WindowSlicing",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)

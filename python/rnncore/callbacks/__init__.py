@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from rnncore._namespace import public
 from rnncore.callbacks.backup import BackupAndRestore
 from rnncore.callbacks.base import Callback, History, LambdaCallback
 from rnncore.callbacks.checkpoint import ModelCheckpoint
@@ -20,3 +23,6 @@ __all__ = [
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,14 @@ class Callback(OnlyKnownHooks):
 
     model: Model
     params: dict[str, Any]
+
+    def __repr__(self) -> str:
+        shown = []
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, name, parameter.default)
+            if isinstance(value, (str, int, float, os.PathLike)) and value != parameter.default:
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def set_model(self, model: Model) -> None:
         """Called with the model before the first hook."""
@@ -177,6 +187,10 @@ class History(Callback):
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
+
+    def __repr__(self) -> str:
+        count = len(self.epoch)
+        return f"<History of {count} epoch{'' if count == 1 else 's'}: {', '.join(self.history) or 'no logs'}>"
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.history, self.epoch = {}, []

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from rnncore._namespace import public
+
 __all__ = ["sunspots"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 
 def sunspots() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

@@ -6,9 +6,10 @@ numbers: its seed is fixed when it is made, from `seed` or from `rnncore.utils.s
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _configurable
+from rnncore._namespace import public
 from rnncore.initializers.base import Initializer
 from rnncore.initializers.constant import Constant, Identity, Ones, Zeros
 from rnncore.initializers.distributions import Orthogonal, RandomNormal, RandomUniform, TruncatedNormal
@@ -44,6 +45,9 @@ __all__ = [
     "get",
     "serialize",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 # All that names an initializer.
 Identifier = str | dict[str, Any] | type[Initializer] | Initializer

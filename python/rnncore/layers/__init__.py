@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
+from rnncore._namespace import public
 from rnncore.layers.activation import Activation
 from rnncore.layers.attention import AdditiveAttention, Attention
 from rnncore.layers.base import Layer
@@ -114,6 +115,9 @@ __all__ = [
     "serialize",
     "subtract",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 _TABLE: dict[str, type[Layer]] = {
     cls.__name__: cls

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import activations
 from rnncore.layers.base import Layer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["Activation"]
 
@@ -35,7 +40,7 @@ class Activation(Layer):
     op = "activation"
     acts_per_step = True
 
-    def __init__(self, activation: str | activations.Function, **arguments: Any) -> None:
+    def __init__(self, activation: str | activations.Function, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.activation = activations.serialize(activation)
 

@@ -12,6 +12,9 @@ from rnncore.parameters import Weight
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
     from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["AdditiveAttention", "Attention", "AttentionLayer"]
@@ -24,7 +27,7 @@ class AttentionLayer(Layer):
 
     op = "attention"
 
-    def __init__(self, *, dropout: float, seed: int | None, arguments: dict[str, Any]) -> None:
+    def __init__(self, *, dropout: float, seed: int | None, arguments: LayerArguments) -> None:
         super().__init__(**arguments)
         self.dropout = check.number("dropout", dropout, low=0.0)
         if self.dropout >= 1:
@@ -74,7 +77,8 @@ class AttentionLayer(Layer):
             value = given[role]
             if value.dtype != "float":
                 raise TypeError(f"{role} of {self.name!r} must be a float value, got {value}")
-            if len(value.shape) != 3 or value.shape[2] is None:
+            check.sequence_shape(f"{self.name}: {role}", value.shape)
+            if value.shape[2] is None:
                 raise ValueError(f"{role} of {self.name!r} must have shape (N, T, features), got {value.shape}")
         steps = {"query": given["query"].shape[1], "value": given["value"].shape[1]}
         if None not in (steps["value"], given["key"].shape[1]) and steps["value"] != given["key"].shape[1]:
@@ -235,7 +239,7 @@ class Attention(AttentionLayer):
         score_mode: str = "dot",
         dropout: float = 0.0,
         seed: int | None = None,
-        **arguments: Any,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         super().__init__(dropout=dropout, seed=seed, arguments=arguments)
         self.use_scale = check.boolean("use_scale", use_scale)
@@ -327,7 +331,7 @@ class AdditiveAttention(Attention):
 
     scores: ClassVar[tuple[str, ...]] = ("additive",)
 
-    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **arguments: Any) -> None:
+    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(use_scale=use_scale, score_mode="additive", dropout=dropout, **arguments)
 
     def make_weights(self, input_shape: Shape) -> list[Weight]:

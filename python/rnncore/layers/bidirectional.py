@@ -15,8 +15,9 @@ from rnncore.parameters import Array, Weight
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from rnncore.layers.arguments import LayerArguments
     from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["Bidirectional"]
@@ -70,7 +71,7 @@ class Bidirectional(Wrapper, TakesInitialState):
         merge_mode: str | None = "concat",
         weights: Sequence[npt.ArrayLike] | None = None,
         backward_layer: Any = None,
-        **arguments: Any,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         for argument, given in (("layer", layer), ("backward_layer", backward_layer or layer)):
             if not isinstance(given, TakesInitialState) or isinstance(given, Bidirectional):

@@ -13,7 +13,9 @@ from rnncore.layers.recurrent import Recurrent
 from rnncore.layers.simple_rnn import SimpleRNN
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
 
@@ -89,7 +91,7 @@ class SimpleRNNCell(Cell, SimpleRNN):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
-        **arguments: Any,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         super().__init__(
             units=units,
@@ -155,7 +157,7 @@ class LSTMCell(Cell, LSTM):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
-        **arguments: Any,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         super().__init__(
             units=units,
@@ -223,7 +225,7 @@ class GRUCell(Cell, GRU):
         recurrent_dropout: float = 0.0,
         reset_after: bool = True,
         seed: int | None = None,
-        **arguments: Any,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         super().__init__(
             units=units,

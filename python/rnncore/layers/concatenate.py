@@ -9,6 +9,9 @@ from rnncore.layers.merging import Merge
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
     from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["Concatenate", "concatenate"]
@@ -44,7 +47,7 @@ class Concatenate(Merge):
     op = "concatenate"
     least = 1
 
-    def __init__(self, axis: int = -1, **arguments: Any) -> None:
+    def __init__(self, axis: int = -1, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.axis = check.integer("axis", axis)
         if self.axis == 0:
@@ -86,7 +89,7 @@ class Concatenate(Merge):
         return {**super().get_config(), "axis": self.axis}
 
 
-def concatenate(inputs: Any, axis: int = -1, **arguments: Any) -> Any:
+def concatenate(inputs: Any, axis: int = -1, **arguments: Unpack[LayerArguments]) -> Any:
     """Join values along one axis: `Concatenate(axis, **arguments)(inputs)`.
 
     Examples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
@@ -10,6 +10,11 @@ from rnncore.layers.base import WeightView
 from rnncore.layers.window import WindowLayer, channels_last, single
 from rnncore.parameters import Weight
 from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import OwnArguments
 
 __all__ = ["Conv1D"]
 
@@ -86,7 +91,7 @@ class Conv1D(WindowLayer):
         activity_regularizer: regularizers.Identifier = None,
         kernel_constraint: constraints.Identifier = None,
         bias_constraint: constraints.Identifier = None,
-        **arguments: Any,
+        **arguments: Unpack[OwnArguments],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **arguments)
         channels_last("Conv1D", data_format)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
 from rnncore.layers.base import Layer, WeightView
 from rnncore.parameters import Weight
 from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import OwnArguments
 
 __all__ = ["Dense"]
 
@@ -65,7 +70,7 @@ class Dense(Layer):
         activity_regularizer: regularizers.Identifier = None,
         kernel_constraint: constraints.Identifier = None,
         bias_constraint: constraints.Identifier = None,
-        **arguments: Any,
+        **arguments: Unpack[OwnArguments],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **arguments)
         self.units = check.positive_int("units", units)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
 from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["Dropout", "SpatialDropout1D"]
 
@@ -47,7 +52,7 @@ class Dropout(Layer):
         rate: float,
         noise_shape: Sequence[int | None] | None = None,
         seed: int | None = None,
-        **arguments: Any,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**arguments)
         self.rate = check.number("rate", rate, low=0.0)
@@ -107,13 +112,12 @@ class SpatialDropout1D(Dropout):
     (None, 5, 3)
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **arguments: Any) -> None:
+    def __init__(self, rate: float, seed: int | None = None, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(rate, (None, 1, None), seed, **arguments)
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, C)."""
-        if len(shape) != 3:
-            raise ValueError(f"{self.name!r} needs an input of shape (N, T, channels), got {shape}")
+        check.sequence_shape(self.name, shape, "channels")
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""

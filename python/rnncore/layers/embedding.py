@@ -15,6 +15,9 @@ from rnncore.parameters import Weight
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import EmbeddingArguments
     from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["Embedding"]
@@ -70,7 +73,7 @@ class Embedding(Layer):
         embeddings_constraint: constraints.Identifier = None,
         mask_zero: bool = False,
         weights: npt.ArrayLike | list[npt.ArrayLike] | None = None,
-        **arguments: Any,
+        **arguments: Unpack[EmbeddingArguments],
     ) -> None:
         if "input_length" in arguments:
             arguments["input_shape"] = (arguments.pop("input_length"),)

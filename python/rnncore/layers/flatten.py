@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rnncore.layers.base import Layer
 from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["Flatten"]
 
@@ -36,7 +41,7 @@ class Flatten(Layer):
     op = "flatten"
     keeps_time = False
 
-    def __init__(self, data_format: str | None = None, **arguments: Any) -> None:
+    def __init__(self, data_format: str | None = None, **arguments: Unpack[LayerArguments]) -> None:
         if data_format not in (None, "channels_last"):
             raise ValueError(f"data_format must be None or 'channels_last', got {data_format!r}")
         super().__init__(**arguments)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
 from rnncore.layers.recurrent import Recurrent, elementwise
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import RecurrentArguments
 
 __all__ = ["GRU"]
 
@@ -120,7 +125,7 @@ class GRU(Recurrent):
         *,
         zoneout: float = 0.0,
         layer_normalization: bool = False,
-        **arguments: Any,
+        **arguments: Unpack[RecurrentArguments],
     ) -> None:
         super().__init__(
             units=units,

@@ -96,8 +96,7 @@ class TakesInitialState(Layer):
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, I) with a known I."""
-        if len(shape) != 3:
-            raise ValueError(f"{self.name!r} needs an input of shape (N, T, features), got {shape}")
+        check.sequence_shape(self.name, shape)
         self.features(shape)
 
     def __call__(  # type: ignore[override]  # Keras's arguments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
@@ -10,6 +10,11 @@ from rnncore.layers.base import WeightView
 from rnncore.layers.recurrent import Recurrent, elementwise, unit_rate
 from rnncore.parameters import Weight
 from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import RecurrentArguments
 
 __all__ = ["LSTM"]
 
@@ -146,7 +151,7 @@ class LSTM(Recurrent):
         peepholes: bool = False,
         layer_normalization: bool = False,
         projection_units: int | None = None,
-        **arguments: Any,
+        **arguments: Unpack[RecurrentArguments],
     ) -> None:
         super().__init__(
             units=units,

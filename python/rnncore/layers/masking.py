@@ -9,6 +9,9 @@ from rnncore.layers.base import Layer
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
     from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["Masking"]
@@ -44,14 +47,13 @@ class Masking(Layer):
     op = "masking"
     acts_per_step = True
 
-    def __init__(self, mask_value: float = 0.0, **arguments: Any) -> None:
+    def __init__(self, mask_value: float = 0.0, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.mask_value = check.number("mask_value", mask_value)
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, F)."""
-        if len(shape) != 3:
-            raise ValueError(f"{self.name!r} needs an input of shape (N, T, features), got {shape}")
+        check.sequence_shape(self.name, shape)
 
     def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
         """Append one node: the values and the mask of x."""

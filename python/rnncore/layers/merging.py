@@ -9,6 +9,9 @@ from rnncore.layers.symbolic import SymbolicValue
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
     from rnncore.layers.builder import ProgramBuilder
 
 __all__ = [
@@ -268,7 +271,7 @@ class Minimum(Merge):
         return (masks[0] if len(set(masks)) == 1 else -1,)
 
 
-def add(inputs: Any, **arguments: Any) -> Any:
+def add(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
     """Add values element by element. The same as `Add(**arguments)(inputs)`.
 
     Examples
@@ -280,7 +283,7 @@ def add(inputs: Any, **arguments: Any) -> Any:
     return Add(**arguments)(inputs)
 
 
-def subtract(inputs: Any, **arguments: Any) -> Any:
+def subtract(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
     """Subtract the second of two values from the first. The same as `Subtract(**arguments)(inputs)`.
 
     Examples
@@ -292,7 +295,7 @@ def subtract(inputs: Any, **arguments: Any) -> Any:
     return Subtract(**arguments)(inputs)
 
 
-def multiply(inputs: Any, **arguments: Any) -> Any:
+def multiply(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
     """Multiply values element by element. The same as `Multiply(**arguments)(inputs)`.
 
     Examples
@@ -304,7 +307,7 @@ def multiply(inputs: Any, **arguments: Any) -> Any:
     return Multiply(**arguments)(inputs)
 
 
-def average(inputs: Any, **arguments: Any) -> Any:
+def average(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
     """The mean of values, element by element. The same as `Average(**arguments)(inputs)`.
 
     Examples
@@ -316,7 +319,7 @@ def average(inputs: Any, **arguments: Any) -> Any:
     return Average(**arguments)(inputs)
 
 
-def maximum(inputs: Any, **arguments: Any) -> Any:
+def maximum(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
     """The greatest of values, element by element. The same as `Maximum(**arguments)(inputs)`.
 
     Examples
@@ -328,7 +331,7 @@ def maximum(inputs: Any, **arguments: Any) -> Any:
     return Maximum(**arguments)(inputs)
 
 
-def minimum(inputs: Any, **arguments: Any) -> Any:
+def minimum(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
     """The least of values, element by element. The same as `Minimum(**arguments)(inputs)`.
 
     Examples

@@ -13,6 +13,9 @@ from rnncore.parameters import Weight
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
     from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["MultiHeadAttention"]
@@ -74,11 +77,23 @@ class MultiHeadAttention(AttentionLayer):
         kernel_regularizer: regularizers.Identifier = None,
         bias_regularizer: regularizers.Identifier = None,
         seed: int | None = None,
-        **arguments: Any,
+        *,
+        kernel_constraint: None = None,
+        bias_constraint: None = None,
+        flash_attention: bool | None = None,
+        sliding_window: None = None,
+        use_gate: bool = False,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
-        names = ("kernel_constraint", "bias_constraint", "flash_attention", "sliding_window", "use_gate")
-        off = {name: arguments.pop(name, None) for name in names}
-        check.unsupported("MultiHeadAttention", attention_axes=attention_axes, **off)
+        check.unsupported(
+            "MultiHeadAttention",
+            attention_axes=attention_axes,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            flash_attention=flash_attention,
+            sliding_window=sliding_window,
+            use_gate=use_gate,
+        )
         super().__init__(dropout=dropout, seed=seed, arguments=arguments)
         self.num_heads = check.positive_int("num_heads", num_heads)
         self.key_dim = check.positive_int("key_dim", key_dim)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["AlphaDropout", "GaussianDropout", "GaussianNoise"]
 
@@ -25,7 +30,7 @@ class Noise(Layer):
     acts_per_step = True
     kind: ClassVar[str]
 
-    def __init__(self, seed: int | None, arguments: dict[str, Any]) -> None:
+    def __init__(self, seed: int | None, arguments: LayerArguments) -> None:
         super().__init__(**arguments)
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
 
@@ -64,7 +69,7 @@ class GaussianNoise(Noise):
 
     kind = "gaussian_noise"
 
-    def __init__(self, stddev: float, seed: int | None = None, **arguments: Any) -> None:
+    def __init__(self, stddev: float, seed: int | None = None, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(seed, arguments)
         self.stddev = check.number("stddev", stddev, low=0.0)
 
@@ -105,7 +110,7 @@ class GaussianDropout(Noise):
 
     kind = "gaussian_dropout"
 
-    def __init__(self, rate: float, seed: int | None = None, **arguments: Any) -> None:
+    def __init__(self, rate: float, seed: int | None = None, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(seed, arguments)
         self.rate = dropout_rate(rate)
 
@@ -148,7 +153,9 @@ class AlphaDropout(Noise):
 
     kind = "alpha_dropout"
 
-    def __init__(self, rate: float, noise_shape: None = None, seed: int | None = None, **arguments: Any) -> None:
+    def __init__(
+        self, rate: float, noise_shape: None = None, seed: int | None = None, **arguments: Unpack[LayerArguments]
+    ) -> None:
         check.unsupported("AlphaDropout", noise_shape=noise_shape)
         super().__init__(seed, arguments)
         self.rate = dropout_rate(rate)

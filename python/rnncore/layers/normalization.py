@@ -11,6 +11,9 @@ from rnncore.parameters import Weight
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
     from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["BatchNormalization", "LayerNormalization"]
@@ -35,7 +38,7 @@ class Normalization(Layer):
         gamma_regularizer: regularizers.Identifier,
         beta_constraint: constraints.Identifier,
         gamma_constraint: constraints.Identifier,
-        arguments: dict[str, Any],
+        arguments: LayerArguments,
     ) -> None:
         super().__init__(**arguments)
         if isinstance(axis, (list, tuple)) and len(axis) == 1:
@@ -164,7 +167,7 @@ class BatchNormalization(Normalization):
         renorm_clipping: None = None,
         renorm_momentum: float = 0.99,
         synchronized: bool = False,
-        **arguments: Any,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         check.unsupported(
             "BatchNormalization", renorm=renorm, renorm_clipping=renorm_clipping, synchronized=synchronized
@@ -268,9 +271,11 @@ class LayerNormalization(Normalization):
         gamma_regularizer: regularizers.Identifier = None,
         beta_constraint: constraints.Identifier = None,
         gamma_constraint: constraints.Identifier = None,
-        **arguments: Any,
+        *,
+        rms_scaling: bool = False,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
-        check.unsupported("LayerNormalization", rms_scaling=arguments.pop("rms_scaling", False))
+        check.unsupported("LayerNormalization", rms_scaling=rms_scaling)
         super().__init__(
             axis=axis,
             epsilon=epsilon,

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
 from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["Permute"]
 
@@ -37,7 +42,7 @@ class Permute(Layer):
     op = "permute"
     keeps_time = False
 
-    def __init__(self, dims: Sequence[int], **arguments: Any) -> None:
+    def __init__(self, dims: Sequence[int], **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         if isinstance(dims, (str, int)) or not isinstance(dims, Sequence):
             raise TypeError(f"dims must be a tuple of axes, got {type(dims).__name__} {dims!r}")

@@ -10,6 +10,9 @@ from rnncore.layers.window import WindowLayer, channels_last, single
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
     from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["AveragePooling1D", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "MaxPooling1D"]
@@ -27,7 +30,7 @@ class Pooling(WindowLayer):
         strides: int | tuple[int] | None = None,
         padding: str = "valid",
         data_format: str | None = None,
-        **arguments: Any,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**arguments)
         channels_last(type(self).__name__, data_format)
@@ -91,7 +94,7 @@ class MaxPooling1D(Pooling):
         strides: int | tuple[int] | None = None,
         padding: str = "valid",
         data_format: str | None = None,
-        **arguments: Any,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         super().__init__(pool_size, strides, padding, data_format, **arguments)
 
@@ -108,7 +111,7 @@ class AveragePooling1D(Pooling):
         strides: int | tuple[int] | None = None,
         padding: str = "valid",
         data_format: str | None = None,
-        **arguments: Any,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         super().__init__(pool_size, strides, padding, data_format, **arguments)
 
@@ -120,15 +123,16 @@ class GlobalPooling(Layer):
     keeps_time = False
     kind: ClassVar[str]
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **arguments: Any) -> None:
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **arguments: Unpack[LayerArguments]
+    ) -> None:
         super().__init__(**arguments)
         channels_last(type(self).__name__, data_format)
         self.keepdims = check.boolean("keepdims", keepdims)
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, C)."""
-        if len(shape) != 3:
-            raise ValueError(f"{self.name!r} needs an input of shape (N, T, channels), got {shape}")
+        check.sequence_shape(self.name, shape, "channels")
 
     def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """(N, C), or (N, 1, C) with `keepdims`."""

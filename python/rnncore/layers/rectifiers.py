@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["ELU", "LeakyReLU", "ReLU"]
 
@@ -38,7 +43,11 @@ class ReLU(Layer):
     acts_per_step = True
 
     def __init__(
-        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **arguments: Any
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**arguments)
         self.max_value = None if max_value is None else check.number("max_value", max_value, low=0.0)
@@ -91,7 +100,7 @@ class LeakyReLU(Layer):
     op = "activation"
     acts_per_step = True
 
-    def __init__(self, negative_slope: float = 0.3, **arguments: Any) -> None:
+    def __init__(self, negative_slope: float = 0.3, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.negative_slope = check.number("negative_slope", negative_slope, low=0.0)
 
@@ -128,7 +137,7 @@ class ELU(Layer):
     op = "activation"
     acts_per_step = True
 
-    def __init__(self, alpha: float = 1.0, **arguments: Any) -> None:
+    def __init__(self, alpha: float = 1.0, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.alpha = check.number("alpha", alpha)
 

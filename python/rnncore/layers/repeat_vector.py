@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
 from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["RepeatVector"]
 
@@ -35,7 +40,7 @@ class RepeatVector(Layer):
     op = "repeat_vector"
     keeps_time = False
 
-    def __init__(self, n: int, **arguments: Any) -> None:
+    def __init__(self, n: int, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.n = check.positive_int("n", n)
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
 from rnncore.program import Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["Reshape"]
 
@@ -38,7 +43,7 @@ class Reshape(Layer):
     op = "reshape"
     keeps_time = False
 
-    def __init__(self, target_shape: Sequence[int], **arguments: Any) -> None:
+    def __init__(self, target_shape: Sequence[int], **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         if isinstance(target_shape, (str, int)) or not isinstance(target_shape, Sequence):
             raise TypeError(

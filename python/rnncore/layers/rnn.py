@@ -13,8 +13,9 @@ from rnncore.parameters import Weight
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from rnncore.layers.arguments import LayerArguments
     from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["RNN"]
@@ -71,7 +72,7 @@ class RNN(Wrapper, TakesInitialState):
         stateful: bool = False,
         unroll: bool = False,
         zero_output_for_mask: bool = False,
-        **arguments: Any,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         if isinstance(cell, (list, tuple)):
             cell = StackedRNNCells(cell)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rnncore import activations, constraints, initializers, regularizers
 from rnncore.layers.recurrent import Recurrent
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import RecurrentArguments
 
 __all__ = ["SimpleRNN"]
 
@@ -110,7 +115,7 @@ class SimpleRNN(Recurrent):
         *,
         zoneout: float = 0.0,
         layer_normalization: bool = False,
-        **arguments: Any,
+        **arguments: Unpack[RecurrentArguments],
     ) -> None:
         super().__init__(
             units=units,

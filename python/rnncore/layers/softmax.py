@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["Softmax"]
 
@@ -35,7 +40,7 @@ class Softmax(Layer):
     op = "activation"
     acts_per_step = True
 
-    def __init__(self, axis: int = -1, **arguments: Any) -> None:
+    def __init__(self, axis: int = -1, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.axis = check.integer("axis", axis)
         if self.axis != -1:

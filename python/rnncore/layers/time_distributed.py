@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rnncore import _validation as check
 from rnncore.layers.base import Layer
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.symbolic import SymbolicValue
@@ -12,8 +13,9 @@ from rnncore.parameters import Weight
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from rnncore.layers.arguments import LayerArguments
     from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["TimeDistributed"]
@@ -52,7 +54,7 @@ class TimeDistributed(Wrapper):
     acts_per_step = True
     takes_mask = True
 
-    def __init__(self, layer: Layer, **arguments: Any) -> None:
+    def __init__(self, layer: Layer, **arguments: Unpack[LayerArguments]) -> None:
         if not isinstance(layer, Layer):
             raise TypeError(f"layer of TimeDistributed must be a Layer, got {type(layer).__name__}; wrap each layer")
         if getattr(layer, "stateful", False):
@@ -64,7 +66,7 @@ class TimeDistributed(Wrapper):
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, ...) with steps that the layer takes."""
         if len(shape) < 3:
-            raise ValueError(f"{self.name!r} needs an input of shape (N, T, ...), got {shape}")
+            check.sequence_shape(self.name, shape, "...")
         with self.naming():
             self.layer.check_input(_step(shape))
 

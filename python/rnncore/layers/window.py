@@ -41,8 +41,7 @@ class WindowLayer(Layer):
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, C) with enough steps."""
-        if len(shape) != 3:
-            raise ValueError(f"{self.name!r} needs an input of shape (N, T, channels), got {shape}")
+        check.sequence_shape(self.name, shape, "channels")
         self.features(shape)
         if shape[1] is not None and self.padding == "valid" and shape[1] < self._span():
             raise ValueError(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _configurable as configurable
+from rnncore._namespace import public
 from rnncore.losses.base import Loss
 from rnncore.losses.crossentropies import (
     BinaryCrossentropy,
@@ -88,6 +89,9 @@ __all__ = [
     "sparse_categorical_crossentropy",
     "squared_hinge",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 _CLASSES: tuple[type[Loss], ...] = (*FUNCTIONS.values(), CTC)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _configurable as configurable
+from rnncore._namespace import public
 from rnncore.losses import functions as losses
 from rnncore.losses.functions import (
     binary_crossentropy,
@@ -143,6 +144,9 @@ __all__ = [
     "squared_hinge",
     "top_k_categorical_accuracy",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 _CLASSES: tuple[type[Metric], ...] = (
     MeanSquaredError,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _configurable as configurable
+from rnncore._namespace import public
 from rnncore.optimizers import schedules
 from rnncore.optimizers.adam import Adam, Adamax, AdamW, Nadam
 from rnncore.optimizers.adaptive import Adadelta, Adagrad, Lion
@@ -28,6 +29,9 @@ __all__ = [
     "schedules",
     "serialize",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 _CLASSES: tuple[type[Optimizer], ...] = (SGD, RMSprop, Adam, AdamW, Nadam, Adamax, Adagrad, Adadelta, Lion)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import _configurable as configurable
 from rnncore import _validation as check
+from rnncore._namespace import public
 
 __all__ = [
     "CosineDecay",
@@ -21,6 +22,9 @@ __all__ = [
     "deserialize",
     "serialize",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = public(__name__, __all__)
 
 
 class LearningRateSchedule(configurable.Configurable):

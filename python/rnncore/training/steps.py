@@ -98,7 +98,7 @@ class Steps(Base):
         logs = self._test(ArrayFeed(samples, samples.rows), self._hooks(None, {}), ProgressBar(1, 0))
         return result(logs, return_dict)
 
-    def predict_on_batch(self, x: Any, *, lengths: npt.ArrayLike | None = None) -> Any:
+    def predict_on_batch(self, x: Any, *, lengths: npt.ArrayLike | None = None) -> Array | Any:
         """Compute the outputs of one batch, all rows of `x`; otherwise as `predict`.
 
         Examples
@@ -111,7 +111,7 @@ class Steps(Base):
         """
         return self.forward(x, lengths)
 
-    def __call__(self, x: Any, training: bool | None = None, *, lengths: npt.ArrayLike | None = None) -> Any:
+    def __call__(self, x: Any, training: bool | None = None, *, lengths: npt.ArrayLike | None = None) -> Array | Any:
         """Compute the outputs for all rows at once: `forward`, called as in Keras.
 
         Parameters
@@ -143,7 +143,7 @@ class Steps(Base):
             raise TypeError("a model is called on arrays, got a symbolic value: call its layers one after another")
         return self.forward(x, lengths, False if training is None else training)
 
-    def forward(self, x: Any, lengths: npt.ArrayLike | None = None, training: bool = False) -> Any:
+    def forward(self, x: Any, lengths: npt.ArrayLike | None = None, training: bool = False) -> Array | Any:
         """Compute the outputs for all rows at once.
 
         Parameters

@@ -46,6 +46,9 @@ class SequenceStream:
         self._prepare()
         self.reset()
 
+    def __repr__(self) -> str:
+        return f"<SequenceStream of {self._model!r}, {self.batch_size} side by side>"
+
     def _prepare(self) -> None:
         """Take the engine for where the weights are now."""
         self._engine = engine = self._model._carrying()
@@ -67,7 +70,7 @@ class SequenceStream:
         self._states = np.zeros(self.batch_size * engine.program.state_size, engine.dtype)
         self._resume = False
 
-    def step(self, x_t: Any) -> Any:
+    def step(self, x_t: Any) -> Array | Any:
         """Compute the outputs for the next time step.
 
         Parameters

@@ -290,7 +290,7 @@ class Trainer(Steps):
         callbacks: Callback | Sequence[Callback] | None = None,
         *,
         lengths: npt.ArrayLike | None = None,
-    ) -> Any:
+    ) -> Array | Any:
         """Compute the outputs, batch by batch. The model need not be compiled.
 
         Parameters
