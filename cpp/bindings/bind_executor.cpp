@@ -6,15 +6,17 @@
 #include "bindings/description.h"
 #include "bindings/module.h"
 #include "engine/executor.h"
+#include "engine/training.h"
 
 namespace py = pybind11;
 
 namespace rnncore {
 namespace {
 
-// The arguments that train, test and predict share.
+// The arguments that train, test and predict share. Lists become tuples, which hold their arrays whatever others do to
+// the list meanwhile.
 struct EpochArguments {
-  py::sequence inputs;
+  py::tuple inputs;
   py::object order;
   int64_t batch_size;
   py::object lengths, on_batch;
@@ -25,9 +27,13 @@ struct EpochArguments {
 
 // What train and test have beside.
 struct MeasuredArguments {
-  py::sequence targets;
-  py::object state, sample_weight;
+  py::tuple targets;
+  py::object state, sample_weight;  // the latter a tuple, or None
 };
+
+py::object tuple_or_none(py::object sequence) {
+  return sequence.is_none() ? std::move(sequence) : py::tuple(std::move(sequence));
+}
 
 class BoundExecutor {
  public:
@@ -42,7 +48,7 @@ class BoundExecutor {
   virtual int64_t train(const EpochArguments& arguments, const MeasuredArguments& measured,
                         const py::object& learning_rate, int64_t step, const py::object& seed) = 0;
   virtual int64_t test(const EpochArguments& arguments, const MeasuredArguments& measured) = 0;
-  virtual int64_t predict(const EpochArguments& arguments, const py::sequence& outputs) = 0;
+  virtual int64_t predict(const EpochArguments& arguments, const py::tuple& outputs) = 0;
 };
 
 // Any integer, modulo 2^64.
@@ -98,8 +104,9 @@ class TypedExecutor final : public BoundExecutor {
   const char* isa() const override { return engine_.kernels().name; }
   size_t arena_bytes() const override { return engine_.arena_bytes(); }
 
-  py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::object& seed,
+  py::list forward(const py::sequence& given, const py::object& lengths, bool training, const py::object& seed,
                    int64_t step, const py::object& states, bool resume) override {
+    const py::tuple inputs(given);
     Samples samples;
     const int64_t count = read_inputs(inputs, lengths, samples);
     py::list outputs;
@@ -116,7 +123,8 @@ class TypedExecutor final : public BoundExecutor {
     return outputs;
   }
 
-  py::list backward(const py::sequence& output_gradients) override {
+  py::list backward(const py::sequence& given) override {
+    const py::tuple output_gradients(given);
     const std::vector<Tensor>* shapes = engine_.pending_inputs();
     if (!shapes) throw py::value_error("backward: expected a forward pass with training=True before it");
     const Program& program = engine_.program();
@@ -192,7 +200,7 @@ class TypedExecutor final : public BoundExecutor {
     return run(epoch, arguments);
   }
 
-  int64_t predict(const EpochArguments& arguments, const py::sequence& outputs) override {
+  int64_t predict(const EpochArguments& arguments, const py::tuple& outputs) override {
     Epoch epoch = read_epoch(arguments, Mode::inference);
     const std::vector<Tensor> shapes = engine_.output_shapes(epoch.samples.inputs);
     if (outputs.size() != shapes.size())
@@ -211,7 +219,7 @@ class TypedExecutor final : public BoundExecutor {
 
  private:
   // Views of the inputs; returns the number of samples.
-  int64_t read_inputs(const py::sequence& inputs, const py::object& lengths, Samples& samples) const {
+  int64_t read_inputs(const py::tuple& inputs, const py::object& lengths, Samples& samples) const {
     const Program& program = engine_.program();
     if (inputs.size() != program.inputs.size())
       throw py::value_error("inputs: expected " + std::to_string(program.inputs.size()) + " array(s), got " +
@@ -263,7 +271,9 @@ class TypedExecutor final : public BoundExecutor {
   States read_states(const py::object& states, bool resume, int64_t samples) const {
     if (states.is_none()) return {};
     auto array = expect_writable<T>(states, "states");
-    expect_shape(shape_of(array), {samples * state_size(engine_.program())}, "states");
+    const int64_t size = element_count({samples, state_size(engine_.program())});
+    if (size == kUnknown) throw py::value_error("states: expected a size that fits into memory");
+    expect_shape(shape_of(array), {size}, "states");
     return {array.mutable_data(), resume};
   }
 
@@ -277,7 +287,7 @@ class TypedExecutor final : public BoundExecutor {
           target.is_none() ? Array{} : read_array(target, "targets[" + std::to_string(i) + "]", labels));
     }
     if (!measured.sample_weight.is_none()) {
-      const auto weights = measured.sample_weight.cast<py::sequence>();
+      const auto weights = py::reinterpret_borrow<py::tuple>(measured.sample_weight);
       if (weights.size() != training->losses.size())
         throw py::value_error("sample_weight: expected one entry per loss (" + std::to_string(training->losses.size()) +
                               "), got " + std::to_string(weights.size()));
@@ -344,8 +354,8 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
              bool resume) {
             return self.train({std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch),
                                every_batch, std::move(states), resume},
-                              {std::move(targets), std::move(state), std::move(sample_weight)}, learning_rate, step,
-                              seed);
+                              {std::move(targets), std::move(state), tuple_or_none(std::move(sample_weight))},
+                              learning_rate, step, seed);
           },
           py::arg("inputs"), py::arg("targets"), py::arg("order"), py::kw_only(), py::arg("batch_size"),
           py::arg("learning_rate"), py::arg("step"), py::arg("seed"), py::arg("state"),
@@ -358,7 +368,7 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
              py::object states, bool resume) {
             return self.test({std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch),
                               every_batch, std::move(states), resume},
-                             {std::move(targets), std::move(state), std::move(sample_weight)});
+                             {std::move(targets), std::move(state), tuple_or_none(std::move(sample_weight))});
           },
           py::arg("inputs"), py::arg("targets"), py::arg("order"), py::kw_only(), py::arg("batch_size"),
           py::arg("state"), py::arg("sample_weight") = py::none(), py::arg("lengths") = py::none(),

@@ -7,34 +7,59 @@ namespace py = pybind11;
 namespace rnncore {
 namespace {
 
+// ValueError for an integer that is too large, TypeError for what is of another type.
 template <class A>
-A read(py::handle object, const char* attribute) {
-  return object.attr(attribute).cast<A>();
+A cast(py::handle value, const std::string& name) {
+  try {
+    return value.cast<A>();
+  } catch (const py::cast_error&) {
+    const std::string message = name + ": got " + std::string(py::repr(value));
+    if (py::isinstance<py::int_>(value)) throw py::value_error(message + ", which is too large");
+    throw py::type_error(message);
+  }
 }
 
-Shape read_shape(py::handle shape) {
+py::object member(py::handle object, const char* attribute) {
+  if (!py::hasattr(object, attribute))
+    throw py::type_error(std::string("program or training: expected an object with ") + attribute + ", got " +
+                         std::string(py::str(py::type::of(object).attr("__name__"))));
+  return object.attr(attribute);
+}
+
+template <class A>
+A read(py::handle object, const char* attribute) {
+  return cast<A>(member(object, attribute), attribute);
+}
+
+Shape read_shape(py::handle object) {
   Shape sizes;
-  for (const py::handle size : shape) sizes.push_back(size.is_none() ? kUnknown : size.cast<int64_t>());
+  for (const py::handle size : member(object, "shape")) {
+    sizes.push_back(size.is_none() ? kUnknown : cast<int64_t>(size, "shape"));
+    if (!size.is_none() && sizes.back() < 0)
+      throw py::value_error("shape: expected sizes of at least 0, got " + std::to_string(sizes.back()));
+  }
   return sizes;
 }
 
-Attribute read_attribute(py::handle value) {
+Attribute read_attribute(const std::string& name, py::handle value) {
   if (value.is_none()) return std::monostate{};
   if (py::isinstance<py::bool_>(value)) return value.cast<bool>();
   if (py::isinstance<py::int_>(value)) {
     // Seeds may use all 64 bits.
-    const unsigned long long bits = PyLong_AsUnsignedLongLongMask(value.ptr());
-    return static_cast<int64_t>(bits);
+    if (name == "seed") return static_cast<int64_t>(PyLong_AsUnsignedLongLongMask(value.ptr()));
+    return cast<int64_t>(value, name);
   }
-  if (py::isinstance<py::str>(value)) return value.cast<std::string>();
-  if (py::isinstance<py::sequence>(value)) return value.cast<std::vector<double>>();
-  return value.cast<double>();
+  if (py::isinstance<py::str>(value)) return cast<std::string>(value, name);
+  if (py::isinstance<py::sequence>(value)) return cast<std::vector<double>>(value, name);
+  return cast<double>(value, name);
 }
 
 Attributes read_attributes(py::handle object) {
   Attributes attributes;
-  for (const auto& [name, value] : object.attr("attributes").cast<py::dict>())
-    attributes.items[name.cast<std::string>()] = read_attribute(value);
+  for (const auto& [key, value] : read<py::dict>(object, "attributes")) {
+    const auto name = cast<std::string>(key, "attributes");
+    attributes.items[name] = read_attribute(name, value);
+  }
   return attributes;
 }
 
@@ -42,14 +67,14 @@ Attributes read_attributes(py::handle object) {
 
 Program read_program(py::handle program) {
   Program p;
-  for (const py::handle value : program.attr("values"))
-    p.values.push_back({read<std::string>(value, "name"), read_shape(value.attr("shape")),
-                        read<std::string>(value, "dtype") == "int"});
-  for (const py::handle parameter : program.attr("parameters"))
-    p.parameters.push_back({read<std::string>(parameter, "name"), read_shape(parameter.attr("shape")),
+  for (const py::handle value : member(program, "values"))
+    p.values.push_back(
+        {read<std::string>(value, "name"), read_shape(value), read<std::string>(value, "dtype") == "int"});
+  for (const py::handle parameter : member(program, "parameters"))
+    p.parameters.push_back({read<std::string>(parameter, "name"), read_shape(parameter),
                             read<int64_t>(parameter, "offset"), read<int64_t>(parameter, "size"),
                             read<bool>(parameter, "trainable")});
-  for (const py::handle node : program.attr("nodes"))
+  for (const py::handle node : member(program, "nodes"))
     p.nodes.push_back({read<std::string>(node, "op"), read<std::string>(node, "name"),
                        read<std::vector<int>>(node, "inputs"), read<std::vector<int>>(node, "outputs"),
                        read<std::vector<int>>(node, "parameters"), read_attributes(node)});
@@ -62,20 +87,20 @@ Program read_program(py::handle program) {
 
 Training read_training(py::handle training) {
   Training t;
-  for (const py::handle loss : training.attr("losses"))
+  for (const py::handle loss : member(training, "losses"))
     t.losses.push_back({read<std::string>(loss, "kind"), read<int>(loss, "output"), read<double>(loss, "weight"),
                         read_attributes(loss)});
-  for (const py::handle metric : training.attr("metrics"))
+  for (const py::handle metric : member(training, "metrics"))
     t.metrics.push_back({read<std::string>(metric, "kind"), read<int>(metric, "output"), read<bool>(metric, "weighted"),
                          read_attributes(metric)});
-  for (const py::handle r : training.attr("regularizers"))
+  for (const py::handle r : member(training, "regularizers"))
     t.regularizers.push_back({read<int>(r, "parameter"), read<double>(r, "l1"), read<double>(r, "l2"),
                               read<double>(r, "orthogonal"), read<bool>(r, "columns")});
-  for (const py::handle r : training.attr("activity_regularizers"))
+  for (const py::handle r : member(training, "activity_regularizers"))
     t.activity_regularizers.push_back({read<int>(r, "value"), read<double>(r, "l1"), read<double>(r, "l2")});
-  for (const py::handle c : training.attr("constraints"))
+  for (const py::handle c : member(training, "constraints"))
     t.constraints.push_back({read<int>(c, "parameter"), read<std::string>(c, "kind"), read_attributes(c)});
-  if (const py::object optimizer = training.attr("optimizer"); !optimizer.is_none())
+  if (const py::object optimizer = member(training, "optimizer"); !optimizer.is_none())
     t.optimizer = {read<std::string>(optimizer, "kind"), read_attributes(optimizer)};
   return t;
 }

@@ -32,7 +32,7 @@ void check_constraints(const std::vector<ConstraintDescription>& constraints, co
                                   ", the program has " + std::to_string(program.parameters.size()));
     const double rank = static_cast<double>(program.parameters[static_cast<size_t>(c.parameter)].shape.size());
     for (const double axis : c.attributes.get("axes", std::vector<double>{}))
-      if (axis < 0 || axis >= rank) throw std::invalid_argument("training: a constraint has an axis out of range");
+      if (!(axis >= 0 && axis < rank)) throw std::invalid_argument("training: a constraint has an axis out of range");
   }
 }
 

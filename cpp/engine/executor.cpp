@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "engine/threads.h"
+#include "engine/training.h"
 
 namespace rnncore {
 namespace {
@@ -15,79 +16,12 @@ constexpr auto kPollInterval = std::chrono::milliseconds(50);
 // validation and prediction in between.
 constexpr size_t kPlans = 8;
 
-// Nodes are in an order in which each value is made, once, before it is read; so there is no cycle.
-void check_order(const Program& program) {
-  std::vector<bool> made(program.values.size());
-  for (const int id : program.inputs) made[static_cast<size_t>(id)] = true;
-  if (program.lengths != kAbsent) made[static_cast<size_t>(program.lengths)] = true;
-  const auto read = [&](const std::string& reader, int id) {
-    if (id != kAbsent && !made[static_cast<size_t>(id)])
-      throw std::invalid_argument("program: " + reader + " reads value " + std::to_string(id) + " before it is made");
-  };
-  for (const Node& node : program.nodes) {
-    for (const int id : node.inputs) read(node.name, id);
-    for (const int id : node.outputs) {
-      if (id == kAbsent) continue;
-      if (made[static_cast<size_t>(id)])
-        throw std::invalid_argument("program: " + node.name + " makes value " + std::to_string(id) +
-                                    ", which is there already");
-      made[static_cast<size_t>(id)] = true;
-    }
-  }
-  for (const int id : program.outputs) read("an output", id);
-  for (const int id : program.masks) read("a mask of an output", id);
-}
-
 }  // namespace
-
-void check_program(const Program& program, int64_t parameter_count) {
-  const auto check_id = [](const std::string& what, int id, size_t count, bool optional) {
-    if (id < (optional ? kAbsent : 0) || id >= static_cast<int>(count))
-      throw std::invalid_argument("program: " + what + " " + std::to_string(id) + " does not exist");
-  };
-  for (const Parameter& p : program.parameters)
-    if (p.offset < 0 || p.size < 0 || p.offset + p.size > parameter_count)
-      throw std::invalid_argument("parameters: expected at least " + std::to_string(p.offset + p.size) +
-                                  " elements for " + p.name + ", got " + std::to_string(parameter_count));
-  const size_t values = program.values.size();
-  for (const Node& node : program.nodes) {
-    op_type(node.op);
-    for (const int id : node.inputs) check_id("value", id, values, true);
-    for (const int id : node.outputs) check_id("value", id, values, true);
-    for (const int id : node.parameters) check_id("parameter", id, program.parameters.size(), true);
-  }
-  if (program.inputs.empty()) throw std::invalid_argument("program: expected at least one input");
-  for (const int id : program.inputs) check_id("input value", id, values, false);
-  for (const int id : program.outputs) check_id("output value", id, values, false);
-  check_id("lengths value", program.lengths, values, true);
-  if (!program.masks.empty() && program.masks.size() != program.outputs.size())
-    throw std::invalid_argument("program: expected one mask for each of " + std::to_string(program.outputs.size()) +
-                                " output(s), got " + std::to_string(program.masks.size()));
-  for (size_t i = 0; i < program.masks.size(); ++i) {
-    check_id("mask value", program.masks[i], values, true);
-    if (program.masks[i] == kAbsent) continue;
-    const size_t output = static_cast<size_t>(program.outputs[i]), mask = static_cast<size_t>(program.masks[i]);
-    if (program.values[output].shape.size() < 3)
-      throw std::invalid_argument("program: output " + std::to_string(i) + " has a mask, but no time axis");
-    if (program.masks[i] != program.lengths && program.values[mask].shape.size() != 2)
-      throw std::invalid_argument("program: the mask of output " + std::to_string(i) + " must be (N, T), got shape " +
-                                  to_string(program.values[mask].shape));
-  }
-}
-
-int64_t state_size(const Program& program) {
-  int64_t size = 0;
-  for (const Node& node : program.nodes)
-    if (node.op == "read_state")
-      size = std::max(size, node.attributes.get("state_offset", int64_t{0}) + node.attributes.get("units", int64_t{0}));
-  return size;
-}
 
 template <class T>
 Executor<T>::Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels)
     : program_(std::move(program)), parameters_(parameters), gradients_(gradients), size_(size), kernels_(kernels) {
   check_program(program_, size);
-  check_order(program_);
 }
 
 template <class T>
@@ -95,7 +29,6 @@ void Executor<T>::configure(Training training, T* slots) {
   const std::lock_guard lock(mutex_);
   if (running_ > 0) throw std::invalid_argument("configure: not possible while the executor trains, tests or predicts");
   check_training(training, program_);
-  check_constraints(training.constraints, program_);
   std::unique_ptr<Optimizer<T>> optimizer;
   if (!training.optimizer.kind.empty())
     optimizer = std::make_unique<Optimizer<T>>(training, program_, kernels_, parameters_, gradients_, slots, size_);
@@ -152,6 +85,24 @@ void Executor<T>::bind(std::initializer_list<Plan<T>*> plans, int threads) {
   for (Plan<T>* plan : plans) plan->bind(arena_.as<std::byte>(), parameters_, gradients_);
 }
 
+// Order and lengths say where to read and write, so a call has its own: callbacks and other threads may change the
+// caller's. Ids and labels are many; those of a batch are looked at once more when it is loaded.
+struct OwnPlaces {
+  std::vector<int64_t> order;
+  std::vector<int32_t> lengths;
+
+  OwnPlaces(Samples& samples, int64_t sample_count, BatchRows& rows) {
+    if (samples.lengths) {
+      lengths.assign(samples.lengths, samples.lengths + sample_count);
+      samples.lengths = lengths.data();
+    }
+    if (rows.order) {
+      order.assign(rows.order, rows.order + rows.count);
+      rows.order = order.data();
+    }
+  }
+};
+
 template <class T>
 void Executor<T>::check(const Plan<T>& plan, const Samples& samples, int64_t sample_count,
                         const BatchRows& rows) const {
@@ -168,25 +119,29 @@ void Executor<T>::check(const Plan<T>& plan, const Samples& samples, int64_t sam
 }
 
 template <class T>
-void Executor<T>::forward(const Samples& samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step,
+void Executor<T>::forward(Samples samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step,
                           const States& states, const std::vector<T*>& outputs) {
   const std::lock_guard lock(mutex_);
   pending_.reset();
   const PlanPointer plan =
       this->plan(batch_shape(training ? Mode::differentiation : Mode::inference, samples, sample_count));
-  const BatchRows rows{nullptr, sample_count};
+  BatchRows rows{nullptr, sample_count};
+  const OwnPlaces places(samples, sample_count, rows);
   check(*plan, samples, sample_count, rows);
   const int threads = plan->threads();
   bind({plan.get()}, threads);
   if (sample_count > 0)
     run_team(threads, [&](const Team& team) {
       plan->load(samples, rows, team);
+      if (plan->failed()) return;
       plan->forward(seed, step, states, team);
       for (size_t i = 0; i < outputs.size(); ++i) plan->copy_output(i, outputs[i], team);
     });
+  if (plan->failed()) throw std::invalid_argument(plan->take_fault());
   if (!training) return;
   pending_ = plan;
   pending_threads_ = threads, pending_seed_ = seed, pending_step_ = step, pending_states_ = states;
+  pending_parameters_.keep(program_, parameters_);
 }
 
 template <class T>
@@ -195,6 +150,8 @@ void Executor<T>::backward(const std::vector<const T*>& output_gradients, const 
   const PlanPointer plan = std::move(pending_);
   pending_.reset();
   if (!plan) throw std::invalid_argument("backward: expected a forward pass with training=True before it");
+  if (!pending_parameters_.same(program_, parameters_))
+    throw std::invalid_argument("backward: the weights have changed since the forward pass; run it again");
   if (plan->samples() == 0) {
     for (const Parameter& p : program_.parameters)
       if (p.trainable) std::fill_n(gradients_ + p.offset, p.size, T(0));
@@ -219,6 +176,7 @@ template <class T>
 bool Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team) {
   const uint32_t step = static_cast<uint32_t>(epoch.step + batch);
   plan.load(epoch.samples, rows, team);
+  if (plan.failed()) return false;
   plan.forward(epoch.seed, step, epoch.states, team);
   if (epoch.mode == Mode::inference) {
     for (size_t i = 0; i < epoch.outputs.size(); ++i) {
@@ -229,7 +187,7 @@ bool Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, co
   }
   plan.objective().evaluate(team);
   team_barrier(team);
-  if (plan.objective().failed()) return false;
+  if (plan.failed()) return false;
   if (epoch.mode == Mode::training) {
     plan.backward(epoch.seed, step, epoch.states, team);
     plan.objective().regularize(team);
@@ -241,7 +199,7 @@ bool Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, co
 }
 
 template <class T>
-int64_t Executor<T>::run(const Epoch& epoch) {
+int64_t Executor<T>::run(Epoch epoch) {
   const std::lock_guard lock(mutex_);
   if (epoch.mode != Mode::inference && !configured_)
     throw std::invalid_argument("executor: expected a call of configure before training or testing");
@@ -250,6 +208,7 @@ int64_t Executor<T>::run(const Epoch& epoch) {
   const int64_t batches = epoch.batches();
   if (batches == 0) return 0;
   pending_.reset();
+  const OwnPlaces places(epoch.samples, epoch.sample_count, epoch.order);
 
   const int64_t last_size = epoch.order.count - (batches - 1) * epoch.batch_size;
   const PlanPointer usual = plan(batch_shape(epoch.mode, epoch.samples, std::min(epoch.batch_size, epoch.order.count)));
@@ -263,7 +222,7 @@ int64_t Executor<T>::run(const Epoch& epoch) {
   auto polled = Clock::now();
   // Where a batch may turn out to be wrong once its masks are known, the states before it are kept.
   std::string fault;
-  const bool keeps = epoch.states.data && epoch.mode != Mode::inference && usual->objective().may_fail();
+  const bool keeps = epoch.states.data && epoch.mode != Mode::inference && usual->objective().may_fail_in_evaluate();
   T* states = static_cast<T*>(epoch.states.data);
   std::vector<T> kept(keeps ? static_cast<size_t>(epoch.batch_size * state_size(program_)) : 0);
   ++running_;
@@ -280,7 +239,7 @@ int64_t Executor<T>::run(const Epoch& epoch) {
         const bool whole = run_batch(current, epoch, batch, rows, team);
         team_barrier(team);
         if (!whole) {  // all threads know
-          if (team.thread == 0) fault = current.objective().take_fault();
+          if (team.thread == 0) fault = current.take_fault();
           return;
         }
         if (team.thread == 0) {

@@ -9,6 +9,7 @@
 #include "engine/buffer.h"
 #include "engine/optimizer.h"
 #include "engine/plan.h"
+#include "engine/seen_parameters.h"
 
 namespace rnncore {
 
@@ -34,14 +35,8 @@ struct Epoch {
   States states{};
   Poll poll{};
 
-  int64_t batches() const { return (order.count + batch_size - 1) / batch_size; }
+  int64_t batches() const { return order.count / batch_size + (order.count % batch_size != 0); }
 };
-
-// Throws std::invalid_argument when ids or windows of the Program make no sense.
-void check_program(const Program& program, int64_t parameter_count);
-
-// Numbers of a sample that read_state and write_state keep: S.
-int64_t state_size(const Program& program);
 
 template <class T>
 class Executor {
@@ -60,8 +55,8 @@ class Executor {
   // Shapes of the outputs for a batch or all samples; throws when the inputs do not fit.
   std::vector<Tensor> output_shapes(const std::vector<Array>& inputs) const;
 
-  void forward(const Samples& samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step,
-               const States& states, const std::vector<T*>& outputs);
+  void forward(Samples samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step, const States& states,
+               const std::vector<T*>& outputs);
   // After a forward pass in training. Gradients are by output and input; null: zeros, not wanted.
   void backward(const std::vector<const T*>& output_gradients, const std::vector<T*>& input_gradients);
   // Shapes of the inputs of the forward pass that backward would go through; null when there is none.
@@ -70,7 +65,7 @@ class Executor {
   void apply_gradients(double learning_rate, int64_t step);
 
   // Returns the number of batches done.
-  int64_t run(const Epoch& epoch);
+  int64_t run(Epoch epoch);
 
  private:
   using PlanPointer = std::shared_ptr<Plan<T>>;
@@ -99,6 +94,7 @@ class Executor {
   uint64_t pending_seed_ = 0;
   uint32_t pending_step_ = 0;
   States pending_states_;
+  SeenParameters<T> pending_parameters_;
   // What output_shapes was last asked, for calls that take less time than to find it out.
   mutable std::mutex shapes_mutex_;
   mutable std::vector<Tensor> shapes_of_, shapes_;

@@ -34,4 +34,12 @@ bool loss_kind(const std::string& name, LossKind& kind) {
   return false;
 }
 
+Reduction reduction_of(const LossDescription& description) {
+  const std::string name = description.attributes.get<std::string>("reduction", "sum_over_batch_size");
+  if (name == "sum_over_batch_size") return Reduction::sum_over_batch_size;
+  if (name == "sum") return Reduction::sum;
+  if (name == "mean_with_sample_weight") return Reduction::mean_with_sample_weight;
+  throw std::invalid_argument("training: unknown reduction '" + name + "'");
+}
+
 }  // namespace rnncore

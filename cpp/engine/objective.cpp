@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/ctc_labels.h"
 #include "engine/layout.h"
-#include "engine/losses.h"
 
 namespace rnncore {
 namespace {
@@ -28,14 +26,6 @@ LossArguments<T> loss_arguments(LossKind kind, const Attributes& attributes, con
   return a;
 }
 
-Reduction reduction(const LossDescription& description) {
-  const std::string name = description.attributes.get<std::string>("reduction", "sum_over_batch_size");
-  if (name == "sum_over_batch_size") return Reduction::sum_over_batch_size;
-  if (name == "sum") return Reduction::sum;
-  if (name == "mean_with_sample_weight") return Reduction::mean_with_sample_weight;
-  fail("training: unknown reduction '" + name + "'");
-}
-
 // Positions of one sample at one step.
 int64_t inner_positions(const Tensor& output) { return output.width() / output.columns(); }
 
@@ -54,63 +44,14 @@ void add_parts(const double* parts, int64_t size, double* sums) {
 
 }  // namespace
 
-void check_training(const Training& training, const Program& program) {
-  const auto check_output = [&](const std::string& kind, int output) {
-    if (output < 0 || output >= static_cast<int>(program.outputs.size()))
-      fail("training: '" + kind + "' is on output " + std::to_string(output) + ", the program has " +
-           std::to_string(program.outputs.size()));
-  };
-  LossKind loss;
-  MetricKind metric;
-  for (const auto& l : training.losses) {
-    reduction(l);
-    if (l.kind != kCtc && !loss_kind(l.kind, loss)) fail("training: unknown loss '" + l.kind + "'");
-    check_output(l.kind, l.output);
-    if (l.kind != kCtc) continue;
-    if (program.values[static_cast<size_t>(program.outputs[static_cast<size_t>(l.output)])].shape.size() != 3)
-      fail("training: 'ctc' needs an output of shape (N, T, classes)");
-    for (const auto& other : training.losses)
-      if (&other != &l && other.output == l.output) fail("training: 'ctc' must be the only loss on its output");
-    for (const auto& m : training.metrics)
-      if (m.output == l.output) fail("training: an output with the loss 'ctc' takes no metrics, got '" + m.kind + "'");
-  }
-  for (const auto& m : training.metrics) {
-    if (!loss_kind(m.kind, loss) && !metric_kind(m.kind, metric)) fail("training: unknown metric '" + m.kind + "'");
-    check_output(m.kind, m.output);
-  }
-  for (const auto& r : training.regularizers) {
-    if (r.parameter < 0 || r.parameter >= static_cast<int>(program.parameters.size()))
-      fail("training: a regularizer is on parameter " + std::to_string(r.parameter) + ", the program has " +
-           std::to_string(program.parameters.size()));
-    const Parameter& p = program.parameters[static_cast<size_t>(r.parameter)];
-    if (r.orthogonal != 0 && p.shape.size() != 2)
-      fail("training: an orthogonal regularizer needs a matrix, got parameter '" + p.name + "' of shape " +
-           to_string(p.shape));
-  }
-  for (const auto& r : training.activity_regularizers)
-    if (r.value < 0 || r.value >= static_cast<int>(program.values.size()) ||
-        program.values[static_cast<size_t>(r.value)].integer)
-      fail("training: an activity regularizer is on value " + std::to_string(r.value) +
-           ", which is none of the program's, or integer");
-}
-
-int64_t state_size(const Training& training) {
-  const size_t losses = training.losses.size();
-  int64_t size = static_cast<int64_t>(2 * (1 + (losses > 1 ? losses : 0)));
-  for (const auto& m : training.metrics)
-    size += m.kind == "confusion"
-                ? 4 * static_cast<int64_t>(m.attributes.get("thresholds", std::vector<double>{}).size())
-                : 2;
-  return size;
-}
-
 template <class T>
 Objective<T>::Objective(const Training& training, const Program& program, const std::vector<Tensor>& values,
-                        const Kernels& kernels)
+                        const Kernels& kernels, Fault& fault)
     : kernels_(op_kernels<T>(kernels)),
       outputs_(outputs_of(program, values)),
       targets_(outputs_.size()),
       orthogonal_penalties_(kernels),
+      fault_(fault),
       samples_(outputs_[0].samples()) {
   make_losses(training, program);
   make_metrics(training);
@@ -134,6 +75,8 @@ int64_t Objective<T>::take(int64_t bytes) {
 template <class T>
 void Objective<T>::want_target(size_t output, bool labels, const std::string& kind) {
   Target& target = targets_[output];
+  if (outputs_[output].rank() < 2)
+    fail("training: '" + kind + "' needs an output of at least 2 axes, got shape " + to_string(outputs_[output].shape));
   if (target.wanted && target.tensor.integer != labels)
     fail("training: '" + kind + "' takes " + (labels ? "class labels" : "values") +
          ", but something else on the same output takes " + (labels ? "values" : "class labels"));
@@ -153,21 +96,21 @@ void Objective<T>::make_losses(const Training& training, const Program& program)
     const Tensor& output = outputs_[loss.output];
     LossKind kind{};
     loss_kind(description.kind, kind);
+    loss.is_ctc = description.kind == kCtc;
+    if (!loss.is_ctc) want_target(loss.output, kind == LossKind::sparse_categorical_crossentropy, description.kind);
     loss.call = loss_arguments<T>(kind, description.attributes, output);
     loss.weight = description.weight;
     const int mask = program.mask_of(loss.output);
     loss.by_lengths = mask != kAbsent && mask == program.lengths;
     loss.by_mask = mask != kAbsent && mask != program.lengths;
-    loss.reduction = reduction(description);
+    loss.reduction = reduction_of(description);
     const size_t value = static_cast<size_t>(program.outputs[loss.output]);
     loss.adds = written[value];
     written[value] = true;
-    loss.is_ctc = description.kind == kCtc;
     if (loss.is_ctc) {
       loss.call.rows = output.samples();
       loss.ctc.steps = output.steps(), loss.ctc.samples = output.samples(), loss.ctc.classes = output.columns();
-    } else
-      want_target(loss.output, kind == LossKind::sparse_categorical_crossentropy, description.kind);
+    }
     loss.weights_offset = take(output.rows() * static_cast<int64_t>(sizeof(T)));
     loss.counted_offset =
         loss.by_lengths || loss.by_mask ? take(output.rows() * static_cast<int64_t>(sizeof(bool))) : 0;
@@ -203,14 +146,20 @@ void Objective<T>::make_metrics(const Training& training) {
     metric.is_loss = loss_kind(description.kind, loss);
     if (metric.is_loss) {
       metric.loss = loss_arguments<T>(loss, attributes, output);
+      for (const Loss& other : losses_)
+        if (other.output == metric.output && other.call.ignores && loss == LossKind::sparse_categorical_crossentropy)
+          metric.loss.ignores = true, metric.loss.ignored = other.call.ignored;
       want_target(metric.output, loss == LossKind::sparse_categorical_crossentropy, description.kind);
     } else {
       MetricArguments<T>& m = metric.metric;
       metric_kind(description.kind, m.kind);
       m.k = attributes.get("k", int64_t{5});
       m.rows = output.rows(), m.classes = output.columns();
-      for (const double threshold : attributes.get("thresholds", std::vector<double>{attributes.get("threshold", 0.5)}))
-        metric.thresholds.push_back(static_cast<T>(threshold));
+      if (m.kind == MetricKind::confusion)
+        for (const double threshold : attributes.get("thresholds", std::vector<double>{}))
+          metric.thresholds.push_back(static_cast<T>(threshold));
+      else
+        metric.thresholds.push_back(static_cast<T>(attributes.get("threshold", 0.5)));
       m.threshold_count = static_cast<int64_t>(metric.thresholds.size());
       want_target(metric.output, takes_labels(m.kind), description.kind);
     }
@@ -244,12 +193,7 @@ void Objective<T>::check(const Samples& samples, int64_t sample_count, const Bat
     for (int64_t n = 0; n < rows.count; ++n)
       for (int64_t j = 0; j < width; ++j) {
         const int32_t label = static_cast<const int32_t*>(array.data)[rows.row(n) * width + j];
-        const auto ignores = [&](const Loss& loss) {
-          return loss.output == i && loss.call.ignores && loss.call.ignored == label;
-        };
-        if ((label < 0 || label >= target.classes) && std::none_of(losses_.begin(), losses_.end(), ignores))
-          fail(name + ": expected labels from 0 to " + std::to_string(target.classes - 1) + ", got " +
-               std::to_string(label));
+        if (!label_fits(i, label)) fail(label_error(i, label));
       }
   }
   for (const Loss& loss : losses_) {
@@ -269,6 +213,37 @@ void Objective<T>::check(const Samples& samples, int64_t sample_count, const Bat
       fail("sample_weight[" + std::to_string(i) + "]: expected shape " + to_string({sample_count}) + " or " +
            to_string(expected) + ", got " + to_string(array.shape));
   }
+}
+
+// A class, or what all losses that look at the labels ignore; metrics ignore what their loss does.
+template <class T>
+bool Objective<T>::label_fits(size_t output, int32_t label) const {
+  if (label >= 0 && label < targets_[output].classes) return true;
+  bool ignored = false;
+  for (const Loss& loss : losses_) {
+    if (loss.output != output || loss.is_ctc) continue;
+    if (!loss.call.ignores || loss.call.ignored != label) return false;
+    ignored = true;
+  }
+  return ignored;
+}
+
+template <class T>
+std::string Objective<T>::label_error(size_t output, int32_t label) const {
+  return target_name(output) + ": expected labels from 0 to " + std::to_string(targets_[output].classes - 1) +
+         ", got " + std::to_string(label);
+}
+
+// What `check` saw may have changed since.
+template <class T>
+void Objective<T>::check_loaded_labels(size_t output, const Team& team) {
+  const Target& target = targets_[output];
+  const auto* labels = static_cast<const int32_t*>(target.data);
+  const Range mine = team_range(samples_, team, 1);
+  const int64_t steps = target.tensor.steps(), width = target.tensor.width();
+  for (int64_t t = 0; t < steps; ++t)
+    for (int64_t j = (t * samples_ + mine.begin) * width; j < (t * samples_ + mine.end) * width; ++j)
+      if (!label_fits(output, labels[j])) return fault_.set(label_error(output, labels[j]));
 }
 
 template <class T>
@@ -312,10 +287,11 @@ void Objective<T>::load(const Samples& samples, const BatchRows& rows, const Tea
     const Target& target = targets_[i];
     if (!target.wanted) continue;
     const int64_t steps = target.tensor.steps(), width = target.tensor.width();
-    if (target.tensor.integer)
+    if (target.tensor.integer) {
       gather(static_cast<const int32_t*>(samples.targets[i].data), static_cast<int32_t*>(target.data), steps, width,
              rows, team);
-    else
+      check_loaded_labels(i, team);
+    } else
       gather(static_cast<const T*>(samples.targets[i].data), static_cast<T*>(target.data), steps, width, rows, team);
   }
   const auto weighted = [&](size_t i) { return i < samples.weights.size() && samples.weights[i].data; };
@@ -384,7 +360,6 @@ void Objective<T>::mark_by_masks(const Team& team) {
   team_barrier(team);
 }
 
-// Labels stay where the caller has them: their number is not part of the plan.
 template <class T>
 void Objective<T>::check_ctc(const Loss& loss, const Samples& samples, int64_t sample_count,
                              const BatchRows& rows) const {
@@ -398,44 +373,51 @@ void Objective<T>::check_ctc(const Loss& loss, const Samples& samples, int64_t s
   for (int64_t n = 0; n < rows.count; ++n) {
     const int64_t row = rows.row(n);
     const int32_t* labels = static_cast<const int32_t*>(array.data) + row * width;
-    const CtcLabels found(labels, width);
-    for (int64_t i = 0; i < width; ++i) {
-      if (labels[i] == 0) continue;
-      if (i > found.count) fail(name + ": sample " + std::to_string(row) + " has labels after the padding with 0");
-      if (labels[i] < 0 || labels[i] >= loss.ctc.classes)
-        fail(name + ": expected labels from 1 to " + std::to_string(loss.ctc.classes - 1) + ", or 0 for padding, got " +
-             std::to_string(labels[i]) + " in sample " + std::to_string(row));
-    }
-    const int64_t steps = loss.by_lengths && samples.lengths ? samples.lengths[row] : loss.ctc.steps;
-    if (found.steps > steps) fail(found.misfit(loss.output, row, steps));
+    if (const std::string error = ctc_place(loss, samples, row).error(labels, width); !error.empty()) fail(error);
   }
 }
 
+// With the steps that are known to be real before the forward pass.
 template <class T>
-bool Objective<T>::may_fail() const {
+CtcPlace Objective<T>::ctc_place(const Loss& loss, const Samples& samples, int64_t sample) {
+  const int64_t steps = loss.by_lengths && samples.lengths ? samples.lengths[sample] : loss.ctc.steps;
+  return {loss.output, sample, loss.ctc.classes, steps};
+}
+
+template <class T>
+bool Objective<T>::may_fail_in_evaluate() const {
   return std::any_of(losses_.begin(), losses_.end(), [](const Loss& loss) { return loss.is_ctc && loss.by_mask; });
 }
 
 // What `check_ctc` cannot know: the steps that are real by a mask of the Program's own.
 template <class T>
 void Objective<T>::check_ctc_steps(const Loss& loss) {
-  for (int64_t n = 0; n < samples_ && !failed(); ++n) {
-    const int64_t row = loss.ctc.order ? loss.ctc.order[n] : n;
-    const CtcLabels found(loss.ctc.labels + row * loss.ctc.width, loss.ctc.width);
-    int64_t real = 0;
-    for (int64_t t = 0; t < loss.ctc.steps; ++t) real += loss.mask[t * samples_ + n] != 0;
-    if (found.steps > real) fault_ = found.misfit(loss.output, row, real);
+  for (int64_t n = 0; n < samples_; ++n) {
+    CtcPlace place{loss.output, loss.samples[static_cast<size_t>(n)], loss.ctc.classes, 0};
+    for (int64_t t = 0; t < loss.ctc.steps; ++t) place.steps += loss.mask[t * samples_ + n] != 0;
+    if (std::string error = place.error(loss.ctc.labels + n * loss.ctc.width, loss.ctc.width); !error.empty())
+      return fault_.set(std::move(error));
   }
 }
 
-// One thread, when everything else about the batch is known.
+// One thread, when everything else about the batch is known. The labels are copied, for their number is not part of
+// the plan, and looked at once more: they may have changed since `check`.
 template <class T>
 void Objective<T>::load_ctc(Loss& loss, const Samples& samples, const BatchRows& rows, const Team& team) {
   CtcArguments<T>& ctc = loss.ctc;
   const Array& labels = samples.targets[loss.output];
-  ctc.labels = static_cast<const int32_t*>(labels.data);
-  ctc.order = rows.order;
   ctc.width = labels.shape[1];
+  loss.labels.clear(), loss.samples.clear();
+  for (int64_t n = 0; n < rows.count; ++n) {
+    const int64_t row = rows.row(n);
+    const auto* given = static_cast<const int32_t*>(labels.data) + row * ctc.width;
+    loss.labels.insert(loss.labels.end(), given, given + ctc.width);
+    loss.samples.push_back(row);
+    const int32_t* copied = loss.labels.data() + n * ctc.width;
+    if (std::string error = ctc_place(loss, samples, row).error(copied, ctc.width); !error.empty())
+      fault_.set(std::move(error));
+  }
+  ctc.labels = loss.labels.data();
   ctc.weight = loss.call.weight;
   ctc.counted = loss.call.counted;
   ctc.output = loss.call.output, ctc.gradient = loss.call.gradient, ctc.sums = loss.call.sums;

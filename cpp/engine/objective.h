@@ -2,29 +2,24 @@
 #pragma once
 
 #include <string>
-#include <utility>
 
 #include "core/kernels.h"
 #include "engine/copy.h"
+#include "engine/ctc_labels.h"
+#include "engine/fault.h"
+#include "engine/losses.h"
 #include "engine/metrics.h"
 #include "engine/orthogonal_penalties.h"
 #include "engine/samples.h"
 
 namespace rnncore {
 
-// Throws std::invalid_argument when a kind is unknown or an output or parameter number out of range.
-void check_training(const Training& training, const Program& program);
-int64_t state_size(const Training& training);
-
-// What the weighted sum of a batch is divided by: the number of its positions, nothing, or the sum of their weights.
-enum class Reduction : uint8_t { sum_over_batch_size, sum, mean_with_sample_weight };
-
 template <class T>
 class Objective {
  public:
   // `values`: the shapes of the Program's values.
-  Objective(const Training& training, const Program& program, const std::vector<Tensor>& values,
-            const Kernels& kernels);
+  Objective(const Training& training, const Program& program, const std::vector<Tensor>& values, const Kernels& kernels,
+            Fault& fault);
 
   // Throws std::invalid_argument when targets or weights do not fit; looks at the labels of the given rows.
   void check(const Samples& samples, int64_t sample_count, const BatchRows& rows) const;
@@ -38,17 +33,13 @@ class Objective {
             const std::vector<const int32_t*>& masks, const std::vector<const T*>& penalised,
             const std::vector<T*>& penalised_gradients, const T* parameters, T* gradients);
 
-  // Every thread of the team calls these; results are there after a barrier of the caller's.
+  // Every thread of the team calls these; results are there after a barrier of the caller's. Labels that turn out not
+  // to fit are a fault: of the caller's arrays in `load`, of masks of the Program's own in `evaluate`.
   void load(const Samples& samples, const BatchRows& rows, const Team& team);
   void evaluate(const Team& team);
-  // Whether labels and masks of the Program's own may turn out not to fit, and whether those of this batch do not:
-  // known after evaluate.
-  bool may_fail() const;
-  bool failed() const { return !fault_.empty(); }
+  bool may_fail_in_evaluate() const;
   // Whether an output's gradient may lie where the output does: its one loss goes row by row and is its last reader.
   bool may_overwrite(size_t output) const;
-  // What does not fit, once; empty: nothing.
-  std::string take_fault() { return std::exchange(fault_, {}); }
   void regularize(const Team& team) const;
 
   // Adds losses and metrics of this batch to the caller's state; one thread.
@@ -68,6 +59,8 @@ class Objective {
     LossArguments<T> call{};
     bool is_ctc = false;  // takes what it shares with the others from the call
     CtcArguments<T> ctc{};
+    std::vector<int32_t> labels;   // of ctc (N, L)
+    std::vector<int64_t> samples;  // (N,): which they are, for messages
     size_t output;
     double weight;
     bool by_lengths, by_mask;       // what says which steps count, if anything does
@@ -121,6 +114,10 @@ class Objective {
   template <class IsReal>
   void mark(const Loss& loss, const Team& team, const IsReal& is_real) const;
   void mark_by_masks(const Team& team);
+  bool label_fits(size_t output, int32_t label) const;
+  std::string label_error(size_t output, int32_t label) const;
+  void check_loaded_labels(size_t output, const Team& team);
+  static CtcPlace ctc_place(const Loss& loss, const Samples& samples, int64_t sample);
   void load_ctc(Loss& loss, const Samples& samples, const BatchRows& rows, const Team& team);
   void check_ctc_steps(const Loss& loss);
   void check_ctc(const Loss& loss, const Samples& samples, int64_t sample_count, const BatchRows& rows) const;
@@ -141,7 +138,7 @@ class Objective {
   OrthogonalPenalties<T> orthogonal_penalties_;
   std::vector<ActivityPenalty> activity_penalties_;
   std::vector<double> ctc_workspace_;  // grows with the labels and the team
-  std::string fault_;
+  Fault& fault_;
   int64_t samples_;
   int64_t bytes_ = 0;
   const T* parameters_ = nullptr;

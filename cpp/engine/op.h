@@ -23,6 +23,7 @@ struct Needs {
 struct Site {
   const Node& node;
   uint32_t index;  // of the node in the Program
+  int64_t batch;   // N
   bool training;
   bool ragged;  // rows end early: the node takes lengths and the batch has them
   std::vector<const Tensor*> inputs, outputs;

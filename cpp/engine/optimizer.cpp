@@ -38,7 +38,12 @@ const Rule& rule_of(const std::string& kind) {
 
 // Slots of the rule itself; those of gathered gradients and of the average come after them.
 int rule_slots(const OptimizerDescription& description) {
-  return rule_of(description.kind).slots + description.attributes.get("amsgrad", false);
+  const Rule& rule = rule_of(description.kind);
+  const bool amsgrad = description.attributes.get("amsgrad", false);
+  if (amsgrad && rule.rule != UpdateRule::adam)
+    throw std::invalid_argument("training: amsgrad is an attribute of adam and adamw, got it for '" + description.kind +
+                                "'");
+  return rule.slots + amsgrad;
 }
 
 }  // namespace
@@ -54,7 +59,12 @@ Optimizer<T>::Optimizer(const Training& training, const Program& program, const 
     : kernels_(op_kernels<T>(kernels)), constraints_(training.constraints, program, kernels, parameters) {
   const OptimizerDescription& description = training.optimizer;
   const Attributes& a = description.attributes;
-  const auto number = [&](const char* name, double otherwise) { return static_cast<T>(a.get(name, otherwise)); };
+  const auto real = [&](const char* name, double otherwise) {
+    const double value = a.get(name, otherwise);
+    if (std::isnan(value)) throw std::invalid_argument(std::string("training: ") + name + " of the optimizer is NaN");
+    return value;
+  };
+  const auto number = [&](const char* name, double otherwise) { return static_cast<T>(real(name, otherwise)); };
   update_.rule = rule_of(description.kind).rule;
   update_.amsgrad = a.get("amsgrad", false);
   update_.initial = number("initial_accumulator_value", 0.1);
@@ -65,13 +75,13 @@ Optimizer<T>::Optimizer(const Training& training, const Program& program, const 
   update_.beta_1 = number("beta_1", 0.9);
   update_.beta_2 = number("beta_2", 0.999);
   update_.epsilon = number("epsilon", 1e-7);
-  clip_norm_ = a.get("clipnorm", 0.0);
-  global_clip_norm_ = a.get("global_clipnorm", 0.0);
-  const double clip_value = clip_norm_ > 0 || global_clip_norm_ > 0 ? 0.0 : a.get("clipvalue", 0.0);
+  clip_norm_ = real("clipnorm", 0.0);
+  global_clip_norm_ = real("global_clipnorm", 0.0);
+  const double clip_value = clip_norm_ > 0 || global_clip_norm_ > 0 ? 0.0 : real("clipvalue", 0.0);
   update_.limit = clip_value > 0 ? static_cast<T>(clip_value) : std::numeric_limits<T>::infinity();
-  weight_decay_ = a.get("weight_decay", 0.0);
-  beta_1_ = a.get("beta_1", 0.9);
-  beta_2_ = a.get("beta_2", 0.999);
+  weight_decay_ = real("weight_decay", 0.0);
+  beta_1_ = real("beta_1", 0.9);
+  beta_2_ = real("beta_2", 0.999);
   update_.parameters = parameters;
   update_.gradients = gradients;
   int used = rule_slots(description);
@@ -79,7 +89,7 @@ Optimizer<T>::Optimizer(const Training& training, const Program& program, const 
   accumulation_ = std::max(a.get("gradient_accumulation_steps", int64_t{1}), int64_t{1});
   if (accumulation_ > 1) accumulated_ = slots + used++ * size;
   if (a.get("use_ema", false)) update_.average = slots + used * size;
-  average_momentum_ = a.get("ema_momentum", 0.99);
+  average_momentum_ = real("ema_momentum", 0.99);
   overwrite_every_ = a.get("ema_overwrite_frequency", int64_t{0});
 
   std::vector<const Parameter*> trainable;
@@ -128,11 +138,12 @@ void Optimizer<T>::set_nadam(Update<T>& update, int64_t t) const {
     power *= 0.96;
     return beta_1_ * (1 - 0.5 * power);
   };
+  constexpr int64_t kMostFactors = int64_t{1} << 20;  // also where beta_1 is 1
   double u = 0;
   for (int64_t i = 1; i <= t; ++i) {
     u = next();
     product *= u;
-    if (product < 1e-30) {  // P counts for nothing any more
+    if (product < 1e-30 || i == kMostFactors) {  // P counts for nothing any more
       power = std::pow(0.96, static_cast<double>(t));
       u = beta_1_ * (1 - 0.5 * power);
       break;

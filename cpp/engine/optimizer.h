@@ -6,6 +6,7 @@
 
 namespace rnncore {
 
+// Throws std::invalid_argument for what is unknown or out of range.
 int slot_count(const OptimizerDescription& description);
 
 template <class T>

@@ -11,7 +11,8 @@ namespace {
 
 Site make_site(const Program& program, size_t index, const std::vector<Tensor>& tensors) {
   const Node& node = program.nodes[index];
-  Site site{node, static_cast<uint32_t>(index), false, false, {}, {}, {}, {}, {}};
+  const int64_t batch = tensors[static_cast<size_t>(program.inputs[0])].samples();
+  Site site{node, static_cast<uint32_t>(index), batch, false, false, {}, {}, {}, {}, {}};
   const auto tensor = [&](int id) {
     return id == kAbsent || id == program.lengths ? nullptr : &tensors[static_cast<size_t>(id)];
   };
@@ -27,6 +28,14 @@ bool fits(const Shape& declared, const Shape& actual) {
   for (size_t i = 0; i < declared.size(); ++i)
     if (declared[i] != kUnknown && declared[i] != actual[i]) return false;
   return true;
+}
+
+// Kernels count on it: nothing but the batch is empty, and sizes do not overflow.
+void check_sizes(const std::string& name, const Tensor& tensor) {
+  const bool empty = std::find(tensor.shape.begin() + 1, tensor.shape.end(), 0) != tensor.shape.end();
+  if (empty || element_count(tensor.shape) == kUnknown)
+    throw std::invalid_argument(name + ": expected " + (empty ? "no empty axis" : "a size that fits into memory") +
+                                ", got shape " + to_string(tensor.shape));
 }
 
 bool reads(const Node& node, const Node& from) {
@@ -63,10 +72,14 @@ std::vector<size_t> pair_equals(const Program& program, const std::vector<Tensor
 
 std::vector<Tensor> infer_shapes(const Program& program, const std::vector<Tensor>& inputs) {
   std::vector<Tensor> tensors(program.values.size());
-  for (size_t i = 0; i < program.inputs.size(); ++i) tensors[static_cast<size_t>(program.inputs[i])] = inputs[i];
+  for (size_t i = 0; i < program.inputs.size(); ++i) {
+    check_sizes("inputs[" + std::to_string(i) + "]", inputs[i]);
+    tensors[static_cast<size_t>(program.inputs[i])] = inputs[i];
+  }
   for (size_t i = 0; i < program.nodes.size(); ++i) {
     const Site site = make_site(program, i, tensors);
     const std::vector<Tensor> outputs = op_type(site.node.op).infer(site);
+    for (const Tensor& output : outputs) check_sizes(site.node.name, output);
     for (size_t slot = 0; slot < site.node.outputs.size(); ++slot) {
       const int id = site.node.outputs[slot];
       if (id == kAbsent) continue;
@@ -75,9 +88,17 @@ std::vector<Tensor> infer_shapes(const Program& program, const std::vector<Tenso
         throw std::invalid_argument(site.node.name + ": output " + value.name + " is declared " +
                                     to_string(value.shape) +
                                     (slot < outputs.size() ? ", the op makes " + to_string(outputs[slot].shape) : ""));
+      if (value.integer != outputs[slot].integer)
+        throw std::invalid_argument(
+            site.node.name + ": output " + value.name + " is declared " +
+            (value.integer ? "integer, the op makes floating point values" : "floating point, the op makes integers"));
       tensors[static_cast<size_t>(id)] = outputs[slot];
     }
   }
+  for (const int id : program.outputs)
+    if (const Tensor& output = tensors[static_cast<size_t>(id)]; output.samples() != inputs[0].samples())
+      throw std::invalid_argument("program: output " + program.values[static_cast<size_t>(id)].name + " of shape " +
+                                  to_string(output.shape) + " does not have the samples of the batch");
   return tensors;
 }
 
@@ -96,7 +117,7 @@ Plan<T>::Plan(const Program& program, const Training& training, const Kernels& k
         if (tensors_[index(mask)] != Tensor{{outputs[i].samples(), outputs[i].steps()}, true})
           throw std::invalid_argument("program: the mask of output " + std::to_string(i) +
                                       " must be integers (N, T) for an output of shape " + to_string(outputs[i].shape));
-    objective_ = std::make_unique<Objective<T>>(training, program, tensors_, kernels);
+    objective_ = std::make_unique<Objective<T>>(training, program, tensors_, kernels, fault_);
     for (const auto& r : training.activity_regularizers) penalised_.push_back(r.value);
   }
   const std::vector<size_t> order = pair_equals(program, tensors_);
@@ -215,12 +236,23 @@ void Plan<T>::make_ops(const Kernels& kernels) {
     if (!site.ragged) continue;
     for (size_t slot = 0; slot < inputs.size(); ++slot) {
       if (inputs[slot] != program_.lengths) continue;
-      const int64_t steps = site.inputs[node.op->timed_input(slot)]->steps();
+      const Tensor& timed = *site.inputs[node.op->timed_input(slot)];
+      const int64_t steps = timed.steps();
+      if (timed.samples() != samples())
+        throw std::invalid_argument(site.node.name + ": the lengths belong to " + std::to_string(samples()) +
+                                    " samples, got an input of shape " + to_string(timed.shape));
       ragged_steps_ = ragged_steps_ ? std::min(ragged_steps_, steps) : steps;
       ragged_.steps = std::max(ragged_.steps, steps);
     }
   }
   ragged_.samples = samples();
+  for (const int input : program_.inputs) {
+    int64_t limit = 0;
+    for (const PlannedNode& node : nodes_)
+      if (const int64_t known = node.op ? node.op->id_limit() : 0; known > 0 && node.site.node.inputs[0] == input)
+        limit = limit > 0 ? std::min(limit, known) : known;
+    id_limits_.push_back(limit);
+  }
 }
 
 template <class T>
@@ -377,21 +409,36 @@ Buffers<T> Plan<T>::buffers_of(PlannedNode& node, T* parameters) {
 }
 
 template <class T>
+std::string Plan<T>::id_error(size_t input, int32_t id) const {
+  return "inputs[" + std::to_string(input) + "]: expected ids from 0 to " + std::to_string(id_limits_[input] - 1) +
+         ", got " + std::to_string(id);
+}
+
+template <class T>
 void Plan<T>::check_ids(const Samples& samples, const BatchRows& rows) const {
-  for (size_t i = 0; i < program_.inputs.size(); ++i)
-    for (const PlannedNode& node : nodes_) {
-      const int64_t limit = node.op ? node.op->id_limit() : 0;
-      if (limit == 0 || node.site.node.inputs[0] != program_.inputs[i]) continue;
-      const Tensor& tensor = tensors_[index(program_.inputs[i])];
-      const int64_t width = tensor.steps() * tensor.width();
-      for (int64_t n = 0; n < rows.count; ++n)
-        for (int64_t j = 0; j < width; ++j) {
-          const int32_t id = static_cast<const int32_t*>(samples.inputs[i].data)[rows.row(n) * width + j];
-          if (id < 0 || id >= limit)
-            throw std::invalid_argument("inputs[" + std::to_string(i) + "]: expected ids from 0 to " +
-                                        std::to_string(limit - 1) + ", got " + std::to_string(id));
-        }
-    }
+  for (size_t i = 0; i < id_limits_.size(); ++i) {
+    if (id_limits_[i] == 0) continue;
+    const Tensor& tensor = tensors_[index(program_.inputs[i])];
+    const int64_t width = tensor.steps() * tensor.width();
+    for (int64_t n = 0; n < rows.count; ++n)
+      for (int64_t j = 0; j < width; ++j)
+        if (const int32_t id = static_cast<const int32_t*>(samples.inputs[i].data)[rows.row(n) * width + j];
+            id < 0 || id >= id_limits_[i])
+          throw std::invalid_argument(id_error(i, id));
+  }
+}
+
+// What `check_ids` saw may have changed since.
+template <class T>
+void Plan<T>::check_loaded_ids(size_t input, const Team& team) {
+  const size_t value = index(program_.inputs[input]);
+  const Tensor& tensor = tensors_[value];
+  const int32_t* ids = at<int32_t>(value_block_[value]);
+  const Range mine = team_range(samples(), team, 1);
+  const int64_t steps = tensor.steps(), width = tensor.width();
+  for (int64_t t = 0; t < steps; ++t)
+    for (int64_t j = (t * samples() + mine.begin) * width; j < (t * samples() + mine.end) * width; ++j)
+      if (ids[j] < 0 || ids[j] >= id_limits_[input]) return fault_.set(id_error(input, ids[j]));
 }
 
 template <class T>
@@ -400,10 +447,11 @@ void Plan<T>::load(const Samples& samples, const BatchRows& rows, const Team& te
     const size_t value = index(program_.inputs[i]);
     const Tensor& tensor = tensors_[value];
     const void* from = samples.inputs[i].data;
-    if (tensor.integer)
+    if (tensor.integer) {
       gather(static_cast<const int32_t*>(from), at<int32_t>(value_block_[value]), tensor.steps(), tensor.width(), rows,
              team);
-    else
+      if (id_limits_[i] > 0) check_loaded_ids(i, team);
+    } else
       gather(static_cast<const T*>(from), at<T>(value_block_[value]), tensor.steps(), tensor.width(), rows, team);
   }
   if (ragged_steps_ > 0 && team.thread == 0) ragged_.sort(samples.lengths, rows);

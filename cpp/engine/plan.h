@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "engine/fault.h"
 #include "engine/layout.h"
 #include "engine/objective.h"
 #include "engine/op.h"
@@ -31,12 +32,16 @@ class Plan {
   int64_t reserve(int threads);
   void bind(std::byte* memory, T* parameters, T* gradients);
 
-  // A step. Every thread of the team calls these; each ends with a barrier.
+  // A step. Every thread of the team calls these; each ends with a barrier. After `load` it may have failed.
   void load(const Samples& samples, const BatchRows& rows, const Team& team);
   void forward(uint64_t seed, uint32_t step, const States& states, const Team& team);
   void backward(uint64_t seed, uint32_t step, const States& states, const Team& team);
   // Of a plan that measures.
   Objective<T>& objective() { return *objective_; }
+
+  // What the batch turned out to be wrong in, known after `load` and after the objective is evaluated.
+  bool failed() const { return fault_.failed(); }
+  std::string take_fault() { return fault_.take(); }
 
   // Throws std::invalid_argument when an id of the given rows is out of range.
   void check_ids(const Samples& samples, const BatchRows& rows) const;
@@ -77,6 +82,8 @@ class Plan {
   int backward_position(size_t node) const { return 2 * objective_position() - position(node); }
   int end_position() const { return 2 + 2 * static_cast<int>(nodes_.size()); }
 
+  std::string id_error(size_t input, int32_t id) const;
+  void check_loaded_ids(size_t input, const Team& team);
   bool run_as_halves(size_t first, const Team& team) const;
   void plan_gradients(const Training& training);
   void make_ops(const Kernels& kernels);
@@ -102,6 +109,8 @@ class Plan {
   std::vector<PlannedNode> nodes_;
   std::vector<Block> blocks_;  // the fixed ones, then those that depend on the threads
   size_t fixed_blocks_ = 0;
+  std::vector<int64_t> id_limits_;  // by input: ids must be below; 0: it has none
+  Fault fault_;
   std::unique_ptr<Objective<T>> objective_;  // null when the mode does not measure
   int objective_block_ = kAbsent;
   RaggedBatch ragged_{};

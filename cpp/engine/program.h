@@ -15,7 +15,22 @@ using Shape = std::vector<int64_t>;
 constexpr int64_t kUnknown = -1;
 constexpr int kAbsent = -1;
 
+// More than any memory holds; products of a few such sizes and bytes still fit into 64 bits.
+constexpr int64_t kMostElements = int64_t{1} << 44;
+
 std::string to_string(const Shape& shape);
+
+// Number of elements, or kUnknown when a size is negative or there are more than kMostElements.
+inline int64_t element_count(const Shape& shape) {
+  int64_t count = 1;
+  bool empty = false;
+  for (const int64_t size : shape) {
+    if (size < 0) return kUnknown;
+    empty |= size == 0;
+    if (size > 0 && __builtin_mul_overflow(count, size, &count)) return kUnknown;
+  }
+  return empty ? 0 : count > kMostElements ? kUnknown : count;
+}
 
 // Errors in what the caller gave: std::invalid_argument for values, this for types.
 struct WrongType : std::invalid_argument {
@@ -76,6 +91,16 @@ struct Program {
 
   int mask_of(size_t output) const { return masks.empty() ? kAbsent : masks[output]; }
 };
+
+// Throws std::invalid_argument when ids, sizes or windows of the Program make no sense. What depends on the sizes of
+// a batch is for the ops to check.
+void check_program(const Program& program, int64_t parameter_count);
+
+// Numbers of a sample that read_state and write_state keep: S.
+int64_t state_size(const Program& program);
+
+// By value, whether it is an input, the lengths, or made by a node.
+std::vector<bool> made_values(const Program& program);
 
 struct LossDescription {
   std::string kind;

@@ -16,9 +16,9 @@ inline int64_t window_span(const Window& w) { return (w.size - 1) * w.dilation +
 // Throws std::invalid_argument when the attributes or the input do not fit.
 inline Window window_of(const Site& site, int64_t size, int64_t stride, int64_t dilation) {
   const Tensor& x = expect_input(site, 0, 3);
-  if (x.integer) fail(site, "expected floating point values, got integers");
   const std::string padding = site.node.attributes.get("padding", std::string("valid"));
-  if (size < 1 || stride < 1 || dilation < 1) fail(site, "expected sizes, strides and dilations of at least 1");
+  if (size < 1) fail(site, "expected windows of at least 1 step");
+  if (size - 1 > kMostElements / dilation) fail(site, "the windows have more steps than any memory");
   Window w{x.samples(), x.steps(), 0, size, stride, dilation, 0};
   const int64_t T = w.steps, span = window_span(w);
   if (padding == "valid") {

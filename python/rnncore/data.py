@@ -70,12 +70,14 @@ def whole(argument: str, value: Any, low: int, high: int | None) -> npt.NDArray[
     """C-contiguous int32 numbers in [low, high); floats must be whole."""
     array = real(argument, value)
     if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
-        wrong = array[array != np.floor(array)].flat[0]
-        raise ValueError(f"{argument} must hold whole numbers, got {wrong}")
+        wrong = array[array != np.floor(array)]
+        if wrong.size:
+            raise ValueError(f"{argument} must hold whole numbers, got {wrong[0]}")
     high = 2**31 if high is None else high
     if array.size and not (low <= array.min() and array.max() < high):
-        wrong = array[(array < low) | (array >= high)].flat[0]
-        raise ValueError(f"{argument} must lie in [{low}, {high - 1}], got {wrong}")
+        wrong = array[(array < low) | (array >= high)]
+        if wrong.size:  # else another thread has written to it
+            raise ValueError(f"{argument} must lie in [{low}, {high - 1}], got {wrong[0]}")
     return np.ascontiguousarray(array, np.int32)
 
 

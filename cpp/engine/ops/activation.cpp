@@ -4,7 +4,10 @@
 namespace rnncore {
 namespace {
 
-std::vector<Tensor> infer_activation(const Site& site) { return {expect_input(site, 0, -1)}; }
+std::vector<Tensor> infer_activation(const Site& site) {
+  expect_slots(site, 1, 0, 0);
+  return {expect_input(site, 0, -1)};
+}
 
 template <class T>
 class ActivationOp final : public Op<T> {

@@ -39,6 +39,7 @@ void expect_mask(const Site& site, size_t slot, const char* name, const Shape& s
 
 std::vector<Tensor> infer_attention(const Site& site) {
   const AttentionFacts facts = facts_of(site);
+  expect_slots(site, kAttentionMask + 1, facts.score == AttentionScore::concat ? site.parameters.size() : 0, 2);
   const Tensor &query = expect_input(site, kQuery, 3), &value = expect_input(site, kValue, 3),
                &key = expect_input(site, kKey, 3);
   const int64_t N = query.samples();

@@ -21,14 +21,13 @@ struct NormalizationSlots {
 
 std::vector<Tensor> infer_batch_normalization(const Site& site) {
   const Tensor& x = expect_input(site, 0, -2);
-  if (x.integer) fail(site, "batch_normalization takes floating point values, got integers");
+  const size_t parameters = NormalizationSlots(site).variance() + 1;
+  expect_slots(site, 2, parameters, parameters);
   if (const std::string error = StepMask::error(site, kMaskInput); !error.empty()) fail(site, error);
   if (site.node.inputs.size() > kMaskInput && site.node.inputs[kMaskInput] != kAbsent && x.rank() != 3)
     fail(site, "a mask needs an input (N, T, C), got shape " + to_string(x.shape));
-  for (size_t slot = 0; slot <= NormalizationSlots(site).variance(); ++slot) {
-    if (!site.has_parameter(slot)) fail(site, "needs gamma, beta (unless left out), moving mean and variance");
-    expect_shape(site, site.parameters[slot]->name.c_str(), site.parameters[slot]->shape, {x.columns()});
-  }
+  for (const Parameter* parameter : site.parameters)
+    expect_shape(site, parameter->name.c_str(), parameter->shape, {x.columns()});
   return {x};
 }
 

@@ -16,12 +16,12 @@ size_t concatenated_axis(const Site& site) {
 
 std::vector<Tensor> infer_concatenate(const Site& site) {
   const size_t axis = concatenated_axis(site);
+  expect_slots(site, site.inputs.size(), 0, 0);
   Tensor y = *site.inputs[0];
   if (y.shape.size() > kMaxAxes) fail(site, "expected at most " + std::to_string(kMaxAxes) + " axes");
   y.shape[axis] = 0;
   for (size_t k = 0; k < site.inputs.size(); ++k) {
     const Tensor& x = expect_input(site, k, y.rank());
-    if (x.integer) fail(site, "concatenate takes floating point values, got integers");
     Shape expected = y.shape;
     expected[axis] = x.shape[axis];
     expect_shape(site, "input", x.shape, expected);

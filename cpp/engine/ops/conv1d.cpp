@@ -5,10 +5,10 @@ namespace rnncore {
 namespace {
 
 Window conv_window(const Site& site) {
-  const Attributes& a = site.node.attributes;
-  if (!site.has_parameter(0) || site.parameters[0]->shape.size() != 3) fail(site, "conv1d needs a kernel (K, I, U)");
-  return window_of(site, site.parameters[0]->shape[0], a.get("strides", int64_t{1}),
-                   a.get("dilation_rate", int64_t{1}));
+  expect_slots(site, 2, 1, 2);
+  if (site.parameters[0]->shape.size() != 3) fail(site, "conv1d needs a kernel (K, I, U)");
+  return window_of(site, site.parameters[0]->shape[0], expect_size(site, "strides", 1, 1),
+                   expect_size(site, "dilation_rate", 1, 1));
 }
 
 std::vector<Tensor> infer_conv1d(const Site& site) {

@@ -6,7 +6,8 @@ namespace {
 
 std::vector<Tensor> infer_dense(const Site& site) {
   const Tensor& x = expect_input(site, 0, -2);
-  if (!site.has_parameter(0) || site.parameters[0]->shape.size() != 2) fail(site, "dense needs a kernel (I, U)");
+  expect_slots(site, 1, 1, 2);
+  if (site.parameters[0]->shape.size() != 2) fail(site, "dense needs a kernel (I, U)");
   const int64_t units = site.parameters[0]->shape[1];
   expect_shape(site, "kernel", site.parameters[0]->shape, {x.columns(), units});
   if (site.has_parameter(1)) expect_shape(site, "bias", site.parameters[1]->shape, {units});

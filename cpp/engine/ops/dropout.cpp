@@ -27,6 +27,7 @@ SharedAxes shared_axes_of(const Site& site, const Tensor& x) {
 std::vector<Tensor> infer_dropout(const Site& site) {
   const double rate = site.node.attributes.get("rate", 0.0);
   if (!(rate >= 0 && rate < 1)) fail(site, "rate: expected a number from 0 to below 1, got " + std::to_string(rate));
+  expect_slots(site, 1, 0, 0);
   const Tensor& x = expect_input(site, 0, -1);
   shared_axes_of(site, x);
   return {x};

@@ -5,11 +5,13 @@ namespace rnncore {
 namespace {
 
 std::vector<Tensor> infer_embedding(const Site& site) {
-  const Tensor& ids = expect_input(site, 0, -1);
+  const Tensor& ids = expect_any_input(site, 0, -1);
   if (!ids.integer) fail(site, "embedding takes integer ids, got floating point values");
-  if (!site.has_parameter(0) || site.parameters[0]->shape.size() != 2) fail(site, "embedding needs a table (V, D)");
+  expect_slots(site, 1, 1, 1);
+  const Shape& table = site.parameters[0]->shape;
+  if (table.size() != 2 || table[0] < 1) fail(site, "embedding needs a table (V, D), got shape " + to_string(table));
   Tensor y{ids.shape, false};
-  y.shape.push_back(site.parameters[0]->shape[1]);
+  y.shape.push_back(table[1]);
   return {y};
 }
 

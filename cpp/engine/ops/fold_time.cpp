@@ -8,7 +8,7 @@ namespace rnncore {
 namespace {
 
 void check_fold(const Site& site, const Tensor& x) {
-  if (x.integer) fail(site, site.node.op + " takes floating point values, got integers");
+  expect_slots(site, site.node.op == "fold_time" ? 1 : 2, 0, 0);
   if (x.shape.size() > kMaxAxes) fail(site, "expected at most " + std::to_string(kMaxAxes) + " axes");
 }
 
@@ -23,7 +23,7 @@ std::vector<Tensor> infer_fold(const Site& site) {
 
 std::vector<Tensor> infer_unfold(const Site& site) {
   const Tensor& y = expect_input(site, 0, -2);
-  const Tensor& like = expect_input(site, 1, -2);
+  const Tensor& like = expect_any_input(site, 1, -2);
   check_fold(site, y);
   if (y.shape[0] != like.shape[0] * like.shape[1])
     fail(site, "shapes " + to_string(y.shape) + " and " + to_string(like.shape) + " do not fit");

@@ -6,10 +6,11 @@ namespace {
 
 std::vector<Tensor> infer_layer_normalization(const Site& site) {
   const Tensor& x = expect_input(site, 0, -2);
-  if (x.integer) fail(site, "layer_normalization takes floating point values, got integers");
-  for (size_t slot = 0; slot < 2; ++slot)
-    if (site.has_parameter(slot))
-      expect_shape(site, site.parameters[slot]->name.c_str(), site.parameters[slot]->shape, {x.columns()});
+  const Attributes& a = site.node.attributes;
+  const size_t parameters = size_t{a.get("scale", true)} + size_t{a.get("center", true)};
+  expect_slots(site, 1, parameters, parameters);
+  for (const Parameter* parameter : site.parameters)
+    expect_shape(site, parameter->name.c_str(), parameter->shape, {x.columns()});
   return {x};
 }
 

@@ -12,7 +12,8 @@ namespace {
 constexpr size_t kGivenMask = 1, kMaskOutput = 1;
 
 std::vector<Tensor> infer_masking(const Site& site) {
-  const Tensor& x = expect_input(site, 0, -1);
+  expect_slots(site, 2, 0, 0);
+  const Tensor& x = expect_any_input(site, 0, -1);
   if (x.rank() != (x.integer ? 2 : 3))
     fail(site, "expected x (N, T, F) or ids (N, T), got shape " + to_string(x.shape));
   const Tensor mask{{x.samples(), x.steps()}, true};

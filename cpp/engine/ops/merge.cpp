@@ -24,13 +24,13 @@ Tensor with_rank(const Tensor& x, size_t rank) {
 std::vector<Tensor> infer_merge(const Site& site) {
   if (merge_kind(site) == MergeKind::subtract && site.inputs.size() != 2)
     fail(site, "subtract: expected 2 inputs, got " + std::to_string(site.inputs.size()));
+  expect_slots(site, site.inputs.size(), 0, 0);
   size_t rank = 0;
   for (size_t k = 0; k < site.inputs.size(); ++k) rank = std::max(rank, expect_input(site, k, -1).shape.size());
   if (rank > kMaxAxes) fail(site, "expected at most " + std::to_string(kMaxAxes) + " axes");
   Tensor y{Shape(rank, 1), false};
   y.shape[0] = expect_input(site, 0, -1).samples();
   for (const Tensor* x : site.inputs) {
-    if (x->integer) fail(site, "merge takes floating point values, got integers");
     const Shape shape = with_rank(*x, rank).shape;
     for (size_t a = 0; a < rank; ++a) {
       if (shape[a] != y.shape[a] && ((shape[a] != 1 && y.shape[a] != 1) || a == 0))

@@ -20,9 +20,8 @@ std::vector<Tensor> infer_noise(const Site& site) {
   noise_kind(site);
   if (!(rate >= 0 && rate < 1)) fail(site, "rate: expected a number from 0 to below 1, got " + std::to_string(rate));
   if (!(deviation >= 0)) fail(site, "stddev: expected a number of at least 0, got " + std::to_string(deviation));
-  const Tensor& x = expect_input(site, 0, -1);
-  if (x.integer) fail(site, "noise takes floating point values, got integers");
-  return {x};
+  expect_slots(site, 1, 0, 0);
+  return {expect_input(site, 0, -1)};
 }
 
 template <class T>

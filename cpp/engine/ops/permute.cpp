@@ -22,7 +22,7 @@ std::vector<size_t> permutation(const Site& site) {
 std::vector<Tensor> infer_permute(const Site& site) {
   const std::vector<size_t> axes = permutation(site);
   const Tensor& x = expect_input(site, 0, static_cast<int64_t>(axes.size()));
-  if (x.integer) fail(site, "permute takes floating point values, got integers");
+  expect_slots(site, 1, 0, 0);
   if (axes.size() > kMaxAxes) fail(site, "expected at most " + std::to_string(kMaxAxes) + " axes");
   Tensor y = x;
   for (size_t a = 0; a < axes.size(); ++a) y.shape[a] = x.shape[axes[a]];

@@ -9,15 +9,19 @@ bool is_global(const Site& site) { return site.node.op == "global_pool1d"; }
 Window pool_window(const Site& site) {
   if (is_global(site)) {
     const Tensor& x = expect_input(site, 0, 3);
-    if (x.integer) fail(site, "expected floating point values, got integers");
     return {x.samples(), x.steps(), 1, x.steps(), 1, 1, 0};
   }
-  const Attributes& a = site.node.attributes;
-  const int64_t size = a.get("pool_size", int64_t{2});
-  return window_of(site, size, a.get("strides", size), 1);
+  const int64_t size = expect_size(site, "pool_size", 2, 1);
+  Window w = window_of(site, size, expect_size(site, "strides", size, 1), 1);
+  // Without the places that see no step in any window, of which there may be many.
+  const int64_t first = std::max<int64_t>(w.before - (w.out_steps - 1) * w.stride, 0);
+  w.size = std::min(w.size, w.before + w.steps) - first;
+  w.before -= first;
+  return w;
 }
 
 std::vector<Tensor> infer_pool1d(const Site& site) {
+  expect_slots(site, 2, 0, 0);
   const Window w = pool_window(site);
   std::vector<Tensor> outputs = window_outputs(site, w, site.inputs[0]->columns());
   if (is_global(site)) outputs = {Tensor{{w.samples, site.inputs[0]->columns()}, false}};

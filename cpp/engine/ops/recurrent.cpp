@@ -75,8 +75,8 @@ int64_t hidden_of(const Site& site) {
 std::vector<Tensor> infer_recurrent(const Site& site) {
   const CellFacts facts = cell_of(site);
   const Tensor& x = expect_input(site, 0, 3);
+  expect_slots(site, kFirstStateInput + facts.states, 2, std::max<size_t>(site.parameters.size(), 2));
   if (x.steps() < 1) fail(site, "expected at least one time step, got an input of shape " + to_string(x.shape));
-  if (!site.has_parameter(0) || !site.has_parameter(1)) fail(site, "needs a kernel and a recurrent_kernel");
   const Shape& recurrent = site.parameters[1]->shape;
   const bool projected = site.node.attributes.get("projected", false);
   const int64_t hidden = hidden_of(site), units = projected ? units_of(site, facts) : hidden;
@@ -102,7 +102,11 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
     fail(site, "layer_normalization: expected reset_after beside it");
   if (options.size() > 1)
     fail(site, std::string(options[1].attribute) + ": expected no " + options[0].attribute + " beside it");
-  if (!options.empty() && site.parameters.size() < 3) fail(site, std::string("needs a ") + options[0].weights);
+  const size_t parameters = 2 + options.size();
+  if (site.parameters.size() < parameters || site.parameters.size() > parameters + 1)
+    fail(site, "needs kernel, recurrent_kernel, at most one bias" +
+                   (options.empty() ? std::string() : std::string(" and a ") + options[0].weights) + ", got " +
+                   std::to_string(site.parameters.size()) + " parameters");
   if (projected || normalized)
     for (const char* name : {"zoneout", "cell_zoneout"})
       if (site.node.attributes.get(name, 0.0) > 0)
@@ -111,8 +115,8 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   if (site.has_parameter(slots[2]))
     expect_shape(site, "bias", site.parameters[slots[2]]->shape,
                  facts.split_bias ? Shape{2, facts.gates * units} : Shape{facts.gates * units});
-  if (site.has_parameter(slots[3]))
-    expect_shape(site, options[0].weights, site.parameters[slots[3]]->shape, options[0].shape);
+  if (!options.empty() && !site.has_parameter(slots[3])) fail(site, std::string("needs a ") + options[0].weights);
+  if (!options.empty()) expect_shape(site, options[0].weights, site.parameters[slots[3]]->shape, options[0].shape);
   if (site.node.attributes.get("checkpoint_every", int64_t{0}) < 0) fail(site, "checkpoint_every: expected at least 0");
   if (site.has_input(kMaskInput)) {
     const Tensor& mask = *site.inputs[kMaskInput];
@@ -123,7 +127,7 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   for (size_t i = 0; i < facts.states; ++i) {
     outputs.push_back(Tensor{{x.samples(), i == 0 ? hidden : units}, false});
     if (site.has_input(kFirstStateInput + i))
-      expect_shape(site, "initial state", site.inputs[kFirstStateInput + i]->shape, outputs.back().shape);
+      expect_shape(site, "initial state", expect_input(site, kFirstStateInput + i, 2).shape, outputs.back().shape);
   }
   return outputs;
 }

@@ -54,7 +54,33 @@ void fail(const Site& site, const std::string& message) {
   throw std::invalid_argument(site.node.name + ": " + message);
 }
 
+void expect_slots(const Site& site, size_t most_inputs, size_t least_parameters, size_t most_parameters) {
+  if (site.inputs.size() > most_inputs)
+    fail(site, site.node.op + " takes at most " + std::to_string(most_inputs) + " input(s), got " +
+                   std::to_string(site.inputs.size()));
+  const size_t parameters = site.parameters.size();
+  bool fits = parameters >= least_parameters && parameters <= most_parameters;
+  for (size_t slot = 0; fits && slot < least_parameters; ++slot) fits = site.has_parameter(slot);
+  if (!fits)
+    fail(site, site.node.op + " takes " + std::to_string(least_parameters) + " to " + std::to_string(most_parameters) +
+                   " parameters, got " + std::to_string(parameters) + " or absent ones");
+}
+
+int64_t expect_size(const Site& site, const char* attribute, int64_t otherwise, int64_t least) {
+  const int64_t size = site.node.attributes.get(attribute, otherwise);
+  if (size < least || size > kMostElements)
+    fail(site,
+         std::string(attribute) + ": expected at least " + std::to_string(least) + ", got " + std::to_string(size));
+  return size;
+}
+
 const Tensor& expect_input(const Site& site, size_t slot, int64_t rank) {
+  const Tensor& x = expect_any_input(site, slot, rank);
+  if (x.integer) fail(site, site.node.op + " takes floating point values, got integers");
+  return x;
+}
+
+const Tensor& expect_any_input(const Site& site, size_t slot, int64_t rank) {
   if (!site.has_input(slot)) fail(site, site.node.op + " needs input number " + std::to_string(slot));
   const Tensor& x = *site.inputs[slot];
   if (rank > 0 ? x.rank() != rank : x.rank() < -rank)

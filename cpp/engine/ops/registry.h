@@ -33,8 +33,14 @@ OpType global_pool1d_op();
 
 // Errors name the node.
 [[noreturn]] void fail(const Site& site, const std::string& message);
-// The input of a slot, which must have `rank` axes, or at least −rank when that is negative.
+// The input of a slot, which must have `rank` axes, or at least −rank when that is negative; of floating point values,
+// or of either kind.
 const Tensor& expect_input(const Site& site, size_t slot, int64_t rank);
+const Tensor& expect_any_input(const Site& site, size_t slot, int64_t rank);
+// The most inputs of a node, and how many parameters it has, of which the first `least` must be there.
+void expect_slots(const Site& site, size_t most_inputs, size_t least_parameters, size_t most_parameters);
+// An integer from `least` to what any memory holds.
+int64_t expect_size(const Site& site, const char* attribute, int64_t otherwise, int64_t least);
 void expect_shape(const Site& site, const char* name, const Shape& shape, const Shape& expected);
 Activation activation_of(const Site& site, const char* attribute, const char* otherwise);
 // The function an attribute names, with the attributes it takes: negative_slope, max_value, threshold, alpha.

@@ -7,10 +7,8 @@ namespace {
 
 std::vector<Tensor> infer_repeat_vector(const Site& site) {
   const Tensor& x = expect_input(site, 0, 2);
-  const int64_t n = site.node.attributes.get("n", int64_t{0});
-  if (n < 1) fail(site, "n: expected at least 1, got " + std::to_string(n));
-  if (x.integer) fail(site, "repeat_vector takes floating point values, got integers");
-  return {Tensor{{x.samples(), n, x.columns()}, false}};
+  expect_slots(site, 1, 0, 0);
+  return {Tensor{{x.samples(), expect_size(site, "n", 0, 1), x.columns()}, false}};
 }
 
 template <class T>

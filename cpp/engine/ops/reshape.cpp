@@ -9,20 +9,24 @@ namespace {
 
 std::vector<Tensor> infer_reshape(const Site& site) {
   const Tensor& x = expect_input(site, 0, -1);
-  if (x.integer) fail(site, "reshape takes floating point values, got integers");
+  expect_slots(site, 1, 0, 0);
   const int64_t width = x.steps() * x.width();
   Tensor y{{x.samples()}, false};
-  int64_t known = 1;
+  Shape known;
   size_t free = 0;
   for (const double size : site.node.attributes.get("shape", std::vector<double>{})) {
+    if (!(size == -1 || (size >= 1 && size <= static_cast<double>(kMostElements))))
+      fail(site, "shape: expected sizes of at least 1, or -1 once, got " + std::to_string(size));
     y.shape.push_back(static_cast<int64_t>(size));
     if (size == -1)
       free = y.shape.size() - 1;
     else
-      known *= y.shape.back();
+      known.push_back(y.shape.back());
   }
-  if (free && known > 0) y.shape[free] = width / known;
-  if (y.steps() * y.width() != width) fail(site, "cannot reshape " + to_string(x.shape) + " to " + to_string(y.shape));
+  const int64_t count = element_count(known);
+  if (free && count > 0) y.shape[free] = width / count;
+  if (element_count(y.shape) != element_count(x.shape) || y.steps() * y.width() != width)
+    fail(site, "cannot reshape " + to_string(x.shape) + " to " + to_string(y.shape));
   return {y};
 }
 

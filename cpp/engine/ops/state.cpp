@@ -9,24 +9,25 @@
 namespace rnncore {
 namespace {
 
-int64_t state_offset(const Site& site) {
-  const int64_t offset = site.node.attributes.get("state_offset", int64_t{-1});
-  if (offset < 0) fail(site, "state_offset: expected at least 0, got " + std::to_string(offset));
-  return offset;
+int64_t state_offset(const Site& site) { return expect_size(site, "state_offset", -1, 0); }
+
+void expect_batch(const Site& site, const Tensor& x) {
+  if (x.samples() != site.batch)
+    fail(site, "expected a value of " + std::to_string(site.batch) + " samples, got shape " + to_string(x.shape));
 }
 
 std::vector<Tensor> infer_read_state(const Site& site) {
-  const Tensor& like = expect_input(site, 0, -1);
-  const int64_t units = site.node.attributes.get("units", int64_t{0});
-  if (units < 1) fail(site, "units: expected at least 1, got " + std::to_string(units));
+  expect_slots(site, 2, 0, 0);
+  expect_batch(site, expect_any_input(site, 0, -1));
   state_offset(site);
-  const Tensor h{{like.samples(), units}, false};
-  if (site.has_input(1)) expect_shape(site, "initial state", site.inputs[1]->shape, h.shape);
+  const Tensor h{{site.batch, expect_size(site, "units", 0, 1)}, false};
+  if (site.has_input(1)) expect_shape(site, "initial state", expect_input(site, 1, 2).shape, h.shape);
   return {h};
 }
 
 std::vector<Tensor> infer_write_state(const Site& site) {
-  expect_input(site, 0, 2);
+  expect_slots(site, 1, 0, 0);
+  expect_batch(site, expect_input(site, 0, 2));
   state_offset(site);
   return {};
 }

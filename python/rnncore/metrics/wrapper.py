@@ -66,7 +66,7 @@ class MeanMetricWrapper(Metric):
         self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Array:
         """What a batch adds to the state."""
-        found = self.fn(np.asarray(y_true), np.asarray(y_pred), **self.kwargs)
+        found = self.fn(np.array(y_true), np.array(y_pred), **self.kwargs)  # copies: others read them too
         values = check.real_array(f"the value of metric {self.name!r}", found).astype(np.float64)
         if values.ndim and len(values) != len(np.asarray(y_pred)):
             raise ValueError(

@@ -85,6 +85,7 @@ class Executor:
         self._objective: Objective | None = None
         self._slots = np.zeros((0, parameters.size), parameters.dtype)
         self._tape: list[tuple[Node, Any]] | None = None
+        self._seen: list[Array] | None = None  # the parameters that `forward` with training read, for `backward`
         self._output_shapes: list[tuple[int, ...]] = []
         self._output_masks: Arrays = []
         self._penalised: list[Array] = []  # the values with activity regularizers
@@ -104,8 +105,11 @@ class Executor:
         if states is not None:
             self._check_states(states, len(inputs[0]))
         written = None if states is None else states.copy()
+        if training:  # the tape holds them
+            inputs, lengths = [np.copy(array) for array in inputs], None if lengths is None else np.copy(lengths)
         outputs = self._forward(inputs, lengths, training, seed, step, written, resume)
         _commit(states, written)
+        self._seen = [window.copy() for window in self._windows()] if training else None
         return outputs
 
     def _forward(
@@ -119,6 +123,7 @@ class Executor:
         resume: bool,
     ) -> list[Array]:
         program = self._program
+        self._seen = None
         self._check_samples(inputs, lengths)
         values: Arrays = [None] * len(program.values)
         for value, array in zip(program.inputs, inputs, strict=True):
@@ -152,12 +157,18 @@ class Executor:
 
         A None among `output_gradients` stands for zeros; an integer input has no gradient, None.
         """
-        return self._backward(output_gradients, [])
+        if self._seen is None:
+            raise ValueError("backward: expected a forward pass with training=True before it")
+        if any(seen.tobytes() != window.tobytes() for seen, window in zip(self._seen, self._windows(), strict=True)):
+            self._seen = None
+            raise ValueError("backward: the weights have changed since the forward pass; run it again")
+        found = self._backward(output_gradients, [])
+        self._seen = None
+        return found
 
     def _backward(self, output_gradients: Sequence[Array | None], penalties: Sequence[Array]) -> list[Array | None]:
         """As `backward`; `penalties` are the gradients to the values with activity regularizers."""
-        if self._tape is None:
-            raise ValueError("backward: expected a forward pass with training=True before it")
+        assert self._tape is not None
         program = self._program
         dvalues: Arrays = [None] * len(program.values)
         if len(output_gradients) != len(program.outputs):
@@ -264,6 +275,7 @@ class Executor:
     ) -> int:
         """Train on the samples in `order`, batch by batch; return the number of batches done."""
         batches = self._batches(inputs, order, batch_size, lengths, states)
+        lengths = None if lengths is None else lengths.copy()
         evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
         _check(learning_rate, "learning_rate", (len(batches),), np.dtype(np.float64))
         _, objective = self._configured()
@@ -306,6 +318,7 @@ class Executor:
     ) -> int:
         """Measure losses and metrics on the samples in `order`; return the number of batches done."""
         batches = self._batches(inputs, order, batch_size, lengths, states)
+        lengths = None if lengths is None else lengths.copy()
         evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
 
         def run(number: int, rows: Array) -> None:
@@ -334,6 +347,7 @@ class Executor:
     ) -> int:
         """Fill `outputs` (len(order), ...) with the predictions; return the number of batches done."""
         batches = self._batches(inputs, order, batch_size, lengths, states)
+        lengths = None if lengths is None else lengths.copy()
         for output in outputs:
             if len(output) != len(order):
                 raise ValueError(f"outputs: expected {len(order)} rows, as in order, got {len(output)}")
@@ -350,6 +364,9 @@ class Executor:
                 output[start : start + len(rows)] = result
 
         return _loop(batches, run, on_batch, every_batch)
+
+    def _windows(self) -> list[Array]:
+        return [self._window(self._parameters, parameter) for parameter in self._program.parameters]
 
     def _window(self, vector: Array, parameter: Parameter) -> Array:
         """The view of a parameter in a flat vector (P,)."""
@@ -424,6 +441,7 @@ class Executor:
                     f"states: expected batches of {batch_size} samples, the last one has {len(order) % batch_size}"
                 )
             self._check_states(states, batch_size)
+        order = order.copy()  # callbacks may write to it, as to the lengths
         return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
     def _check_samples(self, inputs: Sequence[Array], lengths: Array | None) -> None:

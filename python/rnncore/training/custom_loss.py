@@ -117,7 +117,7 @@ class FunctionLossExecutor:
         return self._mask.real([array[rows] for array in inputs], batch_of(lengths, rows), **run)
 
     def _loss(self, target: Array, output: Array) -> tuple[float, Array]:
-        result = self._function(target, output)
+        result = self._function(target, output.copy() if self._measures else output)  # metrics read it later
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(f"the loss function must return (value, gradient), got {type(result).__name__}")
         value = check.real_array("value of the loss function", result[0], ())

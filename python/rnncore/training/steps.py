@@ -218,8 +218,8 @@ class Steps(Base):
     def backward(self, dy: Any) -> Any:
         """Compute the gradients of the weights, and of the inputs, from those of the outputs.
 
-        Follows `forward(..., training=True)`. The gradients of the weights are then in `gradients`;
-        penalties on weights are not part of them.
+        Follows `forward(..., training=True)`, whose inputs and outputs may have changed since, but not the
+        weights. The gradients of the weights are then in `gradients`; penalties on weights are not part of them.
 
         Parameters
         ----------
@@ -233,7 +233,7 @@ class Steps(Base):
         Raises
         ------
         TypeError, ValueError
-            Without a forward pass before, or if `dy` does not fit.
+            Without a forward pass before, if the weights have changed since, or if `dy` does not fit.
 
         Examples
         --------
