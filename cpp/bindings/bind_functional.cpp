@@ -3,7 +3,7 @@
 // and NumPy's C interfaces directly.
 #include <pybind11/numpy.h>
 
-#include <array>
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 #include <optional>
@@ -11,6 +11,7 @@
 
 #include "bindings/direct_function.h"
 #include "bindings/module.h"
+#include "engine/program.h"
 #include "engine/sequence_call.h"
 
 namespace py = pybind11;
@@ -218,10 +219,7 @@ bool find_activation(PyObject* name, Activation& found) {
          (PyUnicode_Check(name) && is([&](PyObject* known) { return PyUnicode_Compare(name, known) == 0; }));
 }
 
-// The arrays that a tape's pointers point into.
-using KeptObjects = std::array<py::object, 6>;
-
-// What backward needs: the call and everything its pointers point into.
+// What backward needs. It owns all of it but the output, which is the caller's and read-only for that.
 class Tape {
  public:
   virtual ~Tape() = default;
@@ -248,7 +246,7 @@ class TypedTape final : public Tape {
   explicit TypedTape(const SequenceInputs<T>& inputs) : in_(inputs), call_(std::in_place, inputs, true, kernels()) {}
 
   SequenceCall<T>& call() { return *call_; }
-  void keep(KeptObjects objects) { keep_ = std::move(objects); }
+  void keep(py::object output) { output_ = std::move(output); }
 
   py::tuple shape() const override { return py::make_tuple(in_.rows, in_.steps, in_.units); }
   py::object dtype() const override { return py::reinterpret_borrow<py::object>(dtype_of<T>()); }
@@ -290,7 +288,7 @@ class TypedTape final : public Tape {
       call_->backward(dy, dstate, dx, dkernel, drecurrent, dbias, dinitial);
     }
     call_.reset();
-    keep_ = {};
+    output_ = py::object();
     py::tuple initial(states());
     initial[0] = dh;
     if (states() == 2) initial[1] = dc;
@@ -302,7 +300,7 @@ class TypedTape final : public Tape {
   SequenceInputs<T> in_;
   std::optional<SequenceCall<T>> call_;
   bool used_ = false;
-  KeptObjects keep_;
+  py::object output_;
 };
 
 // The Python object of a tape, which lies in it. A type of its own, since pybind11's take a good part of a small call's
@@ -383,6 +381,8 @@ py::object run(Cell cell, Activation activation, Activation recurrent_activation
     return py::none();
   if (!state_arrays<T>(a[kState], cell, N, H, in.initial_state)) return py::none();
   if (!plain<int32_t>(a[kLengths], {N}, in.lengths)) return py::none();
+  // Of x without strides there may be more than any memory.
+  if (element_count({N, in.steps, std::max(in.inputs, G * H)}) == kUnknown) throw std::bad_alloc();
   if (in.lengths)
     for (int64_t n = 0; n < N; ++n)
       if (in.lengths[n] < 0 || in.lengths[n] > in.steps) return py::none();
@@ -395,11 +395,8 @@ py::object run(Cell cell, Activation activation, Activation recurrent_activation
   py::object object;
   TypedTape<T>& tape = make_tape(object, in);
   auto [output, states] = forward_results(tape.call(), in);
-  KeptObjects keep;
-  const int kept[] = {kX, kKernel, kRecurrentKernel, kState, kLengths};
-  for (size_t i = 0; i < std::size(kept); ++i) keep[i] = py::reinterpret_borrow<py::object>(a[kept[i]]);
-  keep[std::size(kept)] = output;
-  tape.keep(std::move(keep));
+  py::detail::array_proxy(output.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+  tape.keep(output);
   return named_tuple(result_type, std::move(output), std::move(states), std::move(object));
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "engine/ops/parts.h"
 #include "engine/threads.h"
 
 namespace rnncore {
@@ -63,11 +64,60 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
     // simple_rnn saves nothing, but the kernels tell training by the tape's presence.
     tape_ = elements<T>(std::max<int64_t>(sizes_.tape, 1));
     call_.tape = tape_.template as<T>();
+    place_inputs();
+  }
+}
+
+// Lets the call read copies of the caller's arrays, which `copy_inputs` makes. x is time-major there, and runs forward.
+template <class T>
+void SequenceCall<T>::place_inputs() {
+  const auto& in = inputs_;
+  const int64_t N = in.rows, I = in.inputs, H = in.units, columns = gates_of(in.cell) * H;
+  const bool whole = !in.lengths;
+  Parts<T> counted{nullptr};
+  const auto take = [&](Parts<T>& parts) {
+    owned_.kernel = parts.take(I * columns);
+    owned_.recurrent_kernel = parts.take(H * columns);
+    owned_.x = whole ? parts.take(in.steps * N * I) : nullptr;
+    for (int k = 0; k < 2; ++k) owned_.initial_state[k] = whole && in.initial_state[k] ? parts.take(N * H) : nullptr;
+  };
+  take(counted);
+  owned_.memory = elements<T>(counted.used);
+  Parts<T> parts{owned_.memory.template as<T>()};
+  take(parts);
+  call_.kernel = owned_.kernel;
+  call_.recurrent_kernel = owned_.recurrent_kernel;
+  if (!whole) return;
+  call_.x = {owned_.x, N * I, I};
+  for (int k = 0; k < 2; ++k) call_.initial_state[k] = owned_.initial_state[k];
+}
+
+// Each thread of the team copies its share.
+template <class T>
+void SequenceCall<T>::copy_inputs(const Team& team) const {
+  const auto& in = inputs_;
+  const int64_t N = in.rows, I = in.inputs, H = in.units, S = in.steps, columns = gates_of(in.cell) * H;
+  const auto copy = [&](T* to, const T* from, int64_t count) {
+    const Range mine = team_range(count, team, 256);
+    if (mine.begin < mine.end) copy_row(to + mine.begin, from + mine.begin, mine.end - mine.begin);
+  };
+  copy(owned_.kernel, in.kernel, I * columns);
+  copy(owned_.recurrent_kernel, in.recurrent_kernel, H * columns);
+  for (int k = 0; k < 2; ++k)
+    if (owned_.initial_state[k]) copy(owned_.initial_state[k], in.initial_state[k], N * H);
+  if (!owned_.x) return;
+  if (!in.reverse && in.x.step == N * I && (N == 1 || in.x.row == I)) return copy(owned_.x, in.x.data, S * N * I);
+  const Range mine = team_range(S, team, 1);
+  for (int64_t s = mine.begin; s < mine.end; ++s) {
+    const T* from = in.x.data + (in.reverse ? S - 1 - s : s) * in.x.step;
+    for (int64_t n = 0; n < N; ++n) copy_row(owned_.x + (s * N + n) * I, from + n * in.x.row, I);
   }
 }
 
 template <class T>
 void SequenceCall<T>::sort_rows() {
+  for (int64_t n = 0; n < inputs_.rows; ++n)  // the caller looked at them, but who else writes to them?
+    ragged_.lengths.push_back(std::clamp<int64_t>(inputs_.lengths[n], 0, inputs_.steps));
   auto& rows = ragged_.rows;
   rows.resize(static_cast<size_t>(inputs_.rows));
   std::iota(rows.begin(), rows.end(), int64_t{0});
@@ -97,7 +147,11 @@ void SequenceCall<T>::forward(T* output, T* const state[2]) {
   for (int k = 0; k < states; ++k) call_.state[k] = inputs_.lengths ? sorted + (2 + k) * N * H : state[k];
 
   run_team(threads_, [&](const Team& team) {
-    if (!inputs_.lengths) return kernels_.forward(call_, team);
+    if (training_) copy_inputs(team);
+    if (!inputs_.lengths) {
+      if (training_) team_barrier(team);
+      return kernels_.forward(call_, team);
+    }
     const int64_t* offsets = ragged_.offsets.data();
     T* x = ragged_.x.template as<T>();
     const T* hidden = ragged_.hidden.template as<T>();

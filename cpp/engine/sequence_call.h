@@ -1,4 +1,4 @@
-// One recurrent call on the caller's batch-first arrays: chooses threads, holds what backward needs, and turns
+// One recurrent call on the caller's batch-first arrays: chooses threads, owns what backward needs of them, and turns
 // lengths and reversal into the packed, forward-running rows of the kernels.
 #pragma once
 
@@ -38,13 +38,13 @@ struct SequenceInputs {
 template <class T>
 class SequenceCall {
  public:
-  // The arrays must outlive the call object when it is made for training.
+  // The arrays are read by `forward` alone; of the lengths, which must be from 0 to the steps, by nobody later.
   SequenceCall(const SequenceInputs<T>& inputs, bool training, const Kernels& kernels);
 
   // Time-major inside when no row ends early.
   OutputLayout output_layout() const { return output_layout_; }
   double flops() const { return flops_; }  // of the forward pass
-  // Of output (N, T, H), `output` is where its memory begins. State: (N, H) each.
+  // Of output (N, T, H), `output` is where its memory begins; it must stay as it is until backward. State: (N, H) each.
   void forward(T* output, T* const state[2]);
 
   // Once only: the saved values are overwritten. doutput may have null data, dstate and dinitial_state null entries.
@@ -53,6 +53,7 @@ class SequenceCall {
 
  private:
   struct Ragged {
+    std::vector<int64_t> lengths;  // by row
     std::vector<int64_t> rows;     // place r of the sorted batch is this row
     std::vector<int64_t> offsets;  // (T + 1,) packed row at which a step begins
     Buffer x;                      // [Σ lengths][I]
@@ -62,7 +63,17 @@ class SequenceCall {
 
   void sort_rows();
   int64_t time(int64_t row, int64_t s) const;
-  int64_t length(int64_t row) const { return inputs_.lengths ? inputs_.lengths[row] : inputs_.steps; }
+  int64_t length(int64_t row) const { return ragged_.lengths[static_cast<size_t>(row)]; }
+  void place_inputs();
+  void copy_inputs(const Team& team) const;
+
+  // Copies of the caller's arrays, which may change before backward.
+  struct Owned {
+    Buffer memory;
+    T *kernel, *recurrent_kernel;
+    T* x;                 // [T][N][I], when no row ends early
+    T* initial_state[2];  // [N][H] each, likewise; or null
+  };
 
   SequenceInputs<T> inputs_;
   bool training_;
@@ -73,6 +84,7 @@ class SequenceCall {
   SequenceForward<T> call_{};
   OutputLayout output_layout_{};
   Buffer tape_;
+  Owned owned_{};  // in training
   Ragged ragged_;
 };
 

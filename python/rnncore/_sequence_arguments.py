@@ -46,7 +46,7 @@ class SequenceResult(NamedTuple):
     Attributes
     ----------
     output : ndarray (N, T, H)
-        Hidden state after each step.
+        Hidden state after each step; read-only where there is a tape.
     state : tuple of ndarray (N, H)
         State after the last real step of each row: `(h, c)` for an LSTM, `(h,)` otherwise.
     tape : object or None

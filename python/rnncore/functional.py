@@ -54,8 +54,7 @@ def simple_rnn(
     ----------
     x : array_like (N, T, I)
         Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
-        arrays are converted to the dtype of `x`. Used in place, without a copy, when its last axis
-        is contiguous; it must then not change before `backward`.
+        arrays are converted to the dtype of `x`. Read in place when its last axis is contiguous.
     kernel : array_like (I, H)
     recurrent_kernel : array_like (H, H)
     bias : array_like (H,), optional
@@ -67,7 +66,8 @@ def simple_rnn(
     reverse : bool, default False
         Process each row from its last real step to its first. The output stays aligned with `x`.
     training : bool, default False
-        Keep a tape for `backward`.
+        Keep a tape for `backward`. It has copies of all arguments that it needs, which may then change; it
+        reads `output`, which is read-only for that: take `output.copy()` to write to it.
     activation : {"tanh", "relu", "sigmoid", "linear", "hard_sigmoid"}
 
     Returns
@@ -119,8 +119,7 @@ def lstm(
     ----------
     x : array_like (N, T, I)
         Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
-        arrays are converted to the dtype of `x`. Used in place, without a copy, when its last axis
-        is contiguous; it must then not change before `backward`.
+        arrays are converted to the dtype of `x`. Read in place when its last axis is contiguous.
     kernel : array_like (I, 4·H)
     recurrent_kernel : array_like (H, 4·H)
     bias : array_like (4·H,), optional
@@ -132,7 +131,8 @@ def lstm(
     reverse : bool, default False
         Process each row from its last real step to its first. The output stays aligned with `x`.
     training : bool, default False
-        Keep a tape for `backward`.
+        Keep a tape for `backward`. It has copies of all arguments that it needs, which may then change; it
+        reads `output`, which is read-only for that: take `output.copy()` to write to it.
     activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}
         Of candidate and output, and of the gates; "tanh" and "sigmoid" by default.
 
@@ -198,8 +198,7 @@ def gru(
     ----------
     x : array_like (N, T, I)
         Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
-        arrays are converted to the dtype of `x`. Used in place, without a copy, when its last axis
-        is contiguous; it must then not change before `backward`.
+        arrays are converted to the dtype of `x`. Read in place when its last axis is contiguous.
     kernel : array_like (I, 3·H)
     recurrent_kernel : array_like (H, 3·H)
     bias : array_like (2, 3·H) of input and recurrent part, or (3·H,) with `reset_after=False`, optional
@@ -211,7 +210,8 @@ def gru(
     reverse : bool, default False
         Process each row from its last real step to its first. The output stays aligned with `x`.
     training : bool, default False
-        Keep a tape for `backward`.
+        Keep a tape for `backward`. It has copies of all arguments that it needs, which may then change; it
+        reads `output`, which is read-only for that: take `output.copy()` to write to it.
     reset_after : bool, default True
         Apply the reset gate after the recurrent product, as PyTorch does, or before it.
     activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._sequence_arguments import (
+    SequenceArguments,
     SequenceGradients,
     SequenceResult,
     activation_name,
@@ -55,7 +56,8 @@ def simple_rnn(
     reverse : bool, default False
         Process each row from its last real step to its first. The output stays aligned with `x`.
     training : bool, default False
-        Keep a tape for `backward`.
+        Keep a tape for `backward`, with copies of all arguments that it needs. `output` is read-only then, as
+        that of the compiled function: take `output.copy()` to write to it.
     activation : {"tanh", "relu", "sigmoid", "linear", "hard_sigmoid"}
 
     Returns
@@ -117,7 +119,8 @@ def lstm(
     reverse : bool, default False
         Process each row from its last real step to its first. The output stays aligned with `x`.
     training : bool, default False
-        Keep a tape for `backward`.
+        Keep a tape for `backward`, with copies of all arguments that it needs. `output` is read-only then, as
+        that of the compiled function: take `output.copy()` to write to it.
     activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}
         Of candidate and output, and of the gates; "tanh" and "sigmoid" by default.
 
@@ -185,7 +188,8 @@ def gru(
     reverse : bool, default False
         Process each row from its last real step to its first. The output stays aligned with `x`.
     training : bool, default False
-        Keep a tape for `backward`.
+        Keep a tape for `backward`, with copies of all arguments that it needs. `output` is read-only then, as
+        that of the compiled function: take `output.copy()` to write to it.
     reset_after : bool, default True
         Apply the reset gate after the recurrent product, not before it.
     activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}
@@ -297,6 +301,23 @@ def _run(
         states=cell.STATES,
         split_bias=cell.split_bias,
     )
+    if training:
+        arguments = _owned(arguments)
     real = real_steps(arguments.lengths, arguments.x.shape)
     output, state, tape = sequence.forward(cell, arguments, real, reverse, training)
-    return SequenceResult(np.where(real[..., None], output, state[0][:, None]), state, tape)
+    output = np.where(real[..., None], output, state[0][:, None])
+    output.flags.writeable = not training
+    return SequenceResult(output, state, tape)
+
+
+def _owned(arguments: SequenceArguments) -> SequenceArguments:
+    """Copies: what the caller does to the arrays is not felt by the tape."""
+    x, kernel, recurrent_kernel, bias, state, lengths = arguments
+    return SequenceArguments(
+        x.copy(),
+        kernel.copy(),
+        recurrent_kernel.copy(),
+        None if bias is None else bias.copy(),
+        tuple(part.copy() for part in state),
+        None if lengths is None else lengths.copy(),
+    )
