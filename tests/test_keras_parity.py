@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_programs
+import keras_trainable
 import keras_wrappers
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ import pytest
 import rnncore
 
 FOLDER = Path(__file__).parent / "golden"
-GOLDEN = {**np.load(FOLDER / "keras_training.npz"), **np.load(FOLDER / "keras_wrappers.npz")}
-PROGRAMS = {**keras_programs.PROGRAMS, **keras_wrappers.PROGRAMS}
+FILES = ("keras_training", "keras_wrappers", "keras_trainable")
+GOLDEN = {key: array for file in FILES for key, array in np.load(FOLDER / f"{file}.npz").items()}
+PROGRAMS = {**keras_programs.PROGRAMS, **keras_wrappers.PROGRAMS, **keras_trainable.PROGRAMS}
 TOLERANCE = 2e-4  # after 40 steps in float32, absolute: weights and losses are of the order of 1
 
 

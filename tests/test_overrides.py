@@ -68,6 +68,7 @@ def test_no_layer_takes_a_call_of_its_own(base: type) -> None:
         (constraints.NonNeg, ["__call__"]),
         (callbacks.Callback, ["on_epoch_start", "on_batch_start", "on_validation_end", "on_fit_begin"]),
         (callbacks.EarlyStopping, ["on_epoch_ends_begin", "on_train_epoch_end"]),
+        (utils.PyDataset, ["on_epoch_start", "on_train_end"]),
     ],
     ids=lambda value: value.__name__ if inspect.isclass(value) else "",
 )
@@ -115,6 +116,23 @@ def test_messages_say_what_to_do_instead() -> None:
         type("Mine", (metrics.Metric,), {"update_state": own})
     with pytest.raises(TypeError, match="on_epoch_start would never be called; did you mean 'on_epoch"):
         type("Mine", (callbacks.Callback,), {"on_epoch_start": own})
+
+
+def test_methods_given_to_a_class_later_are_refused_when_a_model_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mine(layers.Dense):
+        pass
+
+    x = layers.Input((3,))
+    for cls, name in ((Mine, "call"), (layers.Dense, "call"), (layers.Dense, "compute_mask"), (layers.GRUCell, "call")):
+        with monkeypatch.context() as patch:
+            patch.setattr(cls, name, own, raising=False)
+            with pytest.raises(TypeError, match=f"{cls.__name__}.{name} would be ignored"):
+                layers.RNN(cls(2))(layers.Input((4, 3))) if cls is layers.GRUCell else cls(2)(x)
+        assert Mine(2)(x).shape == (None, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(models.Sequential, "train_step", own, raising=False)
+        with pytest.raises(TypeError, match="Sequential.train_step would be ignored"):
+            forecaster(loss="mse")
 
 
 # What is honoured

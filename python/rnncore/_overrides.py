@@ -37,10 +37,9 @@ class NoIgnoredOverrides:
     @classmethod
     def _refuse_overrides(cls) -> None:
         """TypeError if the class, or a class of the user's that it is made of, defines what would be ignored."""
-        for owner in user_classes(cls):
-            for name in vars(owner):
-                if name in cls._ignored:
-                    raise TypeError(cls._refusal(name))
+        for name in cls._ignored:
+            if is_users(cls, name):
+                raise TypeError(cls._refusal(name))
 
     @classmethod
     def _refusal(cls, name: str) -> str:
@@ -76,6 +75,9 @@ def user_classes(cls: type) -> Iterator[type]:
 
 
 def is_users(cls: type, name: str) -> bool:
-    """Whether a class has a method of this name from the user rather than from rnncore."""
+    """Whether a class has a method of this name from the user rather than from rnncore, be it assigned later."""
     owner = next((owner for owner in cls.__mro__ if name in vars(owner)), object)
-    return owner in set(user_classes(cls))
+    found = vars(owner).get(name)
+    function = getattr(found, "fget", None) or getattr(found, "__func__", found)  # of a property, of a static method
+    made_by = owner if owner.__module__.partition(".")[0] != "rnncore" else function
+    return owner is not object and getattr(made_by, "__module__", "rnncore").partition(".")[0] != "rnncore"

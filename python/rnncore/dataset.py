@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rnncore import _validation as check
+from rnncore._overrides import OnlyKnownHooks
 
 
-class PyDataset:
+class PyDataset(OnlyKnownHooks):
     """Base of data sets that make batch after batch, as Keras's class of this name.
 
     Override `__len__`, the number of batches, and `__getitem__`, which makes one. `fit`, `evaluate` and `predict`
@@ -43,6 +44,8 @@ class PyDataset:
     >>> len(model.fit(Walks(), epochs=3, verbose=0).epoch)
     3
     """
+
+    _hooks = frozenset({"on_epoch_begin", "on_epoch_end"})
 
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
         self.workers = check.positive_int("workers", workers)

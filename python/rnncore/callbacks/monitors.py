@@ -111,17 +111,15 @@ class EarlyStopping(Monitor):
         current = self.current(logs)
         if current is None or epoch < self.start_from_epoch:
             return
-        if self.restore_best_weights and self.best_weights is None:
-            self._keep(epoch)  # so that there are weights to restore even if no epoch counts as an improvement
         self.wait += 1
-        if self.improves(current, self.best):
+        if self.improves(current, self.best):  # as the first one watched always does
             self.best = current
             self.best_epoch = epoch
             if self.restore_best_weights:
-                self._keep(epoch)
+                self.best_weights = self.model.get_weights()
             if self.baseline is None or self.improves(current, self.baseline):
                 self.wait = 0
-        elif self.wait >= self.patience and epoch > 0:
+        elif self.wait >= self.patience:
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
@@ -132,10 +130,6 @@ class EarlyStopping(Monitor):
             if self.verbose:
                 print(f"Restoring the weights of epoch {self.best_epoch + 1}, the best one.")
             self.model.set_weights(self.best_weights)
-
-    def _keep(self, epoch: int) -> None:
-        self.best_weights = self.model.get_weights()
-        self.best_epoch = epoch
 
 
 class ReduceLROnPlateau(Monitor):
@@ -204,7 +198,6 @@ class ReduceLROnPlateau(Monitor):
             return
         if self.resting:
             self.resting -= 1
-            self.wait = 0
         if self.improves(current, self.best):
             self.best = current
             self.wait = 0

@@ -12,6 +12,7 @@ from rnncore import constraints, initializers, regularizers, utils
 from rnncore._overrides import NoIgnoredOverrides
 from rnncore.config import current_policy
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
+from rnncore.layers.trainable import parts
 from rnncore.parameters import Array, ParameterStore, Weight, assign_all
 from rnncore.program import Shape
 
@@ -358,6 +359,8 @@ class Layer(NoIgnoredOverrides):
         `mask`, integers (N, T), not 0 where a step of the first value is real, takes the place of the mask that
         comes with that value.
         """
+        for part in parts([self]):
+            part._refuse_overrides()  # a method may have been given to a class after it was made
         shapes = self.checked_shapes(values, mask)
         self.build(values[0].shape)
         if not self.built:

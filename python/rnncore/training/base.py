@@ -155,6 +155,7 @@ class Base(NoIgnoredOverrides):
         check.positive_int("steps_per_execution", steps_per_execution)
         if jit_compile != "auto":
             check.boolean('jit_compile (True, False or "auto")', jit_compile)
+        self._refuse_overrides()
         compilation = Compilation(optimizer, loss, loss_weights, metrics, weighted_metrics)
         backend = choose_backend(backend)
         policy = current_policy() if dtype_policy is None else check.lookup("dtype_policy", dtype_policy, POLICIES)
