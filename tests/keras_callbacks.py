@@ -72,6 +72,41 @@ def scripted(k: Any, case: Case) -> Any:
     return Script()
 
 
+def decided(model: Any, history: Any) -> dict[str, Any]:
+    """Where training ended, and the rates on the way."""
+    return {
+        "epochs": len(history.epoch),
+        "weight": float(model.get_weights()[0].item()),
+        "rate": float(model.optimizer.learning_rate),
+        "rates": [float(rate) for rate in history.history.get("learning_rate", [])],
+    }
+
+
+def used_again(k: Any, folder: Path) -> dict[str, Any]:
+    """What callbacks decide that saw another training before."""
+    folder.mkdir()
+    found: dict[str, Any] = {}
+    x = np.zeros((2, 1), np.float32)
+    for number, (name, options) in enumerate(
+        [
+            ("EarlyStopping", {"patience": 2}),
+            ("EarlyStopping", {"patience": 2, "restore_best_weights": True}),
+            ("ReduceLROnPlateau", {"patience": 2}),
+            ("ReduceLROnPlateau", {"patience": 1, "cooldown": 4, "factor": 0.5}),
+            ("ModelCheckpoint", {"filepath": str(folder / ("{epoch}" + endings(k)[0])), "save_best_only": True}),
+            ("ModelCheckpoint", {"filepath": str(folder / ("b{epoch}-{batch}" + endings(k)[0])), "save_freq": 5}),
+        ]
+    ):
+        callback, runs = getattr(k.callbacks, name)(mode="min", **options), []
+        for values in ((2.0, 3.0, 1.0, 1.5, 1.5), (9.0, 8.0, 8.5, 8.0, 8.0, 7.0, 7.0)):
+            model = one_weight(k)
+            script = scripted(k, Case("", "", values=values))
+            fit = {"batch_size": 1, "epochs": len(values), "verbose": 0, "shuffle": False}
+            runs.append(decided(model, model.fit(x, x, callbacks=[script, callback], **fit)))
+        found[f"{name}-{number}"] = runs
+    return found | {"saved": sorted(path.name.removesuffix(endings(k)[0]) for path in folder.iterdir())}
+
+
 def run(k: Any, case: Case, folder: Path) -> dict[str, Any]:
     """What the callback decided."""
     options = dict(case.options)
@@ -90,12 +125,7 @@ def run(k: Any, case: Case, folder: Path) -> dict[str, Any]:
         history = model.fit(x, x, callbacks=callbacks, **fit)
     except ValueError:
         return {"refused": True}
-    found: dict[str, Any] = {
-        "epochs": len(history.epoch),
-        "weight": float(model.get_weights()[0].item()),
-        "rate": float(model.optimizer.learning_rate),
-        "rates": [float(rate) for rate in history.history.get("learning_rate", [])],
-    }
+    found = decided(model, history)
     if case.callback == "ModelCheckpoint":
         found["saved"] = {
             path.name.removesuffix(endings(k)[0]).removesuffix(endings(k)[1]): weights_of(k, path)
@@ -338,4 +368,4 @@ def everything(k: Any, folder: Path) -> dict[str, Any]:
         place.mkdir()
         found[case.name] = run(k, case, place)
     more = {"scheduled": scheduled(k), "terminated": terminated(k), "hooks": hooks_called(k)}
-    return found | more | {"resumed": resumed(k, folder / "backups")}
+    return found | more | {"resumed": resumed(k, folder / "backups"), "again": used_again(k, folder / "again")}

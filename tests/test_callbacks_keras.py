@@ -52,6 +52,10 @@ def test_an_interrupted_training_goes_on_in_the_same_place(tmp_path: Path) -> No
     assert near(scripts.resumed(rnncore, tmp_path), RUNS["resumed"])
 
 
+def test_callbacks_used_again_decide_alike(tmp_path: Path) -> None:
+    assert near(scripts.used_again(rnncore, tmp_path / "again"), RUNS["again"])
+
+
 def test_metrics_are_better_the_same_way() -> None:
     known = {name: way for name, way in STORED["directions"].items() if hasattr(metrics, name)}
     assert len(known) > 25
