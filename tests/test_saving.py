@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from small_models import BACKENDS, data, forecaster, same
 
-from rnncore import layers, losses, metrics, models, optimizers, saving
+from rnncore import layers, losses, metrics, models, optimizers, tensor_file
 from rnncore.optimizers import schedules
 
 
@@ -257,10 +257,10 @@ def test_a_function_as_loss_is_left_out_with_a_warning(tmp_path: Path) -> None:
 def test_tensors_of_both_dtypes_round_trip(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     tensors = {"a": rng.normal(size=(2, 3)), "b": rng.normal(size=5).astype(np.float32), "none": np.zeros((0, 4))}
-    saving.write(tmp_path / "t", tensors, {"note": "é"})
-    found, metadata = saving.read(tmp_path / "t")
-    assert metadata["note"] == "é"
-    assert list(found) == list(tensors)
-    for name, array in tensors.items():
-        assert found[name].dtype == array.dtype
-        assert np.array_equal(found[name], array)
+    tensor_file.write(tmp_path / "t", tensors, {"note": "é"})
+    with tensor_file.TensorFile(tmp_path / "t") as file:
+        assert file.metadata["note"] == "é"
+        assert list(file.entries) == list(tensors)
+        for name, array in tensors.items():
+            assert file.read(name).dtype == array.dtype
+            assert np.array_equal(file.read(name), array)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from rnncore import _validation as check
 
 Kind = TypeVar("Kind", bound="Configurable")
 Item = TypeVar("Item", bound="Configurable")
+Class = TypeVar("Class")
 
 
 class Configurable:
@@ -28,6 +31,81 @@ class Configurable:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.get_config().items())})"
 
 
+FROM_KERAS = ("module", "registered_name", "build_config")  # what its descriptions have besides, without use here
+
+_custom_objects: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects")
+
+
+@contextlib.contextmanager
+def custom_objects(objects: Any) -> Iterator[None]:
+    """Around what reads descriptions: classes and functions of the user's by the names they have there."""
+    if objects is None:
+        yield
+        return
+    if not isinstance(objects, dict) or not all(isinstance(name, str) for name in objects):
+        raise TypeError(f"custom_objects must be a dict of classes and functions by name, got {objects!r}")
+    token = _custom_objects.set({**_custom_objects.get({}), **objects})
+    try:
+        yield
+    finally:
+        _custom_objects.reset(token)
+
+
+def custom_object(name: Any) -> Any:
+    """The class or function that the user gave under a name, or None."""
+    return _custom_objects.get({}).get(name) if isinstance(name, str) else None
+
+
+def fields(what: str, description: Any, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
+    """A description with just these keys; an error that says what it lacks or has too much."""
+    if not isinstance(description, dict):
+        raise TypeError(f"{what} must be a dict, got {type(description).__name__} {description!r}")
+    missing = [key for key in needed if key not in description]
+    if missing:
+        raise ValueError(f"{what} is not whole: it lacks {missing[0]!r}")
+    for key in description:
+        if key not in needed and key not in optional:
+            raise ValueError(f"{what} has an unknown entry {key!r}; known are {', '.join([*needed, *optional])}")
+    return description
+
+
+@contextlib.contextmanager
+def part(name: str) -> Iterator[None]:
+    """Put the name of a part before what goes wrong with its description, as a ValueError."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"{name}: it lacks {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{name}: it is nested too deeply") from error
+    except (ArithmeticError, AttributeError, IndexError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def class_of(kind: str, description: Any, base: type[Class], table: Mapping[str, type[Class]]) -> type[Class]:
+    """The class that a description `{"class_name": ..., "config": ...}` names."""
+    name = fields(f"the description of a {kind}", description, ("class_name",), ("config", *FROM_KERAS))["class_name"]
+    own = custom_object(name)
+    if isinstance(own, type) and issubclass(own, base):
+        return own
+    if own is not None and name not in table:
+        raise TypeError(f"custom_objects[{name!r}] must be a subclass of {base.__name__}, got {own!r}")
+    try:
+        return check.lookup(kind, name, table)
+    except ValueError as error:
+        raise ValueError(f"{error}; a class of your own is found when it is given in custom_objects") from None
+
+
+def make(kind: str, description: Any, base: type[Class], table: Mapping[str, type[Class]]) -> Class:
+    """The object that a description `{"class_name": ..., "config": ...}` stands for."""
+    cls: Any = class_of(kind, description, base, table)
+    config = description.get("config", {})
+    if not isinstance(config, dict):
+        raise TypeError(f"config of {kind} {cls.__name__!r} must be a dict, got {type(config).__name__} {config!r}")
+    made: Class = cls.from_config(config)
+    return made
+
+
 def serialize(item: Configurable) -> dict[str, Any]:
     """Describe an object as `{"class_name": ..., "config": ...}`."""
     return {"class_name": type(item).__name__, "config": item.get_config()}
@@ -38,7 +116,7 @@ def find(kind: str, identifier: Any, base: type[Kind], table: Mapping[str, type[
     if isinstance(identifier, base):
         return identifier
     if isinstance(identifier, dict):
-        return check.lookup(kind, identifier.get("class_name", ""), table).from_config(identifier.get("config", {}))
+        return make(kind, identifier, base, table)
     if isinstance(identifier, type) and issubclass(identifier, base):
         return identifier()
     return check.lookup(kind, identifier, table)()

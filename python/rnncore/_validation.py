@@ -68,6 +68,17 @@ def boolean(argument: str, value: Any) -> bool:
     return bool(value)
 
 
+def name(argument: str, value: Any) -> str:
+    """A string that can be written and printed."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be a string, got {type(value).__name__} {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{argument} must be text, got {value!r}, which has no UTF-8: {error.reason}") from error
+    return value
+
+
 def shape(argument: str, value: Any) -> tuple[int | None, ...]:
     """A tuple of positive sizes, None where a size is known only at run time."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rnncore import callbacks, layers, models, optimizers, regularizers, utils
 from rnncore.datasets import sunspots
+from rnncore.plotting.figure import finish
 
 __all__ = ["run"]
 
@@ -158,7 +159,8 @@ def draw(years: npt.NDArray[np.int64], observed: Array, forecast: Array, file: P
     axes.plot(years, observed, "o-", label="observed")
     axes.plot(years, forecast, "s--", label="forecast one year ahead")
     axes.legend()
-    figure.savefig(file, dpi=120)
+    figure.set_dpi(120)
+    finish(figure, file)
     print(f"Drawn to {file}.")
 
 

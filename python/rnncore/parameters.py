@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -15,12 +18,26 @@ from rnncore import constraints, regularizers
 from rnncore.program import Constraint, Program, Regularizer
 
 Array = npt.NDArray[Any]
+FirstValue = Callable[[tuple[int, ...], npt.DTypeLike], Array]
+
+_deferred: ContextVar[bool] = ContextVar("deferred", default=False)
+
+
+@contextlib.contextmanager
+def deferring() -> Iterator[None]:
+    """Around layers that are built: their weights get neither memory nor values until `start` or `hold` is called."""
+    token = _deferred.set(True)
+    try:
+        yield
+    finally:
+        _deferred.reset(token)
 
 
 class Weight:
     """One array of a layer: a window of `size` elements at `offset` of its store's vector.
 
-    The window moves when stores are joined; `value` is always the live view.
+    It is new until `start` gives it its first value, and has no store before. The window moves when stores are joined;
+    `value` is always the live view.
     """
 
     store: ParameterStore
@@ -29,7 +46,8 @@ class Weight:
     def __init__(
         self,
         path: str,
-        value: Array,
+        shape: tuple[int, ...],
+        first_value: FirstValue,
         regularizer: regularizers.Regularizer | None = None,
         constraint: constraints.Constraint | None = None,
         *,
@@ -37,12 +55,35 @@ class Weight:
         statistic: bool = False,
     ) -> None:
         self.path = path
-        self.shape: tuple[int, ...] = value.shape
+        self.shape = shape
         self.regularizer = regularizer
         self.constraint = constraint
         self.statistic = statistic  # written by its layer: no gradient ever changes it
         self._trainable = trainable and not statistic
-        ParameterStore(value.ravel(), [(self, 0)])
+        self._first_value: FirstValue | None = first_value
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has no value yet."""
+        return "store" not in self.__dict__
+
+    def begin_with(self, number: float, window: Any) -> None:
+        """Let the first value be `number` in a window of it."""
+        made = self._first_value
+        assert made is not None
+
+        def changed(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+            value = np.array(made(shape, dtype))
+            value[window] = number
+            return value
+
+        self._first_value = changed
+
+    def start(self) -> None:
+        """Take the first value."""
+        assert self._first_value is not None
+        self.value[...] = self.checked(self._first_value(self.shape, self.dtype))
+        self._first_value = None
 
     @property
     def name(self) -> str:
@@ -87,8 +128,12 @@ class Weight:
         return check.real_array(self.path, value, self.shape)
 
     def assign(self, value: npt.ArrayLike) -> None:
-        """Overwrite the weight in place."""
-        self.value[...] = self.checked(value)
+        """Overwrite the weight in place, or the first value of a new one."""
+        array = self.checked(value)
+        if self.is_new:
+            self._first_value = lambda shape, dtype: array
+        else:
+            self.value[...] = array
 
     def numpy(self) -> Array:
         """A copy of the weight."""
@@ -100,6 +145,35 @@ class Weight:
 
     def __repr__(self) -> str:
         return f"<Weight {self.path} {self.shape} {self.dtype}>"
+
+
+def start(weights: Sequence[Weight], dtype: npt.DTypeLike) -> None:
+    """Give new weights their first values, and all of these weights one store; nothing within `deferring`."""
+    if not weights or _deferred.get():
+        return
+    new = [weight for weight in weights if weight.is_new]
+    if new:
+        hold(new, dtype)
+        for weight in new:
+            weight.start()
+    ParameterStore.join(weights)
+
+
+def hold(weights: Sequence[Weight], dtype: npt.DTypeLike) -> ParameterStore:
+    """A store for new weights, one after another; their values are whatever is there.
+
+    Raises
+    ------
+    MemoryError
+        If they and their gradients are more than the machine's memory.
+    """
+    offsets = [0]
+    for weight in weights:
+        offsets.append(offsets[-1] + weight.size)
+    needed = 2 * offsets[-1] * np.dtype(dtype).itemsize
+    if needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise MemoryError(f"{offsets[-1]} weights and their gradients need {needed // 2**30} GiB of memory")
+    return ParameterStore(np.empty(offsets[-1], dtype), zip(weights, offsets[:-1], strict=True))
 
 
 def assign_all(argument: str, weights: Sequence[Weight], values: Iterable[npt.ArrayLike]) -> None:

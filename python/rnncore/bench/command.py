@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..writing import write_whole
 from .cases import CELLS, SHAPES, Case, Shape
 from .peers import PEERS, Peer
 from .table import Timing, tables
@@ -108,7 +109,8 @@ def main(
     print(tables(timings))
     if options.json:
         facts = {"processor": processor(), "threads": options.threads, "versions": versions, peak_name: peaks}
-        options.json.write_text(json.dumps({**facts, "timings": [*map(_record, timings)]}, indent=1) + "\n")
+        text = json.dumps({**facts, "timings": [*map(_record, timings)]}, indent=1) + "\n"
+        write_whole(options.json, lambda file: file.write(text.encode()))
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rnncore import _validation as check
+from rnncore._configurable import make
 from rnncore._namespace import public
 from rnncore.layers.activation import Activation
 from rnncore.layers.attention import AdditiveAttention, Attention
@@ -196,4 +196,4 @@ def deserialize(config: dict[str, Any]) -> Layer:
     >>> layers.deserialize(layers.serialize(layers.Dense(3, name="head")))
     <Dense 'head', not built>
     """
-    return check.lookup("layer", config.get("class_name", ""), _TABLE).from_config(config.get("config", {}))
+    return make("layer", config, Layer, _TABLE)

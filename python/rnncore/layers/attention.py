@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnncore import _validation as check
 from rnncore import initializers
+from rnncore._configurable import fields
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.symbolic import SymbolicValue, symbolic_values
 from rnncore.parameters import Weight
@@ -62,7 +63,9 @@ class AttentionLayer(Layer):
 
     def call_again(self, values: list[SymbolicValue], options: dict[str, Any]) -> Any:
         """Describe a call as `call_options` tells."""
-        given = dict(zip(options["roles"], values, strict=True))
+        fields("the options of a call", options, ("roles", "use_causal_mask", "return_attention_scores"))
+        roles = [check.lookup("role", role, dict.fromkeys(ROLES, role)) for role in options["roles"]]
+        given = dict(zip(roles, values, strict=True))
         return self.describe_roles(given, options["use_causal_mask"], options["return_attention_scores"])
 
     def by_role(self, items: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rnncore._overrides import NoIgnoredOverrides
 from rnncore.config import current_policy
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
 from rnncore.layers.trainable import parts
-from rnncore.parameters import Array, ParameterStore, Weight, assign_all
+from rnncore.parameters import Array, Weight, assign_all, start
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
@@ -126,13 +126,11 @@ class Layer(NoIgnoredOverrides):
     acts_per_step: bool = False  # a step of the output depends on that step of the input and on carried states alone
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, **arguments: Any) -> None:
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"name must be a string, got {type(name).__name__} {name!r}")
         self.activity_regularizer = regularizers.get(arguments.pop("activity_regularizer", None))
         if isinstance(self.activity_regularizer, regularizers.OrthogonalRegularizer):
             raise ValueError("activity_regularizer must be L1, L2 or L1L2, got an OrthogonalRegularizer")
         self.batch_input_shape = self._declared_shape(arguments)
-        self.name = utils.auto_name(utils.snake_case(type(self).__name__)) if name is None else name
+        self.name = utils.auto_name(utils.snake_case(type(self).__name__)) if name is None else check.name("name", name)
         self._trainable = check.boolean("trainable", trainable)
         self.weights: list[Weight] = []
         self.built = False
@@ -211,7 +209,8 @@ class Layer(NoIgnoredOverrides):
             regularizer.check_shape(f"{self.name!r}: {name}", shape)
         return Weight(
             f"{self.name}/{name}",
-            initializer(shape, current_policy().dtype),
+            shape,
+            initializer,
             regularizer,
             constraint,
             trainable=self.trainable,
@@ -237,8 +236,9 @@ class Layer(NoIgnoredOverrides):
         shape = check.shape("input_shape", input_shape)
         self.check_input(shape)
         if not self.built:
-            self.weights = self.make_weights(shape)
-            ParameterStore.join(self.weights)
+            weights = self.make_weights(shape)
+            start(weights, current_policy().dtype)
+            self.weights = weights
             self.input_shape = shape
             self.built = True
 

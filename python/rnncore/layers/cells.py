@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore import activations, initializers, regularizers
+from rnncore._configurable import fields
 from rnncore.layers.gru import GRU
 from rnncore.layers.lstm import LSTM
 from rnncore.layers.recurrent import Recurrent
@@ -324,7 +325,7 @@ class StackedRNNCells:
         """
         from rnncore.layers import deserialize
 
-        return cls([deserialize(cell) for cell in config["cells"]])
+        return cls([deserialize(cell) for cell in fields("stacked cells", config, ("cells",))["cells"]])
 
 
 def check_cell(argument: str, cell: Any) -> Cell:

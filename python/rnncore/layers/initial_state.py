@@ -31,25 +31,29 @@ class TakesInitialState(Layer):
 
     go_backwards: bool = False
     stateful: bool = False
-    states_kept: list[Array] | None = None  # (N, H) each; where the engine reads and writes them
+    states_kept: list[Array] | None = None  # (N, H) each; where the engine reads and writes them; None: zeros
 
     @property
     def states(self) -> list[Array]:
         """The live states (N, H) of a stateful layer, from which the next batch goes on."""
         if self.states_kept is None:
-            raise AttributeError(f"{self.name!r} keeps no states: make it with stateful=True and build it")
+            if not self._keeps_states():
+                raise AttributeError(f"{self.name!r} keeps no states: make it with stateful=True and build it")
+            rows = self.input_shape[0] if self.input_shape else None
+            self.states_kept = [np.zeros((rows or 0, size), np.float32) for _, size in self.state_sizes()]
         return self.states_kept
 
+    def _keeps_states(self) -> bool:
+        return self.stateful and self.built and self.keeps_own_states()
+
     def build(self, input_shape: Shape) -> None:
-        """Make the weights, and the states if they are kept."""
+        """Make the weights; states that are kept need a fixed batch size."""
         if self.stateful and not self.built and input_shape[0] is None:
             raise ValueError(
                 f"{self.name!r} is stateful and needs a fixed batch size: give Input a batch_size or batch_shape, got"
                 f" shape {input_shape}"
             )
         super().build(input_shape)
-        if self.stateful and self.states_kept is None and self.keeps_own_states():
-            self.states_kept = [np.zeros((input_shape[0] or 0, size), np.float32) for _, size in self.state_sizes()]
 
     def keeps_own_states(self) -> bool:
         """Whether the states of a stateful layer are its own rather than those of layers inside."""
@@ -76,9 +80,9 @@ class TakesInitialState(Layer):
         >>> layer.states
         [array([[1., 2.]], dtype=float32)]
         """
-        if self.states_kept is None:
+        if not self._keeps_states():
             raise ValueError(f"{self.name!r} keeps no states to reset: make it with stateful=True and build it")
-        kept = self.states_kept
+        kept = self.states
         given: list[Any] = [np.zeros(state.shape) for state in kept]
         if states is not None:
             is_list = isinstance(states, (list, tuple)) and (len(kept) > 1 or np.ndim(states) > 2)

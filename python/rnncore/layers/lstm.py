@@ -202,9 +202,9 @@ class LSTM(Recurrent):
         """Kernel (I, 4·H), recurrent kernel, bias (4·H,), and the weights of an option, as far as there are."""
         weights = super().make_weights(input_shape)
         if self.use_bias and self.unit_forget_bias:
-            weights[2].value[self.units : 2 * self.units] = 1.0
+            weights[2].begin_with(1.0, slice(self.units, 2 * self.units))
         if self.layer_normalization:
-            weights[-1].value[-1] = 0.0
+            weights[-1].begin_with(0.0, -1)
         if self.peepholes:
             weights.append(self.weight("peephole_kernel", (3, self.units), initializers.Zeros(), None, None))
         if self.projection_units:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
+from rnncore._configurable import FROM_KERAS, fields
 from rnncore.layers.base import Layer
 from rnncore.layers.cells import Cell, StackedRNNCells, check_cell
 from rnncore.layers.initial_state import TakesInitialState
@@ -184,7 +185,7 @@ class RNN(Wrapper, TakesInitialState):
         """Make a layer, without weights, from what `get_config` gave."""
         from rnncore.layers import deserialize
 
-        cell = config["cell"]
+        cell = fields("the description of a cell", config["cell"], ("class_name", "config"), FROM_KERAS)
         stacked = cell["class_name"] == StackedRNNCells.__name__
         made: Any = StackedRNNCells.from_config(cell["config"]) if stacked else deserialize(cell)
         return cls.restored({**config, "cell": made})

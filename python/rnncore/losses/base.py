@@ -52,7 +52,7 @@ class Loss(NoIgnoredOverrides, configurable.Configurable):
         if reduction is not None:
             check.lookup("reduction", reduction, dict.fromkeys([*REDUCTIONS, "mean", "none"]))
         self.reduction = reduction
-        self.name = name if name is not None else self.kind
+        self.name = self.kind if name is None else check.name("name", name)
 
     def attributes(self) -> dict[str, Any]:
         """What the executors need to know besides the kind."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _configurable as configurable
+from rnncore import _validation as check
 from rnncore import data, program
 from rnncore._overrides import NoIgnoredOverrides, is_users
 from rnncore.data import Array
@@ -66,7 +67,7 @@ class Metric(NoIgnoredOverrides, configurable.Configurable):
     direction: Direction = None  # which way is better; None where nobody can tell
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = snake_case(type(self).__name__) if name is None else name
+        self.name = snake_case(type(self).__name__) if name is None else check.name("name", name)
 
     @property
     def native(self) -> bool:

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping
 from typing import Any
 
+from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import saving
-from rnncore.data import Array
+from rnncore._configurable import fields, make
 from rnncore.models.model import Model
 from rnncore.models.sequential import Sequential
+from rnncore.parameters import deferring
 from rnncore.policies import POLICIES
+from rnncore.tensor_file import TensorFile, parse_json
+from rnncore.training import own_code
+from rnncore.writing import FilePath
 
 CLASSES: dict[str, type[Model]] = {"Model": Model, "Sequential": Sequential}
 
 
-def load_model(filepath: str | os.PathLike[str], compile: bool = True) -> Model:
+def load_model(
+    filepath: FilePath,
+    custom_objects: dict[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Model:
     """Load a model that `Model.save` saved: it predicts the same bits and trains on where it stopped.
+
+    The shapes that the description asks for are compared with the stored ones before anything is allocated.
 
     Parameters
     ----------
     filepath : str or path
+    custom_objects : dict of str to class or function, optional
+        Classes, losses and metrics of the user's by the names they had. A metric that is not among them is left out,
+        and without its loss the model is not compiled.
     compile : bool, default True
         Whether the model is compiled as it was, with the optimizer's state.
+    safe_mode : bool, default True
+        Kept for compatibility: a file holds no code, so that loading it never runs any.
 
     Returns
     -------
@@ -49,34 +63,47 @@ def load_model(filepath: str | os.PathLike[str], compile: bool = True) -> Model:
     >>> bool((again.predict(x, verbose=0) == model.predict(x, verbose=0)).all())
     True
     """
-    config, tensors = saving.read_model(filepath)
-    with saving.naming(filepath):
-        model = check.lookup("model class", config["class_name"], CLASSES).from_config(config["config"])
-        _restore(model, config, tensors, compile)
+    compile = check.boolean("compile", compile)
+    check.boolean("safe_mode", safe_mode)
+    with configurable.custom_objects(custom_objects), TensorFile(filepath) as file:
+        if "model" not in file.metadata:
+            raise ValueError(f"{file.path} holds weights without a model; give it to load_weights of a model")
+        with saving.naming(file.path):
+            return _restored(file, compile)
+
+
+def _restored(file: TensorFile, compile: bool) -> Model:
+    """The model in a file."""
+    config = parse_json(file.metadata["model"])
+    fields("the model", config, ("class_name", "config", "dtype", "compile"), ("iterations",))
+    policy = check.lookup("dtype", config["dtype"], POLICIES)
+    with deferring():
+        model = _described({key: config[key] for key in ("class_name", "config")})
+        compiled = own_code.restored(config["compile"]) if compile and config["compile"] is not None else None
+        optimizer = None
+        if compiled is not None:
+            model.compile(**compiled, dtype_policy=policy.name)
+            optimizer = model.optimizer
+            optimizer.iterations = saving.check_step("iterations", config.get("iterations", 0))
+    model._policy = policy
+    saving.fill(file, model.layers, policy.dtype, optimizer)
+    model._ready()  # checks the graph as a whole
     return model
 
 
-def _restore(model: Model, config: dict[str, Any], tensors: Mapping[str, Array], compile: bool) -> None:
-    """Take over what `save` wrote."""
-    dtype, compiled = config["dtype"], config["compile"]
-    if compile and compiled is not None:
-        model.compile(**compiled, dtype_policy=dtype)
-        model.optimizer.iterations = check.integer("iterations", config["iterations"], low=0)
-    else:
-        model._policy = check.lookup("dtype", dtype, POLICIES)
-    model._ready()  # moves the weights to where the executor reads them, in their dtype
-    weights = saving.weight_tensors(model.layers)
-    model.set_weights(saving.matching(tensors, weights))
-    if compile and compiled is not None and model.optimizer.slots is not None:
-        saving.optimizer_slots(tensors, weights, model.optimizer.slots)
+def _described(description: Any) -> Model:
+    """The model of a description with the name of its class."""
+    return make("model class", description, Model, CLASSES)
 
 
-def model_from_json(json_string: str) -> Model:
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Model:
     """Make a model with new weights, which is not compiled, from what `Model.to_json` gave.
 
     Parameters
     ----------
     json_string : str
+    custom_objects : dict of str to class, optional
+        Classes of the user's by the names that the description has for them.
 
     Returns
     -------
@@ -96,9 +123,8 @@ def model_from_json(json_string: str) -> Model:
     """
     if not isinstance(json_string, (str, bytes)):
         raise TypeError(f"json_string must be text, got {type(json_string).__name__}")
-    with saving.naming("json_string"):
-        described = json.loads(json_string)
-        return check.lookup("model class", described["class_name"], CLASSES).from_config(described["config"])
+    with saving.naming("json_string"), configurable.custom_objects(custom_objects):
+        return _described(parse_json(json_string))
 
 
 def clone_model(model: Model) -> Model:

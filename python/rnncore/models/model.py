@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import layers as all_layers
 from rnncore import saving, utils
@@ -18,12 +17,14 @@ from rnncore.layers import InputLayer, Layer
 from rnncore.layers.builder import layers_of
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.symbolic import Call, SymbolicValue, distinct_names, symbolic_values, walk
+from rnncore.models.description import described_graph
 from rnncore.models.summary import summary
-from rnncore.parameters import Weight, assign_all
+from rnncore.parameters import Weight, assign_all, deferring, start
 from rnncore.training.trainer import Trainer
+from rnncore.writing import FilePath
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 
 class Model(Trainer):
@@ -351,13 +352,19 @@ class Model(Trainer):
         return json.dumps({"class_name": type(self).__name__, "config": self.get_config()})
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Model:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Model:
         """Make a model with new weights from what `get_config` gave.
+
+        Parameters
+        ----------
+        config : dict
+        custom_objects : dict of str to class, optional
+            Classes of the user's by the names that the description has for them.
 
         Raises
         ------
         ValueError
-            If a call reads an output that no call before it makes.
+            If it describes no model, one that does not fit together or into memory.
 
         Examples
         --------
@@ -367,36 +374,29 @@ class Model(Trainer):
         >>> models.Model.from_config(model.get_config()).output_shape
         (None, 2)
         """
-        layers = [all_layers.deserialize(entry) for entry in config["layers"]]
-        made: list[tuple[SymbolicValue, ...]] = []
+        with configurable.part("config"), configurable.custom_objects(custom_objects):
+            with deferring():  # so that nothing is allocated for a description that does not fit
+                model = cls._from_description(config)
+                model._trainable = check.boolean("trainable", config.get("trainable", True))
+            start(model.weights, model._policy.dtype)
+        return model
 
-        def values(places: list[list[int]]) -> list[SymbolicValue]:
-            for call, output in places:
-                if not (0 <= call < len(made) and 0 <= output < len(made[call])):
-                    reader = f"call {len(made)}" if len(made) < len(config["calls"]) else "the model"
-                    raise ValueError(
-                        f"config: {reader} reads output {output} of call {call}, which no call before it makes"
-                    )
-            return [made[call][output] for call, output in places]
-
-        for entry in config["calls"]:
-            layer, read = layers[entry["layer"]], values(entry["inputs"])
-            given = {"mask": values(entry["mask"])[0]} if "mask" in entry else {}
-            if "options" in entry:
-                result = layer.call_again(read, entry["options"])
-            else:
-                result = layer(read, **given) if read else layer.output
-            made.append(symbolic_values("outputs of a layer", result))
-        return cls(values(config["inputs"]), values(config["outputs"]), config["name"])._restored(config)
-
-    def _restored(self, config: dict[str, Any]) -> Self:
-        """The model itself, with the `trainable` of a config; its layers have theirs already."""
-        self._trainable = check.boolean("trainable", config.get("trainable", True))
-        return self
+    @classmethod
+    def _from_description(cls, config: dict[str, Any]) -> Model:
+        """The model of a description, whose weights are new."""
+        return cls(*described_graph(config), name=config["name"])
 
     # Files
 
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    def save(
+        self,
+        filepath: FilePath,
+        overwrite: bool = True,
+        zipped: None = None,
+        *,
+        include_optimizer: bool = True,
+        **unsupported: Any,
+    ) -> None:
         """Save the model: layers, weights, what `compile` was given, and the optimizer's state.
 
         The file has the safetensors layout: a JSON header and raw numbers. It appears whole or not at all.
@@ -406,6 +406,11 @@ class Model(Trainer):
         filepath : str or path
             Ends in `.rnn`.
         overwrite : bool, default True
+        zipped : None
+            Keras's choice of a layout: there is one only.
+        include_optimizer : bool, default True
+            Whether the file keeps what `compile` was given and the optimizer's state; otherwise the loaded model is
+            not compiled.
 
         Raises
         ------
@@ -425,17 +430,18 @@ class Model(Trainer):
         (None, 2)
         """
         self._require_built("it is saved")
+        saving.refuse("save", zipped=zipped, **unsupported)
         compilation, optimizer = self._compilation, None
         config: dict[str, Any] = {"class_name": type(self).__name__, "config": self.get_config()}
         config |= {"dtype": self.dtype_policy, "compile": None}
-        if compilation is not None and compilation.function is not None:
-            warnings.warn("the loss is a function and is not saved: call compile after loading", stacklevel=2)
-        elif compilation is not None:
+        if check.boolean("include_optimizer", include_optimizer) and compilation is not None:
             optimizer = self.optimizer
             config |= {"compile": compilation.get_config(), "iterations": optimizer.iterations}
         saving.save_model(filepath, config, self.layers, optimizer, overwrite=overwrite)
 
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    def save_weights(
+        self, filepath: FilePath, overwrite: bool = True, max_shard_size: None = None, **unsupported: Any
+    ) -> None:
         """Save the weights alone.
 
         Parameters
@@ -443,6 +449,8 @@ class Model(Trainer):
         filepath : str or path
             Ends in `.weights.safetensors`.
         overwrite : bool, default True
+        max_shard_size : None
+            Keras's parts of a file: there is one only.
 
         Raises
         ------
@@ -464,10 +472,20 @@ class Model(Trainer):
         True
         """
         self._require_built("its weights are saved")
+        saving.refuse("save_weights", max_shard_size=max_shard_size, **unsupported)
         saving.save_weights(filepath, self.layers, overwrite=overwrite)
 
-    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+    def load_weights(self, filepath: FilePath, skip_mismatch: bool = False, **unsupported: Any) -> None:
         """Take the weights from a file that `save_weights` or `save` made for the same layers.
+
+        Layers are counted, not named, and those without weights do not count: one more Dropout is no difference.
+
+        Parameters
+        ----------
+        filepath : str or path
+        skip_mismatch : bool, default False
+            Whether layers whose weights have other shapes than those stored for their number, or none are stored, keep
+            theirs; a warning names them.
 
         Raises
         ------
@@ -490,7 +508,8 @@ class Model(Trainer):
         True
         """
         self._require_built("its weights are loaded")
-        self.set_weights(saving.load_weights(filepath, self.layers))
+        saving.refuse("load_weights", **unsupported)
+        saving.load_weights(filepath, self.layers, skip_mismatch=check.boolean("skip_mismatch", skip_mismatch))
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -506,6 +525,4 @@ class Model(Trainer):
 
 
 def _name(model: Model, name: str | None) -> str:
-    if name is not None and not isinstance(name, str):
-        raise TypeError(f"name must be a string, got {type(name).__name__} {name!r}")
-    return utils.auto_name(utils.snake_case(type(model).__name__)) if name is None else name
+    return utils.auto_name(utils.snake_case(type(model).__name__)) if name is None else check.name("name", name)

@@ -11,10 +11,12 @@ import numpy as np
 
 from rnncore import _validation as check
 from rnncore import layers as all_layers
+from rnncore._configurable import fields
 from rnncore.data import real
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.layers.trainable import parts
+from rnncore.models.description import described_layers
 from rnncore.models.model import Model, _name
 from rnncore.program import Shape
 from rnncore.training.base import NOTHING_TO_TAKE_BACK
@@ -215,18 +217,9 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Sequential:
-        """Make a model with new weights from what `get_config` gave.
-
-        Examples
-        --------
-        >>> from rnncore import layers, models
-        >>> model = models.Sequential([layers.Input((3,)), layers.Dense(2)])
-        >>> models.Sequential.from_config(model.get_config()).output_shape
-        (None, 2)
-        """
-        layers = [all_layers.deserialize(entry) for entry in config["layers"]]
-        return cls(layers, name=config["name"])._restored(config)
+    def _from_description(cls, config: dict[str, Any]) -> Sequential:
+        fields("a model", config, ("name", "layers"), ("trainable",))
+        return cls(described_layers(config), name=config["name"])
 
 
 def _input(batch_shape: Sequence[int | None], first: Layer) -> SymbolicValue:

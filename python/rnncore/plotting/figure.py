@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from rnncore.writing import write_whole
+
 
 def new_figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.0, 3.5)) -> tuple[Any, list[Any]]:
     """A figure of so many axes, each of `size` in inches, and the axes."""
@@ -18,7 +20,12 @@ def new_figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.0
 
 
 def finish(figure: Any, to_file: str | os.PathLike[str] | None) -> Any:
-    """Write the figure where asked, and hand it back."""
+    """Write the figure where asked, in the format that the ending says, and hand it back."""
     if to_file is not None:
-        figure.savefig(to_file)
+        path = os.fsdecode(to_file)
+        kind = os.path.splitext(path)[1][1:].lower()
+        if not kind:
+            kind = figure.canvas.get_default_filetype()
+            path = f"{path}.{kind}"
+        write_whole(path, lambda file: figure.savefig(file, format=kind))
     return figure

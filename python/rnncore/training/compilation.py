@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from rnncore.layers.symbolic import SymbolicValue, distinct_names
 from rnncore.losses import Loss
 from rnncore.losses.functions import FUNCTIONS
 from rnncore.metrics import Metric
+from rnncore.training.own_code import saved_function, saved_metrics
 
 
 @dataclass(frozen=True)
@@ -207,13 +207,14 @@ class Compilation:
         raise ValueError(f"monitor {key!r} is none of {known}; give mode='min' or mode='max' if it is logged")
 
     def get_config(self) -> dict[str, Any]:
-        """JSON-serialisable arguments of `compile`; functions are left out, with a warning."""
+        """JSON-serialisable arguments of `compile`; of functions only the names, with a warning."""
+        named = _each(self._loss, configurable.serialize)
         return {
             "optimizer": configurable.serialize(self.optimizer),
-            "loss": _each(self._loss, configurable.serialize),
+            "loss": named if self.function is None else saved_function(self.function),
             "loss_weights": self._loss_weights,
-            "metrics": _each(_saved(self._metrics), _serialized_metric),
-            "weighted_metrics": _each(_saved(self._weighted_metrics), _serialized_metric),
+            "metrics": saved_metrics(self._metrics),
+            "weighted_metrics": saved_metrics(self._weighted_metrics),
         }
 
 
@@ -232,26 +233,6 @@ def _metric(identifier: Any) -> Metric | str:
     return (
         str(identifier) if isinstance(identifier, str) and identifier in metrics.ACCURACY else metrics.get(identifier)
     )
-
-
-def _serialized_metric(metric: Metric | str) -> Any:
-    return metric if isinstance(metric, str) else configurable.serialize(metric)
-
-
-def _saved(value: Any) -> Any:
-    """The metrics without those that cannot be made again from a file."""
-    if isinstance(value, list):
-        return [_saved(entry) for entry in value if not _is_own(entry)]
-    if isinstance(value, dict):
-        return {key: _saved(entry) for key, entry in value.items() if not _is_own(entry)}
-    return None if _is_own(value) else value
-
-
-def _is_own(metric: Any) -> bool:
-    if not isinstance(metric, Metric) or metrics.can_be_saved(metric):
-        return False
-    warnings.warn(f"metric {metric.name!r} is made of Python code and is not saved", stacklevel=5)
-    return True
 
 
 def _for_outputs(argument: str, value: Any, names: Sequence[str]) -> list[Any]:

@@ -141,7 +141,7 @@ class Engine:
             window = self.states[rows * offset : rows * (offset + size)].reshape(rows, size)
             found.setdefault(layer, []).append(window)
         for layer, kept in found.items():
-            for window, state in zip(kept, layer.states, strict=True):
+            for window, state in zip(kept, layer.states_kept or (), strict=layer.states_kept is not None):
                 window[...] = state
             layer.states_kept = kept
         return list(found.items())

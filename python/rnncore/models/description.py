@@ -1,0 +1,69 @@
+"""The graph of a model from its description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rnncore import _validation as check
+from rnncore._configurable import fields, part
+from rnncore.layers import Layer, deserialize
+from rnncore.layers.symbolic import SymbolicValue, symbolic_values
+
+
+def described_layers(config: Mapping[str, Any]) -> list[Layer]:
+    """The layers of a description, without weights."""
+    found = []
+    for number, entry in enumerate(_list("layers", config["layers"])):
+        with part(f"layer {number}"):
+            found.append(deserialize(entry))
+    return found
+
+
+def described_graph(config: Mapping[str, Any]) -> tuple[list[SymbolicValue], list[SymbolicValue]]:
+    """The inputs and outputs of the graph that `Model.get_config` described."""
+    fields("a model", config, ("name", "layers", "calls", "inputs", "outputs"), ("trainable",))
+    layers, entries = described_layers(config), _list("calls", config["calls"])
+    made: list[tuple[SymbolicValue, ...]] = []
+
+    def values(reader: str, places: Any) -> list[SymbolicValue]:
+        found = []
+        for place in _list(f"what {reader} reads", places):
+            call, output = _place(reader, place)
+            if not (0 <= call < len(made) and 0 <= output < len(made[call])):
+                raise ValueError(f"{reader} reads output {output} of call {call}, which no call before it makes")
+            found.append(made[call][output])
+        return found
+
+    for number, entry in enumerate(entries):
+        reader = f"call {number}"
+        fields(reader, entry, ("layer", "inputs"), ("mask", "options"))
+        index = check.integer(f"layer of {reader}", entry["layer"], low=0)
+        if index >= len(layers):
+            raise ValueError(f"layer of {reader} must be one of {len(layers)}, got number {index}")
+        layer, read = layers[index], values(reader, entry["inputs"])
+        given = {"mask": values(reader, entry["mask"])[0]} if "mask" in entry else {}
+        with part(reader):
+            if "options" in entry:
+                result = layer.call_again(read, entry["options"])
+            elif read:
+                result = layer(read, **given)
+            else:
+                result = layer.output
+            made.append(symbolic_values("outputs of a layer", result))
+    return values("the model", config["inputs"]), values("the model", config["outputs"])
+
+
+def _list(argument: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{argument} must be a list, got {type(value).__name__} {value!r}")
+    return list(value)
+
+
+def _place(reader: str, value: Any) -> tuple[int, int]:
+    """The number of a call and that of one of its outputs."""
+    pair = _list(f"each place that {reader} reads", value)
+    if len(pair) != 2:
+        raise ValueError(f"each place that {reader} reads must be a call and an output, got {value!r}")
+    call, output = (check.integer(f"a place that {reader} reads", number) for number in pair)
+    return call, output
