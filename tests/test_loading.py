@@ -263,3 +263,14 @@ def test_names_that_cannot_be_written_are_refused_at_once() -> None:
             make(**{"name": "\ud800", **({"units": 1} if make is layers.Dense else {})})
         with pytest.raises(TypeError, match="name must be a string, got int 3"):
             make(**{"name": 3, **({"units": 1} if make is layers.Dense else {})})
+
+
+def test_files_of_the_first_version_are_read() -> None:
+    model = models.load_model(Path(__file__).parent / "golden" / "version_1.rnn")
+    assert model.input_names == ["past"]
+    for number, weight in enumerate(model.get_weights()):
+        np.testing.assert_array_equal(weight.ravel(), (number + np.arange(weight.size)) / 64)
+    assert (model.optimizer.iterations, model.optimizer.learning_rate) == (1, 0.25)
+    assert model.optimizer.slots is not None
+    np.testing.assert_array_equal(model.optimizer.slots.ravel(), np.arange(2 * model.count_params()) / 64)
+    assert model.metrics_names == ["loss", "mae"]

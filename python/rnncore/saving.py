@@ -14,7 +14,7 @@ from typing import Any
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore._configurable import part
+from rnncore._configurable import fields, part
 from rnncore.data import Array
 from rnncore.layers import Layer
 from rnncore.optimizers import Optimizer
@@ -120,12 +120,6 @@ def _with_slots(layers: Sequence[Layer], optimizer: Optimizer | None) -> dict[st
 # Reading
 
 
-def described(file: TensorFile, kind: str) -> Any:
-    """What the file says under `kind`."""
-    with naming(file.path):
-        return parse_json(file.metadata[kind])
-
-
 def fill(file: TensorFile, layers: Sequence[Layer], dtype: npt.DTypeLike, optimizer: Optimizer | None) -> None:
     """Give new weights, and the slots of an optimizer, what is stored for them; nothing is made unless all fits."""
     weights = matched(file.entries, layers)
@@ -152,7 +146,7 @@ def load_weights(filepath: FilePath, layers: Sequence[Layer], *, skip_mismatch: 
 def load_progress(filepath: FilePath, layers: Sequence[Layer], optimizer: Optimizer) -> dict[str, Any]:
     """Put weights and slots of a file that `save_progress` wrote in place, if all fits; return its `progress`."""
     with TensorFile(filepath) as file, naming(file.path):
-        progress: dict[str, Any] = described(file, "progress")
+        progress = fields("progress", parse_json(file.metadata["progress"]), ("epochs", "iterations", "learning_rate"))
         for number in ("epochs", "iterations"):
             check_step(number, progress[number])
         check.number("learning_rate", progress["learning_rate"], low=0.0)

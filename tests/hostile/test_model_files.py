@@ -110,6 +110,32 @@ def test_holes_of_gigabytes_are_not_read(tmp_path: Path) -> None:
     assert load(path).count("its header would be 1099511627776 bytes long") == 2
 
 
+GIANT = """
+    import json, time
+    from rnncore import layers, models
+    model = models.Sequential([layers.Input((None, 3)), layers.LSTM(4), layers.Dense(2)])
+    for change in ({"units": 200_000}, {"units": 10**9}, {"units": 10**400}):
+        described = json.loads(model.to_json())
+        described["config"]["layers"][1]["config"].update(change)
+        start = time.process_time()
+        for make in (lambda: models.model_from_json(json.dumps(described)),
+                     lambda: models.Sequential.from_config(described["config"])):
+            try:
+                make()
+            except ValueError as error:
+                print(error)
+        assert time.process_time() - start < 1.0
+    print("done")
+"""
+
+
+def test_descriptions_of_more_than_the_memory_are_refused() -> None:
+    found = run_alone(GIANT)
+    assert found.count("weights and their gradients need") == 6
+    assert "config: 160003600002 weights and their gradients need 1192 GiB" in found
+    assert found.endswith("done\n")
+
+
 NESTED = "[" * 100_000 + "]" * 100_000
 
 
