@@ -23,6 +23,16 @@ void copy_row(T* to, const T* from, int64_t count) {
     std::memset(to, 0, static_cast<size_t>(count) * sizeof(T));
 }
 
+// Without a call where there are few elements.
+template <class T>
+void copy_short_row(T* to, const T* from, int64_t count) {
+  constexpr int64_t kPiece = 16 / static_cast<int64_t>(sizeof(T));
+  if (count >= 8 * kPiece) return copy_row(to, from, count);
+  int64_t i = 0;
+  for (; i + kPiece <= count; i += kPiece) std::memcpy(to + i, from + i, 16);
+  for (; i < count; ++i) to[i] = from[i];
+}
+
 }  // namespace
 
 template <class T>
@@ -52,11 +62,10 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
       call_.initial_state[k] = in.initial_state[k] ? ragged_.states.template as<T>() + k * N * H : nullptr;
   } else {
     // Time-major inside: a step's rows lie together. A reversed call runs its steps from the other end.
-    const int64_t last = in.steps - 1;
-    output_layout_ = {in.reverse ? last * N * H : 0, H, in.reverse ? -N * H : N * H};
+    output_layout_ = {in.reverse ? (in.steps - 1) * N * H : 0, H, in.reverse ? -N * H : N * H};
     call_.output = {nullptr, N * H, H};
-    call_.x = {in.reverse ? in.x.data + last * in.x.step : in.x.data, in.reverse ? -in.x.step : in.x.step, in.x.row};
-    if (in.rows == 1) call_.x.row = call_.x.step, call_.output.row = call_.output.step;  // one distance
+    if (N == 1) call_.output.row = call_.output.step;  // one distance
+    read_x(in.x);
     call_.initial_state[0] = in.initial_state[0];
     call_.initial_state[1] = in.initial_state[1];
   }
@@ -68,7 +77,14 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
   }
 }
 
-// Lets the call read copies of the caller's arrays, which `copy_inputs` makes. x is time-major there, and runs forward.
+template <class T>
+void SequenceCall<T>::read_x(BatchView<const T> x) {
+  const int64_t last = inputs_.steps - 1;
+  call_.x = {inputs_.reverse ? x.data + last * x.step : x.data, inputs_.reverse ? -x.step : x.step, x.row};
+  if (inputs_.rows == 1) call_.x.row = call_.x.step;
+}
+
+// Lets the call read copies of the caller's arrays, which `copy_inputs` makes.
 template <class T>
 void SequenceCall<T>::place_inputs() {
   const auto& in = inputs_;
@@ -88,7 +104,7 @@ void SequenceCall<T>::place_inputs() {
   call_.kernel = owned_.kernel;
   call_.recurrent_kernel = owned_.recurrent_kernel;
   if (!whole) return;
-  call_.x = {owned_.x, N * I, I};
+  read_x({owned_.x, I, N * I});
   for (int k = 0; k < 2; ++k) call_.initial_state[k] = owned_.initial_state[k];
 }
 
@@ -106,12 +122,14 @@ void SequenceCall<T>::copy_inputs(const Team& team) const {
   for (int k = 0; k < 2; ++k)
     if (owned_.initial_state[k]) copy(owned_.initial_state[k], in.initial_state[k], N * H);
   if (!owned_.x) return;
-  if (!in.reverse && in.x.step == N * I && (N == 1 || in.x.row == I)) return copy(owned_.x, in.x.data, S * N * I);
+  if (in.x.step == N * I && (N == 1 || in.x.row == I)) return copy(owned_.x, in.x.data, S * N * I);
+  // Of a few rows at a time, whose next steps lie in the same lines.
+  constexpr int64_t kRows = 64;
   const Range mine = team_range(S, team, 1);
-  for (int64_t s = mine.begin; s < mine.end; ++s) {
-    const T* from = in.x.data + (in.reverse ? S - 1 - s : s) * in.x.step;
-    for (int64_t n = 0; n < N; ++n) copy_row(owned_.x + (s * N + n) * I, from + n * in.x.row, I);
-  }
+  for (int64_t first = 0; first < N; first += kRows)
+    for (int64_t t = mine.begin; t < mine.end; ++t)
+      for (int64_t n = first; n < std::min(first + kRows, N); ++n)
+        copy_short_row(owned_.x + (t * N + n) * I, in.x.data + n * in.x.row + t * in.x.step, I);
 }
 
 template <class T>

@@ -65,6 +65,7 @@ class SequenceCall {
   int64_t time(int64_t row, int64_t s) const;
   int64_t length(int64_t row) const { return ragged_.lengths[static_cast<size_t>(row)]; }
   void place_inputs();
+  void read_x(BatchView<const T> x);
   void copy_inputs(const Team& team) const;
 
   // Copies of the caller's arrays, which may change before backward.
