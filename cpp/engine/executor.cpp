@@ -218,7 +218,7 @@ int64_t Executor<T>::run(Epoch epoch) {
 
   // Thread 0 writes these between barriers.
   int64_t done = 0;
-  bool stop = false, regroup = false;
+  bool pause = false;
   auto polled = Clock::now();
   // Where a batch may turn out to be wrong once its masks are known, the states before it are kept.
   std::string fault;
@@ -226,12 +226,13 @@ int64_t Executor<T>::run(Epoch epoch) {
   T* states = static_cast<T*>(epoch.states.data);
   std::vector<T> kept(keeps ? static_cast<size_t>(epoch.batch_size * state_size(program_)) : 0);
   ++running_;
-  while (done < batches && !stop) {
+  // The team ends before others are asked, who may compute, fork or wait; another number of threads may suit then.
+  for (bool stop = false; done < batches && !stop;) {
     const int threads = usual->threads();
-    regroup = false;
     bind({usual.get(), last.get()}, threads);
+    pause = false;
     run_team(threads, [&](const Team& team) {
-      for (int64_t batch = done; batch < batches && !stop && !regroup; ++batch) {
+      for (int64_t batch = done; batch < batches && !pause; ++batch) {
         const BatchRows rows{epoch.order.order + batch * epoch.batch_size,
                              batch + 1 < batches ? epoch.batch_size : last_size};
         Plan<T>& current = batch + 1 < batches ? *usual : *last;
@@ -244,27 +245,20 @@ int64_t Executor<T>::run(Epoch epoch) {
         }
         if (team.thread == 0) {
           done = batch + 1;
-          const auto now = Clock::now();
-          const bool due = now - polled >= kPollInterval;
-          if (epoch.poll.every_batch || due) {
-            polled = now;
-            stop = epoch.poll.call(epoch.poll.context, done);
-            // The call may have run others on this executor, for whom the arena grew.
-            bind({usual.get(), last.get()}, threads);
-          }
-          // Another number of threads may suit by now; results do not depend on it.
-          if (due) regroup = contended(team) || usual->threads() != threads;
+          pause = epoch.poll.every_batch || Clock::now() - polled >= kPollInterval;
         }
         team_barrier(team);
       }
     });
-    if (fault.empty()) continue;
-    --running_;
-    if (keeps) std::copy_n(kept.begin(), kept.size(), states);
-    throw std::invalid_argument(fault);
+    if (!fault.empty()) break;
+    if (!pause) continue;
+    stop = epoch.poll.call(epoch.poll.context, done);
+    polled = Clock::now();
   }
   --running_;
-  return done;
+  if (fault.empty()) return done;
+  if (keeps) std::copy_n(kept.begin(), kept.size(), states);
+  throw std::invalid_argument(fault);
 }
 
 template class Executor<float>;

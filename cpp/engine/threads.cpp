@@ -36,13 +36,23 @@ using Clock = std::chrono::steady_clock;
 
 int64_t now() { return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count(); }
 
-// When the caller's region began, and until when regions stay serial because the last ones were contended.
-thread_local int64_t region_begin = 0;
+// Until when regions stay serial because the last ones were contended.
 std::atomic<int64_t> serial_until{0};
 std::atomic<int64_t> serial_time{0};
 constexpr int64_t kShortestSerialTime = 10'000'000, kLongestSerialTime = 640'000'000;
 constexpr int64_t kNegligibleLoss = 200'000;
 constexpr int kSpins = 4096;  // some microseconds
+
+#if defined(_OPENMP)
+// Whether a team lost more time to waiting for its own threads than it gained from them, as happens when others want
+// the processors.
+bool contended(const Barrier* barriers, int threads, int64_t begin) {
+  if (threads == 1 || whatever_the_work) return false;
+  int64_t lost = 0;
+  for (int i = 0; i < kTeamBarriers; ++i) lost += barriers[i].lost;
+  lost /= threads - 1;
+  return lost > kNegligibleLoss && 2 * lost > now() - begin;
+}
 
 // Notes how a region went. Only a second contended one within a few tells: a first may have met a thread that the
 // system took its processor from for once.
@@ -56,6 +66,7 @@ void learn(bool was_contended) {
   serial_time = before > 0 ? time : kShortestSerialTime / 2;
   if (before > 0) serial_until = now() + time;
 }
+#endif
 
 int environment(const char* name) {
   const char* text = std::getenv(name);
@@ -143,17 +154,12 @@ int threads_for(double flops) {
   return worth >= limit ? limit : static_cast<int>(worth);
 }
 
-bool contended(const Team& team) {
-  if (team.threads == 1 || whatever_the_work) return false;
-  int64_t lost = 0;
-  for (int i = 0; i < kTeamBarriers; ++i) lost += __atomic_load_n(&team.barrier[i].lost, __ATOMIC_RELAXED);
-  lost /= team.threads - 1;
-  return lost > kNegligibleLoss && 2 * lost > now() - region_begin;
-}
-
 void run_team(int threads, void (*fn)(const Team&, void*), void* context) {
 #if defined(_OPENMP)
-  if (threads > 1) {
+  // A region within a region of the same thread, as of a signal handler that computes, has this thread only: the
+  // signals are those of the outer team, which waits on them.
+  thread_local bool inside = false;
+  if (threads > 1 && !inside) {
     // Signals of the team, then of each half.
     const int all = threads * barrier_lines(threads), half = threads / 2 * barrier_lines(threads / 2);
     thread_local std::vector<Signal> signals;
@@ -162,8 +168,8 @@ void run_team(int threads, void (*fn)(const Team&, void*), void* context) {
     Barrier barriers[kTeamBarriers] = {
         {spins, signals.data(), 0}, {spins, signals.data() + all, 0}, {spins, signals.data() + all + half, 0}};
     const int64_t begin = now();
-    region_begin = begin;
     int team_size = 1;
+    inside = true;
 #pragma omp parallel num_threads(threads)
     {
       // The runtime may give fewer threads than asked for.
@@ -175,7 +181,8 @@ void run_team(int threads, void (*fn)(const Team&, void*), void* context) {
       fn(team, context);
       team_barrier(team);  // so that waiting for the slowest is counted
     }
-    learn(contended({0, team_size, barriers}));
+    inside = false;
+    learn(contended(barriers, team_size, begin));
     return;
   }
 #endif

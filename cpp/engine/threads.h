@@ -15,7 +15,9 @@ void set_num_threads(int threads, bool always = false);
 bool uses_all_threads();  // `always` was said
 bool built_with_openmp();
 
-// Runs fn(team) on each thread of a team of at most `threads`; the caller is thread 0. fn must not throw.
+// Runs fn(team) on each thread of a team of at most `threads`; the caller is thread 0. fn must not throw. A region that
+// ends after much waiting for its own threads, as when others want the processors, makes the next ones serial for some
+// milliseconds, longer each time.
 void run_team(int threads, void (*fn)(const Team&, void*), void* context);
 
 template <class F>
@@ -42,10 +44,5 @@ int threads_for(double flops, F&& useful) {
   const int threads = threads_for(flops);
   return threads > 2 && !uses_all_threads() ? useful(threads) : threads;
 }
-
-// Whether the team loses more time to waiting for its own threads than it gains from them, as happens when
-// others want the processors. Thread 0 may ask now and then; a region that ends so makes the next ones serial
-// for some milliseconds, longer each time.
-bool contended(const Team& team);
 
 }  // namespace rnncore

@@ -1,0 +1,132 @@
+"""Calls of the compiled core from within another: hooks, signal handlers, finalizers; with more and fewer threads."""
+
+from __future__ import annotations
+
+import pytest
+from alone import run_alone
+
+SETUP = """
+import gc, os, signal, threading, time
+import numpy as np, rnncore
+from rnncore import callbacks, functional, layers, models, utils
+
+rnncore.set_num_threads(2)
+rng = np.random.default_rng(0)
+x = rng.normal(size=(256, 40, 16)).astype("float32")
+y = x.sum(axis=(1, 2))
+kernel, recurrent = rng.normal(size=(16, 256)).astype("float32"), rng.normal(size=(64, 256)).astype("float32") / 8
+
+def make(seed=1, units=64):
+    utils.set_random_seed(seed)
+    model = models.Sequential([layers.Input((40, 16)), layers.LSTM(units), layers.Dense(1)])
+    model.compile("adam", "mse")
+    return model
+
+def fit(model, hook=None, epochs=1, batch_size=32):
+    utils.set_random_seed(2)
+    hooks = callbacks.LambdaCallback(on_train_batch_end=hook) if hook else None
+    model.fit(x, y, epochs=epochs, batch_size=batch_size, verbose=0, callbacks=hooks)
+    return model.get_weights()
+
+def same(a, b):
+    return all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
+
+expected = fit(make())
+model, other, done = make(), make(3, 32), []
+forward = functional.lstm(x, kernel, recurrent).output
+other_prediction, other_fitted = other.predict(x, verbose=0), fit(make(3, 32))
+"""
+
+# What a hook computes; each says in `done` whether it was right.
+HOOKS = {
+    "predict": "done.append(np.isfinite(model.predict(x, verbose=0)).all())",
+    "evaluate": "done.append(np.isfinite(model.evaluate(x, y, verbose=0)))",
+    "another model's predict": "done.append(same([other.predict(x, verbose=0)], [other_prediction]))",
+    "another model's fit": "done.append(same(fit(make(3, 32)), other_fitted))",
+    "a functional call": "done.append(same([functional.lstm(x, kernel, recurrent).output], [forward]))",
+    "forward and backward": """
+        result = functional.lstm(x, kernel, recurrent, training=True)
+        done.append(np.isfinite(functional.backward(result.tape, result.output).kernel).all())
+    """,
+    "more threads": """
+        rnncore.set_num_threads(2 + batch % 7)
+        done.append(same([functional.lstm(x, kernel, recurrent).output], [forward]))
+        done.append(np.isfinite(model.predict(x, verbose=0)).all())
+    """,
+    "fewer threads": """
+        rnncore.set_num_threads(1 + batch % 2)
+        done.append(same([functional.lstm(x, kernel, recurrent).output], [forward]))
+    """,
+    "a hook in a hook": """
+        inner = callbacks.LambdaCallback(on_predict_batch_end=lambda b, l: model.evaluate(x[:40], y[:40], verbose=0))
+        done.append(same([other.predict(x, verbose=0, callbacks=inner)], [other_prediction]))
+    """,
+    "a thread that it waits for": """
+        thread = threading.Thread(target=lambda: done.append(same([other.predict(x, verbose=0)], [other_prediction])))
+        thread.start(), thread.join()
+    """,
+}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_batch_hook_computes(hook: str) -> None:
+    code = f"""{SETUP}
+def hook(batch, logs):
+{chr(10).join("    " + line.strip() for line in HOOKS[hook].strip().splitlines())}
+
+assert same(fit(model, hook), expected), "the outer run is not what it is alone"
+assert len(done) >= 8 and all(done), done
+"""
+    run_alone(code)
+
+
+@pytest.mark.parametrize("what", ["signal", "finalizer"])
+def test_a_signal_handler_or_a_finalizer_computes(what: str) -> None:
+    """Both run when the call asks Python, some 20 times a second."""
+    code = f"""{SETUP}
+def compute():
+    done.append(same([functional.lstm(x, kernel, recurrent).output], [forward]))
+    done.append(same([other.predict(x, verbose=0)], [other_prediction]))
+
+class Cycle:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        compute()
+
+if {what == "signal"}:
+    signal.signal(signal.SIGALRM, lambda number, frame: compute())
+else:
+    def make_cycle(number, frame):
+        Cycle()
+        gc.collect()
+    signal.signal(signal.SIGALRM, make_cycle)
+expected = fit(make(), epochs=40)
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+found = fit(model, epochs=40)
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert same(found, expected), "the outer run is not what it is alone"
+assert done and all(done), done
+"""
+    run_alone(code)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_fork_in_a_hook_trains_on(threads: int) -> None:
+    """Parent and child both end the run with the weights of a run alone."""
+    code = f"""{SETUP}
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+rnncore.set_num_threads({threads})
+children = []
+def hook(batch, logs):
+    if batch == 3:
+        children.append(os.fork())
+
+found = fit(model, hook)
+assert same(found, expected), children
+if children == [0]:
+    os._exit(0 if np.array_equal(model.predict(x[:9], verbose=0), model.predict(x, verbose=0)[:9]) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+"""
+    run_alone(code)
