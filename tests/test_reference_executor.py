@@ -277,13 +277,13 @@ def test_an_exception_leaves_the_last_whole_step(on_batch: Callable[[int], bool]
 def test_ctrl_c_waits_for_the_end_of_an_update(monkeypatch: pytest.MonkeyPatch) -> None:
     momentum = Training((MSE,), optimizer=Optimizer("sgd", {"momentum": 0.9}))
     run, twin = Run(momentum), Run(momentum)
-    apply = run.executor.apply_gradients
+    apply = run.executor._apply_gradients
 
     def interrupted(learning_rate: float, step: int) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         apply(learning_rate, step)
 
-    monkeypatch.setattr(run.executor, "apply_gradients", interrupted)
+    monkeypatch.setattr(run.executor, "_apply_gradients", interrupted)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         run.train()

@@ -1,9 +1,11 @@
 // rnncore._core.Executor: arrays in, GIL off, engine, arrays out.
+#include <atomic>
 #include <exception>
 #include <memory>
 
 #include "bindings/arrays.h"
 #include "bindings/description.h"
+#include "bindings/gil.h"
 #include "bindings/module.h"
 #include "engine/executor.h"
 #include "engine/training.h"
@@ -35,9 +37,25 @@ py::object tuple_or_none(py::object sequence) {
   return sequence.is_none() ? std::move(sequence) : py::tuple(std::move(sequence));
 }
 
+uint64_t next_number() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
+// The Python object of a pass.
+struct HeldPass {
+  explicit HeldPass(uint64_t executor_number) : executor(executor_number) {}
+  HeldPass(const HeldPass&) = delete;
+  virtual ~HeldPass() = default;
+
+  const uint64_t executor;
+};
+
 class BoundExecutor {
  public:
   virtual ~BoundExecutor() = default;
+  virtual py::object last_pass() const = 0;
+  virtual void set_last_pass(const py::object& pass) = 0;
   virtual const char* isa() const = 0;
   virtual size_t arena_bytes() const = 0;
   virtual py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::object& seed,
@@ -70,11 +88,17 @@ class PythonPoll {
 
  private:
   bool ask(int64_t batches) {
-    const py::gil_scoped_acquire gil;
+    const GilTaken gil;
     try {
-      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      int failed = 0;
+      wait_for_python([&] { failed = PyErr_CheckSignals(); });
+      if (failed) throw py::error_already_set();
       if (on_batch_.is_none()) return false;
-      const int truth = PyObject_IsTrue(on_batch_(batches).ptr());
+      const py::int_ number(batches);
+      PyObject* answer = nullptr;
+      wait_for_python([&] { answer = PyObject_CallOneArg(on_batch_.ptr(), number.ptr()); });
+      if (!answer) throw py::error_already_set();
+      const int truth = PyObject_IsTrue(py::reinterpret_steal<py::object>(answer).ptr());
       if (truth < 0) throw py::error_already_set();
       return truth != 0;
     } catch (...) {
@@ -95,10 +119,19 @@ class TypedExecutor final : public BoundExecutor {
       : parameters_(expect_writable<T>(parameters, "parameters")),
         gradients_(expect_writable<T>(gradients, "gradients")),
         slots_(py::none()),
+        passes_(py::module_::import("threading").attr("local")()),
         engine_(read_program(program), parameters_.mutable_data(), gradients_.mutable_data(), parameters_.size(),
                 kernels) {
     expect_shape(shape_of(parameters_), {parameters_.size()}, "parameters");
     expect_shape(shape_of(gradients_), {parameters_.size()}, "gradients");
+  }
+
+  py::object last_pass() const override { return py::getattr(passes_, kPass, py::none()); }
+
+  void set_last_pass(const py::object& pass) override {
+    if (!pass.is_none() && pass.cast<HeldPass&>().executor != number_)
+      throw py::value_error("last_pass: expected a pass of this executor, got one of another");
+    py::setattr(passes_, kPass, pass);
   }
 
   const char* isa() const override { return engine_.kernels().name; }
@@ -118,20 +151,30 @@ class TypedExecutor final : public BoundExecutor {
     }
     const uint64_t bits = read_seed(seed);
     const States kept = read_states(states, resume, count);
-    const py::gil_scoped_release nogil;
-    engine_.forward(samples, count, training, bits, static_cast<uint32_t>(step), kept, pointers);
+    std::unique_ptr<Pass<T>> pass;
+    {
+      const GilReleased nogil;
+      pass = engine_.forward(samples, count, training, bits, static_cast<uint32_t>(step), kept, pointers);
+    }
+    if (pass) {
+      auto held = std::make_unique<Held>(number_);
+      held->pass = std::move(pass);
+      py::setattr(passes_, kPass, py::cast(std::unique_ptr<HeldPass>(std::move(held))));
+    }
     return outputs;
   }
 
   py::list backward(const py::sequence& given) override {
     const py::tuple output_gradients(given);
-    const std::vector<Tensor>* shapes = engine_.pending_inputs();
-    if (!shapes) throw py::value_error("backward: expected a forward pass with training=True before it");
+    const py::object kept = last_pass();
+    if (kept.is_none() || !pass_of(kept))
+      throw py::value_error("backward: expected a forward pass with training=True before it");
+    const std::vector<Tensor> shapes = pass_of(kept)->inputs();
     const Program& program = engine_.program();
     if (output_gradients.size() != program.outputs.size())
       throw py::value_error("output_gradients: expected " + std::to_string(program.outputs.size()) +
                             " array(s) or None, got " + std::to_string(output_gradients.size()));
-    const std::vector<Tensor> expected = infer_shapes(program, *shapes);
+    const std::vector<Tensor> expected = infer_shapes(program, shapes);
     std::vector<const T*> from;
     for (size_t i = 0; i < output_gradients.size(); ++i) {
       const std::string name = "output_gradients[" + std::to_string(i) + "]";
@@ -145,7 +188,7 @@ class TypedExecutor final : public BoundExecutor {
     }
     py::list gradients;
     std::vector<T*> to;
-    for (const Tensor& tensor : *shapes) {
+    for (const Tensor& tensor : shapes) {
       if (tensor.integer) {
         gradients.append(py::none());
         to.push_back(nullptr);
@@ -155,8 +198,10 @@ class TypedExecutor final : public BoundExecutor {
       to.push_back(array.mutable_data());
       gradients.append(array);
     }
-    const py::gil_scoped_release nogil;
-    engine_.backward(from, to);
+    std::unique_ptr<Pass<T>> pass = std::move(pass_of(kept));
+    set_last_pass(py::none());
+    const GilReleased nogil;
+    engine_.backward(std::move(pass), from, to);
     return gradients;
   }
 
@@ -171,33 +216,36 @@ class TypedExecutor final : public BoundExecutor {
       kept = std::move(array);
     }
     {
-      const py::gil_scoped_release nogil;
+      const GilReleased nogil;
       engine_.configure(std::move(description), data);
     }
     slots_ = std::move(kept);
   }
 
   void apply_gradients(double learning_rate, int64_t step) override {
-    const py::gil_scoped_release nogil;
+    const GilReleased nogil;
     engine_.apply_gradients(learning_rate, step);
   }
 
   int64_t train(const EpochArguments& arguments, const MeasuredArguments& measured, const py::object& learning_rate,
                 int64_t step, const py::object& seed) override {
     Epoch epoch = read_epoch(arguments, Mode::training);
-    read_measured(measured, epoch);
+    const auto setup = engine_.setup();
+    read_measured(measured, setup.get(), epoch);
     const auto rates = expect_array<double>(learning_rate, "learning_rate");
     expect_shape(shape_of(rates), {epoch.batches()}, "learning_rate");
     epoch.learning_rates = rates.data();
     epoch.step = step;
     epoch.seed = read_seed(seed);
-    return run(epoch, arguments);
+    set_last_pass(py::none());  // the weights change
+    return run(epoch, arguments, setup.get());
   }
 
   int64_t test(const EpochArguments& arguments, const MeasuredArguments& measured) override {
     Epoch epoch = read_epoch(arguments, Mode::evaluation);
-    read_measured(measured, epoch);
-    return run(epoch, arguments);
+    const auto setup = engine_.setup();
+    read_measured(measured, setup.get(), epoch);
+    return run(epoch, arguments, setup.get());
   }
 
   int64_t predict(const EpochArguments& arguments, const py::tuple& outputs) override {
@@ -214,10 +262,20 @@ class TypedExecutor final : public BoundExecutor {
       expect_shape(shape_of(array), expected, name);
       epoch.outputs.push_back(array.mutable_data());
     }
-    return run(epoch, arguments);
+    return run(epoch, arguments, nullptr);
   }
 
  private:
+  struct Held final : HeldPass {
+    using HeldPass::HeldPass;
+    std::unique_ptr<Pass<T>> pass;  // null once backward has gone through it
+  };
+
+  // Of an object that was made or checked here.
+  static std::unique_ptr<Pass<T>>& pass_of(const py::object& held) {
+    return static_cast<Held&>(held.cast<HeldPass&>()).pass;
+  }
+
   // Views of the inputs; returns the number of samples.
   int64_t read_inputs(const py::tuple& inputs, const py::object& lengths, Samples& samples) const {
     const Program& program = engine_.program();
@@ -277,9 +335,8 @@ class TypedExecutor final : public BoundExecutor {
     return {array.mutable_data(), resume};
   }
 
-  void read_measured(const MeasuredArguments& measured, Epoch& epoch) const {
-    const Training* training = engine_.training();
-    if (!training) throw py::value_error("executor: expected a call of configure before training or testing");
+  void read_measured(const MeasuredArguments& measured, const Setup<T>* setup, Epoch& epoch) const {
+    if (!setup) throw py::value_error("executor: expected a call of configure before training or testing");
     for (size_t i = 0; i < measured.targets.size(); ++i) {
       const py::handle target = measured.targets[i];
       const bool labels = py::isinstance<py::array_t<int32_t>>(target);
@@ -288,32 +345,36 @@ class TypedExecutor final : public BoundExecutor {
     }
     if (!measured.sample_weight.is_none()) {
       const auto weights = py::reinterpret_borrow<py::tuple>(measured.sample_weight);
-      if (weights.size() != training->losses.size())
-        throw py::value_error("sample_weight: expected one entry per loss (" + std::to_string(training->losses.size()) +
-                              "), got " + std::to_string(weights.size()));
+      const size_t losses = setup->training.losses.size();
+      if (weights.size() != losses)
+        throw py::value_error("sample_weight: expected one entry per loss (" + std::to_string(losses) + "), got " +
+                              std::to_string(weights.size()));
       for (size_t i = 0; i < weights.size(); ++i)
         epoch.samples.weights.push_back(
             weights[i].is_none() ? Array{} : read_array(weights[i], "sample_weight[" + std::to_string(i) + "]", false));
     }
     auto state = expect_writable<double>(measured.state, "state");
-    expect_shape(shape_of(state), {state_size(*training)}, "state");
+    expect_shape(shape_of(state), {state_size(setup->training)}, "state");
     epoch.state = state.mutable_data();
   }
 
-  int64_t run(Epoch& epoch, const EpochArguments& arguments) {
+  int64_t run(Epoch& epoch, const EpochArguments& arguments, const Setup<T>* setup) {
     PythonPoll poll(arguments.on_batch);
     epoch.poll = {PythonPoll::call, &poll, arguments.every_batch && !arguments.on_batch.is_none()};
     int64_t done = 0;
     {
-      const py::gil_scoped_release nogil;
-      done = engine_.run(epoch);
+      const GilReleased nogil;
+      done = engine_.run(epoch, setup);
     }
     poll.rethrow();
     return done;
   }
 
   NumpyArray<T> parameters_, gradients_;
+  static constexpr const char* kPass = "last";
+  const uint64_t number_ = next_number();
   py::object slots_;
+  py::object passes_;  // a threading.local: each thread has its own, which ends with the thread
   Executor<T> engine_;
 };
 
@@ -335,10 +396,14 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
     }
   });
 
+  py::detail::npy_api::get();  // gives the GIL away when it is first called, without the care of gil.h
+  const py::class_<HeldPass> pass(m, "Pass", "A forward pass in training; good for one `backward`.");
   py::class_<BoundExecutor> executor(m, "Executor", "Runs a Program; interchangeable with rnncore.reference.Executor.");
   executor.attr("backend") = "compiled";
   executor.def(py::init(&make_executor), py::arg("program"), py::arg("parameters"), py::arg("gradients"))
       .def_property_readonly("arena_bytes", &BoundExecutor::arena_bytes, "Memory for the values of a step, so far.")
+      .def_property("last_pass", &BoundExecutor::last_pass, &BoundExecutor::set_last_pass,
+                    "What `backward` goes through: this thread's last forward pass in training, or None.")
       .def_property_readonly("isa", &BoundExecutor::isa, "The instruction set level in use.")
       .def("forward", &BoundExecutor::forward, py::arg("inputs"), py::arg("lengths") = py::none(), py::kw_only(),
            py::arg("training") = false, py::arg("seed") = 0, py::arg("step") = 0, py::arg("states") = py::none(),

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "bindings/direct_function.h"
+#include "bindings/gil.h"
 #include "bindings/module.h"
 #include "engine/program.h"
 #include "engine/sequence_call.h"
@@ -182,7 +183,7 @@ class LongCall {
   }
 
  private:
-  std::optional<py::gil_scoped_release> release_;
+  std::optional<GilReleased> release_;
 };
 
 // Instances of the Python layer's result types (named tuples).

@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "bindings/gil.h"
 #include "bindings/module.h"
 #include "core/kernels.h"
+#include "engine/buffer.h"
 #include "engine/threads.h"
 
 namespace py = pybind11;
@@ -80,6 +82,8 @@ void check_environment() {
 
 void bind_runtime(py::module_& m) {
   check_environment();
+  // What these find out once is found out now: a forked child would wait for a thread that was at it.
+  threads_for(1e9), second_level_cache();
   m.def("build_info", &build_info, "Facts of the build: version, compiler, build type, OpenMP, levels.");
   m.def("isa_levels", &supported_levels, "Instruction set levels built in and supported here, best first.");
   m.def(
@@ -103,6 +107,8 @@ void bind_runtime(py::module_& m) {
       },
       py::arg("threads"), py::arg("always") = false,
       "Sets the number of threads a call may use; with `always` even calls too small to gain use them.");
+  m.def("release_memory", &release_buffers, py::call_guard<GilReleased>(),
+        "Gives memory that waits to be used again back to the system.");
 }
 
 }  // namespace rnncore

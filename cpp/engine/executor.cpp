@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 
 #include "engine/threads.h"
 #include "engine/training.h"
@@ -26,16 +27,33 @@ Executor<T>::Executor(Program program, T* parameters, T* gradients, int64_t size
 
 template <class T>
 void Executor<T>::configure(Training training, T* slots) {
-  const std::lock_guard lock(mutex_);
-  if (running_ > 0) throw std::invalid_argument("configure: not possible while the executor trains, tests or predicts");
+  const Turn turn(turns_);
+  if (!running_.empty())
+    throw std::invalid_argument("configure: not possible while the executor trains, tests or predicts");
   check_training(training, program_);
-  std::unique_ptr<Optimizer<T>> optimizer;
+  auto setup = std::make_shared<Setup<T>>();
   if (!training.optimizer.kind.empty())
-    optimizer = std::make_unique<Optimizer<T>>(training, program_, kernels_, parameters_, gradients_, slots, size_);
-  training_ = std::move(training);
-  optimizer_ = std::move(optimizer);
-  configured_ = true;
-  plans_.remove_if([](const PlanPointer& p) { return p->shape().measures(); });
+    setup->optimizer =
+        std::make_unique<Optimizer<T>>(training, program_, kernels_, parameters_, gradients_, slots, size_);
+  setup->training = std::move(training);
+  work_.plans.remove_if([](const PlanPointer& p) { return p->shape().measures(); });
+  const std::lock_guard lock(asked_mutex_);
+  setup_ = std::move(setup);
+}
+
+template <class T>
+std::shared_ptr<const Setup<T>> Executor<T>::setup() const {
+  const std::lock_guard lock(asked_mutex_);
+  return setup_;
+}
+
+// What other threads were at stays as it is, for nobody knows how far they were.
+template <class T>
+void Executor<T>::in_child() {
+  if (turns_.in_child()) new (&work_) Work;
+  if (!asked_mutex_.try_lock()) new (&shapes_of_) std::vector<Tensor>, new (&shapes_) std::vector<Tensor>;
+  new (&asked_mutex_) std::mutex;
+  std::erase_if(running_, [](std::thread::id thread) { return thread != std::this_thread::get_id(); });
 }
 
 template <class T>
@@ -43,7 +61,7 @@ std::vector<Tensor> Executor<T>::output_shapes(const std::vector<Array>& inputs)
   std::vector<Tensor> tensors;
   tensors.reserve(inputs.size());
   for (const Array& array : inputs) tensors.push_back({array.shape, array.integer});
-  const std::lock_guard lock(shapes_mutex_);
+  const std::lock_guard lock(asked_mutex_);
   if (tensors == shapes_of_) return shapes_;
   const std::vector<Tensor> values = infer_shapes(program_, tensors);
   std::vector<Tensor> outputs;
@@ -64,25 +82,39 @@ BatchShape Executor<T>::batch_shape(Mode mode, const Samples& samples, int64_t b
 }
 
 template <class T>
-auto Executor<T>::plan(const BatchShape& shape) -> PlanPointer {
+auto Executor<T>::take_plan(const BatchShape& shape) -> PlanPointer {
+  auto& plans = work_.plans;
   const auto found =
-      std::find_if(plans_.begin(), plans_.end(), [&](const PlanPointer& p) { return p->shape() == shape; });
-  if (found != plans_.end()) {
-    plans_.splice(plans_.begin(), plans_, found);
-  } else {
-    plans_.push_front(std::make_shared<Plan<T>>(program_, training_, kernels_, shape));
-    if (plans_.size() > kPlans) plans_.pop_back();
+      std::find_if(plans.begin(), plans.end(), [&](const PlanPointer& p) { return p->shape() == shape; });
+  if (found == plans.end()) {
+    static const Training none{};
+    return std::make_shared<Plan<T>>(program_, setup_ ? setup_->training : none, kernels_, shape);
   }
-  return plans_.front();
+  PlanPointer plan = std::move(*found);
+  plans.erase(found);
+  return plan;
 }
 
 template <class T>
-void Executor<T>::bind(std::initializer_list<Plan<T>*> plans, int threads) {
-  int64_t bytes = 0;
-  for (Plan<T>* plan : plans) bytes = std::max(bytes, plan->reserve(threads));
-  arena_bytes_ = std::max(arena_bytes_, static_cast<size_t>(bytes));
-  if (arena_bytes_ > arena_.size()) arena_ = Buffer(arena_bytes_);
-  for (Plan<T>* plan : plans) plan->bind(arena_.as<std::byte>(), parameters_, gradients_);
+void Executor<T>::keep_plan(const PlanPointer& plan) {
+  work_.plans.push_front(plan);
+  if (work_.plans.size() > kPlans) work_.plans.pop_back();
+}
+
+template <class T>
+auto Executor<T>::plan(const BatchShape& shape) -> PlanPointer {
+  const PlanPointer plan = take_plan(shape);
+  keep_plan(plan);
+  return plan;
+}
+
+template <class T>
+void Executor<T>::bind(Buffer& arena, std::initializer_list<Plan<T>*> plans, int threads) {
+  size_t bytes = 0;
+  for (Plan<T>* plan : plans) bytes = std::max(bytes, static_cast<size_t>(plan->reserve(threads)));
+  if (bytes > arena_bytes_) arena_bytes_ = bytes;
+  if (bytes > arena.size()) arena = Buffer(bytes, Reuse::never);
+  for (Plan<T>* plan : plans) plan->bind(arena.as<std::byte>(), parameters_, gradients_);
 }
 
 // Order and lengths say where to read and write, so a call has its own: callbacks and other threads may change the
@@ -119,17 +151,17 @@ void Executor<T>::check(const Plan<T>& plan, const Samples& samples, int64_t sam
 }
 
 template <class T>
-void Executor<T>::forward(Samples samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step,
-                          const States& states, const std::vector<T*>& outputs) {
-  const std::lock_guard lock(mutex_);
-  pending_.reset();
+std::unique_ptr<Pass<T>> Executor<T>::forward(Samples samples, int64_t sample_count, bool training, uint64_t seed,
+                                              uint32_t step, const States& states, const std::vector<T*>& outputs) {
+  const Turn turn(turns_);
   const PlanPointer plan =
-      this->plan(batch_shape(training ? Mode::differentiation : Mode::inference, samples, sample_count));
+      take_plan(batch_shape(training ? Mode::differentiation : Mode::inference, samples, sample_count));
   BatchRows rows{nullptr, sample_count};
   const OwnPlaces places(samples, sample_count, rows);
   check(*plan, samples, sample_count, rows);
   const int threads = plan->threads();
-  bind({plan.get()}, threads);
+  Buffer& arena = training ? work_.spare : work_.arena;
+  bind(arena, {plan.get()}, threads);
   if (sample_count > 0)
     run_team(threads, [&](const Team& team) {
       plan->load(samples, rows, team);
@@ -138,38 +170,42 @@ void Executor<T>::forward(Samples samples, int64_t sample_count, bool training, 
       for (size_t i = 0; i < outputs.size(); ++i) plan->copy_output(i, outputs[i], team);
     });
   if (plan->failed()) throw std::invalid_argument(plan->take_fault());
-  if (!training) return;
-  pending_ = plan;
-  pending_threads_ = threads, pending_seed_ = seed, pending_step_ = step, pending_states_ = states;
-  pending_parameters_.keep(program_, parameters_);
+  if (!training) {
+    keep_plan(plan);
+    return nullptr;
+  }
+  std::unique_ptr<Pass<T>> pass(new Pass<T>{plan, std::move(arena), threads, seed, step, states, {}});
+  pass->parameters.keep(program_, parameters_);
+  return pass;
 }
 
 template <class T>
-void Executor<T>::backward(const std::vector<const T*>& output_gradients, const std::vector<T*>& input_gradients) {
-  const std::lock_guard lock(mutex_);
-  const PlanPointer plan = std::move(pending_);
-  pending_.reset();
-  if (!plan) throw std::invalid_argument("backward: expected a forward pass with training=True before it");
-  if (!pending_parameters_.same(program_, parameters_))
+void Executor<T>::backward(std::unique_ptr<Pass<T>> pass, const std::vector<const T*>& output_gradients,
+                           const std::vector<T*>& input_gradients) {
+  const Turn turn(turns_);
+  if (!pass->parameters.same(program_, parameters_))
     throw std::invalid_argument("backward: the weights have changed since the forward pass; run it again");
-  if (plan->samples() == 0) {
+  Plan<T>& plan = *pass->plan;
+  if (plan.samples() == 0)
     for (const Parameter& p : program_.parameters)
       if (p.trainable) std::fill_n(gradients_ + p.offset, p.size, T(0));
-    return;
-  }
-  run_team(pending_threads_, [&](const Team& team) {
-    plan->load_output_gradients(output_gradients, team);
-    plan->backward(pending_seed_, pending_step_, pending_states_, team);
-    for (size_t i = 0; i < input_gradients.size(); ++i)
-      if (input_gradients[i]) plan->copy_input_gradient(i, input_gradients[i], team);
-  });
+  if (plan.samples() > 0)
+    run_team(pass->threads, [&](const Team& team) {
+      plan.load_output_gradients(output_gradients, team);
+      plan.backward(pass->seed, pass->step, pass->states, team);
+      for (size_t i = 0; i < input_gradients.size(); ++i)
+        if (input_gradients[i]) plan.copy_input_gradient(i, input_gradients[i], team);
+    });
+  keep_plan(pass->plan);
+  if (pass->arena.size() > work_.spare.size()) work_.spare = std::move(pass->arena);
 }
 
 template <class T>
 void Executor<T>::apply_gradients(double learning_rate, int64_t step) {
-  const std::lock_guard lock(mutex_);
-  if (!optimizer_) throw std::invalid_argument("apply_gradients: expected an optimizer in the training description");
-  run_team(threads_for(optimizer_->flops()), [&](const Team& team) { optimizer_->apply(learning_rate, step, team); });
+  const Turn turn(turns_);
+  Optimizer<T>* optimizer = setup_ ? setup_->optimizer.get() : nullptr;
+  if (!optimizer) throw std::invalid_argument("apply_gradients: expected an optimizer in the training description");
+  run_team(threads_for(optimizer->flops()), [&](const Team& team) { optimizer->apply(learning_rate, step, team); });
 }
 
 template <class T>
@@ -192,24 +228,36 @@ bool Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, co
     plan.backward(epoch.seed, step, epoch.states, team);
     plan.objective().regularize(team);
     team_barrier(team);
-    optimizer_->apply(epoch.learning_rates[batch], epoch.step + batch, team);
+    setup_->optimizer->apply(epoch.learning_rates[batch], epoch.step + batch, team);
   }
   if (team.thread == 0) plan.objective().accumulate(epoch.state);
   return true;
 }
 
 template <class T>
-int64_t Executor<T>::run(Epoch epoch) {
-  const std::lock_guard lock(mutex_);
-  if (epoch.mode != Mode::inference && !configured_)
-    throw std::invalid_argument("executor: expected a call of configure before training or testing");
-  if (epoch.mode == Mode::training && !optimizer_)
+int64_t Executor<T>::run(Epoch epoch, const Setup<T>* setup) {
+  Turn turn(turns_);
+  if (epoch.mode != Mode::inference && setup != setup_.get())
+    throw std::invalid_argument("executor: another thread called configure meanwhile");
+  if (epoch.mode == Mode::training && !setup->optimizer)
     throw std::invalid_argument("train: expected an optimizer in the training description");
-  const int64_t batches = epoch.batches();
-  if (batches == 0) return 0;
-  pending_.reset();
+  if (epoch.batches() == 0) return 0;
   const OwnPlaces places(epoch.samples, epoch.sample_count, epoch.order);
+  running_.push_back(std::this_thread::get_id());
+  const auto end = [&] { running_.erase(std::find(running_.begin(), running_.end(), std::this_thread::get_id())); };
+  try {
+    const int64_t done = run_batches(epoch, turn);
+    end();
+    return done;
+  } catch (...) {
+    end();
+    throw;
+  }
+}
 
+template <class T>
+int64_t Executor<T>::run_batches(const Epoch& epoch, Turn& turn) {
+  const int64_t batches = epoch.batches();
   const int64_t last_size = epoch.order.count - (batches - 1) * epoch.batch_size;
   const PlanPointer usual = plan(batch_shape(epoch.mode, epoch.samples, std::min(epoch.batch_size, epoch.order.count)));
   const PlanPointer last = plan(batch_shape(epoch.mode, epoch.samples, last_size));
@@ -225,11 +273,10 @@ int64_t Executor<T>::run(Epoch epoch) {
   const bool keeps = epoch.states.data && epoch.mode != Mode::inference && usual->objective().may_fail_in_evaluate();
   T* states = static_cast<T*>(epoch.states.data);
   std::vector<T> kept(keeps ? static_cast<size_t>(epoch.batch_size * state_size(program_)) : 0);
-  ++running_;
   // The team ends before others are asked, who may compute, fork or wait; another number of threads may suit then.
   for (bool stop = false; done < batches && !stop;) {
     const int threads = usual->threads();
-    bind({usual.get(), last.get()}, threads);
+    bind(work_.arena, {usual.get(), last.get()}, threads);
     pause = false;
     run_team(threads, [&](const Team& team) {
       for (int64_t batch = done; batch < batches && !pause; ++batch) {
@@ -252,10 +299,9 @@ int64_t Executor<T>::run(Epoch epoch) {
     });
     if (!fault.empty()) break;
     if (!pause) continue;
-    stop = epoch.poll.call(epoch.poll.context, done);
+    stop = turn.between([&] { return epoch.poll.call(epoch.poll.context, done); });
     polled = Clock::now();
   }
-  --running_;
   if (fault.empty()) return done;
   if (keeps) std::copy_n(kept.begin(), kept.size(), states);
   throw std::invalid_argument(fault);

@@ -10,6 +10,7 @@
 #include "engine/optimizer.h"
 #include "engine/plan.h"
 #include "engine/seen_parameters.h"
+#include "engine/turns.h"
 
 namespace rnncore {
 
@@ -18,6 +19,28 @@ struct Poll {
   bool (*call)(void* context, int64_t batches_done);
   void* context;
   bool every_batch;  // else every 50 ms
+};
+
+// What a call of configure set.
+template <class T>
+struct Setup {
+  Training training;
+  std::unique_ptr<Optimizer<T>> optimizer;  // null without one
+};
+
+// A forward pass in training that backward may go through. It has memory of its own, so that other calls leave it
+// alone.
+template <class T>
+struct Pass {
+  std::shared_ptr<Plan<T>> plan;
+  Buffer arena;
+  int threads;
+  uint64_t seed;
+  uint32_t step;
+  States states;
+  SeenParameters<T> parameters;
+
+  const std::vector<Tensor>& inputs() const { return plan->shape().inputs; }
 };
 
 // One train, test or predict call.
@@ -38,69 +61,75 @@ struct Epoch {
   int64_t batches() const { return order.count / batch_size + (order.count % batch_size != 0); }
 };
 
+// Threads take turns: a call, or a batch of those that run many.
 template <class T>
-class Executor {
+class Executor : ForkObserver {
  public:
   // The caller keeps the arrays (P,) alive and shares them.
   Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels);
 
   const Program& program() const { return program_; }
-  const Training* training() const { return configured_ ? &training_ : nullptr; }
+  // Null before the first call of configure.
+  std::shared_ptr<const Setup<T>> setup() const;
   const Kernels& kernels() const { return kernels_; }
   size_t arena_bytes() const { return arena_bytes_; }
 
-  // `slots`: (S, P), shared like the parameters. Not from within a call's poll.
+  // `slots`: (S, P), shared like the parameters. Not while train, test or predict run.
   void configure(Training training, T* slots);
 
   // Shapes of the outputs for a batch or all samples; throws when the inputs do not fit.
   std::vector<Tensor> output_shapes(const std::vector<Array>& inputs) const;
 
-  void forward(Samples samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step, const States& states,
-               const std::vector<T*>& outputs);
-  // After a forward pass in training. Gradients are by output and input; null: zeros, not wanted.
-  void backward(const std::vector<const T*>& output_gradients, const std::vector<T*>& input_gradients);
-  // Shapes of the inputs of the forward pass that backward would go through; null when there is none.
-  const std::vector<Tensor>* pending_inputs() const { return pending_ ? &pending_->shape().inputs : nullptr; }
+  // Null unless in training.
+  std::unique_ptr<Pass<T>> forward(Samples samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step,
+                                   const States& states, const std::vector<T*>& outputs);
+  // Gradients are by output and input; null: zeros, not wanted.
+  void backward(std::unique_ptr<Pass<T>> pass, const std::vector<const T*>& output_gradients,
+                const std::vector<T*>& input_gradients);
 
   void apply_gradients(double learning_rate, int64_t step);
 
-  // Returns the number of batches done.
-  int64_t run(Epoch epoch);
+  // Returns the number of batches done. `setup` is what targets and state were made for; inference needs none.
+  int64_t run(Epoch epoch, const Setup<T>* setup);
 
  private:
   using PlanPointer = std::shared_ptr<Plan<T>>;
 
+  // What turns use one after the other.
+  struct Work {
+    Buffer arena;                  // grows when a plan needs more
+    std::list<PlanPointer> plans;  // the last few, the most recent first
+    Buffer spare;                  // of a pass that is over
+  };
+
+  void in_child() override;
+
   BatchShape batch_shape(Mode mode, const Samples& samples, int64_t batch) const;
+  // Taken out of those that are kept, where there is one.
+  PlanPointer take_plan(const BatchShape& shape);
+  void keep_plan(const PlanPointer& plan);
   PlanPointer plan(const BatchShape& shape);
-  // Makes room for plans that take turns.
-  void bind(std::initializer_list<Plan<T>*> plans, int threads);
+  // Makes room in an arena for plans that take turns.
+  void bind(Buffer& arena, std::initializer_list<Plan<T>*> plans, int threads);
   void check(const Plan<T>& plan, const Samples& samples, int64_t sample_count, const BatchRows& rows) const;
   bool run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team);
+  int64_t run_batches(const Epoch& epoch, Turn& turn);
 
   const Program program_;
   T* const parameters_;
   T* const gradients_;
   const int64_t size_;
   const Kernels& kernels_;
-  Training training_;
-  bool configured_ = false;
-  std::unique_ptr<Optimizer<T>> optimizer_;
 
-  Buffer arena_;                  // grows when a plan needs more
-  size_t arena_bytes_ = 0;        // the most a plan needed
-  std::list<PlanPointer> plans_;  // the last few, the most recent first
-  PlanPointer pending_;           // of a forward pass that backward may follow
-  int pending_threads_ = 1;
-  uint64_t pending_seed_ = 0;
-  uint32_t pending_step_ = 0;
-  States pending_states_;
-  SeenParameters<T> pending_parameters_;
-  // What output_shapes was last asked, for calls that take less time than to find it out.
-  mutable std::mutex shapes_mutex_;
+  Turns turns_;
+  Work work_;
+  std::vector<std::thread::id> running_;  // who runs batches, as often as they do
+  std::atomic<size_t> arena_bytes_ = 0;   // the most a plan needed
+  // What is asked for outside of turns: the setup, and what output_shapes was last asked, for calls that take less time
+  // than to find it out.
+  mutable std::mutex asked_mutex_;
+  std::shared_ptr<const Setup<T>> setup_;
   mutable std::vector<Tensor> shapes_of_, shapes_;
-  // One call at a time; a callback may call again from within.
-  std::recursive_mutex mutex_;
-  int running_ = 0;  // epochs
 };
 
 extern template class Executor<float>;

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from rnncore.layers import Input
     from rnncore.models import Model, Sequential
-    from rnncore.runtime import get_num_threads, set_num_threads, show_config
+    from rnncore.runtime import get_num_threads, release_memory, set_num_threads, show_config
     from rnncore.tutorial import RNNModel, predict, train
 
     __version__: str
@@ -63,6 +63,7 @@ __all__ = [
     "predict",
     "reference",
     "regularizers",
+    "release_memory",
     "set_num_threads",
     "show_config",
     "train",
@@ -77,6 +78,7 @@ _HOMES = {
     "predict": "tutorial",
     "train": "tutorial",
     "get_num_threads": "runtime",
+    "release_memory": "runtime",
     "set_num_threads": "runtime",
     "show_config": "runtime",
 }

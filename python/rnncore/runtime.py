@@ -10,7 +10,7 @@ import numpy as np
 from rnncore import _core
 from rnncore import _validation as check
 
-__all__ = ["get_num_threads", "set_num_threads", "show_config"]
+__all__ = ["get_num_threads", "release_memory", "set_num_threads", "show_config"]
 
 
 @overload
@@ -86,6 +86,22 @@ def get_num_threads() -> int:
     True
     """
     return _core.get_num_threads()
+
+
+def release_memory() -> None:
+    """Give memory that rnncore keeps for its next calls back to the system.
+
+    The recurrent functions use the memory of earlier calls again, since fresh memory costs more than the arithmetic of
+    a small call: up to 256 MB, of which a later call gives back what nothing asked for in five seconds. This gives back
+    all of it, for instance when a program goes on without rnncore. Arrays and models that are in use keep theirs; a
+    model gives its own back when it is deleted.
+
+    Examples
+    --------
+    >>> import rnncore
+    >>> rnncore.release_memory()
+    """
+    _core.release_memory()
 
 
 def set_num_threads(threads: int) -> None:

@@ -517,7 +517,6 @@ class Model(Trainer):
             "_engine": None,
             "_carrying_engine": None,
             "_carried_with": None,
-            "_forward_shapes": None,
         }
 
     def __repr__(self) -> str:

@@ -7,18 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from .._sequence_arguments import Array
-from ..program import Node, Parameter, Program, Training
+from .._turns import Turns
+from ..program import Parameter, Program, Training
 from .constraints import CONSTRAINTS
 from .objective import Objective
 from .op import Arrays, Run
 from .ops import OPS
 from .optimizers import OPTIMIZERS, update
+from .passes import Pass, Passes
 from .sequence import Tape
 
 __all__ = ["Executor"]
@@ -84,11 +87,8 @@ class Executor:
         self._training: Training | None = None
         self._objective: Objective | None = None
         self._slots = np.zeros((0, parameters.size), parameters.dtype)
-        self._tape: list[tuple[Node, Any]] | None = None
-        self._seen: list[Array] | None = None  # the parameters that `forward` with training read, for `backward`
-        self._output_shapes: list[tuple[int, ...]] = []
-        self._output_masks: Arrays = []
-        self._penalised: list[Array] = []  # the values with activity regularizers
+        self._passes = Passes()
+        self._turns = Turns()  # a step each
 
     def forward(
         self,
@@ -104,13 +104,19 @@ class Executor:
         """Compute the outputs; with `training`, draw dropout masks and keep what `backward` needs."""
         if states is not None:
             self._check_states(states, len(inputs[0]))
-        written = None if states is None else states.copy()
-        if training:  # the tape holds them
+        if training:
+            self._refuse_within_step("forward with training=True")
+            # The tape holds them.
             inputs, lengths = [np.copy(array) for array in inputs], None if lengths is None else np.copy(lengths)
-        outputs = self._forward(inputs, lengths, training, seed, step, written, resume)
-        _commit(states, written)
-        self._seen = [window.copy() for window in self._windows()] if training else None
-        return outputs
+        with self._turns:
+            written = None if states is None else states.copy()
+            done = self._forward(inputs, lengths, training, seed, step, written, resume)
+            _commit(states, written)
+            if training:
+                done = replace(done, parameters=[window.copy() for window in self._windows()])
+        if training:
+            self._passes.forward = done
+        return done.outputs
 
     def _forward(
         self,
@@ -121,9 +127,8 @@ class Executor:
         step: int,
         states: Array | None,
         resume: bool,
-    ) -> list[Array]:
+    ) -> Pass:
         program = self._program
-        self._seen = None
         self._check_samples(inputs, lengths)
         values: Arrays = [None] * len(program.values)
         for value, array in zip(program.inputs, inputs, strict=True):
@@ -146,43 +151,55 @@ class Executor:
                     values[value] = output
             tape.append((node, saved))
         outputs = [np.copy(values[i]) for i in program.outputs]  # what the caller does to them is not felt here
-        self._tape = tape if training else None
-        self._output_masks = [None if mask < 0 else values[mask] for mask in program.masks or [-1] * len(outputs)]
-        self._output_shapes = [output.shape for output in outputs]
-        self._penalised = [] if self._objective is None else [values[i] for i in self._objective.penalised]
-        return outputs
+        masks = [None if mask < 0 else values[mask] for mask in program.masks or [-1] * len(outputs)]
+        penalised = [] if self._objective is None else [values[i] for i in self._objective.penalised]
+        return Pass(outputs, masks, penalised, tape if training else [])
 
     def backward(self, output_gradients: Sequence[Array | None]) -> list[Array | None]:
         """Write the gradients of the trainable parameters; return those of the inputs.
 
-        A None among `output_gradients` stands for zeros; an integer input has no gradient, None.
+        Goes through the last forward pass with `training` of the same thread, once. A None among `output_gradients`
+        stands for zeros; an integer input has no gradient, None.
         """
-        if self._seen is None:
+        self._refuse_within_step("backward")
+        done = self._passes.forward
+        if done is None:
             raise ValueError("backward: expected a forward pass with training=True before it")
-        if any(seen.tobytes() != window.tobytes() for seen, window in zip(self._seen, self._windows(), strict=True)):
-            self._seen = None
-            raise ValueError("backward: the weights have changed since the forward pass; run it again")
-        found = self._backward(output_gradients, [])
-        self._seen = None
-        return found
+        with self._turns:
+            if any(a.tobytes() != b.tobytes() for a, b in zip(done.parameters, self._windows(), strict=True)):
+                self._passes.forward = None
+                raise ValueError("backward: the weights have changed since the forward pass; run it again")
+            gradients = self._backward(done, output_gradients, [])
+        self._passes.forward = None
+        return gradients
 
-    def _backward(self, output_gradients: Sequence[Array | None], penalties: Sequence[Array]) -> list[Array | None]:
+    @property
+    def last_pass(self) -> Pass | None:
+        """What `backward` goes through: this thread's last forward pass in training, or None."""
+        return self._passes.forward
+
+    @last_pass.setter
+    def last_pass(self, last_pass: Pass | None) -> None:
+        self._passes.forward = last_pass
+
+    def _backward(
+        self, done: Pass, output_gradients: Sequence[Array | None], penalties: Sequence[Array]
+    ) -> list[Array | None]:
         """As `backward`; `penalties` are the gradients to the values with activity regularizers."""
-        assert self._tape is not None
         program = self._program
         dvalues: Arrays = [None] * len(program.values)
         if len(output_gradients) != len(program.outputs):
             raise ValueError(f"output_gradients: expected {len(program.outputs)}, got {len(output_gradients)}")
         for number, array in enumerate(output_gradients):
             if array is not None:
-                _check(array, f"output_gradients[{number}]", self._output_shapes[number], self._parameters.dtype)
+                _check(array, f"output_gradients[{number}]", done.outputs[number].shape, self._parameters.dtype)
                 _accumulate(dvalues, program.outputs[number], np.copy(array))
         if self._objective is not None:
             for value, gradient in zip(self._objective.penalised, penalties, strict=False):
                 _accumulate(dvalues, value, gradient)
         for parameter in self._trainable:
             self._window(self._gradients, parameter)[...] = 0
-        for node, saved in reversed(self._tape):
+        for node, saved in reversed(done.tape):
             doutputs = [dvalues[i] if i >= 0 else None for i in node.outputs]
             if all(dy is None for dy in doutputs):  # also of a node without outputs
                 continue
@@ -193,15 +210,16 @@ class Executor:
             for number, dw in zip(node.parameters, dweights, strict=True):
                 if program.parameters[number].trainable:
                     self._window(self._gradients, program.parameters[number])[...] += dw
+        self._passes.last = done
         return [dvalues[i] for i in program.inputs]
 
     def state_gradients(self) -> dict[str, Array]:
-        """After `backward` or `train`: the gradient (N, T, H) to h after each step of each recurrent node, by name.
+        """After `backward` or `train` of this thread: the gradient (N, T, H) to h after each step, by recurrent node.
 
         It counts what h does by way of all later steps; at steps that are not real it is zero.
         """
         found = {}
-        for node, saved in self._tape or []:
+        for node, saved in self._passes.last.tape if self._passes.last else []:
             for entry in saved if isinstance(saved, tuple) else ():
                 if isinstance(entry, Tape):
                     found[node.name] = entry.dhidden
@@ -209,6 +227,9 @@ class Executor:
 
     def configure(self, training: Training, slots: Array) -> None:
         """Set what `train` and `test` minimise and measure; `slots` (S, P) is shared like the parameters."""
+        self._refuse_within_step("configure")
+        if self._turns.in_series:
+            raise ValueError("configure: not possible while the executor trains, tests or predicts")
         if training.optimizer is not None:
             if training.optimizer.kind not in OPTIMIZERS:
                 raise ValueError(f"training: unknown optimizer {training.optimizer.kind!r}; known: {list(OPTIMIZERS)}")
@@ -222,17 +243,22 @@ class Executor:
                 raise ValueError(
                     f"training: a constraint is on parameter {constraint.parameter}, the program has {len(parameters)}"
                 )
-        self._objective = Objective(
+        objective = Objective(
             training,
             self._program,
             [self._window(self._parameters, parameter) for parameter in parameters],
             [self._window(self._gradients, parameter) if parameter.trainable else None for parameter in parameters],
         )
-        self._training = training
-        self._slots = slots
+        with self._turns:
+            self._objective, self._training, self._slots = objective, training, slots
 
     def apply_gradients(self, learning_rate: float, step: int) -> None:
         """Clip `gradients` and update `parameters` and `slots`: all of them or, on an error, none."""
+        self._refuse_within_step("apply_gradients")
+        with self._turns:
+            self._apply_gradients(learning_rate, step)
+
+    def _apply_gradients(self, learning_rate: float, step: int) -> None:
         optimizer = self._configured()[0].optimizer
         if optimizer is None:
             raise ValueError("apply_gradients: expected an optimizer in the training description")
@@ -274,15 +300,17 @@ class Executor:
         resume: bool = True,
     ) -> int:
         """Train on the samples in `order`, batch by batch; return the number of batches done."""
+        self._refuse_within_step("train")
         batches = self._batches(inputs, order, batch_size, lengths, states)
         lengths = None if lengths is None else lengths.copy()
         evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
         _check(learning_rate, "learning_rate", (len(batches),), np.dtype(np.float64))
         _, objective = self._configured()
+        self._passes.forward = None
 
         def run(number: int, rows: Array) -> None:
             written = None if states is None else states.copy()
-            outputs = self._forward(
+            done = self._forward(
                 [array[rows] for array in inputs],
                 None if lengths is None else lengths[rows],
                 True,
@@ -291,15 +319,15 @@ class Executor:
                 written,
                 resume,
             )
-            increment, output_gradients = evaluate(outputs, rows)
-            self._backward(output_gradients, objective.activity_gradients(self._penalised))
+            increment, output_gradients = evaluate(done, rows)
+            self._backward(done, output_gradients, objective.activity_gradients(done.penalised))
             objective.regularize()
             with _uninterrupted():
-                self.apply_gradients(learning_rate[number], step + number)
+                self._apply_gradients(learning_rate[number], step + number)
                 state[...] += increment
                 _commit(states, written)
 
-        return _loop(batches, run, on_batch, every_batch)
+        return self._loop(batches, run, on_batch, every_batch)
 
     def test(
         self,
@@ -324,13 +352,13 @@ class Executor:
         def run(number: int, rows: Array) -> None:
             written = None if states is None else states.copy()
             batch = [array[rows] for array in inputs]
-            outputs = self._forward(batch, None if lengths is None else lengths[rows], False, 0, 0, written, resume)
-            increment, _ = evaluate(outputs, rows)
+            done = self._forward(batch, None if lengths is None else lengths[rows], False, 0, 0, written, resume)
+            increment, _ = evaluate(done, rows)
             with _uninterrupted():
                 state[...] += increment
                 _commit(states, written)
 
-        return _loop(batches, run, on_batch, every_batch)
+        return self._loop(batches, run, on_batch, every_batch)
 
     def predict(
         self,
@@ -363,10 +391,36 @@ class Executor:
             for output, result in zip(outputs, results, strict=True):
                 output[start : start + len(rows)] = result
 
-        return _loop(batches, run, on_batch, every_batch)
+        return self._loop(batches, run, on_batch, every_batch)
+
+    def _loop(
+        self, batches: list[Array], run: Callable[[int, Array], None], on_batch: OnBatch | None, every_batch: bool
+    ) -> int:
+        """Run every batch; report to `on_batch`, which may stop the loop by returning True.
+
+        Others have their turn between batches.
+        """
+        last_call = time.monotonic()
+        with self._turns.series():
+            for number, rows in enumerate(batches):
+                with self._turns:
+                    run(number, rows)
+                if on_batch is not None and (every_batch or time.monotonic() - last_call >= CALL_INTERVAL):
+                    if on_batch(number + 1):
+                        return number + 1
+                    last_call = time.monotonic()
+        return len(batches)
+
+    def _refuse_within_step(self, what: str) -> None:
+        if self._turns.mine:
+            raise ValueError(f"{what}: not possible from a signal handler while the executor computes")
 
     def _windows(self) -> list[Array]:
-        return [self._window(self._parameters, parameter) for parameter in self._program.parameters]
+        """The parameters that backward may read: all but the averages of batch normalization."""
+        nodes = self._program.nodes
+        moved = {number for node in nodes if node.op == "batch_normalization" for number in node.parameters[-2:]}
+        numbered = enumerate(self._program.parameters)
+        return [self._window(self._parameters, parameter) for number, parameter in numbered if number not in moved]
 
     def _window(self, vector: Array, parameter: Parameter) -> Array:
         """The view of a parameter in a flat vector (P,)."""
@@ -388,8 +442,8 @@ class Executor:
         targets: Sequence[Array],
         sample_weight: Weights | None,
         state: Array,
-    ) -> Callable[[list[Array], Array], tuple[Array, Arrays]]:
-        """A function of the outputs of a batch and its rows, after a check of what belongs to the samples."""
+    ) -> Callable[[Pass, Array], tuple[Array, Arrays]]:
+        """A function of the pass of a batch and its rows, after a check of what belongs to the samples."""
         training, objective = self._configured()
         _check(state, "state", (training.state_size(),), np.dtype(np.float64))
         weights = [None] * len(training.losses) if sample_weight is None else sample_weight
@@ -403,13 +457,13 @@ class Executor:
                 if array is not None and len(array) != samples:
                     raise ValueError(f"{name}: expected {samples} rows, as in the inputs, got {len(array)}")
 
-        def evaluate(outputs: list[Array], rows: Array) -> tuple[Array, Arrays]:
+        def evaluate(done: Pass, rows: Array) -> tuple[Array, Arrays]:
             return objective.evaluate(
-                outputs,
+                done.outputs,
                 [array[rows] for array in targets],
                 [None if weight is None else weight[rows] for weight in weights],
-                self._output_masks,
-                self._penalised,
+                done.masks,
+                done.penalised,
                 rows,
             )
 
@@ -515,18 +569,6 @@ def _accumulate(gradients: Arrays, index: int, gradient: Array | None) -> None:
     held = gradients[index]
     if gradient is not None:
         gradients[index] = gradient if held is None else held + gradient
-
-
-def _loop(batches: list[Array], run: Callable[[int, Array], None], on_batch: OnBatch | None, every_batch: bool) -> int:
-    """Run every batch; report to `on_batch`, which may stop the loop by returning True."""
-    last_call = time.monotonic()
-    for number, rows in enumerate(batches):
-        run(number, rows)
-        if on_batch is not None and (every_batch or time.monotonic() - last_call >= CALL_INTERVAL):
-            if on_batch(number + 1):
-                return number + 1
-            last_call = time.monotonic()
-    return len(batches)
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from rnncore import _validation as check
 from rnncore import data
 from rnncore._overrides import NoIgnoredOverrides
+from rnncore._turns import Turns
 from rnncore.callbacks.base import Callback, CallbackList, History, Logs
 from rnncore.config import current_policy
 from rnncore.data import Array, Samples
@@ -23,6 +24,7 @@ from rnncore.training.compilation import Compilation
 from rnncore.training.engine import Engine, choose_backend
 from rnncore.training.feed import ArrayFeed, StreamFeed
 from rnncore.training.progress import ProgressBar
+from rnncore.training.sharing import trains
 
 if TYPE_CHECKING:
     from rnncore.models import Model
@@ -89,8 +91,10 @@ class Base(NoIgnoredOverrides):
         self._checkpoint_every: int | None = None
         self._carrying_engine: Engine | None = None
         self._carried_with: Engine | None = None  # the engine that `_carrying_engine` belongs to
-        self._forward_shapes: list[tuple[int, ...]] | None = None
+        self._making = Turns()  # of engines
+        self._training = Turns()  # of threads that train, or change what training does
 
+    @trains("compile")
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -201,13 +205,26 @@ class Base(NoIgnoredOverrides):
 
     def _ready(self, x: Any = None) -> Engine:
         """The engine for where the weights are now; builds the model for `x` if need be."""
-        if not self.built:
-            if x is None:
-                raise ValueError("the model is not built: give its first layer an input shape, or call build or fit")
-            self._build_for(x)
-        stale, compilation = self._engine, self._compilation
-        if stale is not None and stale.is_current and stale.checkpoint_every == self._checkpoint_every:
-            return stale
+        engine = self._engine
+        if self._is_current(engine):
+            return engine
+        with self._making:
+            if not self.built:
+                if x is None:
+                    raise ValueError(
+                        "the model is not built: give its first layer an input shape, or call build or fit"
+                    )
+                self._build_for(x)
+            engine = self._engine
+            if not self._is_current(engine):
+                engine = self._engine = self._new_engine(engine)
+            return engine
+
+    def _is_current(self, engine: Engine | None) -> TypeGuard[Engine]:
+        return engine is not None and engine.is_current and engine.checkpoint_every == self._checkpoint_every
+
+    def _new_engine(self, stale: Engine | None) -> Engine:
+        compilation = self._compilation
         if compilation is None:
             self._trainable_state = TrainableState(self.trainable, self.layers)
         else:
@@ -226,26 +243,27 @@ class Base(NoIgnoredOverrides):
             if stale is not None and optimizer.slots is not None:
                 optimizer.slots = stale.store.transfer(optimizer.slots)
             engine.configure(compilation)
-        self._engine = engine
         return engine
 
     def _carrying(self) -> Engine:
         """An engine on the same weights in which all recurrent layers carry their states on; any number of steps."""
-        engine, carrying = self._ready(), self._carrying_engine
-        if carrying is None or self._carried_with is not engine:
-            carrying = Engine(
-                self.inputs,
-                self.outputs,
-                choose_backend(self._backend),
-                self._policy,
-                self._checkpoint_every,
-                carries=True,
-                trainable=engine.trainable,
-            )
-            if self._compilation is not None:
-                carrying.configure(self._compilation)
-            self._carrying_engine, self._carried_with = carrying, engine
-        return carrying
+        engine = self._ready()
+        with self._making:
+            carrying = self._carrying_engine
+            if carrying is None or self._carried_with is not engine:
+                carrying = Engine(
+                    self.inputs,
+                    self.outputs,
+                    choose_backend(self._backend),
+                    self._policy,
+                    self._checkpoint_every,
+                    carries=True,
+                    trainable=engine.trainable,
+                )
+                if self._compilation is not None:
+                    carrying.configure(self._compilation)
+                self._carrying_engine, self._carried_with = carrying, engine
+            return carrying
 
     def _built_only_on_success(self) -> AbstractContextManager[None]:
         """Around the checks of data that may build the model; a Sequential takes its building back on an error."""

@@ -67,8 +67,10 @@ class FunctionLossExecutor:
             run = {"training": True, "seed": seed, "step": step + number, "states": written, "resume": resume}
             real = self._real(inputs, rows, lengths, **run)
             output = self._forward(inputs, rows, lengths, **run)
-            value, gradient = self._loss(targets[0][rows], output)
+            forward = self._executor.last_pass
+            value, gradient = self._loss(targets[0][rows], output)  # which may run the model, too
             increment = self._increment(value, targets[0][rows], output, real)
+            self._executor.last_pass = forward
             self._executor.backward([gradient])
             for regularizer, w, dw in self._penalised:
                 dw += penalty(regularizer, w)[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -66,6 +67,12 @@ def any_steps(program: Program) -> Program:
     return replace(program, values=values)
 
 
+class ForwardShapes(threading.local):
+    """Shapes of the outputs of a thread's last forward pass in training."""
+
+    last: list[tuple[int, ...]] | None = None
+
+
 class StatefulRuns:
     """An executor whose runs over batches begin with the states of the stateful layers and leave theirs there."""
 
@@ -118,6 +125,7 @@ class Engine:
         self._kept = self._keep_states(builder.windows)
         self.predictor = self.executor if self.states is None else StatefulRuns(self, self.executor)
         self.trainer = self.predictor
+        self.forward_shapes = ForwardShapes()
         self._graph = inputs, outputs
         self._is_open = any(None in value.shape[1:] for value in self.input_values)
         self._output_sizes: dict[tuple[tuple[int, ...], ...], list[tuple[int, ...]]] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rnncore._turns import Turns
 from rnncore.data import Array
 from rnncore.program import Program
 from rnncore.training.compilation import Compilation
@@ -26,7 +27,13 @@ class FunctionMetricsExecutor:
         self._known = compilation.training(()).state_size()
         self._masks = {measure.output: Mask(program, parameters, measure.output) for measure in self._measures}
         self._parameters = parameters
-        self._writes = any(node.op == "batch_normalization" for node in program.nodes)
+        self._turns = Turns()
+        self._held = parameters
+        self._looker = executor
+        if any(node.op == "batch_normalization" for node in program.nodes):
+            # Whose forward pass in training moves averages, which the step itself will do.
+            self._held = parameters.copy()
+            self._looker = type(executor)(program, self._held, np.zeros_like(parameters))
 
     def train(
         self,
@@ -111,10 +118,10 @@ class FunctionMetricsExecutor:
     ) -> Array:
         """What a batch adds to the metrics."""
         real = {k: mask.real(inputs, lengths, **run) for k, mask in self._masks.items()}
-        before = self._parameters.copy() if self._writes else None
-        outputs = self._executor.forward(inputs, lengths, **run)
-        if before is not None:
-            self._parameters[...] = before  # the step itself will move the averages of batch normalization
+        with self._turns:
+            if self._held is not self._parameters:
+                self._held[...] = self._parameters
+            outputs = self._looker.forward(inputs, lengths, **run)
         found = []
         for measure in self._measures:
             k = measure.output

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rnncore._turns import Turns
 from rnncore.data import Array
 from rnncore.program import Program
 
@@ -20,6 +21,7 @@ class Mask:
         value = program.masks[output] if program.masks else -1
         self._by_lengths = value >= 0 and value == program.lengths
         self._executor: Any = None
+        self._turns = Turns()
         if value < 0 or self._by_lengths:
             return
         from rnncore.reference import Executor
@@ -39,9 +41,10 @@ class Mask:
             return np.asarray(np.arange(inputs[0].shape[1]) < lengths[:, None])
         if self._executor is None:
             return None
-        self._held[...] = self._parameters
         before = None if states is None else states[: len(inputs[0]) * self._state_size].copy()
-        (mask,) = self._executor.forward(inputs, lengths, **run, states=before)
+        with self._turns:
+            self._held[...] = self._parameters
+            (mask,) = self._executor.forward(inputs, lengths, **run, states=before)
         return np.asarray(mask != 0)
 
 

@@ -18,12 +18,14 @@ from rnncore.training.base import Base
 from rnncore.training.feed import ArrayFeed, Part
 from rnncore.training.gradient_norms import gradient_norms
 from rnncore.training.progress import ProgressBar
+from rnncore.training.sharing import trains
 from rnncore.training.stream import SequenceStream
 
 
 class Steps(Base):
     """The methods of a model that work on one batch."""
 
+    @trains("train_on_batch")
     def train_on_batch(
         self,
         x: Any,
@@ -184,7 +186,8 @@ class Steps(Base):
         engine.whole_batches(len(inputs[0]), len(inputs[0]))
         seed = utils.next_seed() if training else 0
         outputs = engine.executor.forward(inputs, kept, training=training, seed=seed, states=engine.states)
-        self._forward_shapes = [output.shape for output in outputs] if training else None
+        if training:
+            engine.forward_shapes.last = [output.shape for output in outputs]
         return outputs[0] if len(outputs) == 1 else outputs
 
     def stream(self, batch_size: int = 1) -> SequenceStream:
@@ -218,8 +221,9 @@ class Steps(Base):
     def backward(self, dy: Any) -> Any:
         """Compute the gradients of the weights, and of the inputs, from those of the outputs.
 
-        Follows `forward(..., training=True)`, whose inputs and outputs may have changed since, but not the
-        weights. The gradients of the weights are then in `gradients`; penalties on weights are not part of them.
+        Follows `forward(..., training=True)` in the same thread. Its inputs and outputs may have changed since, and
+        other threads may have computed, but the weights must not have changed. The gradients of the weights are then in
+        `gradients`; penalties on weights are not part of them.
 
         Parameters
         ----------
@@ -244,15 +248,17 @@ class Steps(Base):
         >>> model.backward(np.ones_like(y)).shape
         (3, 2)
         """
-        engine, shapes = self._engine, self._forward_shapes
-        if engine is None or shapes is None or not engine.is_current:
-            raise ValueError("backward must follow forward(x, training=True) on the same model")
+        engine = self._engine
+        shapes = None if engine is None or not engine.is_current else engine.forward_shapes.last
+        if engine is None or shapes is None:
+            raise ValueError("backward must follow forward(x, training=True) on the same model, in the same thread")
         entries = data.named("dy", dy, [value.name for value in engine.output_values])
         gradients = [
             None if value is None else np.ascontiguousarray(check.real_array(argument, value, shape), engine.dtype)
             for (argument, value), shape in zip(entries.items(), shapes, strict=True)
         ]
         found = engine.executor.backward(gradients)
+        engine.forward_shapes.last = None
         return found[0] if len(found) == 1 else found
 
     def per_sample_gradient_norms(
@@ -297,6 +303,7 @@ class Steps(Base):
         kind, training = type(engine.executor), compilation.training(())
         return gradient_norms(kind, engine.program, engine.store.vector, training, samples, utils.next_seed())
 
+    @trains("apply_gradients")
     def apply_gradients(self) -> None:
         """Update the weights from their gradients with the compiled optimizer: one step.
 

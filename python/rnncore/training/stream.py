@@ -96,8 +96,12 @@ class SequenceStream:
         if not isinstance(given, (list, tuple)) or len(given) != len(self._specs):
             raise ValueError(f"x_t must be a list of {len(self._specs)} arrays, one for each input")
         inputs = [_array(value, *spec) for value, spec in zip(given, self._specs, strict=True)]
-        outputs = self._engine.executor.forward(inputs, states=self._states, resume=self._resume)
-        self._resume = True
+        resume, self._resume = self._resume, True
+        try:
+            outputs = self._engine.executor.forward(inputs, states=self._states, resume=resume)
+        except BaseException:
+            self._resume = resume
+            raise
         results = [y[:, 0] if timed else y for y, timed in zip(outputs, self._timed, strict=True)]
         return results[0] if len(results) == 1 else results
 

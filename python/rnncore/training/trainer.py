@@ -24,6 +24,7 @@ from rnncore.training.feed import (
     warn_of_few_batches,
 )
 from rnncore.training.progress import ProgressBar, verbosity
+from rnncore.training.sharing import trains
 from rnncore.training.steps import Steps, result
 from rnncore.training.windows import timed_outputs, train_windows
 
@@ -33,6 +34,7 @@ BATCH_SIZE = 32
 class Trainer(Steps):
     """The half of `Model` that computes; the other half describes."""
 
+    @trains("fit", whole=True)
     def fit(
         self,
         x: Any = None,

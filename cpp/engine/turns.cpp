@@ -1,0 +1,80 @@
+#include "engine/turns.h"
+
+#include <new>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace rnncore {
+namespace {
+
+// The observers, linked. Held while the process forks, so that the child's list is whole.
+std::mutex& observers_mutex() {
+  static auto* const mutex = new std::mutex;
+  return *mutex;
+}
+ForkObserver* observers = nullptr;
+
+}  // namespace
+
+ForkObserver::ForkObserver() {
+  const std::lock_guard lock(observers_mutex());
+  next_ = observers;
+  if (next_) next_->previous_ = this;
+  observers = this;
+}
+
+ForkObserver::~ForkObserver() {
+  const std::lock_guard lock(observers_mutex());
+  (previous_ ? previous_->next_ : observers) = next_;
+  if (next_) next_->previous_ = previous_;
+}
+
+void tell_fork_observers() {
+  for (ForkObserver* o = observers; o; o = o->next_) o->in_child();
+}
+
+#if defined(__unix__) || defined(__APPLE__)
+namespace {
+
+[[maybe_unused]] const int at_fork =
+    pthread_atfork([] { observers_mutex().lock(); }, [] { observers_mutex().unlock(); },
+                   [] {
+                     tell_fork_observers();
+                     observers_mutex().unlock();
+                   });
+
+}  // namespace
+#endif
+
+void Turns::take() {
+  if (!mine()) {
+    std::unique_lock lock(mutex_);
+    const uint64_t number = next_++;
+    changed_.wait(lock, [&] { return served_ == number; });
+    holder_ = std::this_thread::get_id();
+  }
+  ++depth_;
+}
+
+void Turns::give() {
+  if (--depth_ > 0) return;
+  holder_ = std::thread::id{};
+  {
+    const std::lock_guard lock(mutex_);
+    if (++served_ == next_) return;
+  }
+  changed_.notify_all();
+}
+
+bool Turns::in_child() {
+  const bool kept = mine(), lost = !kept && holder_.load() != std::thread::id{};
+  new (&mutex_) std::mutex;
+  new (&changed_) std::condition_variable;
+  if (!kept) holder_ = std::thread::id{}, depth_ = 0;
+  served_ = next_ - (kept ? 1 : 0);
+  return lost;
+}
+
+}  // namespace rnncore

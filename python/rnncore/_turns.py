@@ -1,0 +1,86 @@
+"""Who has what only one thread can use at a time."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_all: weakref.WeakSet[Turns]
+
+
+class Turns:
+    """A lock that a thread may take again while it has it, and that a forked child finds free.
+
+    The threads that held it in the parent are not there to give it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._holder: int | None = None
+        self._depth = 0
+        self._series: list[int] = []  # threads that are in one, as often as they are
+        _all.add(self)
+
+    def __enter__(self) -> Turns:
+        self.take(-1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give()
+
+    def __reduce__(self) -> tuple[type[Turns], tuple[()]]:
+        return Turns, ()
+
+    @contextmanager
+    def series(self) -> Iterator[None]:
+        """Around turns that belong together, between which others may have theirs."""
+        thread = threading.get_ident()
+        self._series.append(thread)
+        try:
+            yield
+        finally:
+            self._series.remove(thread)
+
+    @property
+    def in_series(self) -> bool:
+        """Whether some thread is between turns that belong together."""
+        return bool(self._series)
+
+    def take(self, seconds: float) -> bool:
+        """Wait so long at most, for ever if negative; whether it is this thread's now."""
+        if taken := self._lock.acquire(timeout=seconds):
+            self._holder = threading.get_ident()
+            self._depth += 1
+        return taken
+
+    def give(self) -> None:
+        """Once for each time that it was taken."""
+        self._depth -= 1
+        if self._depth == 0:
+            self._holder = None
+        self._lock.release()
+
+    @property
+    def mine(self) -> bool:
+        """Whether this thread has it already."""
+        return self._holder == threading.get_ident()
+
+    def _in_child(self) -> None:
+        self._series = [thread for thread in self._series if thread == threading.get_ident()]
+        if not self.mine:
+            self._lock, self._holder, self._depth = threading.RLock(), None, 0
+
+
+_all = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for turns in list(_all):
+        turns._in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

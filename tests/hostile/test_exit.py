@@ -1,0 +1,85 @@
+"""The end of Python while daemon threads are inside a call: it ends quietly and at once."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+from alone import run_alone
+
+SETUP = """
+import os, sys, threading, time
+import numpy as np, rnncore
+from rnncore import callbacks, functional, layers, models
+
+rnncore.set_num_threads(2)
+rng = np.random.default_rng(0)
+x = rng.normal(size=(256, 40, 16)).astype("float32")
+y = x.sum(axis=(1, 2))
+kernel, recurrent = rng.normal(size=(16, 256)).astype("float32"), rng.normal(size=(64, 256)).astype("float32") / 8
+big = np.tile(x, (40, 1, 1))
+
+def make():
+    model = models.Sequential([layers.Input((40, 16)), layers.LSTM(64), layers.Dense(1)])
+    model.compile("adam", "mse")
+    return model
+
+def squared(target, output):
+    return np.mean((output - target[:, None]) ** 2), 2 * (output - target[:, None]) / output.size
+
+def forever(work):
+    while True:
+        work()
+"""
+
+WORK = {
+    "fit": "model.fit(x, y, epochs=10**9, verbose=0)",
+    "fit with a hook": """
+        hook = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: sum(range(1000)))
+        model.fit(x, y, epochs=10**9, verbose=0, callbacks=hook)
+    """,
+    "fit with a hook that sleeps": """
+        hook = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: time.sleep(0.01))
+        model.fit(x, y, epochs=10**9, verbose=0, callbacks=hook)
+    """,
+    "fit with a loss in Python": """
+        model.compile("adam", squared)
+        model.fit(x, y, epochs=10**9, verbose=0)
+    """,
+    "evaluate": "forever(lambda: model.evaluate(x, y, verbose=0))",
+    "predict": "forever(lambda: model.predict(big, verbose=0))",
+    "forward and backward": """
+        def passes():
+            model.backward(np.ones_like(model.forward(x, training=True)))
+        forever(passes)
+    """,
+    "a functional call": "forever(lambda: functional.lstm(big, kernel, recurrent))",
+    "a functional backward pass": """
+        def passes():
+            result = functional.lstm(big, kernel, recurrent, training=True)
+            functional.backward(result.tape, result.output)
+        forever(passes)
+    """,
+    "the reference": """
+        model.compile("adam", "mse", backend="reference")
+        model.fit(x[:32], y[:32], epochs=10**9, verbose=0)
+    """,
+}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("work", WORK)
+def test_daemon_threads_do_not_disturb_the_end(work: str, threads: int) -> None:
+    body = textwrap.indent(textwrap.dedent(WORK[work]), "    ")
+    code = f"""{SETUP}
+# Each has a model of its own, so that none is refused.
+def work():
+    model = make()
+{body}
+
+for _ in range({threads}):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.3)
+print("over")
+"""
+    assert run_alone(code, seconds=30) == "over\n"
