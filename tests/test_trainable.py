@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,7 +222,10 @@ def test_a_change_after_compile_waits_for_the_next_with_a_warning(backend: str) 
             assert moved(model, x, y)[: first + 1] == [False] * first + [True]
         with pytest.warns(UserWarning, match="takes effect at the next compile"):
             model.train_on_batch(x, y)
+        with pytest.warns(UserWarning, match="takes effect at the next compile"):
+            model.forward(x, training=True)
         model.evaluate(x, y, verbose=0)  # nothing to warn of
+        model.forward(x)
         model.compile(**COMPILED, backend=backend)
         assert all(moved(model, x, y))
     model.layers[0].trainable = False
@@ -369,3 +373,71 @@ def test_trainable_is_true_or_false(value: Any) -> None:
     assert layer.trainable
     model.trainable = np.bool_(False)  # as NumPy compares
     assert model.trainable is False
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_frozen_weights_rest_however_a_model_is_trained(backend: str) -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(8, 6, 3)), rng.normal(size=(8, 6, 2))
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        return ((y_pred - y_true) ** 2).mean(), 2 * (y_pred - y_true) / y_pred.size
+
+    def largest(y_true: Any, y_pred: Any) -> Any:
+        return np.abs(y_true - y_pred).max(axis=(1, 2))
+
+    def by_hand(model: models.Model) -> None:
+        model.backward(model.forward(x, training=True) - y)
+        model.apply_gradients()
+
+    ways: list[tuple[dict[str, Any], Callable[[models.Model], Any]]] = [
+        ({}, lambda model: model.fit(x, y, truncate=3, verbose=0)),
+        ({}, lambda model: model.fit(x, y, checkpoint_every=2, verbose=0)),
+        ({}, lambda model: model.fit(iter([(x, y)]), verbose=0)),
+        ({}, by_hand),
+        ({"loss": loss}, lambda model: model.fit(x, y, verbose=0)),
+        ({"metrics": [largest]}, lambda model: model.fit(x, y, verbose=0)),
+        ({"dtype_policy": "float64"}, lambda model: model.train_on_batch(x, y)),
+        ({"dtype_policy": "mixed_bfloat16"}, lambda model: model.train_on_batch(x, y)),
+        ({"optimizer": optimizers.Adam(use_ema=True)}, lambda model: model.fit(x, y, epochs=2, verbose=0)),
+        ({"optimizer": optimizers.SGD(gradient_accumulation_steps=2)}, lambda model: model.fit(x, y, 4, verbose=0)),
+    ]
+    for arguments, train in ways:
+        model = models.Sequential(
+            [
+                layers.Input((6, 3)),
+                layers.LSTM(4, return_sequences=True, kernel_regularizer="l2"),
+                layers.GRU(
+                    3, return_sequences=True, trainable=False, kernel_regularizer="l2", bias_constraint="non_neg"
+                ),
+                layers.Dense(2, kernel_regularizer="l1", bias_initializer="random_normal"),
+            ]
+        )
+        model.layers[2].weights[1].trainable = False
+        model.compile(**{"optimizer": "adamw", "loss": "mse", **arguments}, backend=backend)
+        model.predict(x, verbose=0)  # brings the weights into the dtype of the policy
+        before = model.get_weights()
+        train(model)
+        changed = [not np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True)]
+        assert changed == [True] * 3 + [False] * 3 + [True, False]
+
+
+def test_the_norm_of_a_gradient_is_that_of_what_trains() -> None:
+    """Frozen weights count in no norm, as if they were not there: that of a Dense layer by hand."""
+    x, y = np.array([[1.0, 2.0]]), np.array([[0.0]])
+    model = models.Sequential(
+        [layers.Input((2,)), layers.Dense(2, "linear"), layers.Dense(1, kernel_initializer="ones")]
+    )
+    model.layers[0].set_weights([np.eye(2), np.zeros(2)])
+    model.compile("sgd", "mse")
+    free = model.per_sample_gradient_norms(x, y)
+    model.layers[0].trainable = False
+    model.compile("sgd", "mse")
+    # The output is 3 and the gradient of the loss 6: to the last kernel 6 (1, 2), to its bias 6, to what is below
+    # 6 (1, 2) for each unit and 6 for its bias.
+    np.testing.assert_allclose(model.per_sample_gradient_norms(x, y), 6 * np.sqrt(1 + 4 + 1))
+    np.testing.assert_allclose(free, 6 * np.sqrt(3 * (1 + 4 + 1)))
+    again = pickle.loads(pickle.dumps(model))
+    again.layers[0].trainable = True
+    with pytest.warns(UserWarning, match="takes effect at the next compile"):
+        again.train_on_batch(x, y)

@@ -8,7 +8,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,7 @@ class Weight:
     `value` is always the live view.
     """
 
+    times_set: ClassVar[int] = 0  # any `trainable`, of a weight, a layer or a model: a quick way to see that none was
     store: ParameterStore
     offset: int
 
@@ -99,6 +100,7 @@ class Weight:
         value = check.boolean("trainable", value)
         if value and self.statistic:
             raise ValueError(f"trainable of {self.path} must be False: its layer keeps statistics there")
+        Weight.times_set += 1
         self._trainable = value
 
     @property

@@ -281,6 +281,7 @@ class Layer(NoIgnoredOverrides):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = check.boolean(f"trainable of {self.name!r}", value)
+        Weight.times_set += 1
         for layer in self.inner:
             layer.trainable = value
         for weight in self.weights:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from rnncore.parameters import Weight
 
 if TYPE_CHECKING:
     from rnncore.layers.base import Layer
-    from rnncore.parameters import Weight
 
 __all__ = ["TrainableState", "parts"]
 
@@ -33,6 +34,7 @@ class TrainableState:
         self._model = trainable
         self._layers: dict[Layer, bool] = {}
         self._weights: dict[Weight, bool] = {}
+        self._unchanged_at = Weight.times_set
         self.complete(layers)
 
     def complete(self, layers: Iterable[Layer]) -> None:
@@ -53,11 +55,19 @@ class TrainableState:
 
     def changes(self, trainable: bool) -> list[str]:
         """Whose `trainable` is another now: "the model", or layers by their names."""
+        if self._unchanged_at == Weight.times_set:
+            return []
         if trainable != self._model:
             return ["the model"]
-        return [
+        changed = [
             repr(layer.name)
             for layer, was in self._layers.items()
             if layer.trainable != was
             or any(weight.trainable != self._weights.get(weight, weight.trainable) for weight in layer.weights)
         ]
+        if not changed:
+            self._unchanged_at = Weight.times_set
+        return changed
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_unchanged_at": -1}  # the count is that of one process

@@ -148,6 +148,7 @@ class Model(Trainer):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = check.boolean("trainable", value)
+        Weight.times_set += 1
         for layer in self.layers:
             layer.trainable = value
 

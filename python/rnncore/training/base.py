@@ -140,7 +140,7 @@ class Base(NoIgnoredOverrides):
         Notes
         -----
         What trains is what `trainable` of the model, its layers and their weights is now. A change afterwards waits
-        for the next `compile`, and `fit` and `train_on_batch` warn of it.
+        for the next `compile`, and `fit`, `train_on_batch` and `forward(training=True)` warn of it.
 
         Raises
         ------

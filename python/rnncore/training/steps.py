@@ -179,7 +179,9 @@ class Steps(Base):
         array([0.01, 0.01], dtype=float32)
         """
         training = check.boolean("training", training)
-        if training and self._compilation is None and self._trainable_state.changes(self.trainable):
+        if training and self._compilation is not None:
+            self._warn_of_trainable()
+        elif training and self._trainable_state.changes(self.trainable):
             self._engine = None  # nobody else will say when `trainable` is to take effect
         engine, named, kept = self._arrays(x, lengths)
         inputs = list(named.values())
