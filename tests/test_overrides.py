@@ -51,6 +51,7 @@ def test_no_layer_takes_a_call_of_its_own(base: type) -> None:
         (layers.Add, ["_merge_function"]),
         (layers.Attention, ["_calculate_scores", "_apply_scores"]),
         (models.Model, ["call", "train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "build"]),
+        (models.Model, ["trainable_weights", "trainable_variables", "non_trainable_weights", "losses"]),
         (models.Model, ["make_train_function", "compute_mask", "forward", "backward", "__call__", "metrics"]),
         (
             models.Sequential,
@@ -133,6 +134,26 @@ def test_methods_given_to_a_class_later_are_refused_when_a_model_is_made(monkeyp
         patch.setattr(models.Sequential, "train_step", own, raising=False)
         with pytest.raises(TypeError, match="Sequential.train_step would be ignored"):
             forecaster(loss="mse")
+
+
+def test_what_the_engine_does_not_know_is_refused_when_it_is_made() -> None:
+    x = layers.Input((3,))
+    for make, message in (
+        (lambda: type("Mine", (layers.Layer,), {})()(x), "Mine is none that the engine knows: layers are described"),
+        (lambda: type("Mine", (losses.Loss,), {})(), "Mine is none .* give compile a function"),
+        (lambda: type("Mine", (optimizers.Optimizer,), {})(0.1), "Mine is none .* change learning_rate"),
+        (lambda: type("Mine", (metrics.Metric,), {})().update_state([[0]], [[0.5]]), "Mine is none .* define these"),
+        (lambda: type("Mine", (models.Model,), {})(), "Mine needs inputs and outputs, made by Input"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            make()
+
+    class Linear(models.Model):
+        def __init__(self, size: int) -> None:
+            x = layers.Input((size,))
+            super().__init__(x, layers.Dense(1)(x))
+
+    assert Linear(3).output_shape == (None, 1)
 
 
 # What is honoured

@@ -42,6 +42,12 @@ class NoIgnoredOverrides:
                 raise TypeError(cls._refusal(name))
 
     @classmethod
+    def _require_kind(cls, attribute: str = "kind") -> None:
+        """TypeError unless the class is, or is made of, one that the engine knows."""
+        if not getattr(cls, attribute, ""):
+            raise TypeError(f"{cls.__name__} is none that the engine knows: {cls._instead}")
+
+    @classmethod
     def _refusal(cls, name: str) -> str:
         return f"{cls.__name__}.{name} would be ignored: {cls._instead}"
 

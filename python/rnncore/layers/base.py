@@ -362,6 +362,8 @@ class Layer(NoIgnoredOverrides):
         """
         for part in parts([self]):
             part._refuse_overrides()  # a method may have been given to a class after it was made
+            if type(part).emit is Layer.emit:
+                part._require_kind("op")
         shapes = self.checked_shapes(values, mask)
         self.build(values[0].shape)
         if not self.built:

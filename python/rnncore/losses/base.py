@@ -51,6 +51,7 @@ class Loss(NoIgnoredOverrides, configurable.Configurable):
     def __init__(self, *, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
         if reduction is not None:
             check.lookup("reduction", reduction, dict.fromkeys([*REDUCTIONS, "mean", "none"]))
+        self._require_kind()
         self.reduction = reduction
         self.name = self.kind if name is None else check.name("name", name)
 

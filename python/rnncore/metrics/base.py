@@ -127,6 +127,7 @@ class Metric(NoIgnoredOverrides, configurable.Configurable):
         self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Array:
         """What a batch adds to the state."""
+        self._require_kind()
         return state_increment(self.describe(), *self._checked(y_true, y_pred, sample_weight))
 
     def _checked(

@@ -70,8 +70,15 @@ class Model(Trainer):
 
     _ignored = Trainer._ignored | {"build"}  # its layers are built already
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, *, trainable: bool | None = None) -> None:
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, name: str | None = None, *, trainable: bool | None = None
+    ) -> None:
         super().__init__()
+        if inputs is None or outputs is None:
+            raise TypeError(
+                f"{type(self).__name__} needs inputs and outputs, made by Input() and by calling layers: a model that"
+                " computes by methods of its own does not run here"
+            )
         self.name = _name(self, name)
         self._trainable = True
         self.inputs = symbolic_values("inputs", inputs)

@@ -134,6 +134,7 @@ class Optimizer(NoIgnoredOverrides, configurable.Configurable):
         check.unsupported(type(self).__name__, loss_scale_factor=loss_scale_factor)
         self.loss_scale_factor = None
         self.gradient_accumulation_steps = _steps("gradient_accumulation_steps", gradient_accumulation_steps, 2)
+        self._require_kind()
         self.name = self.kind if name is None else check.name("name", name)
         self.iterations = 0
         self.slots: npt.NDArray[Any] | None = None

@@ -54,10 +54,13 @@ class Base(NoIgnoredOverrides):
             "get_metrics_result",
             "load_assets",
             "load_own_variables",
+            "losses",
             "make_predict_function",
             "make_test_function",
             "make_train_function",
             "metrics",
+            "non_trainable_variables",
+            "non_trainable_weights",
             "predict_step",
             "reset_metrics",
             "save_assets",
@@ -67,6 +70,8 @@ class Base(NoIgnoredOverrides):
             "symbolic_call",
             "test_step",
             "train_step",
+            "trainable_variables",
+            "trainable_weights",
         }
     )
     _instead = (
