@@ -166,6 +166,10 @@ void Objective<T>::make_metrics(const Training& training) {
     metric.weighted = description.weighted;
     for (size_t i = 0; i < losses_.size(); ++i)
       if (losses_[i].output == metric.output) metric.loss_of = static_cast<int>(i);
+    if (metric.is_loss && !metric.loss.ignores && metric.loss_of != kAbsent) {
+      const LossArguments<T>& its = losses_[static_cast<size_t>(metric.loss_of)].call;
+      metric.loss.ignores = its.ignores, metric.loss.ignored = its.ignored;
+    }
     metric.sums_offset = take(metric.state_size() * kReductionParts * 8);
     metrics_.push_back(metric);
   }
@@ -548,7 +552,11 @@ void Objective<T>::accumulate(double* state) const {
   state[1] += samples;
   state += 2 + (losses_.size() > 1 ? 2 * losses_.size() : 0);
   for (const Metric& metric : metrics_) {
+    const double before = state[1];
     add_parts(metric.sums, metric.state_size(), state);
+    // Ignored labels add nothing; without weights or a mask they count all the same, as in Keras.
+    if (metric.is_loss && metric.loss.ignores && !metric.loss.weight && !metric.loss.counted)
+      state[1] = before + static_cast<double>(metric.loss.rows);
     state += metric.state_size();
   }
 }

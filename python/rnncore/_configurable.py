@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from rnncore import _validation as check
 
@@ -15,8 +16,41 @@ Item = TypeVar("Item", bound="Configurable")
 Class = TypeVar("Class")
 
 
+Accepts = Callable[[str, Any], None]  # of an argument's name and value: raises unless it may be left out of account
+
+
+def anything(argument: str, value: Any) -> None:
+    """Accept a value that changes nothing."""
+
+
+def only(*values: Any) -> Accepts:
+    """Accept what holds here anyway."""
+
+    def accepts(argument: str, value: Any) -> None:
+        if value not in values:
+            raise ValueError(f"{argument} must be {' or '.join(map(repr, values))} here, got {value!r}")
+
+    return accepts
+
+
+def instead(advice: str) -> Accepts:
+    """Accept nothing, and say what to do."""
+
+    def accepts(argument: str, value: Any) -> None:
+        raise TypeError(f"{argument} is not there; {advice}")
+
+    return accepts
+
+
 class Configurable:
     """Base of objects that keep each argument of their constructor in an attribute of that name."""
+
+    keras_arguments: ClassVar[Mapping[str, Accepts]] = {}  # known to Keras's constructors, and not to these
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _with_keras_arguments(cls.__init__)  # type: ignore[method-assign]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, JSON-serialisable."""
@@ -29,6 +63,23 @@ class Configurable:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.get_config().items())})"
+
+
+def _with_keras_arguments(init: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that takes, or refuses with advice, arguments of Keras's that it does not know itself."""
+    parameters = inspect.signature(init).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+
+    @functools.wraps(init)
+    def checked(self: Configurable, *values: Any, **arguments: Any) -> None:
+        for argument in [] if takes_any else [name for name in arguments if name not in parameters]:
+            if argument not in self.keras_arguments:
+                advice = check.nearest(argument, [name for name in parameters if name != "self"])
+                raise TypeError(f"{type(self).__name__} got an unknown argument {argument!r}; {advice}")
+            self.keras_arguments[argument](f"{argument} of {type(self).__name__}", arguments.pop(argument))
+        init(self, *values, **arguments)
+
+    return checked
 
 
 FROM_KERAS = ("module", "registered_name", "build_config")  # what its descriptions have besides, without use here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy.typing as npt
@@ -25,11 +26,14 @@ class Loss(NoIgnoredOverrides, configurable.Configurable):
         Σ w·l / number of positions; "sum" is Σ w·l; "mean_with_sample_weight" is Σ w·l / Σ w; "none", or None, leaves
         an array of w·l, which no model can be trained on.
     name : str, optional
+    dtype, axis
+        As in Keras, where they say what holds here: `dtype`, the model's precision, may be None, "float32" or
+        "float64", and `axis`, that of the classes, -1.
 
     Raises
     ------
     ValueError
-        For an unknown or unsupported `reduction`.
+        For an unknown or unsupported `reduction`, or another `axis`.
 
     Examples
     --------
@@ -47,6 +51,10 @@ class Loss(NoIgnoredOverrides, configurable.Configurable):
     kind: ClassVar[str]
     sparse: ClassVar[bool] = False  # targets are class ids, without the last axis of the output
     probabilities: ClassVar[bool] = False  # targets lie in [0, 1]
+    keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {
+        "dtype": configurable.only(None, "float32", "float64"),
+        "axis": configurable.only(-1),
+    }
 
     def __init__(self, *, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
         if reduction is not None:

@@ -9,12 +9,13 @@ import numpy.typing as npt
 from rnncore.data import Array
 from rnncore.losses import crossentropies, errors, hinges
 from rnncore.losses.base import Loss
+from rnncore.losses.ctc import CTC
 
 
 class Function(Protocol):
     """A loss as a function."""
 
-    def __call__(self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, **options: Any) -> Array: ...
+    def __call__(self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, *arguments: Any, **options: Any) -> Array: ...
 
 
 FUNCTIONS: dict[Function, type[Loss]] = {}
@@ -24,13 +25,13 @@ _DOC = """The value of {name} for each position, as a function; also a loss or m
 Parameters
 ----------
 y_true : array_like, shape {target}
-y_pred : array_like, shape (N, ..., U)
-**options
+y_pred : array_like, shape {output}
+*arguments, **options
     As for `losses.{name}`.
 
 Returns
 -------
-ndarray, shape (N, ...)
+ndarray, shape {positions}
 
 Raises
 ------
@@ -40,22 +41,29 @@ TypeError, ValueError
 Examples
 --------
 >>> from rnncore import losses
->>> losses.{function}({example}, [[0.25, 0.75]]).shape
+>>> losses.{function}({target_example}, {output_example}).shape
 (1,)
 """
 
 
+def _described(cls: type[Loss]) -> dict[str, str]:
+    """Shapes and an example for the docstring."""
+    names = ("target", "output", "positions", "target_example", "output_example")
+    if cls is CTC:
+        found = ("(N, L) of labels from 1 on, then zeros", "(N, T, classes)", "(N,)", "[[1]]", "[[[0.25, 0.75]]]")
+    elif cls.sparse:
+        found = ("(N, ...) of class ids", "(N, ..., U)", "(N, ...)", "[1]", "[[0.25, 0.75]]")
+    else:
+        found = ("(N, ..., U)", "(N, ..., U)", "(N, ...)", "[[0.0, 1.0]]", "[[0.25, 0.75]]")
+    return dict(zip(names, found, strict=True))
+
+
 def _function(cls: type[Loss]) -> Function:
-    def function(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, **options: Any) -> Array:
-        return cls(**options).values(y_true, y_pred)
+    def function(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, *arguments: Any, **options: Any) -> Array:
+        return cls(*arguments, **options).values(y_true, y_pred)
 
     function.__name__ = function.__qualname__ = cls.kind
-    function.__doc__ = _DOC.format(
-        name=cls.__name__,
-        function=cls.kind,
-        target="(N, ...) of class ids" if cls.sparse else "(N, ..., U)",
-        example="[1]" if cls.sparse else "[[0.0, 1.0]]",
-    )
+    function.__doc__ = _DOC.format(name=cls.__name__, function=cls.kind, **_described(cls))
     FUNCTIONS[function] = cls
     return function
 
@@ -77,3 +85,18 @@ sparse_categorical_crossentropy = _function(crossentropies.SparseCategoricalCros
 kl_divergence = _function(crossentropies.KLDivergence)
 binary_focal_crossentropy = _function(crossentropies.BinaryFocalCrossentropy)
 categorical_focal_crossentropy = _function(crossentropies.CategoricalFocalCrossentropy)
+ctc = _function(CTC)
+
+# Shorter and older names, as in Keras.
+mse = MSE = mean_squared_error
+mae = MAE = mean_absolute_error
+mape = MAPE = mean_absolute_percentage_error
+msle = MSLE = mean_squared_logarithmic_error
+bce = BCE = binary_crossentropy
+cce = categorical_crossentropy
+kld = KLD = kullback_leibler_divergence = kl_divergence
+logcosh = log_cosh
+
+NAMES: dict[str, type[Loss]] = {
+    name: FUNCTIONS[value] for name, value in list(globals().items()) if callable(value) and value in FUNCTIONS
+}

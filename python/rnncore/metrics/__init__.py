@@ -9,25 +9,41 @@ from rnncore import _configurable as configurable
 from rnncore._namespace import public
 from rnncore.losses import functions as losses
 from rnncore.losses.functions import (
+    BCE,
+    KLD,
+    MAE,
+    MAPE,
+    MSE,
+    MSLE,
+    bce,
     binary_crossentropy,
     binary_focal_crossentropy,
     categorical_crossentropy,
     categorical_focal_crossentropy,
     categorical_hinge,
+    cce,
     cosine_similarity,
     hinge,
     huber,
     kl_divergence,
+    kld,
+    kullback_leibler_divergence,
     log_cosh,
+    logcosh,
+    mae,
+    mape,
     mean_absolute_error,
     mean_absolute_percentage_error,
     mean_squared_error,
     mean_squared_logarithmic_error,
+    mse,
+    msle,
     poisson,
     sparse_categorical_crossentropy,
     squared_hinge,
 )
 from rnncore.metrics.accuracies import (
+    Accuracy,
     BinaryAccuracy,
     CategoricalAccuracy,
     SparseCategoricalAccuracy,
@@ -77,12 +93,20 @@ from rnncore.metrics.levels import (
     SensitivityAtSpecificity,
     SpecificityAtSensitivity,
 )
+from rnncore.metrics.running import Mean, Sum
 from rnncore.metrics.scores import F1Score, FBetaScore, R2Score
 from rnncore.metrics.wrapper import MeanMetricWrapper
 from rnncore.utils import snake_case
 
 __all__ = [
     "AUC",
+    "BCE",
+    "KLD",
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
+    "Accuracy",
     "BinaryAccuracy",
     "BinaryCrossentropy",
     "CategoricalAccuracy",
@@ -96,6 +120,7 @@ __all__ = [
     "Hinge",
     "KLDivergence",
     "LogCoshError",
+    "Mean",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
     "MeanMetricWrapper",
@@ -115,9 +140,11 @@ __all__ = [
     "SparseTopKCategoricalAccuracy",
     "SpecificityAtSensitivity",
     "SquaredHinge",
+    "Sum",
     "TopKCategoricalAccuracy",
     "TrueNegatives",
     "TruePositives",
+    "bce",
     "binary_accuracy",
     "binary_crossentropy",
     "binary_focal_crossentropy",
@@ -125,17 +152,25 @@ __all__ = [
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
+    "cce",
     "cosine_similarity",
     "deserialize",
     "get",
     "hinge",
     "huber",
     "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
     "log_cosh",
+    "logcosh",
+    "mae",
+    "mape",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
     "poisson",
     "serialize",
     "sparse_categorical_accuracy",
@@ -183,7 +218,12 @@ _CLASSES: tuple[type[Metric], ...] = (
     RecallAtPrecision,
     SensitivityAtSpecificity,
     SpecificityAtSensitivity,
+    Accuracy,
+    Mean,
+    Sum,
 )
+
+_OF_KIND = {cls.kind: cls for cls in reversed(_CLASSES)}  # of several the first
 
 _TABLE: dict[str, type[Metric]] = {
     **{cls.__name__: cls for cls in _CLASSES},
@@ -191,23 +231,9 @@ _TABLE: dict[str, type[Metric]] = {
     "r2_score": R2Score,
     "fbeta_score": FBetaScore,
     "f1_score": F1Score,
-    "top_k_categorical_accuracy": TopKCategoricalAccuracy,
-    "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy,
-    "kl_divergence": KLDivergence,
-    "kld": KLDivergence,
-    "log_cosh": LogCoshError,
-    "logcosh": LogCoshError,
-    "mape": MeanAbsolutePercentageError,
-    "MAPE": MeanAbsolutePercentageError,
-    "msle": MeanSquaredLogarithmicError,
-    "MSLE": MeanSquaredLogarithmicError,
-    "mse": MeanSquaredError,
-    "MSE": MeanSquaredError,
+    **{name: _OF_KIND[loss.kind] for name, loss in losses.NAMES.items() if loss.kind in _OF_KIND},
+    **{cls.kind: cls for cls in FUNCTIONS.values()},
     "rmse": RootMeanSquaredError,
-    "mae": MeanAbsoluteError,
-    "MAE": MeanAbsoluteError,
-    "bce": BinaryCrossentropy,
-    "BCE": BinaryCrossentropy,
 }
 
 ACCURACY = ("accuracy", "acc")  # which accuracy depends on the model's output and loss
@@ -216,8 +242,8 @@ ACCURACY = ("accuracy", "acc")  # which accuracy depends on the model's output a
 def get(identifier: Any) -> Metric:
     """Find a metric by name, class, function or description; a metric stays itself.
 
-    A metric found by name takes that name, so that `metrics=["mse"]` is logged as `mse`. A function that is none of
-    this module becomes a `MeanMetricWrapper`.
+    A metric found by name takes that name, so that `metrics=["mse"]` is logged as `mse`. A function that no class of
+    this module stands for becomes a `MeanMetricWrapper`.
 
     Raises
     ------
@@ -233,7 +259,7 @@ def get(identifier: Any) -> Metric:
     if callable(identifier) and not isinstance(identifier, (type, Metric)):
         if identifier in FUNCTIONS:
             return FUNCTIONS[identifier](name=identifier.__name__)
-        if identifier not in losses.FUNCTIONS:
+        if identifier not in losses.FUNCTIONS or losses.FUNCTIONS[identifier].kind not in _TABLE:
             return MeanMetricWrapper(identifier)
         identifier = losses.FUNCTIONS[identifier].kind
     metric = configurable.find("metric", identifier, Metric, _TABLE)

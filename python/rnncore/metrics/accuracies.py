@@ -4,8 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from rnncore import _validation as check
+from rnncore.data import Array
 from rnncore.metrics.base import Metric
+
+
+class Accuracy(Metric):
+    """How often an output equals its target exactly; for outputs that are classes already.
+
+    In `compile`, the name "accuracy" stands for the accuracy that fits the output and its loss instead.
+
+    Examples
+    --------
+    >>> from rnncore import metrics
+    >>> metric = metrics.Accuracy()
+    >>> metric.update_state([[1], [2], [3], [4]], [[0], [2], [3], [4]])
+    >>> metric.result()
+    0.75
+    """
+
+    direction = "max"
+
+    def increment(
+        self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> Array:
+        """What a batch adds to the state."""
+        target, output, weight = self._checked(y_true, y_pred, sample_weight)
+        right = (target == output).mean(axis=-1) if output.ndim > 1 else (target == output).astype(np.float64)
+        if weight is None:
+            return np.array([right.sum(), right.size])
+        weight = np.broadcast_to(weight.reshape(weight.shape + (1,) * (right.ndim - weight.ndim)), right.shape)
+        return np.array([np.sum(weight * right), np.sum(weight)])
 
 
 class BinaryAccuracy(Metric):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from rnncore import _validation as check
 from rnncore import data, program
 from rnncore._overrides import NoIgnoredOverrides, is_users
 from rnncore.data import Array
+from rnncore.program import Shape
 from rnncore.reference.metrics import state_increment
 from rnncore.utils import snake_case
 
@@ -30,6 +32,9 @@ class Metric(NoIgnoredOverrides, configurable.Configurable):
     ----------
     name : str, optional
         The key in logs and `History`; by default the class name in snake case.
+    dtype, axis
+        As in Keras, where they say what holds here: `dtype` may be None, "float32" or "float64" (states are float64),
+        and `axis`, that of the classes, -1.
 
     Examples
     --------
@@ -65,6 +70,11 @@ class Metric(NoIgnoredOverrides, configurable.Configurable):
     kind: ClassVar[str] = ""  # what the executors call it; empty for a metric that they do not know
     sparse: ClassVar[bool | None] = False  # targets are class ids, without the last axis of the output; None: any
     direction: Direction = None  # which way is better; None where nobody can tell
+    keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {
+        "dtype": configurable.only(None, "float32", "float64"),
+        "axis": configurable.only(-1),
+    }
+    measures_outputs: ClassVar[bool] = True  # it compares targets and outputs, so that `compile` may have it
 
     def __init__(self, name: str | None = None) -> None:
         self.name = snake_case(type(self).__name__) if name is None else check.name("name", name)
@@ -135,11 +145,15 @@ class Metric(NoIgnoredOverrides, configurable.Configurable):
     ) -> tuple[Array, Array, Array | None]:
         """Target, output and weight as arrays that fit."""
         output = data.floating("y_pred", y_pred)
-        target = data.target("y_true", y_true, output.shape, output.dtype, sparse=bool(self.sparse))
+        target = self.target("y_true", y_true, output.shape, output.dtype)
         weight = None
         if sample_weight is not None:
             weight = data.sample_weight("sample_weight", sample_weight, output.shape[:-1] or output.shape, output.dtype)
         return target, output, weight
+
+    def target(self, argument: str, value: Any, output: Shape, dtype: npt.DTypeLike) -> Array:
+        """Targets for an output of this shape, checked."""
+        return data.target(argument, value, output, dtype, sparse=bool(self.sparse))
 
     def reset_state(self) -> None:
         """Forget all batches."""

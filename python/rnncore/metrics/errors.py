@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rnncore import _validation as check
+from rnncore import losses
 from rnncore.data import Array
 from rnncore.metrics.base import Error
+from rnncore.program import Shape
 
 
 class MeanSquaredError(Error):
@@ -116,6 +119,9 @@ class SparseCategoricalCrossentropy(Error):
     ----------
     name : str, optional
     from_logits : bool, default False
+    ignore_class : int, optional
+        Positions with this label, which may be none of the classes, add nothing. As in Keras they count nevertheless,
+        unless there are sample weights or a mask. By default the label that the loss of the output ignores.
 
     Examples
     --------
@@ -129,9 +135,16 @@ class SparseCategoricalCrossentropy(Error):
     kind = "sparse_categorical_crossentropy"
     sparse = True
 
-    def __init__(self, name: str | None = None, *, from_logits: bool = False) -> None:
+    def __init__(self, name: str | None = None, *, from_logits: bool = False, ignore_class: int | None = None) -> None:
         super().__init__(name)
         self.from_logits = check.boolean("from_logits", from_logits)
+        self.ignore_class = None if ignore_class is None else check.integer("ignore_class", ignore_class)
 
     def attributes(self) -> dict[str, Any]:
-        return {"from_logits": self.from_logits}
+        ignored = {} if self.ignore_class is None else {"ignore_class": self.ignore_class}
+        return {"from_logits": self.from_logits, **ignored}
+
+    def target(self, argument: str, value: Any, output: Shape, dtype: npt.DTypeLike) -> Array:
+        return losses.SparseCategoricalCrossentropy(ignore_class=self.ignore_class).target(
+            argument, value, output, dtype
+        )

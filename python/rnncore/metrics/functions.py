@@ -21,7 +21,7 @@ Parameters
 ----------
 y_true : array_like, shape {target}
 y_pred : array_like, shape (N, ..., U)
-**options
+*arguments, **options
     As for `metrics.{name}`.
 
 Returns
@@ -41,9 +41,11 @@ array([1.], dtype=float32)
 """
 
 
-def _function(cls: type[Metric]) -> Function:
-    def function(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, **options: Any) -> Array:
-        metric = cls(**options)
+def _function(cls: type[Metric], *names: str) -> Function:
+    """The metric as a function; `names` are the options that may be given by place."""
+
+    def function(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, *arguments: Any, **options: Any) -> Array:
+        metric = cls(**dict(zip(names[: len(arguments)], arguments, strict=True)), **options)
         output = data.floating("y_pred", y_pred)
         target = data.target("y_true", y_true, output.shape, output.dtype, sparse=bool(cls.sparse))
         return METRICS[cls.kind](target, output, **metric.attributes()).astype("float32")
@@ -59,8 +61,8 @@ def _function(cls: type[Metric]) -> Function:
     return function
 
 
-binary_accuracy = _function(accuracies.BinaryAccuracy)
+binary_accuracy = _function(accuracies.BinaryAccuracy, "threshold")
 categorical_accuracy = _function(accuracies.CategoricalAccuracy)
 sparse_categorical_accuracy = _function(accuracies.SparseCategoricalAccuracy)
-top_k_categorical_accuracy = _function(accuracies.TopKCategoricalAccuracy)
-sparse_top_k_categorical_accuracy = _function(accuracies.SparseTopKCategoricalAccuracy)
+top_k_categorical_accuracy = _function(accuracies.TopKCategoricalAccuracy, "k")
+sparse_top_k_categorical_accuracy = _function(accuracies.SparseTopKCategoricalAccuracy, "k")

@@ -25,6 +25,8 @@ class MeanMetricWrapper(Metric):
         (N, T) or (N, T, U). One number stands for the whole batch; all batches then count alike.
     name : str, optional
         By default the name of the function.
+    dtype : None, "float32" or "float64"
+        Changes nothing: sums are float64.
     direction : {"min", "max"}, optional
         Which way is better, for callbacks with `mode="auto"`: without it they ask for `mode`. That of a loss is "min".
     **kwargs
@@ -48,13 +50,15 @@ class MeanMetricWrapper(Metric):
         self,
         fn: Callable[..., Any],
         name: str | None = None,
+        dtype: str | None = None,
         direction: Direction = None,
         **kwargs: Any,
     ) -> None:
         if not callable(fn):
             raise TypeError(f"fn must be callable, got {type(fn).__name__}")
-        super().__init__(getattr(fn, "__name__", type(fn).__name__) if name is None else name)
+        super().__init__(getattr(fn, "__name__", type(fn).__name__) if name is None else name, dtype=dtype)  # type: ignore[call-arg]
         self.fn = fn
+        self.dtype = dtype
         if direction is not None:
             check.lookup("direction", direction, {"min": "min", "max": "max"})
         elif isinstance(fn, losses.Loss) or fn in FUNCTIONS:

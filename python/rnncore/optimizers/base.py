@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from rnncore._overrides import NoIgnoredOverrides
 from rnncore.optimizers import schedules
 from rnncore.optimizers.schedules import LearningRateSchedule
 
-Rate = float | Callable[[int], float] | dict[str, Any]
+Rate = float | Callable[[int], float] | Callable[[], float] | dict[str, Any]
 
 
 class LearningRate(float):
@@ -37,8 +38,9 @@ class Optimizer(NoIgnoredOverrides, configurable.Configurable):
 
     Parameters
     ----------
-    learning_rate : float, schedule, or callable of the step
-        A number can be changed at any time, also by a callback between two batches.
+    learning_rate : float, schedule, or callable of the step or of nothing
+        A number can be changed at any time, also by a callback between two batches. A callable is asked for the rate of
+        each step when an epoch begins, and again before each step where callbacks look on. `lr` is the same attribute.
     weight_decay : float, optional
         Before each update, weights shrink by w · weight_decay · learning_rate.
     clipnorm : float, optional
@@ -105,6 +107,10 @@ class Optimizer(NoIgnoredOverrides, configurable.Configurable):
     )
 
     kind: ClassVar[str]
+    keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {
+        "lr": configurable.instead("give learning_rate"),
+        "decay": configurable.instead("give learning_rate a schedule such as schedules.InverseTimeDecay"),
+    }
 
     def __init__(
         self,
@@ -152,6 +158,8 @@ class Optimizer(NoIgnoredOverrides, configurable.Configurable):
         if callable(self._learning_rate) and not callable(rate):
             raise TypeError("learning_rate follows a schedule and cannot be set to a number; give another schedule")
         self._learning_rate = rate
+
+    lr = learning_rate  # its older name
 
     @property
     def is_scheduled(self) -> bool:
@@ -211,8 +219,31 @@ def _rate(value: Rate) -> float | Callable[[int], float]:
     if isinstance(value, dict):
         return schedules.deserialize(value)
     if callable(value):
-        return value
+        return cast("Callable[[int], float]", value) if _takes_step(value) else _Stepless(value)
     return check.number("learning_rate", value, low=0.0)
+
+
+class _Stepless:
+    """A rate that a function without arguments gives, as a function of the step."""
+
+    def __init__(self, function: Callable[..., float]) -> None:
+        self.function = function
+
+    def __call__(self, step: int) -> float:
+        return self.function()
+
+
+def _takes_step(function: Callable[..., float]) -> bool:
+    """Whether a function can be called with the step; those that do not tell their arguments are."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return True
+    try:
+        signature.bind(0)
+    except TypeError:
+        return False
+    return True
 
 
 def _optional(argument: str, value: float | None) -> float | None:

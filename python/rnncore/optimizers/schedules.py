@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnncore import _configurable as configurable
 from rnncore import _validation as check
@@ -30,6 +30,8 @@ if not TYPE_CHECKING:
 class LearningRateSchedule(configurable.Configurable):
     """Base of the schedules: `schedule(step)` is the rate of a training step, counted from 0.
 
+    All take a `name`, as in Keras, and make no use of it.
+
     Examples
     --------
     >>> from rnncore import optimizers
@@ -37,6 +39,8 @@ class LearningRateSchedule(configurable.Configurable):
     >>> schedule(0), schedule(10)
     (0.1, 0.05)
     """
+
+    keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {"name": configurable.anything}
 
     def __call__(self, step: int) -> float:
         """The learning rate of step number `step`."""
@@ -79,7 +83,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     Parameters
     ----------
-    boundaries : sequence of K ints, ascending
+    boundaries : sequence of K numbers, ascending
     values : sequence of K + 1 floats
 
     Examples
@@ -90,10 +94,10 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     (0.1, 0.01, 0.001)
     """
 
-    def __init__(self, boundaries: Sequence[int], values: Sequence[float]) -> None:
+    def __init__(self, boundaries: Sequence[float], values: Sequence[float]) -> None:
         if len(values) != len(boundaries) + 1:
             raise ValueError(f"values must be one more than the {len(boundaries)} boundaries, got {len(values)}")
-        self.boundaries = [check.integer("each of boundaries", boundary) for boundary in boundaries]
+        self.boundaries = [check.number("each of boundaries", boundary) for boundary in boundaries]
         self.values = [check.number("each of values", value) for value in values]
         if self.boundaries != sorted(self.boundaries):
             raise ValueError(f"boundaries must ascend, got {self.boundaries}")

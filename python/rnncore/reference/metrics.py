@@ -56,8 +56,11 @@ def state_increment(metric: Metric, target: Array, output: Array, weight: Array 
         value = LOSSES[metric.kind](target, output, **metric.attributes)[0]
     else:
         value = METRICS[metric.kind](target, output, **metric.attributes)
-    weight = _broadcast(weight, value.shape)
-    return np.array([np.sum(weight * value), np.sum(weight)])
+    counts = _broadcast(weight, value.shape)
+    ignored = metric.attributes.get("ignore_class")
+    if weight is not None and ignored is not None:
+        counts = np.where(target == ignored, 0, counts)  # as in Keras: without weights these positions count
+    return np.array([np.sum(counts * value), np.sum(counts)])
 
 
 def _confusion(target: Array, output: Array, weight: Array | None, thresholds: list[float]) -> Array:

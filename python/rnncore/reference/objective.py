@@ -126,7 +126,9 @@ class Objective:
             real = real_of_output.get(metric.output, ...)
             ignored = ignored_by_output.get(metric.output)
             if metric.kind == "sparse_categorical_crossentropy" and ignored is not None:
-                metric = replace(metric, attributes={**metric.attributes, "ignore_class": ignored})
+                metric = replace(metric, attributes={"ignore_class": ignored, **metric.attributes})
+            if weight is None and real is not ...:
+                weight = np.ones(len(output), output.dtype)  # a mask counts as weights do
             increments.append(state_increment(metric, target[real], output[real], _at(real, weight, output)))
         return np.concatenate(increments), output_gradients
 

@@ -230,9 +230,14 @@ def _each(value: Any, make: Callable[[Any], Any]) -> Any:
 
 
 def _metric(identifier: Any) -> Metric | str:
-    return (
-        str(identifier) if isinstance(identifier, str) and identifier in metrics.ACCURACY else metrics.get(identifier)
-    )
+    if isinstance(identifier, str) and identifier in metrics.ACCURACY:
+        return str(identifier)
+    metric = metrics.get(identifier)
+    if not metric.measures_outputs:
+        raise ValueError(
+            f"metric {metric.name!r} takes values, not targets and outputs: update it in a loop of your own"
+        )
+    return metric
 
 
 def _for_outputs(argument: str, value: Any, names: Sequence[str]) -> list[Any]:
