@@ -108,14 +108,20 @@ def show(shape: Shape) -> str:
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
-def named(argument: str, value: Any, names: Sequence[str]) -> dict[str, Any]:
-    """One entry per name, from the value itself (one name), a sequence or a mapping; keys name the arguments."""
+def named(argument: str, value: Any, names: Sequence[str], needed: Sequence[bool] | None = None) -> dict[str, Any]:
+    """One entry per name, from the value itself (one name), a sequence or a mapping; keys name the arguments.
+
+    What is not `needed` may be left out of a mapping, or be None.
+    """
+    wanted = [name for name, need in zip(names, needed or [True] * len(names), strict=True) if need]
     if isinstance(value, Mapping):
-        if set(value) != set(names):
-            raise ValueError(f"{argument} must have the keys {list(names)}, got {list(value)}")
-        return {f"{argument}[{name!r}]": value[name] for name in names}
+        if not set(wanted) <= set(value) <= set(names):
+            raise ValueError(f"{argument} must have the keys {wanted}, got {list(value)}")
+        return {f"{argument}[{name!r}]": value.get(name) for name in names}
     if len(names) == 1:
         return {argument: value}
+    if len(wanted) == 1 and not isinstance(value, (list, tuple)):
+        return {argument if name in wanted else name: value if name in wanted else None for name in names}
     if not isinstance(value, (list, tuple)) or len(value) != len(names):
         came = f"{len(value)}" if isinstance(value, (list, tuple)) else type(value).__name__
         raise ValueError(f"{argument} must be a list of {len(names)} arrays (for {', '.join(names)}), got {came}")

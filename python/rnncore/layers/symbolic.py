@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from rnncore.program import Shape
 if TYPE_CHECKING:
     from rnncore.layers.base import Layer
 
-__all__ = ["Call", "SymbolicValue", "distinct_names", "symbolic_values", "walk"]
+__all__ = ["Call", "SymbolicValue", "distinct_names", "keyed_values", "symbolic_values", "walk"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +94,16 @@ def symbolic_values(argument: str, values: Any) -> tuple[SymbolicValue, ...]:
     if not items:
         raise ValueError(f"{argument} must hold at least one symbolic value")
     return tuple(items)
+
+
+def keyed_values(argument: str, values: Any) -> tuple[tuple[str, ...] | None, list[SymbolicValue]]:
+    """The symbolic values of a model's inputs or outputs, and their keys if they came in a dict: in sorted order."""
+    if not isinstance(values, Mapping):
+        return None, list(symbolic_values(argument, values))
+    if not all(isinstance(key, str) for key in values):
+        raise TypeError(f"{argument} must have strings as keys, got {list(values)}")
+    keys = tuple(sorted(values))
+    return keys, list(symbolic_values(argument, [values[key] for key in keys]))
 
 
 def distinct_names(values: Sequence[SymbolicValue]) -> list[str]:

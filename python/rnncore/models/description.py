@@ -10,6 +10,8 @@ from rnncore._configurable import fields, part
 from rnncore.layers import Layer, deserialize
 from rnncore.layers.symbolic import SymbolicValue, symbolic_values
 
+Values = list[SymbolicValue] | dict[str, SymbolicValue]
+
 
 def described_layers(config: Mapping[str, Any]) -> list[Layer]:
     """The layers of a description, without weights."""
@@ -20,9 +22,10 @@ def described_layers(config: Mapping[str, Any]) -> list[Layer]:
     return found
 
 
-def described_graph(config: Mapping[str, Any]) -> tuple[list[SymbolicValue], list[SymbolicValue]]:
+def described_graph(config: Mapping[str, Any]) -> tuple[Values, Values]:
     """The inputs and outputs of the graph that `Model.get_config` described."""
-    fields("a model", config, ("name", "layers", "calls", "inputs", "outputs"), ("trainable",))
+    optional = ("trainable", "input_keys", "output_keys")
+    fields("a model", config, ("name", "layers", "calls", "inputs", "outputs"), optional)
     layers, entries = described_layers(config), _list("calls", config["calls"])
     made: list[tuple[SymbolicValue, ...]] = []
 
@@ -51,7 +54,18 @@ def described_graph(config: Mapping[str, Any]) -> tuple[list[SymbolicValue], lis
             else:
                 result = layer.output
             made.append(symbolic_values("outputs of a layer", result))
-    return values("the model", config["inputs"]), values("the model", config["outputs"])
+    inputs, outputs = (values("the model", config[side]) for side in ("inputs", "outputs"))
+    return _keyed("input_keys", config, inputs), _keyed("output_keys", config, outputs)
+
+
+def _keyed(argument: str, config: Mapping[str, Any], values: list[SymbolicValue]) -> Values:
+    """The inputs or outputs by key, if the model was made of a dict of them."""
+    if argument not in config:
+        return values
+    keys = _list(argument, config[argument])
+    if len(keys) != len(values) or len(set(map(str, keys))) != len(keys):
+        raise ValueError(f"{argument} must be {len(values)} different names, got {keys}")
+    return dict(zip(keys, values, strict=True))
 
 
 def _list(argument: str, value: Any) -> list[Any]:

@@ -16,10 +16,11 @@ from rnncore.data import Array
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.builder import layers_of
 from rnncore.layers.initial_state import TakesInitialState
-from rnncore.layers.symbolic import Call, SymbolicValue, distinct_names, symbolic_values, walk
+from rnncore.layers.symbolic import Call, SymbolicValue, distinct_names, keyed_values, walk
 from rnncore.models.description import described_graph
 from rnncore.models.summary import summary
 from rnncore.parameters import Weight, assign_all, deferring, start
+from rnncore.training.base import packed
 from rnncore.training.trainer import Trainer
 from rnncore.writing import FilePath
 
@@ -34,10 +35,11 @@ class Model(Trainer):
 
     Parameters
     ----------
-    inputs : SymbolicValue or list of SymbolicValue
-        Made by `layers.Input`.
-    outputs : SymbolicValue or list of SymbolicValue
-        Made by calling layers.
+    inputs : SymbolicValue, list or dict of SymbolicValue
+        Made by `layers.Input`. In a dict, sorted by key; the keys are the names of the inputs for data.
+    outputs : SymbolicValue, list or dict of SymbolicValue
+        Made by calling layers. In a dict, sorted by key; predictions are a dict then, and the keys are the names of the
+        outputs for targets, losses, metrics and logs.
     name : str, optional
     trainable : bool, optional
         Set for the model and all its layers; by default each layer keeps its own.
@@ -45,7 +47,7 @@ class Model(Trainer):
     Attributes
     ----------
     layers : list of Layer
-    inputs, outputs : tuple of SymbolicValue
+    inputs, outputs : list of SymbolicValue
     history : History or None
         Of the last `fit`.
     stop_training : bool
@@ -81,8 +83,8 @@ class Model(Trainer):
             )
         self.name = _name(self, name)
         self._trainable = True
-        self.inputs = symbolic_values("inputs", inputs)
-        self.outputs = symbolic_values("outputs", outputs)
+        self._input_keys, self.inputs = keyed_values("inputs", inputs)
+        self._output_keys, self.outputs = keyed_values("outputs", outputs)
         for value in self.inputs:
             if not isinstance(value.layer, InputLayer):
                 raise ValueError(f"inputs must be made by Input(), got {value}")
@@ -274,13 +276,28 @@ class Model(Trainer):
 
     @property
     def input_names(self) -> list[str]:
-        """The names of the inputs, for dicts of arrays."""
-        return [value.name for value in self.inputs]
+        """The names of the inputs, for dicts of arrays: the keys they were given with, or those of their layers."""
+        return [value.name for value in self.inputs] if self._input_keys is None else list(self._input_keys)
 
     @property
     def output_names(self) -> list[str]:
-        """The names of the outputs, for dicts of losses, metrics and targets."""
-        return distinct_names(self.outputs)
+        """The names of the outputs, for dicts of losses, metrics and targets; as those of the inputs."""
+        return distinct_names(self.outputs) if self._output_keys is None else list(self._output_keys)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic value that is the input, or a list or dict of them, as the model was made of."""
+        return self._symbolic("input", self.inputs, self._input_keys)
+
+    @property
+    def output(self) -> Any:
+        """The symbolic value that is the output, or a list or dict of them, as the model was made of."""
+        return self._symbolic("output", self.outputs, self._output_keys)
+
+    def _symbolic(self, side: str, values: Sequence[SymbolicValue], keys: tuple[str, ...] | None) -> Any:
+        if not self.built:
+            raise AttributeError(f"{self.name!r} has no {side} before it is built: give its first layer an input shape")
+        return packed(values, keys)
 
     def summary(
         self, print_fn: Callable[[str], object] = print, show_trainable: bool = False, expand_nested: bool = False
@@ -345,6 +362,8 @@ class Model(Trainer):
             ],
             "inputs": where(self.inputs),
             "outputs": where(self.outputs),
+            **({} if self._input_keys is None else {"input_keys": list(self._input_keys)}),
+            **({} if self._output_keys is None else {"output_keys": list(self._output_keys)}),
         }
 
     def to_json(self) -> str:

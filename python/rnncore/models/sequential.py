@@ -67,7 +67,7 @@ class Sequential(Model):
         Trainer.__init__(self)
         self.name = _name(self, name)
         self._trainable = check.boolean("trainable", trainable)
-        self.inputs, self.outputs = (), ()
+        self.inputs, self.outputs = [], []
         self._layers: list[Layer] = []
         self._values: list[SymbolicValue] = []  # the input and the output of each layer, once the shape is known
         for layer in layers or ():
@@ -196,7 +196,7 @@ class Sequential(Model):
     def _set_values(self, values: Sequence[SymbolicValue]) -> None:
         self._values = list(values)
         complete = len(self._values) == len(self._layers) + 1 and bool(self._layers)
-        self.inputs, self.outputs = (tuple(values[:1]), tuple(values[-1:])) if complete else ((), ())
+        self.inputs, self.outputs = (list(values[:1]), list(values[-1:])) if complete else ([], [])
         self._engine = None
 
     def get_config(self) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
+
+import numpy as np
 
 from rnncore import _validation as check
 from rnncore import data
@@ -29,7 +31,16 @@ from rnncore.training.sharing import trains
 if TYPE_CHECKING:
     from rnncore.models import Model
 
+Value = TypeVar("Value")
+
 NOTHING_TO_TAKE_BACK = nullcontext()  # around checks that build no model
+
+
+def packed(values: Sequence[Value], keys: tuple[str, ...] | None) -> Any:
+    """What belongs to a model's inputs or outputs as users see it: one value, a list, or a dict by key."""
+    if keys is not None:
+        return dict(zip(keys, values, strict=True))
+    return values[0] if len(values) == 1 else list(values)
 
 
 class Base(NoIgnoredOverrides):
@@ -80,8 +91,10 @@ class Base(NoIgnoredOverrides):
         " model.forward, model.backward and model.apply_gradients"
     )
 
-    inputs: tuple[SymbolicValue, ...]
-    outputs: tuple[SymbolicValue, ...]
+    inputs: list[SymbolicValue]
+    outputs: list[SymbolicValue]
+    _input_keys: tuple[str, ...] | None = None  # of a dict that the inputs came in
+    _output_keys: tuple[str, ...] | None = None
     trainable: bool
 
     def __init__(self) -> None:
@@ -169,7 +182,7 @@ class Base(NoIgnoredOverrides):
         backend = choose_backend(backend)
         policy = current_policy() if dtype_policy is None else check.lookup("dtype_policy", dtype_policy, POLICIES)
         if self.built:
-            compilation.bind(self.outputs)
+            compilation.bind(self.outputs, self.output_names)
         self._compilation, self._backend, self._policy, self._engine = compilation, backend, policy, None
         self._trainable_state = TrainableState(self.trainable, self.layers)
 
@@ -192,6 +205,16 @@ class Base(NoIgnoredOverrides):
     @property
     def layers(self) -> list[Layer]:
         """The layers; a model knows them."""
+        raise NotImplementedError
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, for dicts of arrays."""
+        raise NotImplementedError
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs, for dicts of losses, metrics and targets."""
         raise NotImplementedError
 
     @property
@@ -233,7 +256,7 @@ class Base(NoIgnoredOverrides):
         if compilation is None:
             self._trainable_state = TrainableState(self.trainable, self.layers)
         else:
-            compilation.bind(self.outputs)
+            compilation.bind(self.outputs, self.output_names)
             self._trainable_state.complete(self.layers)
         engine = Engine(
             self.inputs,
@@ -278,7 +301,7 @@ class Base(NoIgnoredOverrides):
         """The engine, and the checked inputs by argument name and lengths."""
         with self._built_only_on_success():
             engine = self._ready(x)
-            inputs = engine.inputs(x)
+            inputs = engine.inputs(x, self.input_names)
             data.same_rows(inputs)
             return engine, inputs, engine.lengths(lengths, next(iter(inputs.values())))
 
@@ -306,10 +329,12 @@ class Base(NoIgnoredOverrides):
         with self._built_only_on_success():
             engine, named, steps = self._arrays(x, lengths)
             inputs = list(named.values())
-            targets = compilation.targets(y, engine.output_sizes(inputs), engine.dtype)
-            data.same_rows({**named, **targets})
-            weights = compilation.sample_weights(sample_weight, list(targets.values()), engine.dtype)
-            samples = Samples(inputs, list(targets.values()), weights, steps)
+            sizes = engine.output_sizes(inputs)
+            given = compilation.targets(y, sizes, engine.dtype)
+            rows = data.same_rows({**named, **{key: target for key, target in given.items() if target is not None}})
+            weights = compilation.sample_weights(sample_weight, list(given.values()), sizes, engine.dtype)
+            targets = [np.empty((rows, 0), engine.dtype) if target is None else target for target in given.values()]
+            samples = Samples(inputs, targets, weights, steps)
             return compilation.with_class_weight(samples, class_weight, engine.dtype)
 
     def _hooks(self, callbacks: Callback | Sequence[Callback] | None, params: dict[str, Any]) -> CallbackList:

@@ -15,7 +15,7 @@ from rnncore import _validation as check
 from rnncore import data, losses, metrics, optimizers, program
 from rnncore.callbacks.base import Logs
 from rnncore.data import Array, Samples
-from rnncore.layers.symbolic import SymbolicValue, distinct_names
+from rnncore.layers.symbolic import SymbolicValue
 from rnncore.losses import Loss
 from rnncore.losses.functions import FUNCTIONS
 from rnncore.metrics import Metric
@@ -30,6 +30,7 @@ class Measure:
     metric: Metric
     output: int
     weighted: bool
+    native: bool  # executors compute it; else `Metric.increment` does, batch by batch
     window: slice  # where its numbers are in the state
 
 
@@ -48,7 +49,10 @@ class Compilation:
         weighted_metrics: Any,
     ) -> None:
         self.optimizer = optimizers.get(optimizer)
+        self.given_loss = loss
         self.function: Callable[[Array, Array], Any] | None = None
+        if isinstance(loss, (list, tuple)) and len(loss) == 1 and callable(loss[0]):
+            loss = loss[0]
         if callable(loss) and not isinstance(loss, (Loss, type)) and loss not in FUNCTIONS:
             self.function, loss = loss, None
         self._loss = _each(loss, losses.get)
@@ -66,14 +70,16 @@ class Compilation:
     def has_loss(self) -> bool:
         return self.function is not None or self._loss is not None
 
-    def bind(self, outputs: Sequence[SymbolicValue]) -> None:
-        """Fit losses and metrics to the outputs; ValueError if they do not."""
-        self._outputs = tuple(distinct_names(outputs))
+    def bind(self, outputs: Sequence[SymbolicValue], names: Sequence[str]) -> None:
+        """Fit losses and metrics to the outputs of these names; ValueError if they do not."""
+        self._outputs = tuple(names)
         given = _for_outputs("loss", self._loss, self._outputs)
         if self.function is not None and len(outputs) > 1:
             raise ValueError(f"loss must be one per output, got a function for {len(outputs)} outputs")
-        if self._loss is not None and None in given:
-            raise ValueError(f"loss must be one for each of the outputs {list(self._outputs)}, got {self._loss}")
+        if self._loss is not None and (missing := _without(self._loss, self._outputs)):
+            raise ValueError(f"loss must name each output, with None where there is none, got none for {missing}")
+        if self._loss is not None and not any(given):
+            raise ValueError("loss must be given for at least one output, got None for all")
         weights = [1.0 if w is None else w for w in _for_outputs("loss_weights", self._loss_weights, self._outputs)]
         self.losses = tuple(
             loss.describe(output, weight)
@@ -82,23 +88,27 @@ class Compilation:
         )
         several = self.losses if len(self.losses) > 1 else ()
         self._loss_keys = ("loss", *(f"{self._outputs[loss.output]}_loss" for loss in several))
-        self._sparse = tuple(loss is not None and loss.sparse for loss in given)
+        self._sparse = [loss is not None and loss.sparse for loss in given]
         self._given: tuple[Loss | None, ...] = tuple(given)
         self.measures = tuple(self._placed(self._bound_measures(outputs), outputs))
 
     def _bound_measures(self, outputs: Sequence[SymbolicValue]) -> list[tuple[str, Metric, int, bool]]:
         measures: list[tuple[str, Metric, int, bool]] = []
         used: Counter[str] = Counter()
+        bound = [loss is not None or self.function is not None for loss in self._given]  # to a kind of targets
         for argument, wanted in (("metrics", self._metrics), ("weighted_metrics", self._weighted_metrics)):
             weighted = argument == "weighted_metrics"
             for number, entries in enumerate(_lists_for_outputs(argument, wanted, self._outputs)):
                 prefix = "" if len(outputs) == 1 else f"{self._outputs[number]}_"
                 for entry in entries:
                     metric = metrics.resolve(entry, outputs[number].shape, self._sparse[number])
+                    if metric.sparse is not None and not bound[number]:
+                        bound[number], self._sparse[number] = True, metric.sparse
                     unlike = metric.sparse is not None and metric.sparse != self._sparse[number]
                     if self.function is None and unlike:
                         needed = "class ids" if metric.sparse else "targets like the output"
-                        raise ValueError(f"{argument}: {metric.name!r} needs {needed}, unlike the loss of the output")
+                        what = "metric before it" if self._given[number] is None else "loss of the output"
+                        raise ValueError(f"{argument}: {metric.name!r} needs {needed}, unlike the {what}")
                     key = f"{prefix}{metric.name}"
                     if weighted and key in used:
                         key = f"{prefix}weighted_{metric.name}"
@@ -114,53 +124,79 @@ class Compilation:
         """The measures with their windows of the state: first what executors know, in order, then the others."""
         start = 2 * len(self._loss_keys)
         windows: dict[int, slice] = {}
+        # Executors know masks and weights of outputs with a loss only.
+        known = [
+            metric.native and (self._given[number] is not None or self.function is not None)
+            for _, metric, number, _ in measures
+        ]
         for native in (True, False):
             for k, (_, metric, number, _) in enumerate(measures):
-                if metric.native == native:
+                if known[k] == native:
                     units = outputs[number].shape[-1]
                     stop = start + metric.state_size(1 if units is None else units)
                     windows[k], start = slice(start, stop), stop
         self._state_size = start
-        return [Measure(*measure, windows[k]) for k, measure in enumerate(measures)]
+        return [Measure(*measure, known[k], windows[k]) for k, measure in enumerate(measures)]
 
     def training(self, regularizers: tuple[program.Regularizer, ...]) -> program.Training:
         """The description for the executors."""
         return program.Training(
             self.losses,
             tuple(
-                measure.metric.describe(measure.output, measure.weighted)
-                for measure in self.measures
-                if measure.metric.native
+                measure.metric.describe(measure.output, measure.weighted) for measure in self.measures if measure.native
             ),
             regularizers,
             self.optimizer.describe(),
         )
 
-    def targets(self, y: Any, sizes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]) -> dict[str, Array]:
-        """The targets by argument name, for outputs whose shapes without the batch are `sizes`."""
+    def targets(self, y: Any, sizes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]) -> dict[str, Array | None]:
+        """The targets by argument name, for outputs whose shapes without the batch are `sizes`.
+
+        None where neither a loss nor a metric looks at them.
+        """
         if self.function is not None:
             array = data.real("y", y)
             return {"y": data.floating("y", array, dtype) if array.dtype.kind == "f" else np.ascontiguousarray(array)}
-        entries = data.named("y", y, self._outputs)
+        looked_at = [loss is not None or measured for loss, measured in zip(self._given, self._measured(), strict=True)]
+        entries = data.named("y", y, self._outputs, looked_at)
         return {
-            argument: data.target(argument, value, (None, *inner), dtype)
-            if loss is None
-            else loss.target(argument, value, (None, *inner), dtype)
-            for (argument, value), inner, loss in zip(entries.items(), sizes, self._given, strict=True)
+            argument: self._target(number, argument, value, inner, dtype) if looked_at[number] else None
+            for number, ((argument, value), inner) in enumerate(zip(entries.items(), sizes, strict=True))
         }
 
-    def sample_weights(self, sample_weight: Any, targets: list[Array], dtype: np.dtype[Any]) -> list[Array | None]:
-        """One array of weights or None per loss."""
+    def _measured(self) -> list[bool]:
+        """Which outputs have metrics."""
+        return [any(measure.output == number for measure in self.measures) for number in range(len(self._outputs))]
+
+    def _target(self, number: int, argument: str, value: Any, inner: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """The targets of one output, as its loss, or its first metric of a kind of targets, takes them."""
+        judges = [self._given[number], *(measure.metric for measure in self.measures if measure.output == number)]
+        judge = next((judge for judge in judges if judge is not None and judge.sparse is not None), None)
+        if judge is None:
+            return data.target(argument, value, (None, *inner), dtype)
+        return judge.target(argument, value, (None, *inner), dtype)
+
+    def sample_weights(
+        self,
+        sample_weight: Any,
+        targets: Sequence[Array | None],
+        sizes: Sequence[tuple[int, ...]],
+        dtype: np.dtype[Any],
+    ) -> list[Array | None]:
+        """One array of weights or None per output; an array alone is for all outputs."""
         if sample_weight is None:
             return [None] * len(targets)
         self._need_named_loss()
+        if not isinstance(sample_weight, (list, tuple, Mapping)):
+            sample_weight = [sample_weight] * len(targets)
+        entries = data.named("sample_weight", sample_weight, self._outputs, [y is not None for y in targets])
         positions = [
-            y.shape[:-1] if loss is None else loss.positions(y) for y, loss in zip(targets, self._given, strict=True)
+            loss.positions(y) if loss is not None and y is not None else (None, *inner[:-1])
+            for y, loss, inner in zip(targets, self._given, sizes, strict=True)
         ]
-        entries = data.named("sample_weight", sample_weight, self._outputs)
         return [
-            None if value is None else data.sample_weight(argument, value, shape, dtype)
-            for (argument, value), shape in zip(entries.items(), positions, strict=True)
+            None if value is None or y is None else data.sample_weight(argument, value, shape, dtype)
+            for (argument, value), shape, y in zip(entries.items(), positions, targets, strict=True)
         ]
 
     def with_class_weight(self, samples: Samples, class_weight: Any, dtype: np.dtype[Any]) -> Samples:
@@ -168,13 +204,16 @@ class Compilation:
         if class_weight is None:
             return samples
         self._need_named_loss()
-        if len(samples.targets) > 1:
-            raise ValueError("class_weight needs a model with one output")
-        by_class = data.class_weight(class_weight, samples.targets[0], sparse=self._sparse[0], dtype=dtype)
-        given = samples.weights[0]
+        if len(self.losses) > 1:
+            raise ValueError("class_weight needs a model with one output that has a loss")
+        number = self.losses[0].output
+        target, weights = samples.targets[number], list(samples.weights)
+        by_class = data.class_weight(class_weight, target, sparse=self._sparse[number], dtype=dtype)
+        given = weights[number]
         if given is not None:
             by_class *= given.reshape(given.shape + (1,) * (by_class.ndim - given.ndim))
-        return replace(samples, weights=[by_class])
+        weights[number] = by_class
+        return replace(samples, weights=weights)
 
     def _need_named_loss(self) -> None:
         if self.function is not None:
@@ -238,6 +277,11 @@ def _metric(identifier: Any) -> Metric | str:
             f"metric {metric.name!r} takes values, not targets and outputs: update it in a loop of your own"
         )
     return metric
+
+
+def _without(value: Any, names: Sequence[str]) -> list[str]:
+    """The outputs that a dict by output does not name."""
+    return [name for name in names if name not in value] if isinstance(value, dict) else []
 
 
 def _for_outputs(argument: str, value: Any, names: Sequence[str]) -> list[Any]:

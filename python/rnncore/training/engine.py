@@ -24,6 +24,7 @@ from rnncore.program import Program
 from rnncore.training.compilation import Compilation
 from rnncore.training.custom_loss import FunctionLossExecutor
 from rnncore.training.function_metrics import FunctionMetricsExecutor
+from rnncore.training.loss_weights import LossWeights
 
 BACKENDS = {"compiled": "compiled", "reference": "reference"}
 
@@ -117,7 +118,6 @@ class Engine:
         self.trainer = self.executor  # what trains, tests and predicts: the executor, or a wrapper around it
         self.input_values = [self.program.values[number] for number in self.program.inputs]
         self.output_values = [self.program.values[number] for number in self.program.outputs]
-        self._input_names = [value.name for value in self.input_values]
         self._limits = [self._id_limit(number) for number in self.program.inputs]
         self.batch_size = inputs[0].shape[0] if builder.windows else None  # the only one, where a layer is stateful
         size = (self.batch_size or 0) * self.program.state_size
@@ -191,12 +191,15 @@ class Engine:
         )
         slots = compilation.optimizer.build(self.store.size, self.dtype)
         self.executor.configure(training, slots)
+        executor = self.executor
+        if 0 < len(compilation.losses) < len(self.output_values):
+            executor = self.trainer = LossWeights(executor, [loss.output for loss in compilation.losses])
         if compilation.function is not None:
             vectors = (self.store.vector, self.store.gradients)
             self.trainer = FunctionLossExecutor(self.executor, compilation, self.program, vectors, regularizers)
-        elif not all(measure.metric.native for measure in compilation.measures):
-            self.trainer = FunctionMetricsExecutor(self.executor, compilation, self.program, self.store.vector)
-        else:
+        elif not all(measure.native for measure in compilation.measures):
+            self.trainer = FunctionMetricsExecutor(executor, compilation, self.program, self.store.vector)
+        elif executor is self.executor:
             return
         if self.states is not None:
             self.trainer = StatefulRuns(self, self.trainer)
@@ -209,9 +212,9 @@ class Engine:
                     window = slice(parameter.offset, parameter.offset + parameter.size)
                     self.store.vector[window] = average[window]
 
-    def inputs(self, x: Any) -> dict[str, Array]:
-        """The arrays of all inputs by argument name, checked."""
-        entries = data.named("x", x, self._input_names)
+    def inputs(self, x: Any, names: Sequence[str]) -> dict[str, Array]:
+        """The arrays of all inputs by argument name, checked; in a dict they have these names."""
+        entries = data.named("x", x, names)
         found = {
             argument: data.one_input(argument, value, spec, limit, self.dtype)
             for (argument, value), spec, limit in zip(entries.items(), self.input_values, self._limits, strict=True)

@@ -23,7 +23,7 @@ class FunctionMetricsExecutor:
 
     def __init__(self, executor: Any, compilation: Compilation, program: Program, parameters: Array) -> None:
         self._executor = executor
-        self._measures = [measure for measure in compilation.measures if not measure.metric.native]
+        self._measures = [measure for measure in compilation.measures if not measure.native]
         self._known = compilation.training(()).state_size()
         self._masks = {measure.output: Mask(program, parameters, measure.output) for measure in self._measures}
         self._parameters = parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from rnncore.callbacks.base import Logs
 from rnncore.data import Array
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.training import epoch
-from rnncore.training.base import Base
+from rnncore.training.base import Base, packed
 from rnncore.training.feed import ArrayFeed, Part
 from rnncore.training.gradient_norms import gradient_norms
+from rnncore.training.loss_weights import of_losses
 from rnncore.training.progress import ProgressBar
 from rnncore.training.sharing import trains
 from rnncore.training.stream import SequenceStream
@@ -125,7 +127,7 @@ class Steps(Base):
 
         Returns
         -------
-        ndarray, shape (N, ..., U), or list of ndarray
+        ndarray, shape (N, ..., U), or list of ndarray, or dict of ndarray where the outputs were given as one
 
         Raises
         ------
@@ -157,7 +159,7 @@ class Steps(Base):
 
         Returns
         -------
-        ndarray, shape (N, ..., U), or list of ndarray
+        ndarray, shape (N, ..., U), or list of ndarray, or dict of ndarray where the outputs were given as one
 
         Raises
         ------
@@ -190,7 +192,7 @@ class Steps(Base):
         outputs = engine.executor.forward(inputs, kept, training=training, seed=seed, states=engine.states)
         if training:
             engine.forward_shapes.last = [output.shape for output in outputs]
-        return outputs[0] if len(outputs) == 1 else outputs
+        return packed(outputs, self._output_keys)
 
     def stream(self, batch_size: int = 1) -> SequenceStream:
         """Prepare the model to read sequences one time step at a time.
@@ -254,14 +256,14 @@ class Steps(Base):
         shapes = None if engine is None or not engine.is_current else engine.forward_shapes.last
         if engine is None or shapes is None:
             raise ValueError("backward must follow forward(x, training=True) on the same model, in the same thread")
-        entries = data.named("dy", dy, [value.name for value in engine.output_values])
+        entries = data.named("dy", dy, self.output_names, [False] * len(shapes))
         gradients = [
             None if value is None else np.ascontiguousarray(check.real_array(argument, value, shape), engine.dtype)
             for (argument, value), shape in zip(entries.items(), shapes, strict=True)
         ]
         found = engine.executor.backward(gradients)
         engine.forward_shapes.last = None
-        return found[0] if len(found) == 1 else found
+        return packed(found, self._input_keys)
 
     def per_sample_gradient_norms(
         self, x: Any, y: Any = None, sample_weight: Any = None, *, lengths: npt.ArrayLike | None = None
@@ -303,6 +305,7 @@ class Steps(Base):
         if compilation.function is not None:
             raise ValueError("per_sample_gradient_norms needs a loss that rnncore knows, got a function")
         kind, training = type(engine.executor), compilation.training(())
+        samples = replace(samples, weights=of_losses(samples.weights, [loss.output for loss in training.losses]))
         return gradient_norms(kind, engine.program, engine.store.vector, training, samples, utils.next_seed())
 
     @trains("apply_gradients")

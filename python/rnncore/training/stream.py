@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnncore import _validation as check
+from rnncore import data
 from rnncore.data import Array, show
+from rnncore.training.base import packed
 from rnncore.training.windows import is_sequence, timed_outputs
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ class SequenceStream:
         model._ready()
         self._timed = timed_outputs("stream", model.inputs, model.outputs, every_step=False)
         self._model = model
+        self._takes_array = len(model.inputs) == 1 and model._input_keys is None
+        self._gives_array = len(model.outputs) == 1 and model._output_keys is None
         self._prepare()
         self.reset()
 
@@ -75,12 +80,12 @@ class SequenceStream:
 
         Parameters
         ----------
-        x_t : array_like, shape (batch_size, I), or ids (batch_size,), or a list with one for each input
+        x_t : array_like, shape (batch_size, I), or ids (batch_size,), or a list, or dict by name, of one for each input
             Inputs without a time axis come whole, in each step.
 
         Returns
         -------
-        ndarray, shape (batch_size, U), or list of ndarray
+        ndarray, shape (batch_size, U), or list of ndarray, or dict as from `predict`
             Outputs without a time axis are those of a sequence that ends here.
 
         Raises
@@ -92,9 +97,9 @@ class SequenceStream:
             states = self._states
             self._prepare()
             self._states = states.astype(self._engine.dtype)
-        given = [x_t] if len(self._specs) == 1 else x_t
+        given = [x_t] if self._takes_array else x_t
         if not isinstance(given, (list, tuple)) or len(given) != len(self._specs):
-            raise ValueError(f"x_t must be a list of {len(self._specs)} arrays, one for each input")
+            given = self._by_name(given)
         inputs = [_array(value, *spec) for value, spec in zip(given, self._specs, strict=True)]
         resume, self._resume = self._resume, True
         try:
@@ -103,7 +108,13 @@ class SequenceStream:
             self._resume = resume
             raise
         results = [y[:, 0] if timed else y for y, timed in zip(outputs, self._timed, strict=True)]
-        return results[0] if len(results) == 1 else results
+        return results[0] if self._gives_array else packed(results, self._model._output_keys)
+
+    def _by_name(self, x_t: Any) -> list[Any]:
+        """The arrays of a dict in the order of the inputs."""
+        if not isinstance(x_t, Mapping):
+            raise ValueError(f"x_t must be a list of {len(self._specs)} arrays, one for each input, or a dict by name")
+        return list(data.named("x_t", x_t, self._model.input_names).values())
 
 
 def _array(value: Any, argument: str, shape: tuple[int | None, ...], dtype: np.dtype[Any], sequence: bool) -> Array:

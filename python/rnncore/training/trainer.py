@@ -14,6 +14,7 @@ from rnncore.callbacks.base import Callback, History, Logs
 from rnncore.data import Array, Samples
 from rnncore.training import epoch
 from rnncore.training.augment import augmenter
+from rnncore.training.base import packed
 from rnncore.training.feed import (
     ArrayFeed,
     Part,
@@ -304,7 +305,7 @@ class Trainer(Steps):
 
         Returns
         -------
-        ndarray, shape (N, ..., U), or list of ndarray
+        ndarray, shape (N, ..., U), or list of ndarray, or dict of ndarray where the outputs were given as one
             In the model's dtype.
 
         Raises
@@ -340,7 +341,7 @@ class Trainer(Steps):
         outputs = [_joined(arrays) for arrays in zip(*parts, strict=True)]
         if not outputs:
             raise ValueError("x must give at least one batch, got none")
-        return outputs[0] if len(outputs) == 1 else outputs
+        return packed(outputs, self._output_keys)
 
     def _batch_size(self, value: int | None) -> int:
         """The batch size to use: what stateful layers are built for, else 32, unless one is given."""
