@@ -304,6 +304,34 @@ def shaped() -> Program:
     return b.build(b.dense(wide, 3), b.dense(back, 2))
 
 
+def sliced() -> Program:
+    """Parts of steps, forwards and backwards, with the masks that go with them; parts of features; factors."""
+    b = Builder()
+    given, mask = b.input(STEPS, FEATURES), b.mask(STEPS)
+    end = 2**31
+
+    def part(x: int, shape: tuple[int, ...], mask: int = -1, **cut: list[int]) -> tuple[int, int]:
+        y, marks = b.value(*shape), b.value(shape[0], dtype="int") if mask >= 0 else -1
+        b.node("slice", (x, mask), (y, marks), (), **cut)
+        return y, marks
+
+    lengths = b.lengths_value()
+    inner, inner_mask = part(
+        given, (STEPS - 2, FEATURES), lengths, starts=[1, 0], stops=[-1, end], steps=[1, 1], drops=[0, 0]
+    )
+    back, back_mask = part(
+        given, (STEPS, FEATURES - 1), mask, starts=[end, 1], stops=[-end, end], steps=[-1, 1], drops=[0, 0]
+    )
+    (one,) = b.recurrent("gru", inner, 3, outputs="h", mask=inner_mask)
+    (two,) = b.recurrent("lstm", back, 3, outputs="h", mask=back_mask)
+    last, _ = part(given, (FEATURES,), starts=[-1, 0], stops=[end, end], steps=[1, 1], drops=[1, 0])
+    first, _ = part(given, (STEPS,), starts=[0, 0], stops=[end, 1], steps=[1, 1], drops=[0, 1])
+    some, _ = part(last, (2,), starts=[0], stops=[4], steps=[2], drops=[0])
+    joined = b.value(3 + 3 + FEATURES + STEPS + 2)
+    b.node("concatenate", (one, two, last, first, some), (joined,), (), axis=1)
+    return b.build(b.dense(b.elementwise("rescale", joined, scale=-0.7, offset=0.2), 2))
+
+
 def attention() -> Program:
     """Scaled dots between sequences of other lengths, all masks given, dropped weights are an output."""
     b = Builder()
@@ -435,6 +463,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "frozen": frozen,
     "merged": merged,
     "shaped": shaped,
+    "sliced": sliced,
     "attention": attention,
     "heads": heads,
     "additive": additive,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from tolerance import FINITE_DIFFERENCES, Array, assert_close, numerical_gradien
 
 from rnncore.program import Node, Parameter, Program, Value
 from rnncore.reference import Executor, lstm
+from rnncore.reference import slice as reference_slice
 from rnncore.reference.functions import FUNCTIONS
 from rnncore.reference.merge import KINDS
+from rnncore.reference.op import Run
 
 SEED, STEP = 11, 4
 
@@ -160,6 +163,7 @@ def test_concatenate(axis: int) -> None:
         ("reshape", {"shape": [2, -1]}, (2, 3, 4), lambda x: x.reshape(2, 2, 6)),
         ("repeat_vector", {"n": 3}, (2, 4), lambda x: np.stack([x, x, x], 1)),
         ("permute", {"dims": [3, 1, 2]}, (2, 3, 4, 5), lambda x: x.transpose(0, 3, 1, 2)),
+        ("rescale", {"scale": -2.0, "offset": 0.5}, (2, 3, 4), lambda x: 0.5 - 2 * x),
     ],
 )
 def test_shapes(op: str, attributes: dict[str, Any], shape: tuple[int, ...], expected: Any) -> None:
@@ -168,6 +172,47 @@ def test_shapes(op: str, attributes: dict[str, Any], shape: tuple[int, ...], exp
     check_gradients(program, [x])
     (y,) = Executor(program, np.ones(0), np.ones(0)).forward([x])
     np.testing.assert_array_equal(y, expected(x))
+
+
+def cut(index: tuple[slice | int, ...]) -> dict[str, list[int]]:
+    """The attributes of a slice."""
+    attributes: dict[str, list[int]] = {"starts": [], "stops": [], "steps": [], "drops": []}
+    for entry in index:
+        drops = isinstance(entry, int)
+        part = slice(entry, entry + 1) if isinstance(entry, int) else entry
+        step = part.step or 1
+        start, stop = (0, 2**31) if step > 0 else (2**31, -(2**31))
+        values = (start if part.start is None else part.start, stop if part.stop is None else part.stop, step, drops)
+        for name, value in zip(attributes, values, strict=True):
+            attributes[name].append(int(value))
+    return attributes
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        (slice(1, 3), slice(None)),
+        (slice(None, None, -1), slice(1, 9, 2)),
+        (2, slice(-3, None)),
+        (slice(3, 0, -2), 0),
+    ],
+    ids=str,
+)
+def test_slice(index: tuple[slice | int, ...]) -> None:
+    inputs = [("x", (None, 4, 5), "float"), ("mask", (None, 4), "int")]
+    program = one_node("slice", inputs, 1, [], cut(index))
+    (node,) = program.nodes
+    program = replace(program, nodes=(replace(node, outputs=(*node.outputs, -1)),))  # without the mask of y
+    x = np.random.default_rng(6).normal(size=(3, 4, 5))
+    mask = np.array([[1, 0, 1, 1], [1, 1, 0, 0], [0, 0, 0, 1]], np.int32)
+    check_gradients(program, [x, mask])
+    executor = Executor(program, np.ones(0), np.ones(0))
+    np.testing.assert_array_equal(executor.forward([x, mask])[0], x[(slice(None), *index)])
+    if not isinstance(index[0], int):
+        run = Run(training=False, seed=0, step=0, node=0)
+        for given, expected in ((mask, mask), (np.array([1, 4, 0]), np.arange(4) < [[1], [4], [0]])):
+            (_, marks), _ = reference_slice.forward([x, given], [], cut(index), run)
+            np.testing.assert_array_equal(marks, expected[:, index[0]])
 
 
 def test_dropout() -> None:

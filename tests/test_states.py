@@ -146,6 +146,83 @@ def test_bad_states_are_refused() -> None:
         layers.TimeDistributed(layers.GRU(2, stateful=True))
 
 
+STATEFUL = {
+    "SimpleRNN": lambda stateful: layers.SimpleRNN(2, stateful=stateful),
+    "LSTM": lambda stateful: layers.LSTM(2, stateful=stateful),
+    "GRU": lambda stateful: layers.GRU(2, stateful=stateful),
+    "RNN": lambda stateful: layers.RNN([layers.GRUCell(3), layers.LSTMCell(2)], stateful=stateful),
+    "Bidirectional": lambda stateful: layers.Bidirectional(layers.LSTM(2, stateful=stateful)),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", STATEFUL)
+def test_an_initial_state_beats_the_kept_one(name: str, backend: str) -> None:
+    """Keras: each batch begins with the given states, and leaves its own."""
+    made = []
+    for stateful in (True, False):
+        x = layers.Input(batch_shape=(4, 3, 3))
+        layer = STATEFUL[name](stateful)
+        sizes = [size for _, size in layer.state_sizes()]
+        given = [layers.Input(batch_shape=(4, size)) for size in sizes]
+        model = models.Model([x, *given], layer(x, initial_state=given))
+        model.compile("sgd", "mse", backend=backend, dtype_policy="float64")
+        made.append((layer, model, sizes))
+    (layer, model, sizes), (_, plain, _) = made
+    plain.set_weights(model.get_weights())
+    states = [np.random.default_rng(size).normal(size=(4, size)) for size in sizes]
+    expected = plain.predict([X[:, :3], *states], verbose=0)
+    for _ in range(2):
+        np.testing.assert_allclose(model.predict([X[:, :3], *states], verbose=0), expected, atol=1e-12)
+    y = np.ones(expected.shape)
+    for each in (model, plain):
+        each.fit([X[:, :3], *states], y, epochs=2, shuffle=False, batch_size=4, verbose=0)
+    assert same(model.get_weights(), plain.get_weights())
+    assert all(state.any() for state in layer.states)
+    model.reset_states()
+    assert not any(state.any() for state in layer.states)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_a_call_with_an_initial_state_leaves_is_kept(backend: str) -> None:
+    """A second call of the layer goes on from there."""
+    layer = layers.GRU(2, stateful=True)
+    x, h = layers.Input(batch_shape=(4, 3, 3)), layers.Input(batch_shape=(4, 2))
+    first, second = models.Model([x, h], layer(x, initial_state=h)), models.Model(x, layer(x))
+    for model in (first, second):
+        model.compile(backend=backend, dtype_policy="float64")
+    state = np.random.default_rng(0).normal(size=(4, 2))
+    middle = first.predict([X[:, :3], state], verbose=0)
+    np.testing.assert_allclose(layer.states[0], middle, atol=1e-12)
+    whole = models.Model([x, h], layer(x, initial_state=h))
+    assert whole.predict([X[:, 3:], middle], verbose=0) == pytest.approx(second.predict(X[:, 3:], verbose=0))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", STATEFUL)
+def test_a_stateful_layer_may_read_an_input_that_is_not_the_first(name: str, backend: str) -> None:
+    words, x = layers.Input((2,)), layers.Input(batch_shape=(4, None, 3))
+    layer = STATEFUL[name](True)
+    model = models.Model([words, x], layers.Concatenate()([words, layer(x)]))
+    model.compile(backend=backend, dtype_policy="float64")
+    beside = np.zeros((4, 2))
+    first, second = (model.predict([beside, X[:, part]], verbose=0) for part in (slice(0, 2), slice(2, 6)))
+    if name != "Bidirectional":
+        layer.reset_states()
+        np.testing.assert_allclose(second, model.predict([beside, X], verbose=0), atol=1e-12)
+    assert first.shape == (4, 2 + model.output_shape[1] - 2)
+    with pytest.raises(ValueError, match="must be (a multiple of )?4"):
+        model.predict([beside[:3], X[:3]], verbose=0)
+
+
+def test_stateful_layers_for_different_batches_are_refused() -> None:
+    inputs = [layers.Input(batch_shape=(size, 2, 3)) for size in (4, 5)]
+    cells = [layers.GRU(2, stateful=True, name=name)(x) for name, x in zip("ab", inputs, strict=True)]
+    model = models.Model(inputs, cells)
+    with pytest.raises(ValueError, match="must be built for one batch size, got 4 for 'a', 5 for 'b'"):
+        model.predict([X[:, :2], X[:, :2]], verbose=0)
+
+
 # Executors
 
 

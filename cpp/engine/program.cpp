@@ -126,11 +126,12 @@ void check_program(const Program& program, int64_t parameter_count) {
 int64_t state_size(const Program& program) {
   int64_t size = 0;
   for (const Node& node : program.nodes) {
-    if (node.op != "read_state") continue;
+    // A state that is written only says its size where nothing reads it.
+    if (node.op != "read_state" && !(node.op == "write_state" && node.attributes.has("units"))) continue;
     const int64_t offset = node.attributes.get("state_offset", int64_t{-1}),
                   units = node.attributes.get("units", int64_t{0});
     if (offset < 0 || units < 1 || offset > kMostElements || units > kMostElements)
-      fail("program: " + node.name + " cannot read a state of " + std::to_string(units) + " numbers at " +
+      fail("program: " + node.name + " cannot keep a state of " + std::to_string(units) + " numbers at " +
            std::to_string(offset));
     size = std::max(size, offset + units);
   }

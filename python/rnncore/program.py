@@ -95,8 +95,8 @@ class Program:
     @property
     def state_size(self) -> int:
         """How many numbers of a sample `read_state` and `write_state` keep: S."""
-        kept = [node.attributes for node in self.nodes if node.op == "read_state"]
-        return max((attributes["state_offset"] + attributes["units"] for attributes in kept), default=0)
+        kept = [node.attributes for node in self.nodes if node.op in ("read_state", "write_state")]
+        return max((attributes["state_offset"] + attributes.get("units", 0) for attributes in kept), default=0)
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))

@@ -22,6 +22,8 @@ const OpType& op_type(const std::string& name) {
       reshape_op(),
       repeat_vector_op(),
       permute_op(),
+      slice_op(),
+      rescale_op(),
       attention_op(),
       masking_op(),
       fold_time_op(),

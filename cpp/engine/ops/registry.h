@@ -18,6 +18,8 @@ OpType concatenate_op();
 OpType reshape_op();
 OpType repeat_vector_op();
 OpType permute_op();
+OpType slice_op();
+OpType rescale_op();
 OpType attention_op();
 OpType masking_op();
 OpType fold_time_op();

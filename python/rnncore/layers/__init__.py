@@ -17,6 +17,7 @@ from rnncore.layers.dense import Dense
 from rnncore.layers.dropout import Dropout, SpatialDropout1D
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.flatten import Flatten
+from rnncore.layers.get_item import GetItem
 from rnncore.layers.gru import GRU
 from rnncore.layers.input import Input, InputLayer
 from rnncore.layers.lstm import LSTM
@@ -42,6 +43,7 @@ from rnncore.layers.permute import Permute
 from rnncore.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 from rnncore.layers.rectifiers import ELU, LeakyReLU, ReLU
 from rnncore.layers.repeat_vector import RepeatVector
+from rnncore.layers.rescaling import Rescaling
 from rnncore.layers.reshape import Reshape
 from rnncore.layers.rnn import RNN
 from rnncore.layers.simple_rnn import SimpleRNN
@@ -77,6 +79,7 @@ __all__ = [
     "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
+    "GetItem",
     "GlobalAveragePooling1D",
     "GlobalAvgPool1D",
     "GlobalMaxPool1D",
@@ -97,6 +100,7 @@ __all__ = [
     "Permute",
     "ReLU",
     "RepeatVector",
+    "Rescaling",
     "Reshape",
     "SimpleRNN",
     "SimpleRNNCell",
@@ -162,6 +166,8 @@ _TABLE: dict[str, type[Layer]] = {
         Permute,
         ReLU,
         RepeatVector,
+        GetItem,
+        Rescaling,
         Reshape,
         SimpleRNN,
         Softmax,

@@ -119,7 +119,8 @@ class ProgramBuilder:
 
     def write_state(self, name: str, state: int, offset: int) -> None:
         """Add the node that keeps a state."""
-        self.node("write_state", f"{name}/write", (state,), (), (), {"state_offset": offset})
+        attributes = {"state_offset": offset, "units": self.shape(state)[-1]}
+        self.node("write_state", f"{name}/write", (state,), (), (), attributes)
 
     def finish(self, inputs: Sequence[int], outputs: Sequence[int], masks: Sequence[int] = ()) -> Program:
         """Make the Program: outputs nobody reads become -1, the values that remain are numbered anew."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rnncore.layers.operators import Operators
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
@@ -40,8 +41,11 @@ class Call:
 
 
 @dataclass(frozen=True, eq=False)
-class SymbolicValue:
+class SymbolicValue(Operators):
     """A value that a model will compute: `Input` makes the first, calling a layer the next.
+
+    `x + y`, `x - y`, `x * y` and `x ** 2` are calls of `Add`, `Subtract` and `Multiply`; with a number for y, also
+    `x / 2`, `-x` and `1 - x`, calls of `Rescaling`; `x[:, -1]`, `x[:, 2:5]` and `x[..., 0]` calls of `GetItem`.
 
     Attributes
     ----------

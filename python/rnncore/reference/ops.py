@@ -20,7 +20,9 @@ from . import (
     permute,
     read_state,
     repeat_vector,
+    rescale,
     reshape,
+    slice,
     unfold_time,
     write_state,
 )
@@ -48,6 +50,8 @@ OPS: dict[str, Op] = {
     "reshape": reshape,
     "repeat_vector": repeat_vector,
     "permute": permute,
+    "slice": slice,
+    "rescale": rescale,
     "attention": attention,
     "masking": masking,
     "fold_time": fold_time,

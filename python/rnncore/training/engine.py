@@ -74,6 +74,18 @@ class ForwardShapes(threading.local):
     last: list[tuple[int, ...]] | None = None
 
 
+def _batch_size_of(windows: dict[tuple[Layer, int], tuple[int, int]]) -> int | None:
+    """The batch size for which the stateful layers keep states; ValueError if they disagree."""
+    sizes: dict[int, str] = {}
+    for layer, _ in windows:
+        assert isinstance(layer, TakesInitialState)
+        sizes.setdefault(len(layer.states[0]), layer.name)
+    if len(sizes) > 1:
+        came = ", ".join(f"{size} for {name!r}" for size, name in sizes.items())
+        raise ValueError(f"the stateful layers of a model must be built for one batch size, got {came}")
+    return next(iter(sizes), None)
+
+
 class StatefulRuns:
     """An executor whose runs over batches begin with the states of the stateful layers and leave theirs there."""
 
@@ -119,7 +131,7 @@ class Engine:
         self.input_values = [self.program.values[number] for number in self.program.inputs]
         self.output_values = [self.program.values[number] for number in self.program.outputs]
         self._limits = [self._id_limit(number) for number in self.program.inputs]
-        self.batch_size = inputs[0].shape[0] if builder.windows else None  # the only one, where a layer is stateful
+        self.batch_size = _batch_size_of(builder.windows)  # the only one, where a layer is stateful
         size = (self.batch_size or 0) * self.program.state_size
         self.states = np.zeros(size, self.dtype) if builder.windows else None  # of stateful layers, (N·S,)
         self._kept = self._keep_states(builder.windows)
