@@ -333,7 +333,7 @@ def test_shape_of_a_first_layer(layer: Any, shape: Any) -> None:
         (lambda: layers.MaxPooling1D(data_format="channels_first"), ValueError, "data_format must be"),
         (lambda: layers.GlobalMaxPooling1D(name="g")(Input((3,))), ValueError, "'g' needs an input of shape"),
         (lambda: Flatten("channels_first"), ValueError, "data_format must be None or 'channels_last', got 'channels_f"),
-        (lambda: Dense(H, dtype="float64"), ValueError, "dtype_policy"),
+        (lambda: Dense(H, dtype="float16"), ValueError, "Dense: dtype must be one of float32, float64, mixed_bfloat16"),
         (lambda: Dense(0), ValueError, "units must be at least 1, got 0"),
         (lambda: LSTM(2.0), TypeError, "units must be an integer, got float 2.0"),
         (lambda: LSTM(True), TypeError, "units must be an integer, got bool True"),

@@ -131,7 +131,7 @@ int64_t state_size(const Program& program) {
     const int64_t offset = node.attributes.get("state_offset", int64_t{-1}),
                   units = node.attributes.get("units", int64_t{0});
     if (offset < 0 || units < 1 || offset > kMostElements || units > kMostElements)
-      fail("program: " + node.name + " cannot keep a state of " + std::to_string(units) + " numbers at " +
+      fail("program: " + node.name + " cannot read a state of " + std::to_string(units) + " numbers at " +
            std::to_string(offset));
     size = std::max(size, offset + units);
   }

@@ -30,17 +30,28 @@ if TYPE_CHECKING:
         regularizers,
         utils,
     )
-    from rnncore.layers import Input
+    from rnncore.initializers import Initializer
+    from rnncore.layers import Input, Layer
+    from rnncore.losses import Loss
+    from rnncore.metrics import Metric
     from rnncore.models import Model, Sequential
+    from rnncore.optimizers import Optimizer
+    from rnncore.regularizers import Regularizer
     from rnncore.runtime import get_num_threads, release_memory, set_num_threads, show_config
     from rnncore.tutorial import RNNModel, predict, train
 
     __version__: str
 
 __all__ = [
+    "Initializer",
     "Input",
+    "Layer",
+    "Loss",
+    "Metric",
     "Model",
+    "Optimizer",
     "RNNModel",
+    "Regularizer",
     "Sequential",
     "__version__",
     "activations",
@@ -72,6 +83,12 @@ __all__ = [
 
 _HOMES = {
     "Input": "layers",
+    "Layer": "layers",
+    "Loss": "losses",
+    "Metric": "metrics",
+    "Optimizer": "optimizers",
+    "Initializer": "initializers",
+    "Regularizer": "regularizers",
     "Model": "models",
     "Sequential": "models",
     "RNNModel": "tutorial",

@@ -8,13 +8,14 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import constraints, regularizers
+from rnncore._keras_names import PointsElsewhere
 from rnncore.program import Constraint, Program, Regularizer
 
 Array = npt.NDArray[Any]
@@ -147,6 +148,41 @@ class Weight:
 
     def __repr__(self) -> str:
         return f"<Weight {self.path} {self.shape} {self.dtype}>"
+
+
+class Weighted(Protocol):
+    """A layer or a model."""
+
+    @property
+    def weights(self) -> list[Weight]: ...
+    @property
+    def trainable_weights(self) -> list[Weight]: ...
+    @property
+    def non_trainable_weights(self) -> list[Weight]: ...
+
+
+class HasWeights(PointsElsewhere):
+    """Base of layers and models: further names of their weights, and penalties."""
+
+    @property
+    def variables(self: Weighted) -> list[Weight]:
+        """The weights, by another name."""
+        return self.weights
+
+    @property
+    def trainable_variables(self: Weighted) -> list[Weight]:
+        """The weights that training changes, by another name."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self: Weighted) -> list[Weight]:
+        """The weights that training leaves alone, by another name."""
+        return self.non_trainable_weights
+
+    @property
+    def losses(self: Weighted) -> list[float]:
+        """The penalty of each weight that has a regularizer, as it is now; those of activities belong to a batch."""
+        return [weight.regularizer(weight.value) for weight in self.weights if weight.regularizer is not None]
 
 
 def start(weights: Sequence[Weight], dtype: npt.DTypeLike) -> None:

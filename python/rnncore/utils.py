@@ -22,6 +22,7 @@ __all__ = [
     "PyDataset",
     "Sequence",
     "clear_session",
+    "normalize",
     "pad_sequences",
     "plot_model",
     "set_random_seed",
@@ -161,6 +162,37 @@ def to_categorical(x: npt.ArrayLike, num_classes: int | None = None) -> npt.NDAr
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(f"x must hold ids in [0, {classes}), got {labels.min()} to {labels.max()}")
     return np.asarray(labels[..., None] == np.arange(classes), dtype=np.float32)
+
+
+def normalize(x: npt.ArrayLike, axis: int = -1, order: float = 2) -> npt.NDArray[Any]:
+    """Scale vectors along an axis to length 1; those of length 0 stay as they are.
+
+    Parameters
+    ----------
+    x : array_like
+    axis : int, default -1
+    order : float, default 2
+        Of the norm, as in `numpy.linalg.norm`.
+
+    Returns
+    -------
+    ndarray, shape of x, floating point
+
+    Raises
+    ------
+    TypeError
+        If `x` does not hold real numbers.
+
+    Examples
+    --------
+    >>> from rnncore.utils import normalize
+    >>> normalize([[3.0, 4.0], [0.0, 0.0]])
+    array([[0.6, 0.8],
+           [0. , 0. ]])
+    """
+    values = np.atleast_1d(check.real_array("x", x))
+    lengths = np.linalg.norm(values, order, check.integer("axis", axis), keepdims=True)
+    return np.asarray(values / np.where(lengths == 0, 1, lengths))
 
 
 def pad_sequences(

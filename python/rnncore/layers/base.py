@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import constraints, initializers, regularizers, utils
+from rnncore._keras_names import LAYER
 from rnncore._overrides import NoIgnoredOverrides
 from rnncore.config import current_policy
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
 from rnncore.layers.trainable import parts
-from rnncore.parameters import Array, Weight, assign_all, start
+from rnncore.parameters import Array, HasWeights, Weight, assign_all, start
+from rnncore.policies import POLICIES
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
@@ -45,7 +49,7 @@ class WeightView:
         raise AttributeError(f"{layer.name!r} has no {self._name}")
 
 
-class Layer(NoIgnoredOverrides):
+class Layer(NoIgnoredOverrides, HasWeights):
     """Base of all layers: describes a computation and owns its weights.
 
     A subclass with one input and one output sets `op` and defines `attributes`, `output_shape_of`
@@ -61,7 +65,8 @@ class Layer(NoIgnoredOverrides):
     **arguments
         `input_shape`, `batch_input_shape`, or `input_dim`: the shape of the input, where the layer
         is the first of a model; `activity_regularizer`: a str or Regularizer, the penalty on every output of a
-        call, masked steps too, divided by the number of samples. `dtype` is refused.
+        call, masked steps too, divided by the number of samples; `dtype`: the precision "float32" or "float64", or a
+        `dtype_policy`, if it should be told: that of the model, which refuses to compute with a layer of another one.
 
     Attributes
     ----------
@@ -87,6 +92,7 @@ class Layer(NoIgnoredOverrides):
     [<Weight head/kernel (3, 2) float32>, <Weight head/bias (2,) float32>]
     """
 
+    _elsewhere = LAYER
     _ignored = frozenset(
         {
             "_apply_scores",
@@ -126,6 +132,7 @@ class Layer(NoIgnoredOverrides):
     acts_per_step: bool = False  # a step of the output depends on that step of the input and on carried states alone
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, **arguments: Any) -> None:
+        self.dtype_wanted: str | None = None
         self.activity_regularizer = regularizers.get(arguments.pop("activity_regularizer", None))
         if isinstance(self.activity_regularizer, regularizers.OrthogonalRegularizer):
             raise ValueError("activity_regularizer must be L1, L2 or L1L2, got an OrthogonalRegularizer")
@@ -145,11 +152,7 @@ class Layer(NoIgnoredOverrides):
         shape = arguments.pop("input_shape", None)
         size = arguments.pop("input_dim", None)
         batch_size = arguments.pop("batch_size", None)
-        if "dtype" in arguments:
-            raise ValueError(
-                f"{owner}: dtype is a property of the whole model; give dtype_policy to compile(), got dtype"
-                f"={arguments['dtype']!r}"
-            )
+        self.dtype_wanted = _policy_name(owner, arguments.pop("dtype", None))
         for argument in arguments:
             known = [*inspect.signature(type(self)).parameters, "input_shape", "batch_input_shape", "name", "trainable"]
             raise TypeError(f"{owner} got an unknown argument {argument!r}; {check.nearest(argument, known)}")
@@ -296,6 +299,16 @@ class Layer(NoIgnoredOverrides):
     def non_trainable_weights(self) -> list[Weight]:
         """The weights that training leaves alone, or that the layer keeps statistics in."""
         return [weight for weight in self.weights if not (self.trainable and weight.trainable)]
+
+    @property
+    def dtype(self) -> str:
+        """The precision of the weights: that of the model once it has computed."""
+        return self.weights[0].dtype.name if self.weights else current_policy().dtype.name
+
+    @property
+    def dtype_policy(self) -> str:
+        """What was given as `dtype`, or the precision of the weights."""
+        return self.dtype if self.dtype_wanted is None else self.dtype_wanted
 
     def get_weights(self) -> list[Array]:
         """Copies of the weights, in Keras's order.
@@ -488,6 +501,8 @@ class Layer(NoIgnoredOverrides):
             config["batch_input_shape"] = list(self.batch_input_shape)
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        if self.dtype_wanted is not None:
+            config["dtype"] = self.dtype_wanted
         return config
 
     @classmethod
@@ -504,3 +519,16 @@ class Layer(NoIgnoredOverrides):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"
+
+
+def _policy_name(owner: str, dtype: Any) -> str | None:
+    """The policy that a layer's `dtype` names: a string, a NumPy dtype, or a description of Keras's."""
+    if dtype is None:
+        return None
+    if isinstance(dtype, Mapping):
+        dtype = dtype.get("config", {}).get("name")
+    if not isinstance(dtype, str):
+        dtype = np.dtype(dtype).name
+    if dtype not in POLICIES:
+        raise ValueError(f"{owner}: dtype must be one of {', '.join(POLICIES)}, got {dtype!r}")
+    return str(dtype)

@@ -61,16 +61,21 @@ class InputLayer(Layer):
         if shape is not None:
             batch_shape = (batch_size, *check.shape("shape", shape))
         self.batch_shape = check.shape("batch_shape", batch_shape)
-        self.dtype = None if dtype is None else np.dtype(dtype)
-        if self.dtype is not None and self.dtype.kind not in "fiub":
-            raise TypeError(f"dtype of Input must be a real one, got {self.dtype}")
-        self.output_dtype = "int" if self.dtype is not None and self.dtype.kind in "iu" else "float"
+        self._dtype = None if dtype is None else np.dtype(dtype)
+        if self._dtype is not None and self._dtype.kind not in "fiub":
+            raise TypeError(f"dtype of Input must be a real one, got {self._dtype}")
+        self.output_dtype = "int" if self._dtype is not None and self._dtype.kind in "iu" else "float"
         self.build(self.batch_shape)
         self._last_call = ((), (SymbolicValue(self.batch_shape, Call(self, 0, ()), 0),))
 
+    @property
+    def dtype(self) -> Any:
+        """The dtype that was asked for, or None."""
+        return self._dtype
+
     def become_mask(self) -> None:
         """Hold integers from now on, if the dtype is boolean or was left out."""
-        if self.dtype is None or self.dtype.kind == "b":
+        if self._dtype is None or self._dtype.kind == "b":
             self.output_dtype = "int"
 
     def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
@@ -82,7 +87,7 @@ class InputLayer(Layer):
         return {
             **super().get_config(),
             "batch_shape": list(self.batch_shape),
-            "dtype": None if self.dtype is None else self.dtype.name,
+            "dtype": None if self._dtype is None else self._dtype.name,
         }
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
+from rnncore._keras_names import SYMBOLIC, PointsElsewhere
+
 __all__ = ["Operators"]
 
 
-class Operators:
+class Operators(PointsElsewhere):
     """Base of the symbolic values."""
+
+    _elsewhere = SYMBOLIC
 
     __array_ufunc__ = None  # so that NumPy's numbers leave operations to these methods
     __iter__ = None  # or Python would try one index after the other

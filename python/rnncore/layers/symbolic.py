@@ -74,6 +74,11 @@ class SymbolicValue(Operators):
         return self.layer.output_dtype
 
     @property
+    def ndim(self) -> int:
+        """The number of axes, the batch's included."""
+        return len(self.shape)
+
+    @property
     def layer(self) -> Layer:
         """The layer that makes this value."""
         return self.call.layer

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import data, program
+from rnncore._keras_names import METRIC, PointsElsewhere
 from rnncore._overrides import NoIgnoredOverrides, is_users
 from rnncore.data import Array
 from rnncore.program import Shape
@@ -20,7 +21,7 @@ from rnncore.utils import snake_case
 Direction = Literal["min", "max"] | None
 
 
-class Metric(NoIgnoredOverrides, configurable.Configurable):
+class Metric(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable):
     """Base of the metrics: by default the weighted mean of one value per position.
 
     A metric is a state, float64 numbers to which each batch adds, and a value computed from it. A metric of one's own
@@ -48,6 +49,7 @@ class Metric(NoIgnoredOverrides, configurable.Configurable):
     0.0
     """
 
+    _elsewhere = METRIC
     _ignored = frozenset(
         {
             "__call__",

@@ -12,6 +12,7 @@ from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import layers as all_layers
 from rnncore import saving, utils
+from rnncore._keras_names import MODEL
 from rnncore.data import Array
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.builder import layers_of
@@ -19,7 +20,7 @@ from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.symbolic import Call, SymbolicValue, distinct_names, keyed_values, walk
 from rnncore.models.description import described_graph
 from rnncore.models.summary import summary
-from rnncore.parameters import Weight, assign_all, deferring, start
+from rnncore.parameters import HasWeights, Weight, assign_all, deferring, start
 from rnncore.training.base import packed
 from rnncore.training.trainer import Trainer
 from rnncore.writing import FilePath
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     pass
 
 
-class Model(Trainer):
+class Model(HasWeights, Trainer):
     """A graph of layers from inputs to outputs.
 
     Models that share layers share their weights.
@@ -70,6 +71,7 @@ class Model(Trainer):
     [(None, None, 4), (None, 2)]
     """
 
+    _elsewhere = MODEL
     _ignored = Trainer._ignored | {"build"}  # its layers are built already
 
     def __init__(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import program
+from rnncore._keras_names import OPTIMIZER, PointsElsewhere
 from rnncore._overrides import NoIgnoredOverrides
 from rnncore.optimizers import schedules
 from rnncore.optimizers.schedules import LearningRateSchedule
@@ -33,7 +34,7 @@ class LearningRate(float):
         return float(self)
 
 
-class Optimizer(NoIgnoredOverrides, configurable.Configurable):
+class Optimizer(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable):
     """Base of the optimizers.
 
     Parameters
@@ -82,6 +83,7 @@ class Optimizer(NoIgnoredOverrides, configurable.Configurable):
     (0.01, 0)
     """
 
+    _elsewhere = OPTIMIZER
     _ignored = frozenset(
         {
             "apply",

@@ -19,6 +19,7 @@ from rnncore.data import Array, Samples
 from rnncore.layers.base import Layer
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.layers.trainable import TrainableState
+from rnncore.metrics import Metric
 from rnncore.optimizers import Optimizer
 from rnncore.policies import POLICIES
 from rnncore.training import epoch
@@ -190,6 +191,24 @@ class Base(NoIgnoredOverrides):
     def optimizer(self) -> Optimizer:
         """The optimizer given to `compile`."""
         return self._compiled("it has an optimizer").optimizer
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` has been called."""
+        return self._compilation is not None
+
+    @property
+    def loss(self) -> Any:
+        """The loss as `compile` was given it, or None."""
+        return None if self._compilation is None else self._compilation.given_loss
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics given to `compile`, in the order of the logs; empty before the model is built and compiled.
+
+        What they measured is in the logs; their own state is for `update_state` in loops of one's own.
+        """
+        return [] if self._compilation is None else [measure.metric for measure in self._compilation.measures]
 
     @property
     def metrics_names(self) -> list[str]:

@@ -187,7 +187,7 @@ class Compilation:
         if sample_weight is None:
             return [None] * len(targets)
         self._need_named_loss()
-        if not isinstance(sample_weight, (list, tuple, Mapping)):
+        if len(targets) > 1 and not isinstance(sample_weight, (list, tuple, Mapping)):
             sample_weight = [sample_weight] * len(targets)
         entries = data.named("sample_weight", sample_weight, self._outputs, [y is not None for y in targets])
         positions = [

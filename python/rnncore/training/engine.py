@@ -17,8 +17,9 @@ from rnncore.layers.base import Layer
 from rnncore.layers.builder import ProgramBuilder, build_program
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.shapes import shapes_of
-from rnncore.layers.symbolic import SymbolicValue
+from rnncore.layers.symbolic import SymbolicValue, walk
 from rnncore.layers.trainable import TrainableState
+from rnncore.layers.wrapper import Wrapper
 from rnncore.policies import RECURRENT_OPS, Policy
 from rnncore.program import Program
 from rnncore.training.compilation import Compilation
@@ -74,6 +75,16 @@ class ForwardShapes(threading.local):
     last: list[tuple[int, ...]] | None = None
 
 
+def check_precision(layer: Layer, policy: Policy) -> None:
+    """ValueError if a layer, or one inside it, was made for another precision than the model's."""
+    for part in (layer, *(layer.inner if isinstance(layer, Wrapper) else ())):
+        if part.dtype_wanted not in (None, policy.name, policy.dtype.name):
+            raise ValueError(
+                f"{part.name!r} was made with dtype={part.dtype_wanted!r}, but the model computes with {policy.name!r}:"
+                f" all layers of a model have one precision, give dtype_policy to compile"
+            )
+
+
 def _batch_size_of(windows: dict[tuple[Layer, int], tuple[int, int]]) -> int | None:
     """The batch size for which the stateful layers keep states; ValueError if they disagree."""
     sizes: dict[int, str] = {}
@@ -120,6 +131,8 @@ class Engine:
         builder = ProgramBuilder(carries, trainable)
         self.trainable = builder.trainable  # what the Program was built by
         program, store = build_program(inputs, outputs, builder)
+        for call in walk(inputs, outputs):
+            check_precision(call.layer, policy)
         program = policy.applied(any_steps(program) if carries else program)
         self.program = _with_checkpoints(program, checkpoint_every)
         self.checkpoint_every = checkpoint_every
