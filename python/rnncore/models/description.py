@@ -22,11 +22,12 @@ def described_layers(config: Mapping[str, Any]) -> list[Layer]:
     return found
 
 
-def described_graph(config: Mapping[str, Any]) -> tuple[Values, Values]:
-    """The inputs and outputs of the graph that `Model.get_config` described."""
+def described_graph(config: Mapping[str, Any], layers: list[Layer] | None = None) -> tuple[Values, Values]:
+    """The inputs and outputs of the graph that `Model.get_config` described, perhaps with other layers than it says."""
     optional = ("trainable", "input_keys", "output_keys")
     fields("a model", config, ("name", "layers", "calls", "inputs", "outputs"), optional)
-    layers, entries = described_layers(config), _list("calls", config["calls"])
+    layers = described_layers(config) if layers is None else layers
+    entries = _list("calls", config["calls"])
     made: list[tuple[SymbolicValue, ...]] = []
 
     def values(reader: str, places: Any) -> list[SymbolicValue]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rnncore import _configurable as configurable
 from rnncore import _validation as check
-from rnncore import saving
+from rnncore import layers, saving
 from rnncore._configurable import fields, make
+from rnncore.layers import InputLayer, Layer
 from rnncore.models.model import Model
 from rnncore.models.sequential import Sequential
 from rnncore.parameters import deferring
@@ -127,12 +129,15 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
         return _described(parse_json(json_string))
 
 
-def clone_model(model: Model) -> Model:
+def clone_model(model: Model, *, clone_function: Callable[[Layer], Layer] | None = None) -> Model:
     """A model of the same layers with new weights, which is not compiled.
 
     Parameters
     ----------
     model : Model or Sequential
+    clone_function : callable, optional
+        Is given each layer but the inputs, and returns the layer to take in its place: the layer itself, to share its
+        weights, or one made of `layer.get_config()`. By default each layer is made anew.
 
     Returns
     -------
@@ -142,7 +147,7 @@ def clone_model(model: Model) -> Model:
     Raises
     ------
     TypeError
-        If `model` is none.
+        If `model` is none, or `clone_function` returns something else than a layer.
 
     Examples
     --------
@@ -151,7 +156,24 @@ def clone_model(model: Model) -> Model:
     >>> twin = models.clone_model(model)
     >>> [a.shape == b.shape for a, b in zip(model.get_weights(), twin.get_weights())]
     [True, True, True]
+
+    A model whose recurrent layers drop more:
+
+    >>> def dropping(layer):
+    ...     config = layer.get_config()
+    ...     return type(layer).from_config({**config, "dropout": 0.5} if "dropout" in config else config)
+    >>> models.clone_model(model, clone_function=dropping).layers[0].dropout
+    0.5
     """
     if not isinstance(model, Model):
         raise TypeError(f"model must be a Model or Sequential, got {type(model).__name__}")
-    return type(model).from_config(model.get_config())
+    if clone_function is None:
+        return type(model).from_config(model.get_config())
+
+    def cloned(layer: Layer) -> Layer:
+        made = layers.deserialize(layers.serialize(layer)) if isinstance(layer, InputLayer) else clone_function(layer)
+        if not isinstance(made, Layer):
+            raise TypeError(f"clone_function must return a layer for {layer.name!r}, got {type(made).__name__}")
+        return made
+
+    return model._cloned(cloned)

@@ -302,7 +302,13 @@ class Model(HasWeights, Trainer):
         return packed(values, keys)
 
     def summary(
-        self, print_fn: Callable[[str], object] = print, show_trainable: bool = False, expand_nested: bool = False
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], object] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
         """Print a table of layers, output shapes and numbers of weights.
 
@@ -311,12 +317,23 @@ class Model(HasWeights, Trainer):
 
         Parameters
         ----------
-        print_fn : callable, default print
-            Gets the whole text.
-        show_trainable : bool, default False
-            Whether a column tells which layers are trained.
+        line_length : int, optional
+            Width of the table; by default what the longest cells need. Longer text is broken, or cut with "…".
+        positions : sequence of float, optional
+            Where each column ends, as shares of the width, or as numbers of characters.
+        print_fn : callable, optional
+            Gets the whole text; `print` by default.
         expand_nested : bool, default False
             As in Keras; no model is part of another one here, so it changes nothing.
+        show_trainable : bool, default False
+            Whether a column tells which layers are trained.
+        layer_range : sequence of two str, optional
+            The names of the first and the last layer to show.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For an argument that does not fit.
 
         Examples
         --------
@@ -334,7 +351,11 @@ class Model(HasWeights, Trainer):
          Non-trainable params: 0 (0.00 B)
         """
         check.boolean("expand_nested", expand_nested)
-        print_fn(summary(self, check.boolean("show_trainable", show_trainable)))
+        if print_fn is not None and not callable(print_fn):
+            raise TypeError(f"print_fn must be callable, got {type(print_fn).__name__}")
+        show_trainable = check.boolean("show_trainable", show_trainable)
+        text = summary(self, show_trainable, line_length, positions, layer_range)
+        (print if print_fn is None else print_fn)(text)
 
     def get_config(self) -> dict[str, Any]:
         """The graph as JSON-serialisable data: layers, and calls that name layers and earlier calls by number.
@@ -411,9 +432,20 @@ class Model(HasWeights, Trainer):
         return model
 
     @classmethod
-    def _from_description(cls, config: dict[str, Any]) -> Model:
-        """The model of a description, whose weights are new."""
-        return cls(*described_graph(config), name=config["name"])
+    def _from_description(cls, config: dict[str, Any], layers: list[Layer] | None = None) -> Model:
+        """The model of a description, whose weights are new; or of these layers in the place of those it describes."""
+        return cls(*described_graph(config, layers), name=config["name"])
+
+    def _cloned(self, clone: Callable[[Layer], Layer]) -> Model:
+        """The model with what `clone` makes of each layer, inputs included."""
+        config = self.get_config()
+        model = self._from_description(config, [clone(layer) for layer in self._described_layers()])
+        model._trainable = self.trainable
+        return model
+
+    def _described_layers(self) -> list[Layer]:
+        """The layers that `get_config` describes."""
+        return self.layers
 
     # Files
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from rnncore.models.model import Model, _name
 from rnncore.program import Shape
 from rnncore.training.base import NOTHING_TO_TAKE_BACK
 from rnncore.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    pass
 
 
 class Sequential(Model):
@@ -217,9 +220,12 @@ class Sequential(Model):
         }
 
     @classmethod
-    def _from_description(cls, config: dict[str, Any]) -> Sequential:
+    def _from_description(cls, config: dict[str, Any], layers: list[Layer] | None = None) -> Sequential:
         fields("a model", config, ("name", "layers"), ("trainable",))
-        return cls(described_layers(config), name=config["name"])
+        return cls(described_layers(config) if layers is None else layers, name=config["name"])
+
+    def _described_layers(self) -> list[Layer]:
+        return [*(value.layer for value in self._values[:1]), *self._layers]
 
 
 def _input(batch_shape: Sequence[int | None], first: Layer) -> SymbolicValue:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from rnncore import _validation as check
 
 if TYPE_CHECKING:
     from rnncore.layers import Layer
@@ -19,19 +22,58 @@ BOX = ("┏━┳┓", "┃", "┡━╇┩", "│", "├─┼┤", "└─┴�
 ASCII = ("+-++", "|", "+=++", "|", "+-++", "+-++")
 
 
-def summary(model: Model, show_trainable: bool = False) -> str:
+def summary(
+    model: Model,
+    show_trainable: bool = False,
+    line_length: int | None = None,
+    positions: Sequence[float] | None = None,
+    layer_range: Sequence[str] | None = None,
+) -> str:
     """Layers, shapes and numbers of weights as plain text; where layers branch, what each is connected to."""
     header = list(HEADER)
-    rows = [_row(layer) for layer in model.layers]
+    layers = _chosen(model, layer_range)
+    rows = [_row(layer) for layer in layers]
     sources = _sources(model)
+    shares = [0.45, 0.8, 1.0]
     if _is_chain(model):
         header.pop()
     else:
-        rows = [[*row, sources.get(layer, ["-"])] for row, layer in zip(rows, model.layers, strict=True)]
+        rows = [[*row, sources.get(layer, ["-"])] for row, layer in zip(rows, layers, strict=True)]
+        shares = [0.3, 0.6, 0.7, 1.0]
     if show_trainable:
         header.append("Trainable")
-        rows = [[*row, ["Y" if layer.trainable else "N"]] for row, layer in zip(rows, model.layers, strict=True)]
-    return "\n".join([f'Model: "{model.name}"', *_table(header, rows), *_totals(model)])
+        rows = [[*row, ["Y" if layer.trainable else "N"]] for row, layer in zip(rows, layers, strict=True)]
+        shares = [*(0.9 * share for share in shares), 1.0]
+    widths = (
+        _widths(header, line_length, shares if positions is None else positions) if line_length or positions else None
+    )
+    return "\n".join([f'Model: "{model.name}"', *_table(header, rows, widths), *_totals(model)])
+
+
+def _chosen(model: Model, layer_range: Sequence[str] | None) -> list[Layer]:
+    """The layers from the first to the last one named."""
+    if layer_range is None:
+        return model.layers
+    if isinstance(layer_range, str) or len(layer_range) != 2:
+        raise ValueError(f"layer_range must be the names of a first and a last layer, got {layer_range!r}")
+    first, last = (model.layers.index(model.get_layer(name)) for name in layer_range)
+    return model.layers[min(first, last) : max(first, last) + 1]
+
+
+def _widths(header: Sequence[str], line_length: int | None, positions: Sequence[float]) -> list[int]:
+    """Characters of each column's text, in a table whose columns end at these positions."""
+    length = 80 if line_length is None else check.integer("line_length", line_length, low=1)
+    ends = [check.number("each of positions", end, low=0.0) for end in positions]
+    if len(ends) != len(header):
+        raise ValueError(f"positions must be one for each of the {len(header)} columns, got {len(ends)}")
+    places = [0, *(round(end * length) if ends[-1] <= 1 else round(end) for end in ends)]
+    widths = [end - start - 3 for start, end in pairwise(places)]
+    widths[-1] -= 1  # the right edge
+    if min(widths) < 1:
+        raise ValueError(
+            f"line_length and positions must leave room for each column, got ends {places[1:]} in {length} characters"
+        )
+    return widths
 
 
 def _row(layer: Layer) -> list[list[str]]:
@@ -64,11 +106,17 @@ def _sources(model: Model) -> dict[Layer, list[str]]:
     return {layer: lines or ["-"] for layer, lines in found.items()}
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[Sequence[str]]]) -> list[str]:
-    widths = [
-        max(len(line) for cell in [[title], *(row[column] for row in rows)] for line in cell)
-        for column, title in enumerate(header)
-    ]
+def _table(header: Sequence[str], rows: Sequence[Sequence[Sequence[str]]], widths: Sequence[int] | None) -> list[str]:
+    titles: list[list[str]] = [[title] for title in header]
+    if widths is None:
+        widths = [
+            max(len(line) for cell in [[title], *(row[column] for row in rows)] for line in cell)
+            for column, title in enumerate(header)
+        ]
+    else:
+        titles, *rows = (
+            [_broken(cell, width) for cell, width in zip(row, widths, strict=True)] for row in [titles, *rows]
+        )
     top, head_side, below_head, side, between, bottom = BOX if _can_print("".join(BOX)) else ASCII
 
     def rule(ends: str) -> str:  # left end, line, crossing, right end
@@ -82,10 +130,19 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[Sequence[str]]]) -> li
             made.append(edge + edge.join(f" {part} " for part in padded) + edge)
         return made
 
-    table = [rule(top), *lines([[title] for title in header], head_side), rule(below_head)]
+    table = [rule(top), *lines(titles, head_side), rule(below_head)]
     for number, row in enumerate(rows):
         table += [*([rule(between)] if number else []), *lines(row, side)]
     return [*table, rule(bottom)]
+
+
+def _broken(cell: Sequence[str], width: int) -> list[str]:
+    """The lines of a cell, broken between words; words that are too long are cut."""
+    end = "…" if _can_print("…") else "."
+    words = (
+        word for line in cell for word in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+    )
+    return [word if len(word) <= width else word[: width - 1] + end for word in words] or [""]
 
 
 def _totals(model: Model) -> list[str]:
