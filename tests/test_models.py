@@ -377,11 +377,11 @@ def test_a_model_is_called_on_arrays(backend: str) -> None:
 def test_a_summary_has_no_nested_models_to_expand() -> None:
     texts: list[str] = []
     model = forecaster()
-    model.summary(texts.append)
-    model.summary(texts.append, expand_nested=True)
+    model.summary(print_fn=texts.append)
+    model.summary(print_fn=texts.append, expand_nested=True)
     assert texts[0] == texts[1]
     with pytest.raises(TypeError, match="expand_nested must be True or False, got int 1"):
-        model.summary(texts.append, expand_nested=1)  # type: ignore[arg-type]
+        model.summary(print_fn=texts.append, expand_nested=1)  # type: ignore[arg-type]
 
 
 def test_the_package_offers_its_modules_and_names() -> None:

@@ -76,7 +76,7 @@ def test_gradient_flow_leaves_zeros_out() -> None:
 
 def test_summary_tells_connections_where_layers_branch() -> None:
     texts: list[str] = []
-    branched().summary(texts.append)
+    branched().summary(print_fn=texts.append)
     assert texts[0].splitlines() == [
         'Model: "branched"',
         "┏━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━━━━━┓",
@@ -107,10 +107,10 @@ def test_summary_counts_what_the_optimizer_keeps_and_what_is_trained() -> None:
     model.layers[0].trainable = False
     model.compile("adam", "mse")
     texts: list[str] = []
-    model.summary(texts.append)
+    model.summary(print_fn=texts.append)
     assert "Optimizer" not in texts[0]
     model.fit(x, y, verbose=0)
-    model.summary(texts.append, show_trainable=True)
+    model.summary(print_fn=texts.append, show_trainable=True)
     trained = sum(weight.size for weight in model.trainable_weights)
     total = model.count_params() + 2 * trained
     assert f" Optimizer params: {2 * trained} " in texts[1]

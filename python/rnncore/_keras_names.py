@@ -36,7 +36,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
             "distribution device DTypePolicy dtype_policies", "there are no devices; see rnncore.config for precision"
         ),
         **_for("preprocessing", "use utils.pad_sequences and utils.timeseries_dataset_from_array"),
-        **_for("export saving", "use Model.save and models.load_model"),
+        **_for("export", "use Model.save and models.load_model"),
         **_for("tree wrappers visualization InputSpec KerasTensor Quantizer", "not there; leave it out"),
         "version": "it is rnncore.__version__",
     },

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from rnncore import _validation as check
+from rnncore._keras_names import MODULES
 
 __all__ = ["UnknownName", "public"]
 
@@ -25,6 +26,9 @@ class UnknownName(AttributeError):
         self._module, self._name, self._names = module, name, names
 
     def __str__(self) -> str:
+        advice = MODULES.get(self._module, {}).get(self._name)
+        if advice is not None:
+            return f"{super().__str__()}; {advice}"
         for home in _HOMES:
             owner = f"rnncore.{home}"
             if owner != self._module and self._name in importlib.import_module(owner).__all__:

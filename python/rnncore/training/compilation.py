@@ -77,7 +77,10 @@ class Compilation:
         if self.function is not None and len(outputs) > 1:
             raise ValueError(f"loss must be one per output, got a function for {len(outputs)} outputs")
         if self._loss is not None and (missing := _without(self._loss, self._outputs)):
-            raise ValueError(f"loss must name each output, with None where there is none, got none for {missing}")
+            raise ValueError(
+                f"loss must be one for each of the outputs {list(names)}, with None where there is none, got none for"
+                f" {missing}"
+            )
         if self._loss is not None and not any(given):
             raise ValueError("loss must be given for at least one output, got None for all")
         weights = [1.0 if w is None else w for w in _for_outputs("loss_weights", self._loss_weights, self._outputs)]
