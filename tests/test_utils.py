@@ -55,6 +55,37 @@ def test_to_categorical() -> None:
     assert utils.to_categorical(np.zeros(0, int), 3).shape == (0, 3)
 
 
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        ([[1, 2], [0.7]], {}, r"sequences\[1\] must hold numbers of dtype int32, got 0.7; give a dtype of floats"),
+        ([[float("nan")]], {}, r"sequences\[0\] must hold numbers of dtype int32, got nan"),
+        ([[float("inf")]], {"dtype": "int64"}, "got inf"),
+        ([[2.0**31]], {}, "got 2147483648.0"),
+        ([[2.0**63]], {"dtype": "int64"}, r"got 9.2233720368547\d*e\+18"),
+        ([[2**31]], {}, "got 2147483648"),
+        ([[-1]], {"dtype": "uint8"}, "dtype uint8, got -1"),
+        ([[2]], {"dtype": "bool"}, "dtype bool, got 2"),
+        ([[1e39]], {"dtype": "float32"}, "dtype float32, got 1e\\+39"),
+        ([[1], [1, 2]], {"value": 0.5}, "value must hold numbers of dtype int32, got 0.5"),
+        ([[1], [1, 2]], {"value": np.nan}, "value must hold numbers of dtype int32, got nan"),
+    ],
+)
+def test_pad_sequences_loses_no_number(rows: Any, options: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        utils.pad_sequences(rows, **options)
+    with pytest.raises(TypeError, match="must hold real numbers, got dtype complex128"):
+        utils.pad_sequences([[1j]])
+
+
+def test_pad_sequences_keeps_what_fits() -> None:
+    extremes = [[-(2**63), 2**63 - 1], [5.0]]
+    assert utils.pad_sequences(extremes, dtype="int64").tolist() == [[-(2**63), 2**63 - 1], [0, 5]]
+    assert utils.pad_sequences([[np.inf, np.nan]], dtype="float32", value=-np.inf).dtype == np.float32
+    assert utils.pad_sequences([[0.1]], dtype="float32")[0, 0] == np.float32(0.1)  # rounding is no loss
+    assert utils.pad_sequences([["a", "b"], ["c"]], dtype=object, value="").tolist() == [["a", "b"], ["", "c"]]
+
+
 def test_pad_sequences() -> None:
     rows = [[1, 2, 3], [4, 5], []]
 

@@ -136,6 +136,31 @@ def sequence_shape(name: str, shape: tuple[int | None, ...], channels: str = "fe
     raise ValueError(f"{name!r} needs an input of shape (N, T, {channels}), got {shape}{hint}")
 
 
+def cast(argument: str, array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """An array of numbers in another dtype; ValueError for one that the dtype cannot hold, but for its rounding."""
+    to = np.dtype(dtype)
+    if array.dtype == to:
+        return array
+    if array.dtype.kind == "c" and to.kind != "c":
+        raise TypeError(f"{argument} must hold real numbers, got dtype {array.dtype}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = array.astype(to)
+    if array.dtype.kind in "fiub" and to.kind in "fiub":
+        if to.kind == "f":
+            lost = np.isinf(found) & np.isfinite(array)
+        else:
+            low, high = (0, 1) if to.kind == "b" else (np.iinfo(to).min, np.iinfo(to).max)
+            if array.dtype.kind == "f":  # float(high) may be high + 1, which does not fit
+                kept = (array >= low) & (array < float(high) + 1) & (array == np.floor(array))
+            else:
+                kept = (array >= low) & (array <= high)
+            lost = ~kept
+        if lost.any():
+            hint = "; give a dtype of floats" if to.kind != "f" and array.dtype.kind == "f" else ""
+            raise ValueError(f"{argument} must hold numbers of dtype {to}, got {array[lost].flat[0]}{hint}")
+    return found
+
+
 def unsupported(owner: str, **arguments: Any) -> None:
     """Refuse arguments that are known but not implemented, unless they are off (None, False or 0)."""
     for argument, value in arguments.items():

@@ -6,6 +6,7 @@ Every error names the argument, what was expected and what came.
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -189,6 +190,33 @@ def lengths(value: Any, rows: int, steps: int) -> npt.NDArray[np.int32]:
     if array.shape != (rows,):
         raise ValueError(f"lengths must have shape ({rows},), one for each row of x, got {show(array.shape)}")
     return whole("lengths", array, 0, steps + 1)
+
+
+def warn_of_leading_padding(x: Array, lengths: npt.NDArray[np.int32]) -> None:
+    """Warn where x (N, T, ...) looks as if its padding came first, as `pad_sequences` puts it by default."""
+    if _is_padded_before(x, lengths):
+        warnings.warn(
+            "lengths counts the leading steps of each row, but x looks padded before its data: all rows of fewer steps"
+            " begin with as many equal ones and end with others; pad with padding='post', or leave lengths out and"
+            " use a mask",
+            stacklevel=6,
+        )
+
+
+def _is_padded_before(x: Array, lengths: npt.NDArray[np.int32]) -> bool:
+    """Whether all short rows begin with as many steps of one number as they lack, at least three, and end otherwise."""
+    steps = x.shape[1]
+    (short,) = np.nonzero((lengths < steps) & (lengths > 0))
+    if not short.size:
+        return False
+    first = x[short, 0]
+    filler = first.flat[0]
+    if not (first == filler).all():  # as good as always, after a look at one step
+        return False
+    missing = steps - lengths[short]
+    equal = (x[short] == filler).reshape(len(short), steps, -1).all(axis=2)
+    before = np.arange(steps) < missing[:, None]
+    return bool(missing.sum() > 2 and equal[before].all() and not equal[:, -1].any())
 
 
 def same_rows(arrays: Mapping[str, Array]) -> int:

@@ -211,9 +211,10 @@ def pad_sequences(
     maxlen : int, optional
         The common length T; by default that of the longest sequence.
     dtype : dtype, default "int32"
+        Numbers that it cannot hold are refused; give "float32" for sequences of floats.
     padding, truncating : {"pre", "post"}, default "pre"
         Where short sequences are filled and long ones are cut. With `padding="post"` the original
-        lengths can be given to `fit(..., lengths=...)`.
+        lengths can be given to `fit(..., lengths=...)`, which counts leading steps.
     value : float, default 0.0
         What fills.
 
@@ -224,7 +225,8 @@ def pad_sequences(
     Raises
     ------
     ValueError
-        If an option is unknown or the sequences' steps differ in shape.
+        If an option is unknown, the sequences' steps differ in shape, or a number would be lost: 0.7, NaN or 2**31
+        as integers.
 
     Examples
     --------
@@ -242,7 +244,7 @@ def pad_sequences(
             raise ValueError(f"sequences[{n}] must be a sequence, got the single value {row}")
     steps = max(map(len, rows), default=0) if maxlen is None else check.positive_int("maxlen", maxlen)
     inner = next((row.shape[1:] for row in rows if len(row)), ())
-    padded = np.full((len(rows), steps, *inner), value, dtype)
+    padded = np.full((len(rows), steps, *inner), check.cast("value", np.asarray(value), dtype))
     for n, row in enumerate(rows):
         if not len(row):
             continue
@@ -250,5 +252,5 @@ def pad_sequences(
             raise ValueError(f"sequences[{n}] must have steps of shape {inner}, got {row.shape[1:]}")
         kept = row[-steps:] if truncating == "pre" else row[:steps]
         where = slice(steps - len(kept), None) if padding == "pre" else slice(len(kept))
-        padded[n, where] = kept
+        padded[n, where] = check.cast(f"sequences[{n}]", kept, dtype)
     return padded

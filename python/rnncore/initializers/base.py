@@ -37,9 +37,11 @@ class Initializer(Configurable):
         raise NotImplementedError(f"{type(self).__name__} must define values(shape)")
 
     def __call__(self, shape: Shape, dtype: npt.DTypeLike | None = None) -> Array:
-        """Make an array of `shape` and `dtype` (default `config.floatx()`)."""
+        """Make an array of `shape` and `dtype` (default `config.floatx()`); ValueError if a number would be lost."""
         sizes = tuple(check.integer("each size of shape", size, low=0) for size in shape)
-        return np.asarray(self.values(sizes), config.floatx() if dtype is None else dtype, order="C")
+        to = config.floatx() if dtype is None else dtype
+        values = check.cast(f"values of {type(self).__name__}", np.asarray(self.values(sizes)), to)
+        return np.asarray(values, order="C")
 
 
 class Seeded(Initializer):

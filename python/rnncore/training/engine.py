@@ -254,7 +254,9 @@ class Engine:
             return None
         if self.program.lengths < 0:
             raise ValueError("lengths must be left out: no layer of this model reads them")
-        return data.lengths(value, len(x), x.shape[1])
+        found = data.lengths(value, len(x), x.shape[1])
+        data.warn_of_leading_padding(x, found)
+        return found
 
     def output_sizes(self, inputs: Sequence[Array]) -> list[tuple[int, ...]]:
         """The shapes of the outputs without the batch, for inputs like these; ValueError where a layer refuses them."""
