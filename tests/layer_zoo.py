@@ -87,10 +87,45 @@ def noisy() -> Program:
     return b.build(b.dense(x, 2), y, b.elementwise("noise", z, kind="gaussian_noise", stddev=1.5))
 
 
+def merged_masks() -> Program:
+    """Masks of inputs and the lengths, merged in every way; products and extremes of inputs that take part by them."""
+    b = Builder()
+    x, step = b.input(None, FEATURES), b.input(1, FEATURES)
+    mask, other, of_step, lengths = b.mask(), b.mask(), b.mask(1), b.lengths_value()
+
+    def masks(kind: str, *pairs: int) -> int:
+        made = b.value(None, dtype="int")
+        b.node("merge_masks", pairs, (made,), (), kind=kind)
+        return made
+
+    def merge(kind: str, inputs: tuple[int, ...], *of: int) -> int:
+        y = b.value(None, 5)
+        b.node("merge", (*inputs, *of), (y,), (), kind=kind, masked=True)
+        return y
+
+    both, either = masks("and", x, mask, x, lengths, x, other), masks("or", x, mask, step, of_step)
+    some, backwards = masks("reverse", x, lengths, x, other), masks("reverse", x, mask, x, -1)
+    first, second, narrow, single = b.dense(x, 5, "tanh"), b.dense(x, 5), b.dense(x, 1, "sigmoid"), b.dense(step, 5)
+    product = merge("multiply", (first, narrow, second), mask, other, lengths)
+    largest = merge("maximum", (product, single, first), both, of_step, -1)
+    smallest = merge("minimum", (largest, second, second, first), either, lengths, mask, other)
+    alone = merge("maximum", (product, second), both, both)
+    joined, of_joined = b.value(None, 5), masks("concatenate", largest, some, smallest, lengths)
+    b.node("concatenate", (largest, smallest), (joined,), (), axis=1)
+    (y,) = b.recurrent("gru", joined, 6, mask=of_joined)
+    (z,) = b.recurrent("lstm", alone, 4, mask=backwards)
+    (h,) = b.recurrent("simple_rnn", product, 4, mask=masks("and", product, some, step, -1), outputs="h")
+    wide = b.input(None, 2, FEATURES)  # a mask for several positions of a step
+    wide = b.normalized("batch_normalization", b.dense(wide, 4, bias=False), mask=other)
+    wide = b.normalized("batch_normalization", b.elementwise("activation", wide, function="tanh"), mask=lengths)
+    return b.build(b.dense(y, 2), z, h, wide, masks=(of_joined, both, -1, mask))
+
+
 LAYERS: dict[str, Callable[[], Program]] = {
     "activated": activated,
     "normalized": normalized,
     "front_end": front_end,
     "convolved": convolved,
     "noisy": noisy,
+    "merged_masks": merged_masks,
 }

@@ -144,11 +144,6 @@ def of_any_steps(name: str) -> tuple[models.Model, list[Array]]:
         "convolution": ([query], lambda: layers.Conv1D(2, 6, name="a")(query), [V]),
         "pooling": ([query], lambda: layers.MaxPooling1D(6, name="a")(query), [V]),
         "reshape": ([query], lambda: layers.Reshape((4, 3), name="a")(query), [V]),
-        "masked sum": (
-            [query, value],
-            lambda: layers.GRU(1, name="a")(layers.Add()([layers.Masking()(query), value])),
-            [X[:, :1], V],
-        ),
     }
     inputs, output, arrays = made[name]
     return models.Model(inputs, output()), arrays
@@ -175,7 +170,6 @@ def of_any_steps(name: str) -> tuple[models.Model, list[Array]]:
         ("convolution", r"'a' needs at least 6 time steps with padding 'valid', got shape \(None, 5, 3\)"),
         ("pooling", r"'a' needs at least 6 time steps with padding 'valid', got shape \(None, 5, 3\)"),
         ("reshape", "'a'"),
-        ("masked sum", r"a: mask: expected shape \(4, 5\), got \(4, 1\)"),
     ],
 )
 def test_steps_that_are_only_known_with_the_arrays_must_fit(name: str, message: str, backend: str) -> None:

@@ -162,8 +162,9 @@ def test_trainable_is_read_when_the_program_is_built() -> None:
 def timed(program: Program) -> dict[str, bool]:
     """Which recurrent nodes read the lengths."""
     recurrent = [node for node in program.nodes if node.op in ("simple_rnn", "lstm", "gru")]
-    assert all(node.inputs[1] in (-1, program.lengths) for node in recurrent)
-    return {node.name: node.inputs[1] >= 0 for node in recurrent}
+    made = [node.outputs[0] for node in program.nodes if node.op == "merge_masks"]
+    assert all(node.inputs[1] in (-1, program.lengths, *made) for node in recurrent)
+    return {node.name: node.inputs[1] == program.lengths >= 0 for node in recurrent}
 
 
 def test_lengths_follow_the_time_axis_of_the_first_input() -> None:
@@ -183,6 +184,11 @@ def test_lengths_follow_the_time_axis_of_the_first_input() -> None:
         "reversed": True,
         "after_reversed": False,
     }
+    (reverse,) = [node for node in program.nodes if node.op == "merge_masks"]
+    (reader,) = [node for node in program.nodes if node.name == "after_reversed"]
+    assert reverse.attributes == {"kind": "reverse"}
+    assert reverse.inputs[1::2] == (program.lengths, -1)
+    assert reader.inputs[1] == reverse.outputs[0]
 
 
 def test_lengths_pass_an_embedding() -> None:

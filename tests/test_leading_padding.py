@@ -34,7 +34,7 @@ def test_padding_at_the_beginning_is_warned_of(dtype: str) -> None:
         lambda: model.test_on_batch(x, y, lengths=lengths),
         lambda: model.predict_on_batch(x, lengths=lengths),
         lambda: model(x, lengths=lengths),
-        lambda: model.fit([(x, y, None, lengths)], verbose=0),
+        lambda: model.fit(iter([(x, y, None, lengths)]), steps_per_epoch=1, verbose=0),
     ):
         with pytest.warns(UserWarning, match=r"x looks padded before its data: .* padding='post'"):
             call()

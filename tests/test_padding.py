@@ -297,7 +297,7 @@ def test_a_function_masks_itself_and_metrics_are_masked(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_only_outputs_that_keep_the_time_axis_are_masked(backend: str) -> None:
-    """Of a sequence, the last state, and a reversed sequence: lengths belong to the first alone."""
+    """Of a sequence, the last state, and a reversed sequence, whose padding comes first."""
     rng = np.random.default_rng(6)
     x = rng.normal(size=(8, 5, 3))
     lengths = np.arange(8) % 6
@@ -310,6 +310,6 @@ def test_only_outputs_that_keep_the_time_axis_are_masked(backend: str) -> None:
     outputs = model.predict(x, lengths=lengths, verbose=0)
     targets = [rng.normal(size=y.shape) for y in outputs]
     logs = model.evaluate(x, targets, lengths=lengths, batch_size=8, verbose=0)
-    expected = [losses.get("mse")(targets[0][real], outputs[0][real])]
-    expected += [losses.get("mse")(y, output) for y, output in zip(targets[1:], outputs[1:], strict=True)]
+    of_outputs = (real, np.ones(8, bool), real[:, ::-1])
+    expected = [losses.get("mse")(y[r], output[r]) for y, output, r in zip(targets, outputs, of_outputs, strict=True)]
     np.testing.assert_allclose(logs, [sum(expected), *expected], rtol=1e-10)

@@ -6,6 +6,7 @@
 
 #include "engine/threads.h"
 #include "engine/training.h"
+#include "engine/without_lengths.h"
 
 namespace rnncore {
 namespace {
@@ -23,6 +24,7 @@ template <class T>
 Executor<T>::Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels)
     : program_(std::move(program)), parameters_(parameters), gradients_(gradients), size_(size), kernels_(kernels) {
   check_program(program_, size);
+  unpadded_ = without_lengths(program_);
 }
 
 template <class T>
@@ -88,7 +90,8 @@ auto Executor<T>::take_plan(const BatchShape& shape) -> PlanPointer {
       std::find_if(plans.begin(), plans.end(), [&](const PlanPointer& p) { return p->shape() == shape; });
   if (found == plans.end()) {
     static const Training none{};
-    return std::make_shared<Plan<T>>(program_, setup_ ? setup_->training : none, kernels_, shape);
+    return std::make_shared<Plan<T>>(shape.ragged ? program_ : unpadded_, setup_ ? setup_->training : none, kernels_,
+                                     shape);
   }
   PlanPointer plan = std::move(*found);
   plans.erase(found);

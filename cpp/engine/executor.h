@@ -116,6 +116,7 @@ class Executor : ForkObserver {
   int64_t run_batches(const Epoch& epoch, Turn& turn);
 
   const Program program_;
+  Program unpadded_;  // as batches without lengths run it
   T* const parameters_;
   T* const gradients_;
   const int64_t size_;

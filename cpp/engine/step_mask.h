@@ -8,8 +8,9 @@ namespace rnncore {
 // A mask slot may be absent, hold the lengths of the batch, or a mask (N, T).
 class StepMask {
  public:
-  StepMask(const Site& site, size_t slot) : samples_(site.inputs[0]->samples()), steps_(site.inputs[0]->steps()) {
-    slot_ = slot;
+  // Of input number `of`.
+  StepMask(const Site& site, size_t slot, size_t of = 0)
+      : samples_(site.inputs[of]->samples()), steps_(site.inputs[of]->steps()), slot_(slot) {
     if (site.has_input(slot))
       kind_ = Kind::mask;
     else if (site.ragged && slot < site.node.inputs.size() && site.node.inputs[slot] != kAbsent)
@@ -17,9 +18,9 @@ class StepMask {
   }
 
   // What the slot holds, or what is wrong with it.
-  static std::string error(const Site& site, size_t slot) {
+  static std::string error(const Site& site, size_t slot, size_t of = 0) {
     if (!site.has_input(slot)) return {};
-    const Tensor &x = *site.inputs[0], &mask = *site.inputs[slot];
+    const Tensor &x = *site.inputs[of], &mask = *site.inputs[slot];
     if (!mask.integer) return "mask: expected integers, got floating point values";
     if (mask.shape == Shape{x.samples(), x.steps()}) return {};
     return "mask: expected shape " + to_string({x.samples(), x.steps()}) + ", got " + to_string(mask.shape);

@@ -24,8 +24,8 @@ std::vector<Tensor> infer_batch_normalization(const Site& site) {
   const size_t parameters = NormalizationSlots(site).variance() + 1;
   expect_slots(site, 2, parameters, parameters);
   if (const std::string error = StepMask::error(site, kMaskInput); !error.empty()) fail(site, error);
-  if (site.node.inputs.size() > kMaskInput && site.node.inputs[kMaskInput] != kAbsent && x.rank() != 3)
-    fail(site, "a mask needs an input (N, T, C), got shape " + to_string(x.shape));
+  if (site.node.inputs.size() > kMaskInput && site.node.inputs[kMaskInput] != kAbsent && x.rank() < 3)
+    fail(site, "a mask needs an input (N, T, ..., C), got shape " + to_string(x.shape));
   for (const Parameter* parameter : site.parameters)
     expect_shape(site, parameter->name.c_str(), parameter->shape, {x.columns()});
   return {x};
@@ -37,7 +37,9 @@ class BatchNormalizationOp final : public Op<T> {
   BatchNormalizationOp(const Site& site, const Kernels& kernels)
       : kernels_(op_kernels<T>(kernels)), mask_(site, kMaskInput), slots_(site) {
     BatchNormalization<T>& f = call_.forward;
-    f.rows = site.inputs[0]->rows(), f.channels = site.inputs[0]->columns();
+    const Tensor& x = *site.inputs[0];
+    f.rows = x.rows(), f.channels = x.columns();
+    for (size_t a = 2; a + 1 < x.shape.size(); ++a) inner_ *= x.shape[a];
     f.of_batch = site.training && !site.node.attributes.get("frozen", false);
     f.epsilon = site.node.attributes.get("epsilon", 1e-3);
     f.momentum = site.node.attributes.get("momentum", 0.99);
@@ -47,7 +49,7 @@ class BatchNormalizationOp final : public Op<T> {
   Needs needs(int) const override {
     const int64_t sums = column_sums_size(call_.forward.channels) * static_cast<int64_t>(sizeof(double)) /
                          static_cast<int64_t>(sizeof(T));
-    return {.saved = mask_.template saved<T>() + 2 * call_.forward.channels,
+    return {.saved = mask_.template saved<T>() + spread_size() + 2 * call_.forward.channels,
             .forward_workspace = sums,
             .backward_workspace = sums,
             .keeps_inputs = true};
@@ -60,7 +62,8 @@ class BatchNormalizationOp final : public Op<T> {
     f.gamma = slots_.scale ? b.parameter(0) : nullptr;
     f.beta = slots_.center ? b.parameter(slots_.beta()) : nullptr;
     f.moving_mean = b.state(slots_.mean()), f.moving_variance = b.state(slots_.variance());
-    f.mean = b.saved + mask_.template saved<T>();
+    spread_ = reinterpret_cast<int32_t*>(b.saved + mask_.template saved<T>());
+    f.mean = b.saved + mask_.template saved<T>() + spread_size();
     f.factor = f.mean + f.channels;
     f.y = b.output(0);
     forward_sums_ = reinterpret_cast<double*>(b.forward_workspace);
@@ -74,14 +77,14 @@ class BatchNormalizationOp final : public Op<T> {
 
   void forward(const Step& step, const Team& team) override {
     BatchNormalization<T> f = call_.forward;
-    f.real = f.of_batch ? mask_.load(step, team) : nullptr;
+    f.real = f.of_batch ? spread(mask_.load(step, team), team) : nullptr;
     f.sums = forward_sums_;
     kernels_.batch_normalization(f, team);
   }
 
   void backward(const Step&, const Team& team) override {
     BatchNormalizationBackward<T> b = call_;
-    b.forward.real = b.forward.of_batch ? mask_.loaded() : nullptr;
+    b.forward.real = !b.forward.of_batch ? nullptr : inner_ > 1 && mask_.loaded() ? spread_ : mask_.loaded();
     b.forward.sums = backward_sums_;
     kernels_.batch_normalization_backward(b, team);
     for (T* gradient : state_gradients_)  // no loss reaches what the step itself writes
@@ -89,8 +92,26 @@ class BatchNormalizationOp final : public Op<T> {
   }
 
  private:
+  // Elements of T that a mask of positions (T, N, ...) takes where a step has several.
+  int64_t spread_size() const {
+    constexpr int64_t size = sizeof(T);
+    const int64_t bytes = call_.forward.rows * static_cast<int64_t>(sizeof(int32_t));
+    return inner_ > 1 ? ((bytes + size - 1) / size + 15) / 16 * 16 : 0;
+  }
+
+  // The mask of steps for each of their positions.
+  const int32_t* spread(const int32_t* mask, const Team& team) const {
+    if (inner_ == 1 || !mask) return mask;
+    const Range rows = team_range(call_.forward.rows, team, 1);
+    for (int64_t row = rows.begin; row < rows.end; ++row) spread_[row] = mask[row / inner_];
+    team_barrier(team);
+    return spread_;
+  }
+
   const OpKernels<T>& kernels_;
   StepMask mask_;
+  int64_t inner_ = 1;  // positions of a step
+  int32_t* spread_ = nullptr;
   NormalizationSlots slots_;
   BatchNormalizationBackward<T> call_{};
   double *forward_sums_ = nullptr, *backward_sums_ = nullptr;

@@ -26,6 +26,7 @@ const OpType& op_type(const std::string& name) {
       rescale_op(),
       attention_op(),
       masking_op(),
+      merge_masks_op(),
       fold_time_op(),
       unfold_time_op(),
       read_state_op(),

@@ -22,6 +22,7 @@ OpType slice_op();
 OpType rescale_op();
 OpType attention_op();
 OpType masking_op();
+OpType merge_masks_op();
 OpType fold_time_op();
 OpType unfold_time_op();
 OpType read_state_op();

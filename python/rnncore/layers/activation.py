@@ -43,6 +43,7 @@ class Activation(Layer):
     def __init__(self, activation: str | activations.Function, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.activation = activations.serialize(activation)
+        self.mixes_features = self.activation == "softmax"
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""

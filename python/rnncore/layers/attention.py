@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnncore import _validation as check
 from rnncore import initializers
 from rnncore._configurable import fields
 from rnncore.layers.base import Layer, WeightView
+from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.symbolic import SymbolicValue, symbolic_values
 from rnncore.parameters import Weight
 from rnncore.program import Shape
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AdditiveAttention", "Attention", "AttentionLayer"]
 
-ROLES = ("query", "value", "key", "query_mask", "value_mask", "attention_mask")
+ROLES = ("query", "value", "key", "query_mask", "value_mask", "attention_mask", "key_mask")
 
 
 class AttentionLayer(Layer):
@@ -92,6 +94,7 @@ class AttentionLayer(Layer):
         expected = {
             "query_mask": (None, steps["query"]),
             "value_mask": (None, steps["value"]),
+            "key_mask": (None, steps["value"]),
             "attention_mask": (None, steps["query"], steps["value"]),
         }
         for role, shape in expected.items():
@@ -158,7 +161,7 @@ class AttentionLayer(Layer):
         builder: ProgramBuilder,
         read: tuple[int, int, int],
         given: dict[str, int],
-        masks: dict[str, int],
+        masks: dict[str, Mask],
         parameters: tuple[int, ...],
         attributes: dict[str, Any],
     ) -> tuple[int, int]:
@@ -166,10 +169,11 @@ class AttentionLayer(Layer):
         query, value = builder.shape(read[0]), builder.shape(read[1])
         context = builder.value(f"{self.name}/context", (*query[:2], value[2]))
         weights = builder.value(f"{self.name}/weights", (query[0], *self.head_axis(), query[1], value[1]))
-        of_value = masks["value"] if masks["value"] >= 0 else masks["key"]
+        masks = self.masks_of_call(given, masks)
+        of_value = builder.both(f"{self.name}/value", (read[1], masks["value"]), (read[2], masks["key"]))
         slots = (
-            given.get("query_mask", masks["query"]),
-            given.get("value_mask", of_value),
+            builder.real(read[0], masks["query"]),
+            builder.real(read[1], of_value),
             given.get("attention_mask", -1),
         )
         attributes = {
@@ -181,14 +185,26 @@ class AttentionLayer(Layer):
         builder.node(self.op, self.name, (*read, *slots), (context, weights), parameters, attributes)
         return context, weights
 
-    def returned(self, context: int, weights: int) -> tuple[int, ...]:
+    def masks_of_call(self, given: dict[str, int], masks: dict[str, Mask]) -> dict[str, Mask]:
+        """The masks of query, value and key: those that come with them, or that the call was given."""
+
+        def of(role: str, mask: Mask) -> Mask:
+            return replace(mask, own=given.get(f"{role}_mask", mask.own))
+
+        query, value = of("query", masks["query"]), of("value", masks["value"])
+        return {
+            "query": query,
+            "value": value,
+            "key": of("key", masks["key"] if "key" in self._call["roles"] else value),
+        }
+
+    def returned(self, context: Any, weights: Any) -> tuple[Any, ...]:
         """The outputs of a call."""
         return (context, weights) if self._call["return_attention_scores"] else (context,)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
         """The mask of the query goes on with the context."""
-        of_query = self.by_role(inputs).get("query_mask", self.by_role(masks)["query"])
-        return self.returned(of_query, -1)
+        return self.returned(self.masks_of_call(self.by_role(inputs), self.by_role(masks))["query"], NO_MASK)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
@@ -287,11 +303,18 @@ class Attention(AttentionLayer):
         names = ["scale"] * self.use_scale + ["concat_score_weight"] * (self.score_mode == "concat")
         return [self.weight(name, (), initializers.Ones(), None) for name in names]
 
+    def masks_of_call(self, given: dict[str, int], masks: dict[str, Mask]) -> dict[str, Mask]:
+        """Those of query and value: that of a key is not read, and given masks take the place of both, as in Keras."""
+        if {"query_mask", "value_mask"} & set(given):
+            masks = {role: mask.padding_alone for role, mask in masks.items()}
+        found = super().masks_of_call(given, masks)
+        return {**found, "key": found["key"].padding_alone}
+
     def attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"score": self.score_mode, "drops_weights": True}
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node."""
         given = self.by_role(inputs)
         read = (given["query"], given["value"], given["key"])

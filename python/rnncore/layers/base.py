@@ -14,6 +14,7 @@ from rnncore import constraints, initializers, regularizers, utils
 from rnncore._keras_names import LAYER
 from rnncore._overrides import NoIgnoredOverrides
 from rnncore.config import current_policy
+from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
 from rnncore.layers.trainable import parts
 from rnncore.parameters import Array, HasWeights, Weight, assign_all, start
@@ -127,6 +128,9 @@ class Layer(NoIgnoredOverrides, HasWeights):
     input_dtype: ClassVar[str] = "float"
     output_dtype: str = "float"
     keeps_time: bool = True  # axis 1 of the first output is axis 1 of the input
+    treats_steps_as_samples: bool = False  # over (N, T, ...) it does what it does over (N·T, ...)
+    ends_masks: ClassVar[bool] = False  # lengths alone go on with the time axis, as Keras's masks do not
+    mixes_features: bool = False  # a number of the output depends on all numbers along the last axis
     takes_mask: ClassVar[bool] = False  # as an argument of a call
     inner: tuple[Layer, ...] = ()  # the layers a wrapper is made of
     acts_per_step: bool = False  # a step of the output depends on that step of the input and on carried states alone
@@ -458,7 +462,7 @@ class Layer(NoIgnoredOverrides, HasWeights):
         """Attributes of the layer's node."""
         return {}
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append the layer's nodes; return the value of each output.
 
         Parameters
@@ -466,22 +470,24 @@ class Layer(NoIgnoredOverrides, HasWeights):
         builder : ProgramBuilder
         inputs : tuple of int
             Values the layer reads.
-        masks : tuple of int
-            For each of them the value that says which of its steps are real, or -1: the lengths of a batch,
-            (N,), or a mask (N, T) made inside the Program.
+        masks : tuple of Mask
+            For each of them what says which of its steps are real; `builder.real` makes one value of it.
         """
         (shape,) = self.output_shapes(builder.shape(inputs[0]))
         output = builder.value(self.name, shape, self.output_dtype)
         builder.node(self.op, self.name, inputs, (output,), self.emit_weights(builder), self.attributes())
         return (output,)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
-        """The mask of each output, or -1; called after `emit` with the same arguments.
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+        """The mask of each output; called after `emit` with the same arguments.
 
         By default the mask of the first input goes on with the first output where that keeps the time axis.
         """
-        outputs = len(self.output_shapes(builder.shape(inputs[0])))
-        return (masks[0] if self.keeps_time else -1, *[-1] * (outputs - 1))
+        shape = builder.shape(inputs[0])
+        kept = self.keeps_time and not (len(shape) == 2 and self.mixes_features)
+        mask = masks[0] if kept else NO_MASK
+        others = len(self.output_shapes(shape)) - 1
+        return (mask.padding_alone if self.ends_masks else mask, *[NO_MASK] * others)
 
     def emit_weights(self, builder: ProgramBuilder) -> tuple[int, ...]:
         """Append the layer's parameters."""

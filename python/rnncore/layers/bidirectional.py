@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
 from rnncore.layers.initial_state import TakesInitialState
+from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.wrapper import Wrapper
 from rnncore.parameters import Array, Weight
 from rnncore.program import Shape
@@ -155,16 +156,17 @@ class Bidirectional(Wrapper, TakesInitialState):
             raise ValueError(f"{self.name!r} needs outputs of equal shapes, got {forward} and {backward}")
         return (forward, *states, *more)
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append both layers' nodes, with sequences in the order of time, and the merge."""
         x, *initial = inputs
         count = len(self.forward_layer.state_sizes())
+        mask = builder.real(x, masks[0])
         outputs: list[int] = []
         states: list[int] = []
         for layer, given in zip(self.inner, (initial[:count], initial[count:]), strict=True):
             keeper = (layer, 0) if layer.stateful else None  # type: ignore[attr-defined]
             sequence, ends = layer.emit_sequence(  # type: ignore[attr-defined]
-                builder, x, masks[0], tuple(given), aligned=True, zero_output=self.return_sequences, keeper=keeper
+                builder, x, mask, tuple(given), aligned=True, zero_output=self.return_sequences, keeper=keeper
             )
             outputs.append(sequence if self.return_sequences else layer.last_output(ends))  # type: ignore[attr-defined]
             returned = ends if self.return_state else ()
@@ -179,11 +181,11 @@ class Bidirectional(Wrapper, TakesInitialState):
         builder.node(op, self.name, tuple(outputs), (merged,), (), attributes)
         return (merged, *states)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
         """The mask of the input goes on with each sequence."""
         outputs = len(self.output_shapes(builder.shape(inputs[0])))
         sequences = (2 if self.merge_mode is None else 1) if self.return_sequences else 0
-        return (*[masks[0]] * sequences, *[-1] * (outputs - sequences))
+        return (*[masks[0]] * sequences, *[NO_MASK] * (outputs - sequences))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""

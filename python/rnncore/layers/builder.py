@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rnncore import regularizers
 from rnncore.layers.base import Layer
+from rnncore.layers.masks import Mask
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values, walk
 from rnncore.layers.trainable import TrainableState
 from rnncore.parameters import ParameterStore, Weight
 from rnncore.program import ActivityRegularizer, Node, Parameter, Program, Shape, Value
 
 __all__ = ["ProgramBuilder", "build_program", "layers_of"]
+
+
+Time = tuple[Any, ...]  # the number of an input, then the windows that its time axis went through
 
 
 class ProgramBuilder:
@@ -29,7 +34,11 @@ class ProgramBuilder:
         self._nodes: list[Node] = []
         self._known: dict[Weight, int] = {}
         self._maskings: dict[tuple[int, int, float], tuple[int, int]] = {}
-        self.row_ends: set[int] = set()  # masks (N, T) that follow from lengths
+        self._merged_masks: dict[tuple[Any, ...], int] = {}
+        self._within: dict[int, set[int]] = {}  # of a mask: those that are not 0 where it is not
+        self.times: dict[int, set[Time]] = {}  # of padding: the time axes it belongs to
+        self.shared_times: list[set[Time]] = []  # groups of time axes whose steps are merged with each other
+        self.row_ends: set[int] = set()  # masks (N, T) that say, as lengths do, where rows end
         self.activity_regularizers: tuple[ActivityRegularizer, ...] = ()  # of a finished Program
         self._penalised: list[tuple[int, regularizers.Regularizer]] = []
         self.lengths = -1  # the value that carries the lengths of a batch
@@ -69,7 +78,7 @@ class ProgramBuilder:
             self._penalised += [(value, regularizer) for value in values if self._values[value].dtype == "float"]
 
     def ends_rows(self, mask: int) -> bool:
-        """Whether a mask says where rows end, as lengths do: it is the lengths, or follows from them."""
+        """Whether a mask says where rows end: it is the lengths, or says what lengths can say."""
         return mask in self.row_ends or (mask >= 0 and len(self.shape(mask)) == 1)
 
     def masking(self, name: str, x: int, mask: int, mask_value: float = 0.0) -> tuple[int, int]:
@@ -84,7 +93,88 @@ class ProgramBuilder:
             values = -1 if of.dtype == "int" else self.value(name, of.shape)
             self._maskings[key] = values, self.value(f"{name}/mask", of.shape[:2], "int")
             self.node("masking", name, (x, mask), self._maskings[key], attributes={"mask_value": mask_value})
+            self._within[self._maskings[key][1]] = self._narrower(mask)
         return self._maskings[key]
+
+    def _narrower(self, mask: int) -> set[int]:
+        return {mask, *self._within.get(mask, ())} - {-1}
+
+    def merge_masks(self, kind: str, name: str, values: Sequence[int], masks: Sequence[int]) -> int:
+        """Add the node that makes one mask of the masks of some values; see the op. Once however often asked for.
+
+        A mask that says what another one says, too, is left out; -1 where nothing is left to say.
+        """
+        pairs = list(zip(values, masks, strict=True))
+        if kind == "or" and any(mask < 0 for mask in masks):
+            return -1
+        if kind in ("and", "or"):
+            pairs = list({mask: (value, mask) for value, mask in pairs if mask >= 0}.values())
+        if kind == "and":
+            known = {mask for _, mask in pairs}
+            pairs = [(x, m) for x, m in pairs if not any(m in self._within.get(other, ()) for other in known - {m})]
+        if kind in ("and", "or") and len(pairs) < 2:
+            return pairs[0][1] if pairs else -1
+        if all(mask < 0 for _, mask in pairs):
+            return -1
+        key = (kind, *pairs)
+        if key not in self._merged_masks:
+            axes = [self.shape(value)[1] for value, _ in pairs]
+            if kind == "concatenate":
+                steps = None if None in axes else sum(size for size in axes if size is not None)
+            else:
+                steps = next((size for size in axes if size not in (None, 1)), axes[0])
+                steps = None if steps == 1 and None in axes else steps
+            made = self.value(f"{name}/mask", (None, steps), "int")
+            self.node("merge_masks", f"{name}/mask", sum(pairs, ()), (made,), (), {"kind": kind})
+            self._merged_masks[key] = made
+            if kind != "concatenate":
+                self.times[made] = set().union(*(self.times.get(mask, ()) for _, mask in pairs))
+            narrower = [self._narrower(mask) for _, mask in pairs]
+            if kind == "and":
+                self._within[made] = set().union(*narrower)
+                if all(self.ends_rows(mask) for _, mask in pairs):
+                    self.row_ends.add(made)
+            elif kind == "or":
+                self._within[made] = set.intersection(*narrower)
+        return self._merged_masks[key]
+
+    def windows_mask(self, name: str, shape: Shape, mask: int, windows: Hashable) -> int:
+        """The mask (N, T') that an op will make of one that says where rows end: which windows have them."""
+        made = self.value(f"{name}/mask", shape[:2], "int")
+        self.row_ends.add(made)
+        self.times[made] = {(*time, windows) for time in self.times.get(mask, ())}
+        return made
+
+    def merge_own(self, kind: str, name: str, of: Sequence[tuple[int, Mask]]) -> int:
+        """The own masks of some values merged; a mask tells its number of steps itself, before its value is made."""
+        values = [x if mask.own < 0 else mask.own for x, mask in of]
+        return self.merge_masks(kind, name, values, [mask.own for _, mask in of])
+
+    def both(self, name: str, *of: tuple[int, Mask]) -> Mask:
+        """The steps that are real in all of some values with one time axis."""
+        values = [value for value, _ in of]
+        self.shared_times.append(set().union(*(self.times.get(mask.padding, ()) for _, mask in of)))
+        padding = self.merge_masks("and", name, values, [mask.padding for _, mask in of])
+        return Mask(padding, self.merge_own("and", name, of))
+
+    def real(self, x: int, mask: Mask) -> int:
+        """The one value that says which steps of x are real: the lengths, a mask (N, T), or -1."""
+        of = x if mask.own < 0 else mask.own
+        return self.merge_masks("and", self._values[x].name, (of, of), (mask.padding, mask.own))
+
+    def reversed_mask(self, name: str, x: int, mask: Mask) -> Mask:
+        """The mask of x in reversed order of time.
+
+        Without padding, masks stay as they are, as in Keras; with it, they are what they would be without those steps.
+        """
+        if mask.padding < 0:
+            return mask
+        padding = self.merge_masks("reverse", name, (x, x), (mask.padding, -1))
+        if mask.own < 0:
+            return Mask(padding)
+        own = self.merge_masks("reverse", name, (mask.own, mask.own), (mask.padding, mask.own))
+        self._within[own] = self._narrower(padding)
+        return Mask(padding, own)
 
     def kept_states(self, keeper: tuple[Layer, int] | None, sizes: Sequence[int]) -> list[int]:
         """Where states are kept between steps: an offset for each, or none if they are not kept.
@@ -168,8 +258,9 @@ def build_program(
     Weights that live in one store stay there; otherwise the stores are joined. A layer called
     several times appears as several nodes with one set of parameters.
 
-    The lengths of a batch belong to the time axis (axis 1) of the first input. They, and masks that layers
-    make, go where the layers pass them on; when nothing reads the lengths, `Program.lengths` is -1.
+    The lengths of a batch belong to the time axis (axis 1) of the first input, and of others that are merged with
+    it step by step. They, and masks that layers make, go where the layers pass them on (see `Mask`); when nothing
+    reads the lengths, `Program.lengths` is -1.
 
     Parameters
     ----------
@@ -205,29 +296,64 @@ def build_program(
     store = ParameterStore.join([weight for layer in layers for weight in layer.weights])
 
     builder = ProgramBuilder() if builder is None else builder
-    number = {value: builder.value(value.name, value.shape, value.dtype) for value in inputs}
-    builder.batch = number[inputs[0]]
+    graph = _Graph(builder, inputs)
     builder.lengths = builder.value("lengths", (None,), "int")
-    made: dict[Call, tuple[int, ...]] = {}
-    masks: dict[Call, tuple[int, ...]] = {}
-
-    def value_of(value: SymbolicValue) -> int:
-        return number[value] if value in number else made[value.call][value.index]
-
-    def mask_of(value: SymbolicValue) -> int:
-        if value in number:
-            return builder.lengths if value is inputs[0] else -1
-        return masks[value.call][value.index]
-
-    for call in calls:
-        came = tuple(map(mask_of, call.inputs))
-        given = came if call.mask is None else (value_of(call.mask), *came[1:])
-        read = tuple(map(value_of, call.inputs)), given
-        call.layer.recall(call.index)
-        made[call] = call.layer.emit(builder, *read)
-        masks[call] = call.layer.emit_masks(builder, *read)
-        builder.penalise(made[call], call.layer.activity_regularizer)
-
+    timed = _timed_inputs(inputs, calls)
+    graph.emit(calls, [builder.lengths if k in timed else -1 for k in range(len(inputs))])
     # A mask is of use to losses and metrics where the steps of an output are positions of theirs.
-    masks_of_outputs = tuple(mask_of(value) if len(value.shape) > 2 else -1 for value in outputs)
-    return builder.finish(tuple(map(value_of, inputs)), tuple(map(value_of, outputs)), masks_of_outputs), store
+    masks = [graph.real(value) if len(value.shape) > 2 else -1 for value in outputs]
+    return builder.finish([graph.value(x) for x in inputs], [graph.value(y) for y in outputs], masks), store
+
+
+class _Graph:
+    """The values and masks of a graph, as a builder knows them."""
+
+    def __init__(self, builder: ProgramBuilder, inputs: Sequence[SymbolicValue]) -> None:
+        self._builder = builder
+        self._inputs = inputs
+        self._values = {(x.call, x.index): builder.value(x.name, x.shape, x.dtype) for x in inputs}
+        self._masks: dict[tuple[Call, int], Mask] = {}
+        builder.batch = self.value(inputs[0])
+
+    def value(self, value: SymbolicValue) -> int:
+        return self._values[value.call, value.index]
+
+    def real(self, value: SymbolicValue) -> int:
+        return self._builder.real(self.value(value), self._masks[value.call, value.index])
+
+    def emit(self, calls: Sequence[Call], lengths: Sequence[int]) -> None:
+        """Append the calls; `lengths` has the value that carries those of each input, or -1."""
+        for x, padding in zip(self._inputs, lengths, strict=True):
+            self._masks[x.call, x.index] = Mask(padding)
+        for call in calls:
+            inputs = tuple(self.value(x) for x in call.inputs)
+            masks = [self._masks[x.call, x.index] for x in call.inputs]
+            if call.mask is not None:
+                masks[0] = replace(masks[0], own=self.value(call.mask))
+            call.layer.recall(call.index)
+            outputs = call.layer.emit(self._builder, inputs, tuple(masks))
+            masks_of_outputs = call.layer.emit_masks(self._builder, inputs, tuple(masks))
+            for index, (output, mask) in enumerate(zip(outputs, masks_of_outputs, strict=True)):
+                self._values.setdefault((call, index), output)  # an input may be an output of a layer, too
+                self._masks.setdefault((call, index), mask)
+            self._builder.penalise(outputs, call.layer.activity_regularizer)
+
+
+def _timed_inputs(inputs: Sequence[SymbolicValue], calls: Sequence[Call]) -> set[int]:
+    """Which inputs the lengths belong to: the first, and those whose steps are merged with its own, one by one."""
+    timed = {0}
+    if len(inputs) == 1:
+        return timed
+    probe = ProgramBuilder()
+    graph = _Graph(probe, inputs)
+    lengths = [probe.value("lengths", (None,), "int") for _ in inputs]
+    probe.times = {padding: {(k,)} for k, padding in enumerate(lengths)}
+    graph.emit(calls, lengths)
+    groups = [
+        {time[0] for time in times if time[1:] == windows}
+        for times in probe.shared_times
+        for windows in {time[1:] for time in times}
+    ]
+    for _ in inputs:
+        timed = timed.union(*(group for group in groups if group & timed))
+    return timed

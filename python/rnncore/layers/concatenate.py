@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
+from rnncore.layers.masks import Mask
 from rnncore.layers.merging import Merge
 from rnncore.program import Shape
 
@@ -34,7 +35,8 @@ class Concatenate(Merge):
 
     Notes
     -----
-    A mask that all inputs share goes on, unless they are joined in time; other masks end here.
+    Where all inputs have a mask, a step of the output is real if it is real in any of them. Joined in time, the masks
+    are joined, too; an input without one counts as real.
 
     Examples
     --------
@@ -75,10 +77,16 @@ class Concatenate(Merge):
             merged[axis] = None if size is None or added is None else size + added
         return tuple(merged)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
-        """The mask of all inputs if they are not joined in time."""
-        rank = len(builder.shape(inputs[0]))
-        return (masks[0] if self.axis % rank != 1 and len(set(masks)) == 1 else -1,)
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+        """As for other merging layers, or one mask after the other."""
+        if self.axis % len(builder.shape(inputs[0])) != 1:
+            return super().emit_masks(builder, inputs, masks)
+        before, last = [mask.padding for mask in masks[:-1]], masks[-1].padding
+        padding = builder.merge_masks("concatenate", self.name, inputs, (*before, last))
+        if builder.ends_rows(last) and all(mask < 0 for mask in before):
+            builder.row_ends.add(padding)
+        of = list(zip(inputs, masks, strict=True))
+        return (Mask(padding, builder.merge_own("concatenate", self.name, of)),)
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""

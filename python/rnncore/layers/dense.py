@@ -54,6 +54,7 @@ class Dense(Layer):
     """
 
     op = "dense"
+    mixes_features = True
     acts_per_step = True
     kernel = WeightView()
     bias = WeightView()

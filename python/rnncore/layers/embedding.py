@@ -10,6 +10,7 @@ from rnncore import _validation as check
 from rnncore import constraints, initializers, regularizers
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.input import InputLayer
+from rnncore.layers.masks import Mask
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.parameters import Weight
 from rnncore.program import Shape
@@ -115,11 +116,10 @@ class Embedding(Layer):
         """The input's shape with one more axis."""
         return ((*input_shape, self.output_dim),)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
-        """The mask of ids that are not zero, or the one that came."""
-        if not self.mask_zero:
-            return super().emit_masks(builder, inputs, masks)
-        return builder.masking(f"{self.name}/mask", inputs[0], masks[0])[1:]
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+        """The mask of ids that are not zero; lengths go on."""
+        padding = masks[0].padding
+        return (Mask(padding, builder.masking(f"{self.name}/mask", inputs[0], padding)[1] if self.mask_zero else -1),)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rnncore.layers.base import Layer
+from rnncore.layers.masks import Mask
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
@@ -90,23 +91,29 @@ class GetItem(Layer):
         ]
         return ((input_shape[0], *sizes),)
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
-        """Append one node: the part, and the mask of its steps where they differ from those that came."""
-        given = builder.shape(inputs[0])
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+        """Append the node of the part, and where they differ from what came those of the masks of its steps."""
+        x = inputs[0]
+        given = builder.shape(x)
         (shape,) = self.output_shapes(given)
         output = builder.value(self.name, shape)
         cuts = self._cuts(given)
-        self._mask = masks[0] if self.keeps_time else -1
-        marked = -1
-        if masks[0] >= 0 and len(given) > 2 and self._mask < 0 and not isinstance(cuts[0], int):
-            self._mask = marked = builder.value(f"{self.name}/mask", shape[:2], "int")
-            if builder.ends_rows(masks[0]) and (cuts[0][2] or 1) > 0:
-                builder.row_ends.add(marked)
-        read, made = (inputs[0], masks[0] if marked >= 0 else -1), (output, marked)
-        builder.node(self.op, self.name, read, made, (), _attributes(cuts))
+        ends = len(given) < 3 or isinstance(cuts[0], int)
+        padding, own = (-1, -1) if ends else (masks[0].padding, masks[0].own)
+        if not self.keeps_time:
+            of = [-1 if mask < 0 else builder.value(f"{self.name}/mask", shape[:2], "int") for mask in (padding, own)]
+            if builder.ends_rows(padding) and (cuts[0][2] or 1) > 0:
+                builder.row_ends.add(of[0])
+            builder.node(self.op, self.name, (x, padding), (output, of[0]), (), _attributes(cuts))
+            if own >= 0:
+                builder.node(self.op, f"{self.name}/mask", (x, own), (-1, of[1]), (), _attributes(cuts))
+            padding, own = of
+        else:
+            builder.node(self.op, self.name, (x, -1), (output, -1), (), _attributes(cuts))
+        self._mask = Mask(padding, own)
         return (output,)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
         """The mask of the steps that are left."""
         return (self._mask,)
 

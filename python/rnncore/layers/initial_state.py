@@ -8,6 +8,7 @@ import numpy as np
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+from rnncore.layers.masks import Mask
 from rnncore.layers.symbolic import SymbolicValue, symbolic_values
 from rnncore.parameters import Array
 from rnncore.program import Shape
@@ -138,7 +139,7 @@ class TakesInitialState(Layer):
             if len(state.shape) != 2 or state.shape[1] != units or state.dtype != "float":
                 raise ValueError(f"initial_state of {self.name!r} must have shape (N, {units}), got {state}")
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
-        """As in `Layer`, but lengths, which count leading steps, do not go on with a reversed sequence."""
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+        """As in `Layer`; beside a reversed sequence, padding is reversed."""
         given = super().emit_masks(builder, inputs, masks)
-        return (-1, *given[1:]) if self.go_backwards and given[0] == builder.lengths else given
+        return (builder.reversed_mask(self.name, inputs[0], given[0]), *given[1:]) if self.go_backwards else given

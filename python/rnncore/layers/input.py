@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+from rnncore.layers.masks import Mask
 from rnncore.layers.symbolic import Call, SymbolicValue
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class InputLayer(Layer):
         if self._dtype is None or self._dtype.kind == "b":
             self.output_dtype = "int"
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Refuse: an input is given, not computed."""
         raise ValueError(f"an output depends on the input {self.name!r}, which is not among the model's inputs")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+from rnncore.layers.masks import Mask
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ class Masking(Layer):
     """Mask the steps of a sequence (N, T, F) whose features all equal a value, and set them to zero.
 
     The mask goes on with the output: recurrent layers skip masked steps and hold their state there, and losses and
-    metrics on an output that still has the time axis leave them out. Steps that were masked before stay masked.
+    metrics on an output that still has the time axis leave them out. As in Keras, this mask takes the place of one that
+    came with the input; steps beyond the lengths of a batch stay masked.
 
     Parameters
     ----------
@@ -55,13 +57,14 @@ class Masking(Layer):
         """Raise a ValueError unless the shape is (N, T, F)."""
         check.sequence_shape(self.name, shape)
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node: the values and the mask of x."""
-        return builder.masking(self.name, inputs[0], masks[0], self.mask_value)[:1]
+        return builder.masking(self.name, inputs[0], masks[0].padding, self.mask_value)[:1]
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
         """The mask that the node makes."""
-        return builder.masking(self.name, inputs[0], masks[0], self.mask_value)[1:]
+        made = builder.masking(self.name, inputs[0], masks[0].padding, self.mask_value)[1]
+        return (Mask(masks[0].padding, made),)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""

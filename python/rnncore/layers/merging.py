@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnncore.layers.base import Layer
+from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.program import Shape
 
@@ -35,13 +36,15 @@ class Merge(Layer):
     """Base of the layers that take a list of values and give one.
 
     An axis of size 1 is repeated to fit the others, and a value with fewer axes gets axes of size 1 after
-    the batch, as in Keras. The mask of the first input goes on.
+    the batch, as in Keras. Where all inputs have a mask, a step of the output is real if it is real in any of them;
+    where one has none, none goes on. The lengths of a batch go on in any case.
     """
 
     op = "merge"
     acts_per_step = True
     kind: ClassVar[str]
     least: ClassVar[int] = 1
+    leaves_out_masked: ClassVar[bool] = False  # inputs where their step is not real, but others' are
 
     def __call__(self, inputs: Any, mask: SymbolicValue | None = None) -> Any:
         """Describe this layer applied to a list of symbolic values; it takes no mask."""
@@ -93,12 +96,27 @@ class Merge(Layer):
         """Shape of the last output."""
         return self.output.shape
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node."""
         shape = self.merged_shape(tuple(builder.shape(value) for value in inputs))
         output = builder.value(self.name, shape)
-        builder.node(self.op, self.name, inputs, (output,), (), self.attributes())
+        own = tuple(
+            mask.own if len(builder.shape(x)) == len(shape) else -1 for x, mask in zip(inputs, masks, strict=True)
+        )
+        if self.leaves_out_masked and any(mask >= 0 for mask in own):
+            builder.node(self.op, self.name, (*inputs, *own), (output,), (), {**self.attributes(), "masked": True})
+        else:
+            builder.node(self.op, self.name, inputs, (output,), (), self.attributes())
         return (output,)
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+        """Keras's rule for masks; of lengths those of all inputs whose steps are the output's."""
+        rank = max(len(builder.shape(x)) for x in inputs)
+        pairs = [(x, mask if len(builder.shape(x)) == rank else NO_MASK) for x, mask in zip(inputs, masks, strict=True)]
+        axes = {builder.shape(x)[1] for x, _ in pairs}
+        timed = [(x, mask) for x, mask in pairs if builder.shape(x)[1] != 1 or axes == {1}]
+        own = builder.merge_own("or", self.name, pairs)
+        return (Mask(builder.both(self.name, *timed).padding if timed else -1, own),)
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
@@ -162,7 +180,7 @@ class Subtract(Merge):
 class Multiply(Merge):
     """Multiply values element by element.
 
-    A mask that all inputs share goes on; other masks end here.
+    At a masked step an input counts as ones; where all are masked, the product is zero.
 
     Parameters
     ----------
@@ -182,10 +200,7 @@ class Multiply(Merge):
     """
 
     kind = "multiply"
-
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
-        """The mask of all inputs, if they have the same."""
-        return (masks[0] if len(set(masks)) == 1 else -1,)
+    leaves_out_masked = True
 
 
 class Average(Merge):
@@ -214,7 +229,7 @@ class Average(Merge):
 class Maximum(Merge):
     """The greatest of values, element by element.
 
-    A mask that all inputs share goes on; other masks end here.
+    At a masked step an input does not take part, unless all are masked there: then it is the first.
     Equal elements share the gradient, as in a chain of pairwise comparisons.
 
     Parameters
@@ -235,16 +250,13 @@ class Maximum(Merge):
     """
 
     kind = "maximum"
-
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
-        """The mask of all inputs, if they have the same."""
-        return (masks[0] if len(set(masks)) == 1 else -1,)
+    leaves_out_masked = True
 
 
 class Minimum(Merge):
     """The least of values, element by element.
 
-    A mask that all inputs share goes on; other masks end here.
+    At a masked step an input does not take part, unless all are masked there: then it is the first.
     Equal elements share the gradient, as in a chain of pairwise comparisons.
 
     Parameters
@@ -265,10 +277,7 @@ class Minimum(Merge):
     """
 
     kind = "minimum"
-
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
-        """The mask of all inputs, if they have the same."""
-        return (masks[0] if len(set(masks)) == 1 else -1,)
+    leaves_out_masked = True
 
 
 def add(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:

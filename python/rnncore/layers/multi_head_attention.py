@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rnncore import _validation as check
 from rnncore import initializers, regularizers
 from rnncore.layers.attention import AttentionLayer
+from rnncore.layers.masks import Mask
 from rnncore.parameters import Weight
 from rnncore.program import Shape
 
@@ -26,7 +27,7 @@ class MultiHeadAttention(AttentionLayer):
 
     Queries (N, Tq, D), values (N, Tv, ·) and keys (N, Tv, ·) are projected to `num_heads` heads of `key_dim` or
     `value_dim` features; the contexts of all heads are projected to the output (N, Tq, E). Masks come with query and
-    value (or key): padded steps get no weight, and a padded query sees nothing.
+    value and key: padded steps of either get no weight, and a padded query sees nothing.
 
     Parameters
     ----------
@@ -130,10 +131,9 @@ class MultiHeadAttention(AttentionLayer):
         ----------
         query, value, key : SymbolicValue
             Of shapes (N, Tq, ·), (N, Tv, ·), (N, Tv, ·); the key is the value unless it is given.
-        query_mask, value_mask : SymbolicValue, optional
-            Integers (N, Tq), (N, Tv), not 0 where a step is real, instead of the masks that come with the inputs.
-        key_mask : SymbolicValue, optional
-            Stands for `value_mask`; not both.
+        query_mask, value_mask, key_mask : SymbolicValue, optional
+            Integers (N, Tq), (N, Tv), (N, Tv), not 0 where a step is real, instead of the masks that come with the
+            inputs. A step is read where value and key have it.
         attention_mask : SymbolicValue, optional
             Integers (N, Tq, Tv), not 0 where a query may see a step.
         return_attention_scores : bool, default False
@@ -145,15 +145,14 @@ class MultiHeadAttention(AttentionLayer):
         -------
         SymbolicValue of shape (N, Tq, E), or a list of it and the weights.
         """
-        if value_mask is not None and key_mask is not None:
-            raise ValueError(f"{self.name!r} takes either value_mask or key_mask, got both")
         given = {
             "query": query,
             "value": value,
             "key": key,
             "query_mask": query_mask,
-            "value_mask": key_mask if value_mask is None else value_mask,
+            "value_mask": value_mask,
             "attention_mask": attention_mask,
+            "key_mask": key_mask,
         }
         return self.describe_roles(given, use_causal_mask, return_attention_scores)
 
@@ -215,7 +214,7 @@ class MultiHeadAttention(AttentionLayer):
         """The axis of the scores for heads."""
         return (self.num_heads,)
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append a projection of each input, the attention of the heads, and the projection of their contexts."""
         given = self.by_role(inputs)
         count = 2 if self.use_bias else 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rnncore import _validation as check
 from rnncore import constraints, initializers, regularizers
 from rnncore.layers.base import Layer, WeightView
+from rnncore.layers.masks import Mask
 from rnncore.parameters import Weight
 from rnncore.program import Shape
 
@@ -144,6 +145,7 @@ class BatchNormalization(Normalization):
     """
 
     op = "batch_normalization"
+    treats_steps_as_samples = True
     takes_mask = True
     moving_mean = WeightView()
     moving_variance = WeightView()
@@ -198,11 +200,11 @@ class BatchNormalization(Normalization):
             self.weight("moving_variance", shape, self.moving_variance_initializer, None, statistic=True),
         ]
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node, which reads the mask of a sequence."""
         shape = builder.shape(inputs[0])
         output = builder.value(self.name, shape)
-        mask = masks[0] if len(shape) == 3 else -1
+        mask = builder.real(inputs[0], masks[0]) if len(shape) > 2 else -1
         attributes = self.attributes() | {"frozen": not builder.trainable.of_layer(self)}
         builder.node(self.op, self.name, (inputs[0], mask), (output,), self.emit_weights(builder), attributes)
         return (output,)
@@ -257,6 +259,7 @@ class LayerNormalization(Normalization):
     """
 
     op = "layer_normalization"
+    mixes_features = True
     acts_per_step = True
 
     def __init__(

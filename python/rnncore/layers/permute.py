@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from rnncore.layers.arguments import LayerArguments
+    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["Permute"]
 
@@ -31,6 +33,10 @@ class Permute(Layer):
     ------
     TypeError, ValueError
         For a bad argument, or an input with another number of axes.
+
+    Notes
+    -----
+    Masks end here, as in Keras. The lengths of a batch go on where the first axis stays.
 
     Examples
     --------
@@ -58,6 +64,10 @@ class Permute(Layer):
     def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """The sizes in their new order."""
         return ((input_shape[0], *(input_shape[axis] for axis in self.dims)),)
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+        """Lengths, where the time stays first."""
+        return (masks[0].padding_alone if self.dims[0] == 1 else NO_MASK,)
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""

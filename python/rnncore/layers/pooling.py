@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+from rnncore.layers.masks import Mask
 from rnncore.layers.window import WindowLayer, channels_last, single
 from rnncore.program import Shape
 
@@ -138,15 +139,15 @@ class GlobalPooling(Layer):
         """(N, C), or (N, 1, C) with `keepdims`."""
         return ((input_shape[0], *([1] if self.keepdims else []), input_shape[2]),)
 
-    def mask_of(self, builder: ProgramBuilder, mask: int) -> int:
-        """The mask that decides which steps take part."""
+    def mask_of(self, mask: Mask) -> Mask:
+        """What decides which steps take part."""
         return mask
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append the pooling, and with `keepdims` one step of it."""
         rows, _, channels = builder.shape(inputs[0])
         output = builder.value(self.name, (rows, channels))
-        mask = self.mask_of(builder, masks[0])
+        mask = builder.real(inputs[0], self.mask_of(masks[0]))
         builder.node(self.op, self.name, (inputs[0], mask), (output,), (), {"kind": self.kind})
         if not self.keepdims:
             return (output,)
@@ -215,6 +216,6 @@ class GlobalMaxPooling1D(GlobalPooling):
 
     kind = "max"
 
-    def mask_of(self, builder: ProgramBuilder, mask: int) -> int:
+    def mask_of(self, mask: Mask) -> Mask:
         """Lengths alone, and what follows from them."""
-        return mask if builder.ends_rows(mask) else -1
+        return mask.padding_alone

@@ -9,6 +9,7 @@ from rnncore import activations, constraints, initializers, regularizers
 from rnncore._sequence_arguments import RECURRENT_ACTIVATIONS
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.initial_state import TakesInitialState
+from rnncore.layers.masks import Mask
 from rnncore.parameters import Weight
 from rnncore.program import Shape
 
@@ -148,11 +149,11 @@ class Recurrent(TakesInitialState):
         sequence = (*input_shape[:2], self.output_size)
         return (sequence if self.return_sequences else states[0], *states[: len(states) * self.return_state])
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node: sequence and states from x, its mask and initial states; dropout of x is one before."""
         x, *initial = inputs
         keeper = (self, 0) if self.stateful else None
-        sequence, states = self.emit_sequence(builder, x, masks[0], tuple(initial), keeper=keeper)
+        sequence, states = self.emit_sequence(builder, x, builder.real(x, masks[0]), tuple(initial), keeper=keeper)
         return (
             sequence if self.return_sequences else self.last_output(states),
             *(states if self.return_state else ()),

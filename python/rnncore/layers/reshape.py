@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from rnncore.layers.arguments import LayerArguments
+    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["Reshape"]
 
@@ -32,6 +34,11 @@ class Reshape(Layer):
     ------
     TypeError, ValueError
         For a bad argument, or an input with another number of elements.
+
+    Notes
+    -----
+    Masks end here, as in Keras. The lengths of a batch go on where each step keeps its numbers, as from (T, 6) to
+    (T, 2, 3) or from (T,) to (-1, 1).
 
     Examples
     --------
@@ -68,6 +75,15 @@ class Reshape(Layer):
         known = math.prod(n for n in self.target_shape if n > 0)
         rest = None if size is None else size // known
         return ((input_shape[0], *(rest if n == -1 else n for n in self.target_shape)),)
+
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+        """Lengths, where steps stay steps."""
+        given = builder.shape(inputs[0])
+        (made,) = self.output_shapes(given)
+        sizes = _size(given[2:]), _size(made[2:])
+        keeps_steps = None not in sizes and sizes[0] == sizes[1]
+        keeps_steps |= given[1] is not None and given[1] == made[1]
+        return (masks[0].padding_alone if keeps_steps else NO_MASK,)
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""

@@ -9,6 +9,7 @@ from rnncore._configurable import FROM_KERAS, fields
 from rnncore.layers.base import Layer
 from rnncore.layers.cells import Cell, StackedRNNCells, check_cell
 from rnncore.layers.initial_state import TakesInitialState
+from rnncore.layers.masks import Mask
 from rnncore.layers.wrapper import Wrapper
 from rnncore.parameters import Weight
 from rnncore.program import Shape
@@ -115,13 +116,13 @@ class RNN(Wrapper, TakesInitialState):
         states = [(input_shape[0], size) for _, size in self.state_sizes()]
         return (output, *states[: len(states) * self.return_state])
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node for each cell."""
         x, *initial = inputs
         sequence, states = self.emit_sequence(
             builder,
             x,
-            masks[0],
+            builder.real(x, masks[0]),
             tuple(initial),
             zero_output=self.zero_output_for_mask,
             keeper=(self, 0) if self.stateful else None,

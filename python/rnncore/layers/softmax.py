@@ -38,6 +38,7 @@ class Softmax(Layer):
     """
 
     op = "activation"
+    mixes_features = True
     acts_per_step = True
 
     def __init__(self, axis: int = -1, **arguments: Unpack[LayerArguments]) -> None:

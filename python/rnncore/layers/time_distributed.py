@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
 from rnncore.layers.initial_state import TakesInitialState
+from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.layers.wrapper import Wrapper
 from rnncore.parameters import Weight
@@ -62,6 +63,7 @@ class TimeDistributed(Wrapper):
         self.layer = layer
         super().__init__((layer,), **arguments)
         self.output_dtype = layer.output_dtype
+        self.treats_steps_as_samples = layer.treats_steps_as_samples
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, ...) with steps that the layer takes."""
@@ -86,16 +88,18 @@ class TimeDistributed(Wrapper):
             raise ValueError(f"layer of {self.name!r} must have one output, got {len(shapes)}")
         return ((*input_shape[:2], *shapes[0][1:]),)
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append the layer's nodes; steps become samples unless the layer treats steps by themselves anyway."""
+        if self.layer.treats_steps_as_samples:
+            return self.layer.emit(builder, inputs, masks)
         if self.layer.acts_per_step and not isinstance(self.layer, TakesInitialState):
-            return self.layer.emit(builder, inputs, (-1,))
+            return self.layer.emit(builder, inputs, (NO_MASK,))
         (x,) = inputs
         shape = builder.shape(x)
         steps = builder.value(f"{self.name}/steps", _step(shape))
         builder.node("fold_time", f"{self.name}/fold", (x,), (steps,))
         carries, builder.carries = builder.carries, False  # each step is a sequence of its own
-        (made,) = self.layer.emit(builder, (steps,), (-1,))
+        (made,) = self.layer.emit(builder, (steps,), (NO_MASK,))
         builder.carries = carries
         output = builder.value(self.name, self.output_shapes(shape)[0])
         builder.node("unfold_time", f"{self.name}/unfold", (made, x), (output,))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+from rnncore.layers.masks import Mask
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class WindowLayer(Layer):
     """Base of layers that look at windows of the time axis: (N, T, C) to (N, T', C').
 
     Masks end here, as in Keras. The lengths of a batch go on: steps beyond a row's length are missing, like those
-    before the first and after the last, and the output has as many steps as windows begin before the row's end.
+    before the first and after the last, and the output has as many steps as windows begin before the row's end. So does
+    other padding that follows from lengths, where there is a window for each step; otherwise it ends here.
     """
 
     window_size: int
@@ -67,16 +69,18 @@ class WindowLayer(Layer):
         """The steps that windows make, and the channels."""
         return ((input_shape[0], self.steps_of(input_shape[1]), self.channels(input_shape)),)
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node: the sequence, and the mask of its rows' steps where it differs from what came."""
         (shape,) = self.output_shapes(builder.shape(inputs[0]))
         output = builder.value(self.name, shape)
-        mask = masks[0] if builder.ends_rows(masks[0]) else -1
+        mask = masks[0].padding
         self._output_mask = mask
-        if mask >= 0 and not self.keeps_time:
-            self._output_mask = builder.value(f"{self.name}/mask", shape[:2], "int")
-            builder.row_ends.add(self._output_mask)
-        made = self._output_mask if self._output_mask != mask else -1
+        made = -1
+        if not self.keeps_time and mask >= 0:
+            self._output_mask = -1
+            if builder.ends_rows(mask):
+                windows = (self.window_size, self.window_stride, self.window_dilation, self.padding)
+                self._output_mask = made = builder.windows_mask(self.name, shape, mask, windows)
         builder.node(
             self.op,
             self.name,
@@ -87,9 +91,9 @@ class WindowLayer(Layer):
         )
         return (output,)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[int, ...]) -> tuple[int, ...]:
+    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
         """What says where the rows of the output end."""
-        return (self._output_mask,)
+        return (Mask(self._output_mask),)
 
     def keeps_steps(self) -> bool:
         """Whether there is a window for each step."""

@@ -23,7 +23,9 @@ def forward(inputs: Arrays, weights: list[Array], attributes: dict[str, Any], ru
     gamma = weights[0] if scale else None
     beta = weights[int(scale)] if center else None
     moving_mean, moving_variance = weights[-2:]
-    real = real_steps(mask, x.shape) if mask is not None else np.ones(x.shape[:-1], bool)
+    real = np.ones(x.shape[:-1], bool)
+    if mask is not None:
+        real &= real_steps(mask, x.shape).reshape(*x.shape[:2], *[1] * (x.ndim - 3))
     of_batch = run.training and not attributes.get("frozen", False)
     if of_batch:
         counted = x[real].astype(np.float64)  # (m, C)

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnncore._turns import Turns
 from rnncore.data import Array
-from rnncore.program import Program
+from rnncore.program import Node, Program
 
 
 class Mask:
@@ -26,9 +26,9 @@ class Mask:
             return
         from rnncore.reference import Executor
 
-        # All nodes before, for random numbers belong to the number of a node. Some nodes write what they hold.
-        made = [number for number, node in enumerate(program.nodes) if value in node.outputs]
-        part = replace(program, nodes=program.nodes[: max(made, default=-1) + 1], outputs=(value,), masks=())
+        part = replace(
+            program, nodes=_nodes_for(program, value), outputs=(value,), masks=()
+        )  # some write what they hold
         self._held = parameters.copy()
         self._state_size = part.state_size
         self._executor = Executor(part, self._held, np.zeros_like(parameters))
@@ -46,6 +46,18 @@ class Mask:
             self._held[...] = self._parameters
             (mask,) = self._executor.forward(inputs, lengths, **run, states=before)
         return np.asarray(mask != 0)
+
+
+def _nodes_for(program: Program, value: int) -> tuple[Node, ...]:
+    """The nodes that make a value; if any is random all before it, for random numbers belong to a node's number."""
+    wanted, needed = {value}, []
+    for node in reversed(program.nodes):
+        if wanted & set(node.outputs):
+            needed.append(node)
+            wanted |= set(node.inputs) - {-1}
+    if any("seed" in node.attributes for node in needed):
+        return program.nodes[: program.nodes.index(needed[0]) + 1]
+    return tuple(reversed(needed))
 
 
 def counted(weight: Array | None, real: Array | None, output: Array) -> Array | None:

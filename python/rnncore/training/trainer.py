@@ -103,9 +103,10 @@ class Trainer(Steps):
         validation_freq : int or list of int, default 1
             Validate after every so many epochs, or after the listed ones, counted from 1.
         lengths : array_like of int, shape (N,), optional
-            How many leading time steps of each row are real, from 0 to T; the others are padding. Where an
-            output keeps the time axis, padding counts neither in metrics nor in the loss: it is
-            Σ w·l over the real positions / their number.
+            How many leading time steps of each row are real, from 0 to T; the others are padding, in the first
+            input and those that are merged with it step by step. Where an output keeps the time axis, padding
+            counts neither in metrics nor in the loss: it is Σ w·l over the real positions / their number. Data that
+            looks padded at its beginning is warned of.
         augment : callable, or list of them, or dict by input name, optional
             Changes the training rows of the (first) input anew in each epoch; validation data stays as it is.
             An augmentation of `rnncore.augmentation`, which depends on the seed, the epoch and the number of the
