@@ -137,19 +137,20 @@ static void weight_tile(const SequenceShape& s, int64_t rows, const Stretches<ty
   using Form = typename L::Form;
   const int64_t H = s.units;
   const int first_slot = input_part ? Form::input_slot : Form::recurrent_slot;
-  // Passes of equal width; vectors of the last one that the part does not have are computed and dropped.
+  // Passes of equal width: the last one begins early enough to end with the part, and drops what the one before made.
   constexpr int n = L::part_vectors < kTileVectors ? L::part_vectors : kTileVectors;
-  for (int first = 0; first < L::part_vectors; first += n) {
+  for (int done = 0; done < L::part_vectors; done += n) {
+    const int first = done + n <= L::part_vectors ? done : L::part_vectors - n;
     Vec<T> sum[kTileRows * n] = {};
     T* target[n];
     int64_t left[n];
     for (int i = 0; i < n; ++i) {
-      const int part = first + i < L::part_vectors ? first + i : L::part_vectors - 1;
+      const int part = first + i;
       const int slot = first_slot + part % Form::gates;
       const int gate = input_part ? Form::input_gate(slot) : Form::recurrent_gate(slot);
       const int64_t unit = block * L::units + part / Form::gates * W<T>;
       target[i] = dw + row * Form::gates * H + gate * H + unit;
-      left[i] = unit < H && first + i < L::part_vectors ? H - unit : 0;
+      left[i] = unit < H && part >= done ? H - unit : 0;
     }
     // The tile of dW comes from far away; it is on its way while the products run.
     for (int64_t r = 0; r < rows && !first_chunk; ++r)
