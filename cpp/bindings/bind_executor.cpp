@@ -1,12 +1,12 @@
 // rnncore._core.Executor: arrays in, GIL off, engine, arrays out.
 #include <atomic>
-#include <exception>
 #include <memory>
 
 #include "bindings/arrays.h"
 #include "bindings/description.h"
 #include "bindings/gil.h"
 #include "bindings/module.h"
+#include "bindings/signals.h"
 #include "engine/executor.h"
 #include "engine/training.h"
 
@@ -76,23 +76,17 @@ uint64_t read_seed(const py::object& seed) {
   return PyLong_AsUnsignedLongLongMask(number.ptr());
 }
 
-// Asks Python, from the thread that made the call, whether to stop; keeps what it raises for later.
-class PythonPoll {
+// Asks Python between batches, from the thread that made the call, whether to stop.
+class PythonPoll : public SignalPoll {
  public:
   explicit PythonPoll(py::object on_batch) : on_batch_(std::move(on_batch)) {}
 
   static bool call(void* self, int64_t batches) { return static_cast<PythonPoll*>(self)->ask(batches); }
-  void rethrow() const {
-    if (error_) std::rethrow_exception(error_);
-  }
 
  private:
   bool ask(int64_t batches) {
-    const GilTaken gil;
-    try {
-      int failed = 0;
-      wait_for_python([&] { failed = PyErr_CheckSignals(); });
-      if (failed) throw py::error_already_set();
+    return keep_error([&] {
+      run_signal_handlers();
       if (on_batch_.is_none()) return false;
       const py::int_ number(batches);
       PyObject* answer = nullptr;
@@ -101,14 +95,10 @@ class PythonPoll {
       const int truth = PyObject_IsTrue(py::reinterpret_steal<py::object>(answer).ptr());
       if (truth < 0) throw py::error_already_set();
       return truth != 0;
-    } catch (...) {
-      error_ = std::current_exception();
-      return true;
-    }
+    });
   }
 
   py::object on_batch_;
-  std::exception_ptr error_;
 };
 
 template <class T>
@@ -152,10 +142,10 @@ class TypedExecutor final : public BoundExecutor {
     const uint64_t bits = read_seed(seed);
     const States kept = read_states(states, resume, count);
     std::unique_ptr<Pass<T>> pass;
-    {
-      const GilReleased nogil;
-      pass = engine_.forward(samples, count, training, bits, static_cast<uint32_t>(step), kept, pointers);
-    }
+    SignalPoll signals;
+    run_interruptible(signals, [&](const Interrupt& interrupt) {
+      pass = engine_.forward(samples, count, training, bits, static_cast<uint32_t>(step), kept, pointers, interrupt);
+    });
     if (pass) {
       auto held = std::make_unique<Held>(number_);
       held->pass = std::move(pass);
@@ -200,8 +190,9 @@ class TypedExecutor final : public BoundExecutor {
     }
     std::unique_ptr<Pass<T>> pass = std::move(pass_of(kept));
     set_last_pass(py::none());
-    const GilReleased nogil;
-    engine_.backward(std::move(pass), from, to);
+    SignalPoll signals;
+    run_interruptible(signals,
+                      [&](const Interrupt& interrupt) { engine_.backward(std::move(pass), from, to, interrupt); });
     return gradients;
   }
 
@@ -362,11 +353,10 @@ class TypedExecutor final : public BoundExecutor {
     PythonPoll poll(arguments.on_batch);
     epoch.poll = {PythonPoll::call, &poll, arguments.every_batch && !arguments.on_batch.is_none()};
     int64_t done = 0;
-    {
-      const GilReleased nogil;
+    run_interruptible(poll, [&](const Interrupt& interrupt) {
+      epoch.interrupt = interrupt;
       done = engine_.run(epoch, setup);
-    }
-    poll.rethrow();
+    });
     return done;
   }
 

@@ -12,6 +12,7 @@
 #include "bindings/direct_function.h"
 #include "bindings/gil.h"
 #include "bindings/module.h"
+#include "bindings/signals.h"
 #include "engine/program.h"
 #include "engine/sequence_call.h"
 
@@ -175,16 +176,13 @@ class NewArrays {
   T* next_ = nullptr;
 };
 
-// The GIL is handed over only when the call is long enough for others to gain from it.
-class LongCall {
- public:
-  explicit LongCall(double flops) {
-    if (flops > 1e6) release_.emplace();
-  }
-
- private:
-  std::optional<GilReleased> release_;
-};
+// The GIL is handed over, and signals are answered, only when the call is long enough for others to gain from it.
+template <class Compute>
+void run_call(double flops, Compute compute) {
+  if (flops <= 1e6) return compute(Interrupt{});
+  SignalPoll signals;
+  run_interruptible(signals, compute);
+}
 
 // Instances of the Python layer's result types (named tuples).
 PyObject* result_type = nullptr;
@@ -284,10 +282,9 @@ class TypedTape final : public Tape {
     py::object dh = arrays.take(of_state, dinitial[0]);
     py::object dc = states() == 2 ? arrays.take(of_state, dinitial[1]) : py::none();
     used_ = true;  // before other threads may run
-    {
-      LongCall call(call_->flops());
-      call_->backward(dy, dstate, dx, dkernel, drecurrent, dbias, dinitial);
-    }
+    run_call(call_->flops(), [&](const Interrupt& interrupt) {
+      call_->backward(dy, dstate, dx, dkernel, drecurrent, dbias, dinitial, interrupt);
+    });
     call_.reset();
     output_ = py::object();
     py::tuple initial(states());
@@ -352,10 +349,7 @@ std::pair<py::object, py::tuple> forward_results(SequenceCall<T>& call, const Se
   py::tuple states(states_of(in.cell));
   for (int k = 0; k < states_of(in.cell); ++k)
     PyTuple_SET_ITEM(states.ptr(), k, arrays.take(of_state, state[k]).release().ptr());
-  {
-    LongCall long_call(call.flops());
-    call.forward(output, state);
-  }
+  run_call(call.flops(), [&](const Interrupt& interrupt) { call.forward(output, state, interrupt); });
   return {std::move(output_array), std::move(states)};
 }
 

@@ -7,6 +7,7 @@
 
 #include "bindings/gil.h"
 #include "bindings/module.h"
+#include "bindings/signals.h"
 #include "core/kernels.h"
 #include "engine/buffer.h"
 #include "engine/threads.h"
@@ -82,6 +83,7 @@ void check_environment() {
 
 void bind_runtime(py::module_& m) {
   check_environment();
+  know_main_thread();
   // What these find out once is found out now: a forked child would wait for a thread that was at it.
   threads_for(1e9), second_level_cache();
   m.def("build_info", &build_info, "Facts of the build: version, compiler, build type, OpenMP, levels.");

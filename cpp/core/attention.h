@@ -12,6 +12,7 @@ namespace rnncore {
 namespace {
 
 constexpr int64_t kQueryBlock = 48;
+constexpr int64_t kFunctionOperations = 16;  // of exp or tanh and what surrounds it, about
 
 // One head of one sample: where its operands begin, and how far apart its steps are.
 template <class T>
@@ -85,12 +86,14 @@ RNNCORE_INLINE T product_scale(const Attention<T>& a) {
 
 // s[i][j] = Σ_d weight_d·tanh(scale·(q_d + k_d)) of queries [first, first + rows), rows `keys` of a.keys apart.
 template <class T>
-static void tanh_scores(const Attention<T>& a, const AttentionUnit<T>& u, int64_t first, int64_t rows, T* s) {
+static void tanh_scores(const Attention<T>& a, const AttentionUnit<T>& u, int64_t first, int64_t rows, T* s,
+                        const Team& team) {
   const T scale = a.scale ? *a.scale : T(1);
   const bool is_vector = a.score == AttentionScore::additive && a.weight;
   const T common = a.score == AttentionScore::concat ? *a.weight : T(1);
   T sums[W<T> * W<T>], turned[W<T> * W<T>];
   for (int64_t i = 0; i < rows; ++i) {
+    may_stop(team, u.keys * a.key_width * kFunctionOperations);
     const T* q = u.query + (first + i) * u.key_row;
     const int64_t seen = a.causal && first + i + 1 < u.keys ? first + i + 1 : u.keys;
     for (int64_t j0 = 0; j0 < seen; j0 += W<T>) {
@@ -166,13 +169,14 @@ void attention_forward(const Attention<T>& a, const Team& team) {
     T* s = a.probabilities ? a.probabilities + element : space.weights;  // (rows, Tv)
 
     if (a.score != AttentionScore::dot)
-      tanh_scores(a, u, first, rows, s);
+      tanh_scores(a, u, first, rows, s, team);
     else
       unit_product(Product<T>{rows, u.keys, a.key_width, u.query + first * u.key_row, u.key_row, 1, u.key, 1, u.key_row,
                               s, a.keys, nullptr, false},
-                   space.panel);
+                   space.panel, team);
     const T factor = a.score == AttentionScore::dot ? product_scale(a) : T(1);
     for (int64_t i = 0; i < rows; ++i) {
+      may_stop(team, u.keys * kFunctionOperations);
       if (visible_unit != u.index || sees_differently(a)) find_visible(a, u, first + i, space.visible);
       visible_unit = u.index;
       if (factor != T(1))
@@ -194,7 +198,7 @@ void attention_forward(const Attention<T>& a, const Team& team) {
     T* context = a.context + (u.value - a.value) + first * u.value_row;
     unit_product(Product<T>{rows, a.value_width, u.keys, weights, a.keys, 1, u.value, u.value_row, 1, context,
                             u.value_row, nullptr, false},
-                 space.panel);
+                 space.panel, team);
     for (int64_t i = 0; i < rows; ++i)
       if (!is_real(a.query_steps, a.samples, u.n, first + i))
         for (int64_t d = 0; d < a.value_width; ++d) context[i * u.value_row + d] = 0;

@@ -15,7 +15,7 @@ RNNCORE_INLINE void clear_steps(int64_t first, int64_t steps, int64_t width, int
 // Gradients of the scores, `ds` (Tq, Tv), and of the values. Both outputs meet in the weights.
 template <class T>
 static void softmax_gradients(const Attention<T>& a, const AttentionUnit<T>& u, const AttentionSpace<T>& space,
-                              Dropper<T>& dropper) {
+                              Dropper<T>& dropper, const Team& team) {
   const int64_t element = u.index * a.queries * a.keys, size = a.queries * a.keys;
   T *ds = space.weights, *p = a.probabilities + element;
   const int64_t offset = u.value - a.value;
@@ -25,7 +25,7 @@ static void softmax_gradients(const Attention<T>& a, const AttentionUnit<T>& u, 
   if (a.dcontext)  // context = weights·value
     unit_product(Product<T>{a.queries, u.keys, a.value_width, a.dcontext + offset, u.value_row, 1, u.value, 1,
                             u.value_row, ds, a.keys, nullptr, false},
-                 space.panel);
+                 space.panel, team);
   for (int64_t i = 0; i < a.queries; ++i)
     if (!is_query(i))
       for (int64_t j = 0; j < u.keys; ++j) ds[i * a.keys + j] = 0;
@@ -45,6 +45,7 @@ static void softmax_gradients(const Attention<T>& a, const AttentionUnit<T>& u, 
   if (a.dweights && !a.drops_weights) add_outer();
 
   for (int64_t i = 0; i < a.queries; ++i) {  // p = softmax(s)  →  ds = p·(dp − Σ dp·p)
+    may_stop(team, u.keys * kFunctionOperations);
     T *row = ds + i * a.keys, *p_row = p + i * a.keys;
     const T mean = dot(u.keys, row, p_row);
     for (int64_t j = 0; j < u.keys; ++j) row[j] = p_row[j] * (row[j] - mean);
@@ -55,13 +56,14 @@ static void softmax_gradients(const Attention<T>& a, const AttentionUnit<T>& u, 
   if (!a.dcontext) return clear_steps(0, a.keys, a.value_width, u.value_row, a.dvalue + offset);
   unit_product(Product<T>{u.keys, a.value_width, a.queries, weights, 1, a.keys, a.dcontext + offset, u.value_row, 1,
                           a.dvalue + offset, u.value_row, nullptr, false},
-               space.panel);
+               space.panel, team);
   clear_steps(u.keys, a.keys, a.value_width, u.value_row, a.dvalue + offset);
 }
 
 // s = factor·scale·(q·k)
 template <class T>
-static void dot_gradients(const Attention<T>& a, const AttentionUnit<T>& u, const AttentionSpace<T>& space, T* dscale) {
+static void dot_gradients(const Attention<T>& a, const AttentionUnit<T>& u, const AttentionSpace<T>& space, T* dscale,
+                          const Team& team) {
   const int64_t offset = u.query - a.query, K = a.key_width;
   T *ds = space.weights, *dquery = a.dquery ? a.dquery + offset : space.dquery;
   const int64_t dquery_row = a.dquery ? u.key_row : K;
@@ -69,7 +71,7 @@ static void dot_gradients(const Attention<T>& a, const AttentionUnit<T>& u, cons
   if (a.dquery || a.dscale) {
     unit_product(
         Product<T>{a.queries, K, u.keys, ds, a.keys, 1, u.key, u.key_row, 1, dquery, dquery_row, nullptr, false},
-        space.panel);
+        space.panel, team);
     T sum = 0;
     for (int64_t i = 0; i < a.queries; ++i) {
       if (a.dscale) sum += dot(K, u.query + i * u.key_row, dquery + i * dquery_row);
@@ -81,7 +83,7 @@ static void dot_gradients(const Attention<T>& a, const AttentionUnit<T>& u, cons
   for (int64_t i = 0; i < a.queries * a.keys; ++i) ds[i] *= scale;
   unit_product(Product<T>{u.keys, K, a.queries, ds, 1, a.keys, u.query, u.key_row, 1, a.dkey + offset, u.key_row,
                           nullptr, false},
-               space.panel);
+               space.panel, team);
   clear_steps(u.keys, a.keys, K, u.key_row, a.dkey + offset);
 }
 
@@ -89,7 +91,7 @@ static void dot_gradients(const Attention<T>& a, const AttentionUnit<T>& u, cons
 // in the cache. The tanh is computed again, which costs less than to keep it.
 template <class T>
 static void tanh_gradients(const Attention<T>& a, const AttentionUnit<T>& u, const AttentionSpace<T>& space, T* dscale,
-                           T* dweight) {
+                           T* dweight, const Team& team) {
   const int64_t offset = u.query - a.query, K = a.key_width;
   const T scale = a.scale ? *a.scale : T(1);
   T *keys = space.blocks, *dkeys = keys + a.keys * W<T>;
@@ -104,6 +106,7 @@ static void tanh_gradients(const Attention<T>& a, const AttentionUnit<T>& u, con
     }
     Vec<T> weight_sum{};
     for (int64_t i = 0; i < a.queries; ++i) {
+      may_stop(team, u.keys * W<T> * kFunctionOperations);
       const T* ds = space.weights + i * a.keys;
       const Vec<T> q = load_partial(u.query + i * u.key_row + d, left);
       Vec<T> dq{};
@@ -141,12 +144,12 @@ void attention_backward(const Attention<T>& a, const Team& team) {
   const Range mine = team_range(units, team, 1);
   for (int64_t index = mine.begin; index < mine.end; ++index) {
     const AttentionUnit<T> u = attention_unit(a, index);
-    softmax_gradients(a, u, space, dropper);
+    softmax_gradients(a, u, space, dropper, team);
     T *dweight = sums + index * (K + 1), *dscale = dweight + K;
     if (a.score == AttentionScore::dot)
-      dot_gradients(a, u, space, dscale);
+      dot_gradients(a, u, space, dscale, team);
     else
-      tanh_gradients(a, u, space, dscale, dweight);
+      tanh_gradients(a, u, space, dscale, dweight, team);
   }
   if (!a.dscale && !a.dweight) return;
   team_barrier(team);

@@ -48,7 +48,7 @@ void conv1d(const Conv1D<T>& c, const Team& team) {
   const int64_t patch = w.size * c.inputs, chunk = patch_rows(patch), U = c.units;
   T* patches = c.workspace + team.thread * (chunk * patch + product_workspace<T>());
   T* panel = patches + chunk * patch;
-  const Team alone{0, 1, nullptr};
+  const Team alone = alone_of(team);
   const Range rows = team_range(w.out_steps * w.samples, team, kTileRows);
   for (int64_t begin = rows.begin; begin < rows.end; begin += chunk) {
     const int64_t end = begin + chunk < rows.end ? begin + chunk : rows.end;

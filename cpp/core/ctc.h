@@ -11,6 +11,7 @@ namespace rnncore {
 namespace {
 
 constexpr double kImpossible = -__builtin_inf();
+constexpr int64_t kLogarithmOperations = 64;  // of an exponential or a logarithm in double, about
 
 RNNCORE_INLINE double log_add(double a, double b) {
   const double high = a > b ? a : b, low = a > b ? b : a;
@@ -21,6 +22,7 @@ RNNCORE_INLINE double log_add(double a, double b) {
 template <class T>
 struct CtcSample {
   const CtcArguments<T>& a;
+  const Team& team;
   int64_t n;
   const int32_t* labels;
   int64_t states, count;  // S, and the number of real steps
@@ -39,6 +41,7 @@ struct CtcSample {
     count = 0;
     for (int64_t t = 0; t < a.steps; ++t) {
       if (a.counted && !a.counted[t * a.samples + n]) continue;
+      may_stop(team, a.classes * kLogarithmOperations);
       step[count] = static_cast<double>(t);
       const T* z = a.output + row(count);
       double high = static_cast<double>(z[0]), sum = 0;
@@ -54,6 +57,7 @@ struct CtcSample {
     if (count == 0) return states == 1 ? 0 : kImpossible;
     for (int64_t s = 0; s < states; ++s) sums[s] = s < 2 ? emitted(0, s) : kImpossible;
     for (int64_t i = 1; i < count; ++i) {
+      may_stop(team, 2 * states * kLogarithmOperations);
       const double* before = sums + (i - 1) * states;
       double* now = sums + i * states;
       for (int64_t s = 0; s < states; ++s) {
@@ -71,6 +75,7 @@ struct CtcSample {
   void backward(double log_probability, double share) {
     for (int64_t s = 0; s < states; ++s) after[s] = s + 2 < states ? kImpossible : 0;
     for (int64_t i = count; i-- > 0;) {
+      may_stop(team, (a.classes + 3 * states) * kLogarithmOperations);
       T* gradient = a.gradient + row(i);
       const T* z = a.output + row(i);
       for (int64_t c = 0; c < a.classes; ++c)
@@ -105,7 +110,8 @@ void ctc(const CtcArguments<T>& a, const Team& team) {
       const int32_t* labels = a.labels + (a.order ? a.order[n] : n) * a.width;
       int64_t length = 0;
       while (length < a.width && labels[length] != 0) ++length;
-      CtcSample<T> sample{a, n, labels, 2 * length + 1, 0, workspace, workspace + a.steps, workspace + 2 * a.steps, {}};
+      CtcSample<T> sample{
+          a, team, n, labels, 2 * length + 1, 0, workspace, workspace + a.steps, workspace + 2 * a.steps, {}};
       sample.after = sample.sums + a.steps * sample.states;
       sample.load();
       const double log_probability = sample.forward();

@@ -46,7 +46,11 @@ RNNCORE_INLINE void narrow_product(const Product<T>& p, const Team& team, T* wor
       store(workspace + k * W<T>, b);
     }
     int64_t i = rows.begin;
-    for (; i + kNarrowRows <= rows.end; i += kNarrowRows) narrow_tile<T, kNarrowRows>(p, i, k0, depth, workspace, f);
+    while (i + kNarrowRows <= rows.end) {
+      may_stop(team, kPauseRows * depth * 2 * W<T>);
+      const int64_t pause = i + kPauseRows < rows.end ? i + kPauseRows : rows.end;
+      for (; i + kNarrowRows <= pause; i += kNarrowRows) narrow_tile<T, kNarrowRows>(p, i, k0, depth, workspace, f);
+    }
     for (; i + 2 <= rows.end; i += 2) narrow_tile<T, 2>(p, i, k0, depth, workspace, f);
     if (i < rows.end) narrow_tile<T, 1>(p, i, k0, depth, workspace, f);
   }

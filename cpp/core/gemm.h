@@ -114,6 +114,7 @@ struct Product {
 constexpr int64_t kDepthBlock = 256;
 constexpr int64_t kGroup = 4;
 constexpr int64_t kFarFactors = 1 << 15;  // numbers of A and B beyond which they are fetched ahead
+constexpr int64_t kPauseRows = 96;        // rows of C after which a product may stop
 
 // Elements of workspace that `product` needs for each thread.
 template <class T>
@@ -279,7 +280,11 @@ static void product(const Product<T>& p, const Team& team, T* workspace) {
       const int64_t count = (group.width + full - 1) / full;
       for (int64_t g = 0; g < count; ++g)
         if (const Block panel = panel_of(group, g); !direct(panel)) pack_columns(p, panel, workspace + g * panel_size);
-      for (int64_t i = rows.begin; i < rows.end;) {
+      for (int64_t i = rows.begin, pause = i; i < rows.end;) {
+        if (i >= pause) {
+          may_stop(team, kPauseRows * group.depth * 2 * count * full);
+          pause += kPauseRows;
+        }
         const int64_t here = tile_rows(rows.end - i);
         const T* a = p.a + i * p.a_row + k0 * p.a_k;
         // What comes next is on its way while this strip's products run.

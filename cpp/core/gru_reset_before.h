@@ -79,7 +79,7 @@ static void reset_before_forward(const SequenceForward<T>& call, const Team& tea
   const ResetBeforePlan<T> p(call, team);
   const SequenceShape& s = p.shape;
   const int64_t H = p.H, H3 = p.H3;
-  const Team alone{0, 1, nullptr};
+  const Team alone = alone_of(team);
   copy_inputs(call, p.x, team);
   team_barrier(team);
   product<T>({p.total, H3, s.inputs, p.x, s.inputs, 1, call.kernel, H3, 1, p.slots, H3, call.bias, false}, team,
@@ -89,6 +89,7 @@ static void reset_before_forward(const SequenceForward<T>& call, const Team& tea
   const RowShare share = row_share<T>(s, team, Split::rows);
   for (int64_t t = -1; t < s.steps; ++t) {
     const int64_t count = t < 0 ? share.count : RowShare::below(share, active_rows(s, t));
+    may_stop(team, count * step_operations(s));
     const T* h0 = t < 0 ? nullptr : p.before(t, share.first);
     const int64_t stride = share.step * p.before_stride(t);
     for (int64_t i = 0; h0 && p.masked && i < count; ++i) {
@@ -173,7 +174,7 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
   const ResetBeforePlan<T>& f = p.forward;
   const SequenceShape& s = f.shape;
   const int64_t H = f.H, H3 = f.H3, I = s.inputs;
-  const Team alone{0, 1, nullptr};
+  const Team alone = alone_of(team);
   const Range columns = team_range(H3, team, 1);
   for (int64_t j = columns.begin; j < columns.end; ++j) {
     T* row = p.transposed + j * (H + I);
@@ -186,6 +187,7 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
   const RowShare share = row_share<T>(s, team, Split::rows);
   for (int64_t t = s.steps - 1; t >= -1; --t) {
     const int64_t count = t < 0 ? share.count : RowShare::below(share, active_rows(s, t));
+    may_stop(team, count * step_operations(s));
     const T* h0 = t < 0 ? nullptr : f.before(t, share.first);
     const int64_t stride = share.step * f.before_stride(t);
     // dh of this step: what the later step left, or the gradient of the last state.

@@ -83,10 +83,10 @@ static void normalized_forward(const SequenceForward<T>& call, const CellT& cell
     if (t >= 0) {
       const int64_t first = p.place(t, share.first) * columns, stride = share.step * columns;
       p.kernel.multiply(count, view_row(call.x, s, t, share.first), share.step * call.x.row, p.input + first, stride,
-                        nullptr, false);
+                        nullptr, false, team);
       T* recurrent = N::sums_products ? p.input : p.recurrent;
       if (p.h.before(t, share.first))
-        p.h.multiply(p.recurrent_kernel, t, share, count, recurrent + first, columns, N::sums_products);
+        p.h.multiply(p.recurrent_kernel, t, share, count, recurrent + first, columns, N::sums_products, team);
       for (int64_t i = 0; i < count; ++i) {
         const int64_t r = share.first + i * share.step;
         const NormalizedRow<T> row = p.row(t, r);
@@ -178,7 +178,7 @@ static void normalized_backward(const SequenceBackward<T>& call, const CellT& ce
     // dh' = dm·Uᵀ·mask, and what passed the product
     const int64_t first = f.place(t, share.first) * columns, stride = share.step * columns;
     p.recurrent_kernel.multiply(count, drecurrent + first, stride, p.through + share.first * H, share.step * H, nullptr,
-                                false);
+                                false, team);
     for (int64_t i = 0; i < count; ++i) {
       const int64_t r = share.first + i * share.step;
       T *through = p.through + r * H, *dh = p.dh + r * H;
@@ -190,7 +190,7 @@ static void normalized_backward(const SequenceBackward<T>& call, const CellT& ce
     }
     if (call.dx.data)
       p.kernel.multiply(count, f.input + first, stride, view_row(call.dx, s, t, share.first), share.step * call.dx.row,
-                        nullptr, false);
+                        nullptr, false, team);
   }
   for (int64_t i = 0; i < share.count; ++i) {
     const int64_t r = share.first + i * share.step;

@@ -25,16 +25,19 @@ struct PackedMatrix {
     for (int64_t j = mine.begin; j < mine.end; ++j) pack_columns(whole, panel(j), data + j * full * depth);
   }
 
-  // C (+)= A·B for rows a_row and c_row apart; without `accumulate` C starts from the bias, or zero.
-  void multiply(int64_t rows, const T* a, int64_t a_row, T* c, int64_t c_row, const T* bias, bool accumulate) const {
+  // C (+)= A·B by one thread for rows a_row and c_row apart; without `accumulate` C starts from the bias, or zero.
+  void multiply(int64_t rows, const T* a, int64_t a_row, T* c, int64_t c_row, const T* bias, bool accumulate,
+                const Team& team) const {
     const Product<T> p{rows, columns, depth, a, a_row, 1, data, 0, 1, c, c_row, bias, accumulate};
-    for (int64_t j = 0; j < panels(columns); ++j)
+    for (int64_t j = 0; j < panels(columns); ++j) {
+      may_stop(team, rows * depth * 2 * full);
       for (int64_t i = 0; i < rows;) {
         const int64_t count = tile_rows(rows - i);
         block_product(count, p, i, panel(j), a + i * a_row, data + j * full * depth,
                       panel_width<T>(panel(j).width) * W<T>);
         i += count;
       }
+    }
   }
 };
 

@@ -71,8 +71,8 @@ static void projected_forward(const SequenceForward<T>& call, const CellT& cell,
     if (t >= 0) {
       T* slots = p.slots + p.place(t, share.first) * H4;
       p.kernel.multiply(count, view_row(call.x, s, t, share.first), share.step * call.x.row, slots, share.step * H4,
-                        call.bias, false);
-      p.h.multiply(p.recurrent, t, share, count, slots, H4, true);
+                        call.bias, false, team);
+      p.h.multiply(p.recurrent, t, share, count, slots, H4, true, team);
       for (int64_t i = 0; i < count; ++i) {
         const int64_t r = share.first + i * share.step, place = p.place(t, r);
         const T* before = p.memory_before(t, r);
@@ -89,7 +89,7 @@ static void projected_forward(const SequenceForward<T>& call, const CellT& cell,
         }
       }
       p.projection.multiply(count, p.y + p.place(t, share.first) * H, share.step * H, p.h.row(t, share.first),
-                            share.step * p.h.stride(t + 1), nullptr, false);
+                            share.step * p.h.stride(t + 1), nullptr, false, team);
     }
     for (int64_t i = RowShare::below(share, active_rows(s, t + 1)); i < count; ++i) {
       const int64_t r = share.first + i * share.step;
@@ -167,7 +167,7 @@ static void projected_backward(const SequenceBackward<T>& call, const CellT& cel
     }
     // dy = dh·Rᵀ
     p.projection.multiply(count, p.dhs + f.place(t, share.first) * P, share.step * P, p.dy + share.first * H,
-                          share.step * H, nullptr, false);
+                          share.step * H, nullptr, false, team);
     for (int64_t i = 0; i < count; ++i) {
       const int64_t r = share.first + i * share.step, m = f.place(t, r);
       const T* before = f.memory_before(t, r);
@@ -192,14 +192,14 @@ static void projected_backward(const SequenceBackward<T>& call, const CellT& cel
     }
     // dh' = dslots·Uᵀ·mask
     const T* dslots = f.slots + f.place(t, share.first) * H4;
-    p.recurrent.multiply(count, dslots, share.step * H4, p.dh + share.first * P, share.step * P, nullptr, false);
+    p.recurrent.multiply(count, dslots, share.step * H4, p.dh + share.first * P, share.step * P, nullptr, false, team);
     for (int64_t i = 0; i < count && s.recurrent_dropout; ++i) {
       const int64_t r = share.first + i * share.step;
       f.h.mask_row(p.dh + r * P, r, p.dh + r * P);
     }
     if (call.dx.data)
       p.kernel.multiply(count, dslots, share.step * H4, view_row(call.dx, s, t, share.first), share.step * call.dx.row,
-                        nullptr, false);
+                        nullptr, false, team);
   }
   for (int64_t i = 0; i < share.count; ++i) {
     const int64_t r = share.first + i * share.step;

@@ -43,7 +43,7 @@ struct RowSteps {
 
   // slots of a share's rows += h'·mask·U; nothing where h' is zeros.
   void multiply(const PackedMatrix<T>& recurrent, int64_t t, const RowShare& share, int64_t count, T* slots,
-                int64_t slots_row, bool accumulate) const {
+                int64_t slots_row, bool accumulate, const Team& team) const {
     const T* h = before(t, share.first);
     if (!h) return;
     int64_t h_row = stride(t) * share.step;
@@ -55,7 +55,7 @@ struct RowSteps {
       h = masked + share.first * size;
       h_row = share.step * size;
     }
-    recurrent.multiply(count, h, h_row, slots, share.step * slots_row, nullptr, accumulate);
+    recurrent.multiply(count, h, h_row, slots, share.step * slots_row, nullptr, accumulate, team);
   }
 
   // What the recurrent product of row r read at step t, for the weight gradients.

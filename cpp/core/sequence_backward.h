@@ -258,7 +258,8 @@ RNNCORE_INLINE void store_initial_gradients(const BackwardPlan<L>& p, int64_t ro
 // All steps of one row of a layer no wider than `Vectors`: its sums never leave the registers, nor do, with Kept, the
 // gradients of its weights.
 template <int Vectors, bool Kept, class L, class CellT>
-static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, const CellT& cell, int64_t row) {
+static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, const CellT& cell, int64_t row,
+                                                   const Team& team) {
   const SequenceShape& s = p.shape;
   Vec<typename L::Type> slots[L::Form::slots] = {};
   using Gradients = KeptGradients<L>;
@@ -266,6 +267,7 @@ static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, con
   if constexpr (Kept) Gradients::clear(gradients);
   bool later = false;
   for (int64_t t = s.steps - 1; t >= 0; --t) {
+    if (t % kChunkSteps == 0) may_stop(team, kChunkSteps * step_operations<L>(s) * L::blocks(s.units));
     if (row >= active_rows(s, t)) continue;
     Vec<typename L::Type> dh[Vectors];
     outer_gradients<Vectors>(p, t, row, 1, 1, 0, later, dh);
@@ -284,10 +286,10 @@ static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, con
 }
 
 template <class L, class CellT>
-static void backward_row(const BackwardPlan<L>& p, const CellT& cell, int64_t row) {
+static void backward_row(const BackwardPlan<L>& p, const CellT& cell, int64_t row, const Team& team) {
   if constexpr (kKeepsGradients<L>)
-    if (keeps_gradients<L>(p.shape)) return backward_row<1, true>(p, cell, row);
-  p.narrow == 1 ? backward_row<1, false>(p, cell, row) : backward_row<2, false>(p, cell, row);
+    if (keeps_gradients<L>(p.shape)) return backward_row<1, true>(p, cell, row, team);
+  p.narrow == 1 ? backward_row<1, false>(p, cell, row, team) : backward_row<2, false>(p, cell, row, team);
 }
 
 // Asks for `Vectors` vectors of units of what the cells of some rows read, which comes from far away, while the
@@ -325,9 +327,10 @@ static void backward_panel(const BackwardPlan<L>& p, const CellT& cell, int64_t 
 // The same for vectors [begin, end) of units.
 template <bool Later, class L, class CellT>
 static void backward_step(const BackwardPlan<L>& p, const CellT& cell, int64_t t, const RowShare& share, int64_t from,
-                          int64_t to, Range vectors) {
+                          int64_t to, Range vectors, const Team& team) {
   for (int64_t vector = vectors.begin; vector < vectors.end;) {
     const int count = panel_vectors(vectors.end - vector);
+    may_stop(team, (to - from) * count * step_operations<L>(p.shape) / L::U);
     if (count == 1)
       backward_panel<Later, 1>(p, cell, t, share, from, to, vector);
     else if (count == 2)
@@ -406,12 +409,12 @@ static void sequence_backward(const SequenceBackward<typename L::Type>& call, co
   const Range vectors = by_units ? mine : all;
   if (!by_units || team.thread == 0) pass_states_through(p, share);
   const bool narrow = share.count == 1 && p.narrow > 0;
-  if (narrow) backward_row(p, cell, share.first);
+  if (narrow) backward_row(p, cell, share.first, team);
   for (int64_t t = s.steps - 1; t >= 0 && !narrow; --t) {
     const int64_t later = RowShare::below(share, active_rows(s, t + 1));
     const int64_t count = RowShare::below(share, active_rows(s, t));
-    if (later > 0) backward_step<true>(p, cell, t, share, 0, later, vectors);
-    if (later < count) backward_step<false>(p, cell, t, share, later, count, vectors);
+    if (later > 0) backward_step<true>(p, cell, t, share, 0, later, vectors, team);
+    if (later < count) backward_step<false>(p, cell, t, share, later, count, vectors, team);
     if (by_units) {
       team_barrier(team, p.recurrent.panel(mine.begin));
       if (s.rows == 1) fetch_lines(p.dslots_row(t, 0), p.forward.tape_row);

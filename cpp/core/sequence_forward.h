@@ -289,13 +289,14 @@ static __attribute__((noinline)) void project_rows(const ForwardPlan<L>& p, int6
 
 // Input products of the steps [t0, t0 + kChunkSteps): those of all rows at once where they lie together, or row by row.
 template <class L>
-static void project_chunk(const ForwardPlan<L>& p, int64_t t0, const RowShare& share, Range blocks) {
+static void project_chunk(const ForwardPlan<L>& p, int64_t t0, const RowShare& share, Range blocks, const Team& team) {
   const SequenceShape& s = p.shape;
   const int64_t t1 = t0 + kChunkSteps < s.steps ? t0 + kChunkSteps : s.steps;
   const auto& x = p.call.x;
   const bool together = share.count == s.rows && (L::rounded || s.offsets || x.step == s.rows * x.row);
   const int64_t x_step = L::rounded ? s.rows * p.input_width() : x.step;
   for (int64_t block = blocks.begin; block < blocks.end; ++block) {
+    may_stop(team, 2 * (t1 - t0) * share.count * s.inputs * L::width);
     if (together) {
       project_rows(p, block, step_offset(s, t1) - step_offset(s, t0), p.input_factor(t0, 0), p.input_factor_stride(),
                    p.slots_at(t0, 0, block), p.tape_row);
@@ -498,13 +499,17 @@ static void keep_last_states(const ForwardPlan<L>& p, int64_t t, const RowShare&
 // All steps of one row of a layer of one block: its sums never leave the registers, since latency is all that counts,
 // nor does h where it is a single vector.
 template <class L, class CellT>
-static __attribute__((noinline)) void forward_row(const ForwardPlan<L>& p, const CellT& cell, const RowShare& share) {
+static __attribute__((noinline)) void forward_row(const ForwardPlan<L>& p, const CellT& cell, const RowShare& share,
+                                                  const Team& team) {
   using T = typename L::Type;
   const SequenceShape& s = p.shape;
   const bool keeps = kKeepsRow<L> && s.units == W<T> && !p.masked;
   Vec<T> h{};
   for (int64_t t = 0; t < s.steps && share.first < active_rows(s, t); ++t) {
-    if (p.chunked && t % kChunkSteps == 0) project_chunk(p, t, share, {0, 1});
+    if (t % kChunkSteps == 0) {
+      may_stop(team, kChunkSteps * step_operations<L>(s));
+      if (p.chunked) project_chunk(p, t, share, {0, 1}, team);
+    }
     Vec<T> pre[L::vectors];
     if (keeps && t > 0)
       kept_row_products(p, t, share.first, h, pre);
@@ -567,12 +572,15 @@ static void sequence_forward(const SequenceForward<typename L::Type>& call, cons
   const Range units{blocks.begin * L::units < H ? blocks.begin * L::units : H,
                     blocks.end * L::units < H ? blocks.end * L::units : H};
   keep_last_states(p, -1, share, units);
-  if (p.blocks == 1 && share.count == 1) return forward_row(p, cell, share);
+  if (p.blocks == 1 && share.count == 1) return forward_row(p, cell, share, team);
   for (int64_t t = 0; t < s.steps; ++t) {
     const int64_t count = RowShare::below(share, active_rows(s, t));
     if (count == 0 && !by_units) break;
-    if (p.chunked && t % kChunkSteps == 0) project_chunk(p, t, share, blocks);
-    for (int64_t block = blocks.begin; block < blocks.end; ++block) forward_rows(p, cell, t, share, count, block);
+    if (p.chunked && t % kChunkSteps == 0) project_chunk(p, t, share, blocks, team);
+    for (int64_t block = blocks.begin; block < blocks.end; ++block) {
+      may_stop(team, count * step_operations<L>(s));
+      forward_rows(p, cell, t, share, count, block);
+    }
     if (active_rows(s, t + 1) < active_rows(s, t)) keep_last_states(p, t, share, units);
     if (by_units) {
       team_barrier(team, p.recurrent_panel(blocks.begin));

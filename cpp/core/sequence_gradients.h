@@ -235,7 +235,7 @@ static __attribute__((noinline)) void narrow_products(int64_t H, const typename 
 // vector.
 template <class L, int Inputs, template <class> class Plan>
 static void narrow_input_gradient(const Plan<L>& p, int64_t count, const typename L::Type* dslots, int64_t dslots_row,
-                                  typename L::Type* dx, int64_t dx_row) {
+                                  typename L::Type* dx, int64_t dx_row, const Team& team) {
   using T = typename L::Type;
   const int64_t I = p.shape.inputs, H = p.shape.units;
   constexpr int rows = W<T> / Inputs;
@@ -243,6 +243,7 @@ static void narrow_input_gradient(const Plan<L>& p, int64_t count, const typenam
   const T *row[rows], *weight[Inputs];
   for (int i = 0; i < Inputs; ++i) weight[i] = p.call.forward.kernel + (i < I ? i : I - 1) * L::Form::gates * H;
   for (int64_t first = 0; first < count; first += rows) {
+    if (first % kBandRows == 0) may_stop(team, kBandRows * 2 * Inputs * L::Form::gates * H);
     for (int r = 0; r < rows; ++r) row[r] = dslots + (first + r < count ? first + r : count - 1) * dslots_row;
     Vec<T> sum[W<T>];
     narrow_products<L, Inputs>(H, row, weight, sum);
@@ -263,13 +264,13 @@ static void narrow_input_gradient(const Plan<L>& p, int64_t count, const typenam
 // dx of `count` rows at equal distances. A band of rows that stays in cache meets every panel.
 template <class L, template <class> class Plan>
 static void input_gradient_rows(const Plan<L>& p, int64_t count, const typename L::Type* dslots, int64_t dslots_row,
-                                typename L::Type* dx, int64_t dx_row) {
+                                typename L::Type* dx, int64_t dx_row, const Team& team) {
   using T = typename L::Type;
   if (has_narrow_inputs<L>(p.shape)) {
-    if (p.shape.inputs == 1) return narrow_input_gradient<L, 1>(p, count, dslots, dslots_row, dx, dx_row);
+    if (p.shape.inputs == 1) return narrow_input_gradient<L, 1>(p, count, dslots, dslots_row, dx, dx_row, team);
     if constexpr (W<T> >= 16)
-      if (p.shape.inputs > 2) return narrow_input_gradient<L, 4>(p, count, dslots, dslots_row, dx, dx_row);
-    return narrow_input_gradient<L, 2>(p, count, dslots, dslots_row, dx, dx_row);
+      if (p.shape.inputs > 2) return narrow_input_gradient<L, 4>(p, count, dslots, dslots_row, dx, dx_row, team);
+    return narrow_input_gradient<L, 2>(p, count, dslots, dslots_row, dx, dx_row, team);
   }
   const int64_t columns = p.input.column_vectors();
   Vec<T> sums[kBandRows * kTileVectors];
@@ -277,6 +278,7 @@ static void input_gradient_rows(const Plan<L>& p, int64_t count, const typename 
     const int64_t rows = count - band < kBandRows ? count - band : kBandRows;
     for (int64_t first = 0; first < columns;) {
       const int vectors = panel_vectors(columns - first);
+      may_stop(team, rows * vectors * 2 * W<T> * L::Form::gates * p.shape.units);
       for (int64_t i = 0; i < rows * vectors; ++i) sums[i] = Vec<T>{};
       accumulate_band(p.input, p.slice, rows, vectors, dslots + band * dslots_row, dslots_row, first, sums);
       for (int64_t r = 0; r < rows; ++r)
@@ -298,18 +300,19 @@ static void input_gradient(const Plan<L>& p, const Team& team) {
   const int64_t total = step_offset(s, s.steps);
   if (s.offsets || dx.step == s.rows * dx.row) {
     const Range r = team_range(total, team, kTileRows);
-    input_gradient_rows(p, r.end - r.begin, p.dslots + r.begin * tape_row, tape_row, dx.data + r.begin * dx.row,
-                        dx.row);
+    input_gradient_rows(p, r.end - r.begin, p.dslots + r.begin * tape_row, tape_row, dx.data + r.begin * dx.row, dx.row,
+                        team);
   } else if (s.rows >= s.steps) {
     for (int64_t t = 0; t < s.steps; ++t) {
       const Range r = team_range(s.rows, team, 1);
-      input_gradient_rows(p, r.end - r.begin, p.dslots_row(t, r.begin), tape_row, view_row(dx, s, t, r.begin), dx.row);
+      input_gradient_rows(p, r.end - r.begin, p.dslots_row(t, r.begin), tape_row, view_row(dx, s, t, r.begin), dx.row,
+                          team);
     }
   } else {
     const Range steps = team_range(s.steps, team, 1);
     for (int64_t r = 0; r < s.rows; ++r)
       input_gradient_rows(p, steps.end - steps.begin, p.dslots_row(steps.begin, r), s.rows * tape_row,
-                          view_row(dx, s, steps.begin, r), dx.step);
+                          view_row(dx, s, steps.begin, r), dx.step, team);
   }
 }
 

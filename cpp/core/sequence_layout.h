@@ -53,6 +53,19 @@ RNNCORE_INLINE int64_t active_rows(const SequenceShape& s, int64_t t) {
   return s.offsets ? s.offsets[t + 1] - s.offsets[t] : s.rows;
 }
 
+constexpr int64_t kCellOperations = 16;  // pairs of them, of a number of the slots
+
+// Operations of a row in one step for one block of units, about.
+template <class L>
+RNNCORE_INLINE int64_t step_operations(const SequenceShape& s) {
+  return 2 * L::width * (s.inputs + s.units + kCellOperations);
+}
+
+// The same for all units.
+RNNCORE_INLINE int64_t step_operations(const SequenceShape& s) {
+  return 2 * gates_of(s.cell) * s.units * (s.inputs + s.units + kCellOperations);
+}
+
 // Rows of the tape before step t.
 RNNCORE_INLINE int64_t step_offset(const SequenceShape& s, int64_t t) { return s.offsets ? s.offsets[t] : t * s.rows; }
 

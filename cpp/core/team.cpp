@@ -6,24 +6,30 @@
 namespace rnncore {
 namespace {
 
-// Waits for a late thread: yields the processor, which it may need, and counts the time as lost.
-void wait_long(Barrier& barrier, const Signal& told, int64_t count) {
-  timespec from{}, to{};
-  clock_gettime(CLOCK_MONOTONIC, &from);
-  while (__atomic_load_n(&told.count, __ATOMIC_ACQUIRE) < count) sched_yield();
-  clock_gettime(CLOCK_MONOTONIC, &to);
-  const int64_t waited = (to.tv_sec - from.tv_sec) * int64_t{1000000000} + (to.tv_nsec - from.tv_nsec);
-  __atomic_add_fetch(&barrier.lost, waited, __ATOMIC_RELAXED);
+int64_t now() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * int64_t{1000000000} + time.tv_nsec;
 }
 
-void wait(Barrier& barrier, const Signal& told, int64_t count, const void* next) {
+// Waits for a late thread: yields the processor, which it may need, and counts the time as lost.
+void wait_long(const Team& team, const Signal& told, int64_t count) {
+  const int64_t from = now();
+  while (__atomic_load_n(&told.count, __ATOMIC_ACQUIRE) < count) {
+    look(*team.watch);  // the others may have all the work
+    sched_yield();
+  }
+  __atomic_add_fetch(&team.barrier->lost, now() - from, __ATOMIC_RELAXED);
+}
+
+void wait(const Team& team, const Signal& told, int64_t count, const void* next) {
   constexpr int kLines = 256, kLinesOfALook = 8;
   const char* line = static_cast<const char*>(next);
-  for (int fetched = 0; next && fetched < kLines && fetched < barrier.spins; fetched += kLinesOfALook) {
+  for (int fetched = 0; next && fetched < kLines && fetched < team.barrier->spins; fetched += kLinesOfALook) {
     if (__atomic_load_n(&told.count, __ATOMIC_ACQUIRE) >= count) return;
     for (int i = 0; i < kLinesOfALook; ++i, line += 64) __builtin_prefetch(line);
   }
-  for (int spins = barrier.spins; spins > 0; --spins) {
+  for (int spins = team.barrier->spins; spins > 0; --spins) {
     if (__atomic_load_n(&told.count, __ATOMIC_ACQUIRE) >= count) return;
 #if defined(__x86_64__)
     __builtin_ia32_pause();
@@ -31,10 +37,25 @@ void wait(Barrier& barrier, const Signal& told, int64_t count, const void* next)
     asm volatile("yield");
 #endif
   }
-  wait_long(barrier, told, count);
+  wait_long(team, told, count);
 }
 
 }  // namespace
+
+void look(Watch& watch) {
+  constexpr int64_t kInterval = 50'000'000;  // nanoseconds between two questions
+  watch.left = kOperationsOfALook;
+  Stop& stop = *watch.stop;
+  if (watch.asks && stop.ask) {
+    const int64_t time = now();
+    if (stop.asked == 0) stop.asked = time;
+    if (time - stop.asked >= kInterval) {
+      if (stop.ask(stop.context)) __atomic_store_n(&stop.said, true, __ATOMIC_RELAXED);
+      stop.asked = now();
+    }
+  }
+  if (__atomic_load_n(&stop.said, __ATOMIC_RELAXED)) throw Stopped{};
+}
 
 void team_meet(const Team& team, const void* next) {
   Barrier& barrier = *team.barrier;
@@ -45,7 +66,7 @@ void team_meet(const Team& team, const void* next) {
     const int to = team.thread + distance;
     Signal* other = barrier.signals + (to < team.threads ? to : to - team.threads) * lines;
     __atomic_store_n(&other[round].count, count, __ATOMIC_RELEASE);
-    wait(barrier, mine[round], count, next);
+    wait(team, mine[round], count, next);
     next = nullptr;
   }
 }

@@ -31,7 +31,7 @@ static __attribute__((noinline)) void unit_tile(const Product<T>& p, int64_t row
 }
 
 template <class T, int Vectors>
-RNNCORE_INLINE void unit_columns(const Product<T>& p, int64_t column, int64_t width, T* panel) {
+RNNCORE_INLINE void unit_columns(const Product<T>& p, int64_t column, int64_t width, T* panel, const Team& team) {
   constexpr int64_t full = Vectors * W<T>;
   const T* b = p.b + column * p.b_column;
   if (p.b_column == 1) {
@@ -44,7 +44,11 @@ RNNCORE_INLINE void unit_columns(const Product<T>& p, int64_t column, int64_t wi
         transpose(b + v * W<T> * p.b_column + k, p.b_column, width - v * W<T>, p.k - k, panel + k * full + v * W<T>,
                   full);
   }
-  for (int64_t i = 0; i < p.m;) {
+  for (int64_t i = 0, pause = 0; i < p.m;) {
+    if (i >= pause) {
+      may_stop(team, kPauseRows * p.k * 2 * full);
+      pause += kPauseRows;
+    }
     const int64_t rows = tile_rows(p.m - i);
     switch (rows) {
       case 1: unit_tile<T, 1, Vectors>(p, i, column, width, panel); break;
@@ -60,20 +64,20 @@ RNNCORE_INLINE void unit_columns(const Product<T>& p, int64_t column, int64_t wi
 
 // The whole product; either the rows of B are contiguous or its columns are. The panel has unit_panel<T>(k) elements.
 template <class T>
-static void unit_product(const Product<T>& p, T* panel) {
+static void unit_product(const Product<T>& p, T* panel, const Team& team) {
   for (int64_t column = 0; column < p.n;) {
     const int64_t left = p.n - column;
     const int64_t vectors = (left + W<T> - 1) / W<T>;
     if (vectors >= kTileVectors) {
-      unit_columns<T, kTileVectors>(p, column, left, panel);
+      unit_columns<T, kTileVectors>(p, column, left, panel, team);
       column += kTileVectors * W<T>;
       continue;
     }
     if constexpr (kTileVectors == 4) {
-      if (vectors == 3) unit_columns<T, 3>(p, column, left, panel);
-      if (vectors == 2) unit_columns<T, 2>(p, column, left, panel);
+      if (vectors == 3) unit_columns<T, 3>(p, column, left, panel, team);
+      if (vectors == 2) unit_columns<T, 2>(p, column, left, panel, team);
     }
-    if (vectors == 1) unit_columns<T, 1>(p, column, left, panel);
+    if (vectors == 1) unit_columns<T, 1>(p, column, left, panel, team);
     break;
   }
 }

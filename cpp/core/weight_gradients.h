@@ -351,6 +351,7 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
         const bool input_part = j < plan.strips_x;
         const int64_t row = (input_part ? j : j - plan.strips_x) * kTileRows;
         const int64_t left = (input_part ? s.inputs : s.units) - row, rows = left < kTileRows ? left : kTileRows;
+        may_stop(team, depth * rows * size * 2 * L::width);
         const bool fresh = g == first_group || (g == first_group + 1 && j < first_strip);
         Stretch<Element> list[kReductionRows / kDirectRows + 1];
         const Stretches<Element> strip = strip_rows(plan, input_part ? x : h, j, row, rows, depth, fresh, list);

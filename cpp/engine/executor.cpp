@@ -4,7 +4,6 @@
 #include <chrono>
 #include <new>
 
-#include "engine/threads.h"
 #include "engine/training.h"
 #include "engine/without_lengths.h"
 
@@ -20,11 +19,41 @@ constexpr size_t kPlans = 8;
 
 }  // namespace
 
+// What a step changes before it is done: the states, and the weights that its forward pass moves.
+template <class T>
+class Undo {
+ public:
+  void add(T* numbers, int64_t count) {
+    if (count > 0) places_.push_back({numbers, count});
+  }
+  void keep() {
+    kept_.clear();
+    for (const auto& [numbers, count] : places_) kept_.insert(kept_.end(), numbers, numbers + count);
+  }
+  void forget() { kept_.clear(); }
+  void put_back() const {
+    if (kept_.empty()) return;
+    const T* from = kept_.data();
+    for (const auto& [numbers, count] : places_) {
+      std::copy_n(from, count, numbers);
+      from += count;
+    }
+  }
+
+ private:
+  std::vector<std::pair<T*, int64_t>> places_;
+  std::vector<T> kept_;
+};
+
 template <class T>
 Executor<T>::Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels)
     : program_(std::move(program)), parameters_(parameters), gradients_(gradients), size_(size), kernels_(kernels) {
   check_program(program_, size);
   unpadded_ = without_lengths(program_);
+  for (const Node& node : program_.nodes)
+    for (size_t i = 0; i < node.parameters.size(); ++i)
+      if (node.parameters.size() - i <= op_type(node.op).moved && node.parameters[i] != kAbsent)
+        moved_.push_back(&program_.parameters[static_cast<size_t>(node.parameters[i])]);
 }
 
 template <class T>
@@ -32,6 +61,7 @@ void Executor<T>::configure(Training training, T* slots) {
   const Turn turn(turns_);
   if (!running_.empty())
     throw std::invalid_argument("configure: not possible while the executor trains, tests or predicts");
+  refuse_within_batch("configure");
   check_training(training, program_);
   auto setup = std::make_shared<Setup<T>>();
   if (!training.optimizer.kind.empty())
@@ -154,9 +184,37 @@ void Executor<T>::check(const Plan<T>& plan, const Samples& samples, int64_t sam
 }
 
 template <class T>
+bool Executor<T>::Asking::ask(void* self) {
+  const auto& [executor, interrupt] = *static_cast<Asking*>(self);
+  Work work = std::exchange(executor.work_, Work{});
+  const bool within_batch = std::exchange(executor.within_batch_, true);
+  const bool stop = interrupt.ask(interrupt.context);
+  executor.work_ = std::move(work);
+  executor.within_batch_ = within_batch;
+  return stop;
+}
+
+template <class T>
+void Executor<T>::refuse_within_batch(const char* what) const {
+  if (within_batch_)
+    throw std::invalid_argument(std::string(what) + ": not possible from a signal handler while the executor computes");
+}
+
+template <class T>
+Undo<T> Executor<T>::undo_of(const States& states, int64_t samples, bool training) const {
+  Undo<T> undo;
+  if (states.data) undo.add(static_cast<T*>(states.data), samples * state_size(program_));
+  for (const Parameter* p : moved_)
+    if (training) undo.add(parameters_ + p->offset, p->size);
+  return undo;
+}
+
+template <class T>
 std::unique_ptr<Pass<T>> Executor<T>::forward(Samples samples, int64_t sample_count, bool training, uint64_t seed,
-                                              uint32_t step, const States& states, const std::vector<T*>& outputs) {
+                                              uint32_t step, const States& states, const std::vector<T*>& outputs,
+                                              const Interrupt& interrupt) {
   const Turn turn(turns_);
+  if (training) refuse_within_batch("forward with training=True");
   const PlanPointer plan =
       take_plan(batch_shape(training ? Mode::differentiation : Mode::inference, samples, sample_count));
   BatchRows rows{nullptr, sample_count};
@@ -165,13 +223,22 @@ std::unique_ptr<Pass<T>> Executor<T>::forward(Samples samples, int64_t sample_co
   const int threads = plan->threads();
   Buffer& arena = training ? work_.spare : work_.arena;
   bind(arena, {plan.get()}, threads);
-  if (sample_count > 0)
-    run_team(threads, [&](const Team& team) {
-      plan->load(samples, rows, team);
-      if (plan->failed()) return;
-      plan->forward(seed, step, states, team);
-      for (size_t i = 0; i < outputs.size(); ++i) plan->copy_output(i, outputs[i], team);
-    });
+  if (sample_count > 0) {
+    Undo<T> undo = undo_of(states, sample_count, training);
+    undo.keep();
+    Asking asking{*this, interrupt};
+    try {
+      run_team(threads, asking, [&](const Team& team) {
+        plan->load(samples, rows, team);
+        if (plan->failed()) return;
+        plan->forward(seed, step, states, team);
+        for (size_t i = 0; i < outputs.size(); ++i) plan->copy_output(i, outputs[i], team);
+      });
+    } catch (const Stopped&) {
+      undo.put_back();
+      throw;
+    }
+  }
   if (plan->failed()) throw std::invalid_argument(plan->take_fault());
   if (!training) {
     keep_plan(plan);
@@ -184,16 +251,18 @@ std::unique_ptr<Pass<T>> Executor<T>::forward(Samples samples, int64_t sample_co
 
 template <class T>
 void Executor<T>::backward(std::unique_ptr<Pass<T>> pass, const std::vector<const T*>& output_gradients,
-                           const std::vector<T*>& input_gradients) {
+                           const std::vector<T*>& input_gradients, const Interrupt& interrupt) {
   const Turn turn(turns_);
+  refuse_within_batch("backward");
   if (!pass->parameters.same(program_, parameters_))
     throw std::invalid_argument("backward: the weights have changed since the forward pass; run it again");
   Plan<T>& plan = *pass->plan;
   if (plan.samples() == 0)
     for (const Parameter& p : program_.parameters)
       if (p.trainable) std::fill_n(gradients_ + p.offset, p.size, T(0));
+  Asking asking{*this, interrupt};
   if (plan.samples() > 0)
-    run_team(pass->threads, [&](const Team& team) {
+    run_team(pass->threads, asking, [&](const Team& team) {
       plan.load_output_gradients(output_gradients, team);
       plan.backward(pass->seed, pass->step, pass->states, team);
       for (size_t i = 0; i < input_gradients.size(); ++i)
@@ -206,13 +275,17 @@ void Executor<T>::backward(std::unique_ptr<Pass<T>> pass, const std::vector<cons
 template <class T>
 void Executor<T>::apply_gradients(double learning_rate, int64_t step) {
   const Turn turn(turns_);
+  refuse_within_batch("apply_gradients");
   Optimizer<T>* optimizer = setup_ ? setup_->optimizer.get() : nullptr;
   if (!optimizer) throw std::invalid_argument("apply_gradients: expected an optimizer in the training description");
-  run_team(threads_for(optimizer->flops()), [&](const Team& team) { optimizer->apply(learning_rate, step, team); });
+  // Without an interrupt: weights change whole or not at all.
+  run_team(threads_for(optimizer->flops()), {}, [&](const Team& team) { optimizer->apply(learning_rate, step, team); });
 }
 
+// `calm` does not ask: its part, which changes weights and counts the batch, is done by all threads or by none.
 template <class T>
-bool Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team) {
+bool Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team,
+                            const Team& calm) {
   const uint32_t step = static_cast<uint32_t>(epoch.step + batch);
   plan.load(epoch.samples, rows, team);
   if (plan.failed()) return false;
@@ -229,9 +302,9 @@ bool Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, co
   if (plan.failed()) return false;
   if (epoch.mode == Mode::training) {
     plan.backward(epoch.seed, step, epoch.states, team);
-    plan.objective().regularize(team);
-    team_barrier(team);
-    setup_->optimizer->apply(epoch.learning_rates[batch], epoch.step + batch, team);
+    plan.objective().regularize(calm);
+    team_barrier(calm);
+    setup_->optimizer->apply(epoch.learning_rates[batch], epoch.step + batch, calm);
   }
   if (team.thread == 0) plan.objective().accumulate(epoch.state);
   return true;
@@ -240,6 +313,7 @@ bool Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, co
 template <class T>
 int64_t Executor<T>::run(Epoch epoch, const Setup<T>* setup) {
   Turn turn(turns_);
+  if (epoch.mode == Mode::training) refuse_within_batch("train");
   if (epoch.mode != Mode::inference && setup != setup_.get())
     throw std::invalid_argument("executor: another thread called configure meanwhile");
   if (epoch.mode == Mode::training && !setup->optimizer)
@@ -271,43 +345,52 @@ int64_t Executor<T>::run_batches(const Epoch& epoch, Turn& turn) {
   int64_t done = 0;
   bool pause = false;
   auto polled = Clock::now();
-  // Where a batch may turn out to be wrong once its masks are known, the states before it are kept.
-  std::string fault;
-  const bool keeps = epoch.states.data && epoch.mode != Mode::inference && usual->objective().may_fail_in_evaluate();
-  T* states = static_cast<T*>(epoch.states.data);
-  std::vector<T> kept(keeps ? static_cast<size_t>(epoch.batch_size * state_size(program_)) : 0);
+  std::string fault;  // that a batch may show only once its masks are known
+  Undo<T> undo = undo_of(epoch.states, epoch.batch_size, epoch.mode == Mode::training);
+  Asking asking{*this, epoch.interrupt};
   // The team ends before others are asked, who may compute, fork or wait; another number of threads may suit then.
   for (bool stop = false; done < batches && !stop;) {
     const int threads = usual->threads();
     bind(work_.arena, {usual.get(), last.get()}, threads);
     pause = false;
-    run_team(threads, [&](const Team& team) {
+    const auto run_them = [&](const Team& team) {
+      Watch watch(*team.watch->stop, false);
+      const Team calm{team.thread, team.threads, team.barrier, &watch};
       for (int64_t batch = done; batch < batches && !pause; ++batch) {
         const BatchRows rows{epoch.order.order + batch * epoch.batch_size,
                              batch + 1 < batches ? epoch.batch_size : last_size};
         Plan<T>& current = batch + 1 < batches ? *usual : *last;
-        if (team.thread == 0 && keeps) std::copy_n(states, kept.size(), kept.begin());
-        const bool whole = run_batch(current, epoch, batch, rows, team);
-        team_barrier(team);
+        if (team.thread == 0) undo.keep();
+        const bool whole = run_batch(current, epoch, batch, rows, team, calm);
+        team_barrier(calm);
         if (!whole) {  // all threads know
           if (team.thread == 0) fault = current.take_fault();
           return;
         }
         if (team.thread == 0) {
           done = batch + 1;
+          undo.forget();
           pause = epoch.poll.every_batch || Clock::now() - polled >= kPollInterval;
         }
-        team_barrier(team);
+        team_barrier(calm);
       }
-    });
-    if (!fault.empty()) break;
+    };
+    try {
+      run_team(threads, asking, run_them);
+    } catch (const Stopped&) {
+      undo.put_back();
+      for (const PlanPointer& stopped : {usual, last}) stopped->take_fault();
+      throw;
+    }
+    if (!fault.empty()) {
+      undo.put_back();
+      throw std::invalid_argument(fault);
+    }
     if (!pause) continue;
     stop = turn.between([&] { return epoch.poll.call(epoch.poll.context, done); });
     polled = Clock::now();
   }
-  if (fault.empty()) return done;
-  if (keeps) std::copy_n(kept.begin(), kept.size(), states);
-  throw std::invalid_argument(fault);
+  return done;
 }
 
 template class Executor<float>;

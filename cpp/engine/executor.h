@@ -10,6 +10,7 @@
 #include "engine/optimizer.h"
 #include "engine/plan.h"
 #include "engine/seen_parameters.h"
+#include "engine/threads.h"
 #include "engine/turns.h"
 
 namespace rnncore {
@@ -57,9 +58,13 @@ struct Epoch {
   std::vector<void*> outputs;  // batch-first, inference only
   States states{};
   Poll poll{};
+  Interrupt interrupt{};  // what comes of a batch within which it says so is undone
 
   int64_t batches() const { return order.count / batch_size + (order.count % batch_size != 0); }
 };
+
+template <class T>
+class Undo;
 
 // Threads take turns: a call, or a batch of those that run many.
 template <class T>
@@ -74,18 +79,19 @@ class Executor : ForkObserver {
   const Kernels& kernels() const { return kernels_; }
   size_t arena_bytes() const { return arena_bytes_; }
 
-  // `slots`: (S, P), shared like the parameters. Not while train, test or predict run.
+  // `slots`: (S, P), shared like the parameters. Not while train, test or predict run, nor from within an interrupt.
   void configure(Training training, T* slots);
 
   // Shapes of the outputs for a batch or all samples; throws when the inputs do not fit.
   std::vector<Tensor> output_shapes(const std::vector<Array>& inputs) const;
 
+  // These two, and `run`, throw Stopped when they are interrupted; weights and states are then those before the batch.
   // Null unless in training.
   std::unique_ptr<Pass<T>> forward(Samples samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step,
-                                   const States& states, const std::vector<T*>& outputs);
+                                   const States& states, const std::vector<T*>& outputs, const Interrupt& interrupt);
   // Gradients are by output and input; null: zeros, not wanted.
   void backward(std::unique_ptr<Pass<T>> pass, const std::vector<const T*>& output_gradients,
-                const std::vector<T*>& input_gradients);
+                const std::vector<T*>& input_gradients, const Interrupt& interrupt);
 
   void apply_gradients(double learning_rate, int64_t step);
 
@@ -102,6 +108,16 @@ class Executor : ForkObserver {
     Buffer spare;                  // of a pass that is over
   };
 
+  // Asks the interrupt of a call within a batch. Calls on this executor from there find other places to work at.
+  struct Asking {
+    Executor& executor;
+    const Interrupt& interrupt;
+    static bool ask(void* self);
+    operator Interrupt() { return {interrupt.ask ? ask : nullptr, this}; }
+  };
+  // Throws std::invalid_argument within a batch, which `what` would change.
+  void refuse_within_batch(const char* what) const;
+
   void in_child() override;
 
   BatchShape batch_shape(Mode mode, const Samples& samples, int64_t batch) const;
@@ -111,8 +127,10 @@ class Executor : ForkObserver {
   PlanPointer plan(const BatchShape& shape);
   // Makes room in an arena for plans that take turns.
   void bind(Buffer& arena, std::initializer_list<Plan<T>*> plans, int threads);
+  Undo<T> undo_of(const States& states, int64_t samples, bool training) const;
   void check(const Plan<T>& plan, const Samples& samples, int64_t sample_count, const BatchRows& rows) const;
-  bool run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team);
+  bool run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team,
+                 const Team& calm);
   int64_t run_batches(const Epoch& epoch, Turn& turn);
 
   const Program program_;
@@ -121,9 +139,11 @@ class Executor : ForkObserver {
   T* const gradients_;
   const int64_t size_;
   const Kernels& kernels_;
+  std::vector<const Parameter*> moved_;  // by the forward pass of a training step itself
 
   Turns turns_;
   Work work_;
+  bool within_batch_ = false;             // while an interrupt is asked there
   std::vector<std::thread::id> running_;  // who runs batches, as often as they do
   std::atomic<size_t> arena_bytes_ = 0;   // the most a plan needed
   // What is asked for outside of turns: the setup, and what output_shapes was last asked, for calls that take less time

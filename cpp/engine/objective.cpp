@@ -388,11 +388,6 @@ CtcPlace Objective<T>::ctc_place(const Loss& loss, const Samples& samples, int64
   return {loss.output, sample, loss.ctc.classes, steps};
 }
 
-template <class T>
-bool Objective<T>::may_fail_in_evaluate() const {
-  return std::any_of(losses_.begin(), losses_.end(), [](const Loss& loss) { return loss.is_ctc && loss.by_mask; });
-}
-
 // What `check_ctc` cannot know: the steps that are real by a mask of the Program's own.
 template <class T>
 void Objective<T>::check_ctc_steps(const Loss& loss) {

@@ -37,7 +37,6 @@ class Objective {
   // to fit are a fault: of the caller's arrays in `load`, of masks of the Program's own in `evaluate`.
   void load(const Samples& samples, const BatchRows& rows, const Team& team);
   void evaluate(const Team& team);
-  bool may_fail_in_evaluate() const;
   // Whether an output's gradient may lie where the output does: its one loss goes row by row and is its last reader.
   bool may_overwrite(size_t output) const;
   void regularize(const Team& team) const;

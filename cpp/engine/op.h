@@ -104,7 +104,8 @@ class Op {
 // One row of the registry: an op is one file in ops/ and one row in registry.cpp.
 struct OpType {
   const char* name;
-  bool pairs;  // an equal one may run beside it
+  bool pairs;    // an equal one may run beside it
+  size_t moved;  // how many of its parameters, the last ones, the forward pass of a training step itself changes
   // Shapes of the outputs; throws std::invalid_argument when the inputs do not fit.
   std::vector<Tensor> (*infer)(const Site&);
   std::unique_ptr<Op<float>> (*make_float)(const Site&, const Kernels&);
@@ -122,8 +123,11 @@ struct OpType {
 const OpType& op_type(const std::string& name);
 
 template <template <class> class OpClass>
-OpType op_row(const char* name, std::vector<Tensor> (*infer)(const Site&), bool pairs = false) {
-  return {name, pairs, infer,
+OpType op_row(const char* name, std::vector<Tensor> (*infer)(const Site&), bool pairs = false, size_t moved = 0) {
+  return {name,
+          pairs,
+          moved,
+          infer,
           [](const Site& s, const Kernels& k) -> std::unique_ptr<Op<float>> {
             return std::make_unique<OpClass<float>>(s, k);
           },

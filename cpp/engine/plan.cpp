@@ -232,6 +232,7 @@ void Plan<T>::make_ops(const Kernels& kernels) {
         std::all_of(site.outputs.begin(), site.outputs.end(), [](const Tensor* t) { return t == nullptr; }))
       continue;
     node.op = op_type(site.node.op).template make<T>(site, kernels);
+    node.operations = static_cast<int64_t>(node.op->flops());
     flops_ += node.op->flops() * (shape_.differentiates() ? 3 : 1);
     if (!site.ragged) continue;
     for (size_t slot = 0; slot < inputs.size(); ++slot) {
@@ -464,6 +465,7 @@ void Plan<T>::forward(uint64_t seed, uint32_t number, const States& states, cons
   const Step step{seed, number, shape_.ragged ? &ragged_ : nullptr, states.data, states.resume};
   for (size_t i = 0; i < nodes_.size(); ++i) {
     if (!nodes_[i].op) continue;
+    may_stop(team, nodes_[i].operations);
     if (run_as_halves(i, team)) {
       nodes_[i + in_second_half(team)].op->forward(step, half_of(team));
       ++i;
@@ -484,6 +486,7 @@ void Plan<T>::backward(uint64_t seed, uint32_t number, const States& states, con
   for (size_t end = nodes_.size(); end-- > 0;) {
     size_t first = end;
     if (!nodes_[end].op || !nodes_[end].runs_backward) continue;
+    may_stop(team, 2 * nodes_[end].operations);
     if (end > 0 && nodes_[end - 1].runs_backward && run_as_halves(end - 1, team)) {
       --first;
       nodes_[first + in_second_half(team)].op->backward(step, half_of(team));

@@ -65,6 +65,7 @@ class Plan {
 
     Site site;
     std::unique_ptr<Op<T>> op;  // null when it has outputs and nobody reads them
+    int64_t operations = 0;     // forward
     bool runs_backward = false;
     bool beside_next = false;  // its equal, the next node, may run at the same time
     std::vector<int> input_additions,

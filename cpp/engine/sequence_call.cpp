@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "engine/ops/parts.h"
-#include "engine/threads.h"
 
 namespace rnncore {
 namespace {
@@ -155,7 +154,7 @@ int64_t SequenceCall<T>::time(int64_t row, int64_t s) const {
 }
 
 template <class T>
-void SequenceCall<T>::forward(T* output, T* const state[2]) {
+void SequenceCall<T>::forward(T* output, T* const state[2], const Interrupt& interrupt) {
   const int64_t H = inputs_.units, I = inputs_.inputs, N = inputs_.rows;
   Buffer workspace = elements<T>(sizes_.forward_workspace);
   call_.workspace = workspace.template as<T>();
@@ -164,7 +163,7 @@ void SequenceCall<T>::forward(T* output, T* const state[2]) {
   const int states = states_of(inputs_.cell);
   for (int k = 0; k < states; ++k) call_.state[k] = inputs_.lengths ? sorted + (2 + k) * N * H : state[k];
 
-  run_team(threads_, [&](const Team& team) {
+  run_team(threads_, interrupt, [&](const Team& team) {
     if (training_) copy_inputs(team);
     if (!inputs_.lengths) {
       if (training_) team_barrier(team);
@@ -198,7 +197,7 @@ void SequenceCall<T>::forward(T* output, T* const state[2]) {
 
 template <class T>
 void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate[2], BatchView<T> dx, T* dkernel,
-                               T* drecurrent_kernel, T* dbias, T* const dinitial_state[2]) {
+                               T* drecurrent_kernel, T* dbias, T* const dinitial_state[2], const Interrupt& interrupt) {
   const int64_t H = inputs_.units, I = inputs_.inputs, N = inputs_.rows, last = inputs_.steps - 1;
   const int states = states_of(inputs_.cell);
   const bool ragged = inputs_.lengths;
@@ -235,7 +234,7 @@ void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate
     }
   }
 
-  run_team(threads_, [&](const Team& team) {
+  run_team(threads_, interrupt, [&](const Team& team) {
     if (!ragged) return kernels_.backward(call, team);
     const int64_t* offsets = ragged_.offsets.data();
     const Range mine = team_range(N, team, 1);

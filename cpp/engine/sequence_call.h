@@ -6,6 +6,7 @@
 
 #include "core/kernels.h"
 #include "engine/buffer.h"
+#include "engine/threads.h"
 
 namespace rnncore {
 
@@ -45,11 +46,11 @@ class SequenceCall {
   OutputLayout output_layout() const { return output_layout_; }
   double flops() const { return flops_; }  // of the forward pass
   // Of output (N, T, H), `output` is where its memory begins; it must stay as it is until backward. State: (N, H) each.
-  void forward(T* output, T* const state[2]);
+  void forward(T* output, T* const state[2], const Interrupt& interrupt);
 
   // Once only: the saved values are overwritten. doutput may have null data, dstate and dinitial_state null entries.
   void backward(BatchView<const T> doutput, const T* const dstate[2], BatchView<T> dx, T* dkernel, T* drecurrent_kernel,
-                T* dbias, T* const dinitial_state[2]);
+                T* dbias, T* const dinitial_state[2], const Interrupt& interrupt);
 
  private:
   struct Ragged {

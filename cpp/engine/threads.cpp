@@ -21,6 +21,9 @@
 #else
 #include <thread>
 #endif
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
 
 namespace rnncore {
 namespace {
@@ -42,6 +45,16 @@ std::atomic<int64_t> serial_time{0};
 constexpr int64_t kShortestSerialTime = 10'000'000, kLongestSerialTime = 640'000'000;
 constexpr int64_t kNegligibleLoss = 200'000;
 constexpr int kSpins = 4096;  // some microseconds
+
+// The OpenMP runtime is not instrumented, so the thread sanitizer is told that what comes before `publish` in one
+// thread comes before what follows `observe` in another.
+#if defined(__SANITIZE_THREAD__)
+void publish(void* place) { __tsan_release(place); }
+void observe(void* place) { __tsan_acquire(place); }
+#else
+[[maybe_unused]] void publish(void*) {}
+[[maybe_unused]] void observe(void*) {}
+#endif
 
 #if defined(_OPENMP)
 // Whether a team lost more time to waiting for its own threads than it gained from them, as happens when others want
@@ -154,7 +167,8 @@ int threads_for(double flops) {
   return worth >= limit ? limit : static_cast<int>(worth);
 }
 
-void run_team(int threads, void (*fn)(const Team&, void*), void* context) {
+void run_team(int threads, const Interrupt& interrupt, void (*fn)(const Team&, void*), void* context) {
+  Stop stop{interrupt.ask, interrupt.context};
 #if defined(_OPENMP)
   // A region within a region of the same thread, as of a signal handler that computes, has this thread only: the
   // signals are those of the outer team, which waits on them.
@@ -170,23 +184,33 @@ void run_team(int threads, void (*fn)(const Team&, void*), void* context) {
     const int64_t begin = now();
     int team_size = 1;
     inside = true;
+    publish(&stop);
 #pragma omp parallel num_threads(threads)
     {
+      observe(&stop);
       // The runtime may give fewer threads than asked for.
-      const Team team{omp_get_thread_num(), omp_get_num_threads(), barriers};
+      Watch watch(stop, omp_get_thread_num() == 0);
+      const Team team{omp_get_thread_num(), omp_get_num_threads(), barriers, &watch};
       if (team.thread == 0)
         team_size = team.threads;
       else
         __atomic_add_fetch(&barriers[0].lost, now() - begin, __ATOMIC_RELAXED);  // late to start
-      fn(team, context);
-      team_barrier(team);  // so that waiting for the slowest is counted
+      try {
+        fn(team, context);
+        team_barrier(team);       // so that waiting for the slowest is counted
+      } catch (const Stopped&) {  // all do
+      }
+      publish(&stop);
     }
+    observe(&stop);
     inside = false;
+    if (stop.said) throw Stopped{};
     learn(contended(barriers, team_size, begin));
     return;
   }
 #endif
-  fn(Team{0, 1, nullptr}, context);
+  Watch watch(stop, true);
+  fn(Team{0, 1, nullptr, &watch}, context);
 }
 
 }  // namespace rnncore

@@ -15,19 +15,29 @@ void set_num_threads(int threads, bool always = false);
 bool uses_all_threads();  // `always` was said
 bool built_with_openmp();
 
-// Runs fn(team) on each thread of a team of at most `threads`; the caller is thread 0. fn must not throw. A region that
-// ends after much waiting for its own threads, as when others want the processors, makes the next ones serial for some
+// What may end a call: asked on the calling thread every 50 ms while kernels run; true ends it. Must not throw.
+struct Interrupt {
+  bool (*ask)(void* context) = nullptr;  // null: nothing does
+  void* context = nullptr;
+};
+
+// Runs fn(team) on each thread of a team of at most `threads`; the caller is thread 0. fn must not throw, but for the
+// Stopped of an interrupt, which comes out of this function once all threads have left fn. A region that ends after
+// much waiting for its own threads, as when others want the processors, makes the next ones serial for some
 // milliseconds, longer each time.
-void run_team(int threads, void (*fn)(const Team&, void*), void* context);
+void run_team(int threads, const Interrupt& interrupt, void (*fn)(const Team&, void*), void* context);
 
 template <class F>
-void run_team(int threads, F&& fn) {
+void run_team(int threads, const Interrupt& interrupt, F&& fn) {
   if (threads <= 1) {
-    fn(Team{0, 1, nullptr});
+    Stop stop{interrupt.ask, interrupt.context};
+    Watch watch(stop, true);
+    fn(Team{0, 1, nullptr, &watch});
     return;
   }
   run_team(
-      threads, [](const Team& team, void* context) { (*static_cast<std::remove_reference_t<F>*>(context))(team); },
+      threads, interrupt,
+      [](const Team& team, void* context) { (*static_cast<std::remove_reference_t<F>*>(context))(team); },
       const_cast<void*>(static_cast<const void*>(&fn)));
 }
 

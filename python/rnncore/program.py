@@ -98,6 +98,16 @@ class Program:
         kept = [node.attributes for node in self.nodes if node.op in ("read_state", "write_state")]
         return max((attributes["state_offset"] + attributes.get("units", 0) for attributes in kept), default=0)
 
+    @property
+    def moved(self) -> tuple[Parameter, ...]:
+        """The parameters that a forward pass in training itself moves: means and variances."""
+        return tuple(
+            self.parameters[number]
+            for node in self.nodes
+            if node.op == "batch_normalization"
+            for number in node.parameters[-2:]
+        )
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
 

@@ -121,7 +121,7 @@ class BatchNormalizationOp final : public Op<T> {
 }  // namespace
 
 OpType batch_normalization_op() {
-  return op_row<BatchNormalizationOp>("batch_normalization", infer_batch_normalization);
+  return op_row<BatchNormalizationOp>("batch_normalization", infer_batch_normalization, false, 2);
 }
 
 }  // namespace rnncore

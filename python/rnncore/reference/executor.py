@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
-from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from .._sequence_arguments import Array
 from .._turns import Turns
+from .._whole_steps import undone_on_error, uninterrupted
 from ..program import Parameter, Program, Training
 from .constraints import CONSTRAINTS
 from .objective import Objective
@@ -110,7 +108,8 @@ class Executor:
             inputs, lengths = [np.copy(array) for array in inputs], None if lengths is None else np.copy(lengths)
         with self._turns:
             written = None if states is None else states.copy()
-            done = self._forward(inputs, lengths, training, seed, step, written, resume)
+            with undone_on_error(self._program, self._parameters) if training else nullcontext():
+                done = self._forward(inputs, lengths, training, seed, step, written, resume)
             _commit(states, written)
             if training:
                 done = replace(done, parameters=[window.copy() for window in self._windows()])
@@ -277,7 +276,7 @@ class Executor:
                 window = self._place(parameter)
                 w = parameters[window].reshape(parameter.shape)
                 parameters[window] = CONSTRAINTS[constraint.kind](w, **constraint.attributes).reshape(-1)
-        with _uninterrupted():
+        with uninterrupted():
             self._parameters[elements] = parameters
             self._slots[:, elements] = slots
 
@@ -310,22 +309,24 @@ class Executor:
 
         def run(number: int, rows: Array) -> None:
             written = None if states is None else states.copy()
-            done = self._forward(
-                [array[rows] for array in inputs],
-                None if lengths is None else lengths[rows],
-                True,
-                seed,
-                step + number,
-                written,
-                resume,
-            )
-            increment, output_gradients = evaluate(done, rows)
-            self._backward(done, output_gradients, objective.activity_gradients(done.penalised))
-            objective.regularize()
-            with _uninterrupted():
-                self._apply_gradients(learning_rate[number], step + number)
-                state[...] += increment
-                _commit(states, written)
+            with undone_on_error(self._program, self._parameters) as undo:
+                done = self._forward(
+                    [array[rows] for array in inputs],
+                    None if lengths is None else lengths[rows],
+                    True,
+                    seed,
+                    step + number,
+                    written,
+                    resume,
+                )
+                increment, output_gradients = evaluate(done, rows)
+                self._backward(done, output_gradients, objective.activity_gradients(done.penalised))
+                objective.regularize()
+                with uninterrupted():
+                    self._apply_gradients(learning_rate[number], step + number)
+                    state[...] += increment
+                    _commit(states, written)
+                    undo.clear()
 
         return self._loop(batches, run, on_batch, every_batch)
 
@@ -354,7 +355,7 @@ class Executor:
             batch = [array[rows] for array in inputs]
             done = self._forward(batch, None if lengths is None else lengths[rows], False, 0, 0, written, resume)
             increment, _ = evaluate(done, rows)
-            with _uninterrupted():
+            with uninterrupted():
                 state[...] += increment
                 _commit(states, written)
 
@@ -569,20 +570,3 @@ def _accumulate(gradients: Arrays, index: int, gradient: Array | None) -> None:
     held = gradients[index]
     if gradient is not None:
         gradients[index] = gradient if held is None else held + gradient
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C until the block is done, so that it cannot leave half a step."""
-    is_main = threading.current_thread() is threading.main_thread()  # no other thread is interrupted
-    if not is_main or signal.getsignal(signal.SIGINT) is None:  # None: handled outside Python
-        yield
-        return
-    held: list[tuple[int, FrameType | None]] = []
-    previous = signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-        if held and callable(previous):
-            previous(*held[-1])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnncore import _validation as check
+from rnncore._whole_steps import undone_on_error, uninterrupted
 from rnncore.data import Array
 from rnncore.program import Program, Regularizer
 from rnncore.reference.penalties import penalty
@@ -34,6 +35,7 @@ class FunctionLossExecutor:
         self._function: Callable[[Array, Array], Any] = compilation.function
         self._measures = compilation.measures
         parameters, gradients = vectors
+        self._program, self._parameters = program, parameters
         self._state_size = compilation.state().size
         self._mask = Mask(program, parameters, 0) if self._measures else None
         self._penalised = [
@@ -65,19 +67,22 @@ class FunctionLossExecutor:
         for number, rows in enumerate(batches(order, batch_size)):
             written = None if states is None else states.copy()
             run = {"training": True, "seed": seed, "step": step + number, "states": written, "resume": resume}
-            real = self._real(inputs, rows, lengths, **run)
-            output = self._forward(inputs, rows, lengths, **run)
-            forward = self._executor.last_pass
-            value, gradient = self._loss(targets[0][rows], output)  # which may run the model, too
-            increment = self._increment(value, targets[0][rows], output, real)
-            self._executor.last_pass = forward
-            self._executor.backward([gradient])
-            for regularizer, w, dw in self._penalised:
-                dw += penalty(regularizer, w)[1]
-            self._executor.apply_gradients(float(learning_rate[number]), step + number)
-            state += increment
-            if states is not None:
-                states[...] = written
+            with undone_on_error(self._program, self._parameters) as undo:
+                real = self._real(inputs, rows, lengths, **run)
+                output = self._forward(inputs, rows, lengths, **run)
+                forward = self._executor.last_pass
+                value, gradient = self._loss(targets[0][rows], output)  # which may run the model, too
+                increment = self._increment(value, targets[0][rows], output, real)
+                self._executor.last_pass = forward
+                self._executor.backward([gradient])
+                for regularizer, w, dw in self._penalised:
+                    dw += penalty(regularizer, w)[1]
+                with uninterrupted():
+                    self._executor.apply_gradients(float(learning_rate[number]), step + number)
+                    state += increment
+                    if states is not None:
+                        states[...] = written
+                    undo.clear()
             if on_batch is not None and on_batch(number + 1):
                 return number + 1
         return -(-len(order) // batch_size)

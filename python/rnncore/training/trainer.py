@@ -135,7 +135,7 @@ class Trainer(Steps):
         TypeError, ValueError
             If the model is not compiled with a loss, or an argument does not fit; the model is unchanged.
         KeyboardInterrupt
-            After Ctrl-C: training stopped after a whole step, and the model can be used and trained on.
+            After Ctrl-C, also within a batch: the model is the one before that batch, and can be used and trained on.
 
         Examples
         --------
