@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from glob import glob
 from pathlib import Path
 
 import nox
@@ -71,31 +70,9 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("preset", ["asan", "tsan"])
-def sanitizers(session: nox.Session, preset: str) -> None:
-    """Run the tests of the compiled core under a sanitizer."""
-    sanitize = {"asan": "address;undefined", "tsan": "thread"}[preset]
-    # Python itself is not instrumented, nor linked to the C++ library whose exceptions the sanitizers watch.
-    libraries = [
-        subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
-        for name in (f"lib{preset}.so", "libstdc++.so")
-    ]
-    session.install(
-        ".[test]",
-        f"--config-settings=cmake.define.RNNCORE_SANITIZE={sanitize}",
-        "--config-settings=cmake.build-type=RelWithDebInfo",
-        "--config-settings=cmake.define.RNNCORE_ISA_LEVELS=portable;avx512",
-    )
-    session.run(
-        "pytest",
-        *sorted(glob("tests/test_executor*.py")),
-        "tests/test_functional.py",
-        *session.posargs,
-        env={
-            "LD_PRELOAD": " ".join(libraries),
-            "ASAN_OPTIONS": "detect_leaks=0",
-            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-            # The OpenMP runtime is not instrumented: its own synchronisation would be reported.
-            "TSAN_OPTIONS": "ignore_noninstrumented_modules=1",
-        },
-    )
+@nox.parametrize("form", ["short", "address", "thread"])
+def sanitizers(session: nox.Session, form: str) -> None:
+    """Run the tests on a core that is built with sanitizers: `.ci/sanitize`."""
+    project = PYPROJECT["project"]
+    session.install(*project["dependencies"], *project["optional-dependencies"]["test"])
+    session.run(".ci/sanitize", form, *session.posargs, external=True, env={"PYTHON": "python"})

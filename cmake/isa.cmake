@@ -27,9 +27,13 @@ function(rnncore_add_isa level)
   target_compile_definitions(
     ${target} PRIVATE RNNCORE_ISA=${level} RNNCORE_VECTOR_BYTES=${bytes} RNNCORE_VECTOR_REGISTERS=${registers})
   # Contraction to FMA is wanted; the rest of -ffast-math is not. Link-time optimisation could move code
-  # of one level into another.
+  # of one level into another. Instrumented loops take too long to optimise.
+  set(optimisation -O3)
+  if(RNNCORE_SANITIZE)
+    set(optimisation -O1)
+  endif()
   target_compile_options(
-    ${target} PRIVATE ${RNNCORE_ISA_${level}} -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
+    ${target} PRIVATE ${RNNCORE_ISA_${level}} ${optimisation} -ffp-contract=fast -fno-math-errno -fno-trapping-math
                       -fno-exceptions -fno-rtti -fno-lto -Wno-psabi -Wno-unused-function)
 endfunction()
 
