@@ -324,13 +324,13 @@ static void backward_panel(const BackwardPlan<L>& p, const CellT& cell, int64_t 
   }
 }
 
-// The same for vectors [begin, end) of units.
+// The same for vectors [begin, end) of units. A long step's team is `watched`.
 template <bool Later, class L, class CellT>
 static void backward_step(const BackwardPlan<L>& p, const CellT& cell, int64_t t, const RowShare& share, int64_t from,
-                          int64_t to, Range vectors, const Team& team) {
+                          int64_t to, Range vectors, const Team* watched) {
   for (int64_t vector = vectors.begin; vector < vectors.end;) {
     const int count = panel_vectors(vectors.end - vector);
-    may_stop(team, (to - from) * count * step_operations<L>(p.shape) / L::U);
+    if (watched) may_stop(*watched, (to - from) * count * step_operations<L>(p.shape) / L::U);
     if (count == 1)
       backward_panel<Later, 1>(p, cell, t, share, from, to, vector);
     else if (count == 2)
@@ -410,11 +410,14 @@ static void sequence_backward(const SequenceBackward<typename L::Type>& call, co
   if (!by_units || team.thread == 0) pass_states_through(p, share);
   const bool narrow = share.count == 1 && p.narrow > 0;
   if (narrow) backward_row(p, cell, share.first, team);
+  const int64_t operations = share.count * step_operations<L>(s) * L::blocks(s.units);
+  const Team* watched = operations > kLongStep ? &team : nullptr;
   for (int64_t t = s.steps - 1; t >= 0 && !narrow; --t) {
+    if (!watched && t % kChunkSteps == 0) may_stop(team, kChunkSteps * operations);
     const int64_t later = RowShare::below(share, active_rows(s, t + 1));
     const int64_t count = RowShare::below(share, active_rows(s, t));
-    if (later > 0) backward_step<true>(p, cell, t, share, 0, later, vectors, team);
-    if (later < count) backward_step<false>(p, cell, t, share, later, count, vectors, team);
+    if (later > 0) backward_step<true>(p, cell, t, share, 0, later, vectors, watched);
+    if (later < count) backward_step<false>(p, cell, t, share, later, count, vectors, watched);
     if (by_units) {
       team_barrier(team, p.recurrent.panel(mine.begin));
       if (s.rows == 1) fetch_lines(p.dslots_row(t, 0), p.forward.tape_row);

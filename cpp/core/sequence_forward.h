@@ -573,12 +573,17 @@ static void sequence_forward(const SequenceForward<typename L::Type>& call, cons
                     blocks.end * L::units < H ? blocks.end * L::units : H};
   keep_last_states(p, -1, share, units);
   if (p.blocks == 1 && share.count == 1) return forward_row(p, cell, share, team);
+  const int64_t operations = share.count * step_operations<L>(s);  // of a block
+  const bool long_step = operations * p.blocks > kLongStep;
   for (int64_t t = 0; t < s.steps; ++t) {
     const int64_t count = RowShare::below(share, active_rows(s, t));
     if (count == 0 && !by_units) break;
-    if (p.chunked && t % kChunkSteps == 0) project_chunk(p, t, share, blocks, team);
+    if (t % kChunkSteps == 0) {
+      if (!long_step) may_stop(team, kChunkSteps * operations * p.blocks);
+      if (p.chunked) project_chunk(p, t, share, blocks, team);
+    }
     for (int64_t block = blocks.begin; block < blocks.end; ++block) {
-      may_stop(team, count * step_operations<L>(s));
+      if (long_step) may_stop(team, operations);
       forward_rows(p, cell, t, share, count, block);
     }
     if (active_rows(s, t + 1) < active_rows(s, t)) keep_last_states(p, t, share, units);

@@ -61,6 +61,9 @@ RNNCORE_INLINE int64_t step_operations(const SequenceShape& s) {
   return 2 * L::width * (s.inputs + s.units + kCellOperations);
 }
 
+// Steps beyond so many operations may stop in their middle, others every kChunkSteps.
+constexpr int64_t kLongStep = kOperationsOfALook / 16;
+
 // The same for all units.
 RNNCORE_INLINE int64_t step_operations(const SequenceShape& s) {
   return 2 * gates_of(s.cell) * s.units * (s.inputs + s.units + kCellOperations);

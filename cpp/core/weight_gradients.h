@@ -347,11 +347,12 @@ static void weight_gradients(const Plan<L>& p, const Team& team) {
         if (p.call.dbias && !plan.direct && begin <= b && b < end)
           bias_sums<L>(s, elements_of<Element>(depth), panel(b), panel_row, block0 + b, first_chunk, p.call.dbias);
       }
+      const int64_t operations = depth * size * 2 * L::width;  // of a strip's row
       for (int64_t j = begin / size; j * size < end; ++j) {
         const bool input_part = j < plan.strips_x;
         const int64_t row = (input_part ? j : j - plan.strips_x) * kTileRows;
         const int64_t left = (input_part ? s.inputs : s.units) - row, rows = left < kTileRows ? left : kTileRows;
-        may_stop(team, depth * rows * size * 2 * L::width);
+        may_stop(team, rows * operations);
         const bool fresh = g == first_group || (g == first_group + 1 && j < first_strip);
         Stretch<Element> list[kReductionRows / kDirectRows + 1];
         const Stretches<Element> strip = strip_rows(plan, input_part ? x : h, j, row, rows, depth, fresh, list);
