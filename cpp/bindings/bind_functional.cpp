@@ -199,17 +199,16 @@ py::object named_tuple(PyObject* type, Objects... values) {
 }
 
 // False for what is not a known name.
-bool find_activation(PyObject* name, Activation& found) {
+bool find_activation(PyObject* name, Function& found) {
   static PyObject** const names = [] {
-    static PyObject* interned[std::size(kActivationNames)];
-    for (size_t i = 0; i < std::size(kActivationNames); ++i)
-      interned[i] = PyUnicode_InternFromString(kActivationNames[i]);
+    static PyObject* interned[kCellFunctions];
+    for (size_t i = 0; i < kCellFunctions; ++i) interned[i] = PyUnicode_InternFromString(kFunctionNames[i]);
     return interned;
   }();
   const auto is = [&](auto same) {
-    for (size_t i = 0; i < std::size(kActivationNames); ++i)
+    for (size_t i = 0; i < kCellFunctions; ++i)
       if (same(names[i])) {
-        found = static_cast<Activation>(i);
+        found = static_cast<Function>(i);
         return true;
       }
     return false;
@@ -354,7 +353,7 @@ std::pair<py::object, py::tuple> forward_results(SequenceCall<T>& call, const Se
 }
 
 template <class T>
-py::object run(Cell cell, Activation activation, Activation recurrent_activation, PyObject* const* a) {
+py::object run(Cell cell, Function activation, Function recurrent_activation, PyObject* const* a) {
   SequenceInputs<T> in{};
   in.cell = cell;
   in.activation = activation;
@@ -396,7 +395,7 @@ py::object run(Cell cell, Activation activation, Activation recurrent_activation
 }
 
 py::object run(Cell cell, PyObject* activation, PyObject* recurrent_activation, PyObject* const* arguments) {
-  Activation f{}, g{};
+  Function f{}, g{};
   if (!find_activation(activation, f) || !find_activation(recurrent_activation, g)) return py::none();
   for (int flag : {kReverse, kTraining})
     if (!PyBool_Check(arguments[flag])) return py::none();

@@ -1,5 +1,6 @@
-// Elementwise functions and their derivatives, from input x and output y. Only those that `needs_input` names read x
-// in `derivative`.
+// Elementwise functions and their derivatives, from input x and output y, of cells, dense, convolution and activation.
+// Only those that `needs_input` names read x in `derivative`. NaN gives NaN in both; at ±infinity they have their
+// limits.
 #pragma once
 
 #include "core/math.h"
@@ -22,11 +23,11 @@ struct Linear {
 struct Relu {
   template <class T>
   static RNNCORE_INLINE Vec<T> value(Vec<T> x) {
-    return x < T(0) ? Vec<T>{} : x;  // keeps NaN
+    return max(Vec<T>{}, x);  // keeps NaN
   }
   template <class T>
   static RNNCORE_INLINE Vec<T> derivative(Vec<T>, Vec<T> y) {
-    return y > T(0) ? broadcast<T>(1) : Vec<T>{};
+    return y > T(0) ? broadcast<T>(1) : y;  // 0 or NaN
   }
 };
 
@@ -55,29 +56,32 @@ struct Tanh {
 struct HardSigmoid {
   template <class T>
   static RNNCORE_INLINE Vec<T> value(Vec<T> x) {
-    const Vec<T> y = x * T(1.0 / 6) + T(0.5);
-    const Vec<T> below = y > T(1) ? broadcast<T>(1) : y;  // NaN stays NaN
-    return below < T(0) ? Vec<T>{} : below;
+    return clamp<T>(x + T(3), 0, 6) * T(1.0 / 6);
   }
   template <class T>
   static RNNCORE_INLINE Vec<T> derivative(Vec<T>, Vec<T> y) {
-    return (y > T(0)) & (y < T(1)) ? broadcast<T>(T(1.0 / 6)) : Vec<T>{};
+    const Vec<T> inside = y * (T(1) - y);  // 0 at both ends
+    return inside > T(0) ? broadcast<T>(T(1.0 / 6)) : inside;
   }
 };
 
-// As Keras's ReLU: `limit` where x reaches it, x from `threshold` on, below that `slope` of the distance to it.
+// As Keras's ReLU: `limit` where x reaches it (NaN: none), x from `threshold` on, below that `slope` of the distance to
+// it.
 struct LeakyRelu {
   double slope, limit, threshold;
 
   template <class T>
   RNNCORE_INLINE Vec<T> value(Vec<T> x) const {
-    const Vec<T> y = x < T(threshold) ? (x - T(threshold)) * T(slope) : x;  // keeps NaN
+    const Vec<T> below = slope == 0 ? Vec<T>{} : (x - T(threshold)) * T(slope);  // -infinity·0 is 0 here
+    const Vec<T> y = x < T(threshold) ? below : x;
     return x >= T(limit) ? broadcast<T>(T(limit)) : y;
   }
   template <class T>
   RNNCORE_INLINE Vec<T> derivative(Vec<T> x, Vec<T>) const {
-    const Vec<T> inside = x >= T(limit) ? Vec<T>{} : broadcast<T>(1);
-    return x < T(threshold) ? broadcast<T>(T(slope)) : inside;
+    const Vec<T> one = broadcast<T>(1), limited = x >= T(limit) ? Vec<T>{} : one;
+    const Vec<T> inside = __builtin_isnan(limit) ? one : limited;
+    const Vec<T> known = x < T(threshold) ? broadcast<T>(T(slope)) : inside;
+    return x != x ? x : known;
   }
 };
 
@@ -104,7 +108,7 @@ struct Elu {
 struct Exponential {
   template <class T>
   static RNNCORE_INLINE Vec<T> value(Vec<T> x) {
-    return exp<T>(x);
+    return exp_everywhere<T>(x);
   }
   template <class T>
   static RNNCORE_INLINE Vec<T> derivative(Vec<T>, Vec<T> y) {
@@ -120,7 +124,9 @@ RNNCORE_INLINE Vec<T> magnitude(Vec<T> x) {
 struct Softsign {
   template <class T>
   static RNNCORE_INLINE Vec<T> value(Vec<T> x) {
-    return x / (T(1) + magnitude<T>(x));
+    constexpr T most = sizeof(T) == 4 ? T(__FLT_MAX__) : T(__DBL_MAX__);
+    const Vec<T> finite = clamp<T>(x, -most, most);
+    return finite / (T(1) + magnitude<T>(finite));
   }
   template <class T>
   static RNNCORE_INLINE Vec<T> derivative(Vec<T>, Vec<T> y) {
@@ -134,7 +140,7 @@ struct Softplus {
   template <class T>
   static RNNCORE_INLINE Vec<T> value(Vec<T> x) {
     constexpr int terms = sizeof(T) == 4 ? 8 : 16;
-    const Vec<T> u = exp<T>(-magnitude<T>(x)), s = u / (u + T(2)), y = s * s;
+    const Vec<T> u = exp_to_zero<T>(-magnitude<T>(x)), s = u / (u + T(2)), y = s * s;
     Vec<T> sum = broadcast<T>(T(1.0 / (2 * terms + 1)));
 #pragma GCC unroll 16
     for (int i = terms - 1; i >= 0; --i) sum = sum * y + T(1.0 / (2 * i + 1));
@@ -146,34 +152,43 @@ struct Softplus {
   }
 };
 
+// Where e^x is no normal number, x·e^x counts for nothing, which sigmoid's clamp would multiply by any x.
+template <class T>
+RNNCORE_INLINE Vec<T> zero_far_below(Vec<T> x, Vec<T> value) {
+  return x < ExpTable<T>::low ? Vec<T>{} : value;
+}
+
 struct Silu {
   template <class T>
   static RNNCORE_INLINE Vec<T> value(Vec<T> x) {
-    return x * sigmoid<T>(x);
+    return zero_far_below<T>(x, x * sigmoid<T>(x));
   }
   template <class T>
   static RNNCORE_INLINE Vec<T> derivative(Vec<T> x, Vec<T>) {
-    const Vec<T> s = sigmoid<T>(x);
-    return s * (T(1) + x * (T(1) - s));
+    constexpr T bound = -ExpTable<T>::low;  // beyond it 0 or 1
+    const Vec<T> near = clamp<T>(x, -bound, bound), s = sigmoid<T>(near);
+    return s * (T(1) + near * (T(1) - s));
   }
 };
 
 // x·tanh(log(1 + e^x)) = x·n/(n + 2), n = e^x·(e^x + 2)
 struct Mish {
+  static constexpr int bound = 25;  // beyond it the factor is 1
   template <class T>
   static RNNCORE_INLINE Vec<T> ratio(Vec<T> x) {
-    const Vec<T> e = exp<T>(x > T(25) ? broadcast<T>(25) : x);  // beyond it the factor is 1
+    const Vec<T> e = exp<T>(x);
     return e * (e + T(2));
   }
   template <class T>
   static RNNCORE_INLINE Vec<T> value(Vec<T> x) {
-    const Vec<T> n = ratio<T>(x);
-    return x * (n / (n + T(2)));
+    const Vec<T> n = ratio<T>(min(broadcast<T>(bound), x));
+    return zero_far_below<T>(x, x * (n / (n + T(2))));
   }
   template <class T>
   static RNNCORE_INLINE Vec<T> derivative(Vec<T> x, Vec<T>) {
-    const Vec<T> n = ratio<T>(x), whole = n + T(2);
-    return n / whole + x * sigmoid<T>(x) * ((n + T(1)) / whole) * (T(4) / whole);
+    const Vec<T> near = clamp<T>(x, ExpTable<T>::low, bound);
+    const Vec<T> n = ratio<T>(near), whole = n + T(2);
+    return n / whole + near * sigmoid<T>(near) * ((n + T(1)) / whole) * (T(4) / whole);
   }
 };
 
@@ -204,6 +219,8 @@ struct ErfcTable<double> {
 
 // x·Φ(x), Φ(x) = erfc(-x/√2)/2
 struct Gelu {
+  template <class T>
+  static constexpr T bound = sizeof(T) == 4 ? 14 : 39;  // beyond it Φ is 0 or 1
   // Φ(x), and e^(-x²/2)
   template <class T>
   static RNNCORE_INLINE Vec<T> probability(Vec<T> x, Vec<T>& bell) {
@@ -221,25 +238,34 @@ struct Gelu {
   template <class T>
   static RNNCORE_INLINE Vec<T> value(Vec<T> x) {
     Vec<T> bell;
-    return x * probability<T>(x, bell);
+    const Vec<T> p = probability<T>(x, bell);
+    return max(broadcast<T>(-bound<T>), x) * p;
   }
   template <class T>
   static RNNCORE_INLINE Vec<T> derivative(Vec<T> x, Vec<T>) {
     Vec<T> bell;
-    const Vec<T> p = probability<T>(x, bell);
-    return p + x * bell * T(0.39894228040143267794);
+    const Vec<T> near = clamp<T>(x, -bound<T>, bound<T>), p = probability<T>(near, bell);
+    return p + near * bell * T(0.39894228040143267794);
   }
 };
 
-// Calls body(function) with the type that stands for `e`, so that the choice is outside the loop.
+// Calls body(function) with the type that stands for one of the functions of cells.
 template <class Body>
-RNNCORE_INLINE void with_function(const Elementwise& e, Body body) {
-  switch (e.function) {
-    case Function::linear: return body(Linear{});
+RNNCORE_INLINE auto with_cell_function(Function function, Body body) {
+  switch (function) {
     case Function::relu: return body(Relu{});
     case Function::sigmoid: return body(Sigmoid{});
     case Function::tanh: return body(Tanh{});
     case Function::hard_sigmoid: return body(HardSigmoid{});
+    default: return body(Linear{});
+  }
+}
+
+// The same with any function, so that the choice is outside the loop.
+template <class Body>
+RNNCORE_INLINE void with_function(const Elementwise& e, Body body) {
+  switch (e.function) {
+    default: return with_cell_function(e.function, body);
     case Function::leaky_relu: return body(LeakyRelu{e.slope, e.limit, e.threshold});
     case Function::elu: return body(Elu{e.alpha, e.scale});
     case Function::exponential: return body(Exponential{});

@@ -58,7 +58,7 @@ RNNCORE_INLINE bool sees_differently(const Attention<T>& a) {
 // Softmax in place of the first `keys` of a row of `size`; zeros beyond, and where nothing is visible.
 template <class T>
 RNNCORE_INLINE void visible_softmax(int64_t keys, int64_t size, const T* visible, T* row) {
-  constexpr T lowest = sizeof(T) == 4 ? T(-__FLT_MAX__) : T(-__DBL_MAX__);
+  constexpr T lowest = -static_cast<T>(__builtin_inf());
   Vec<T> most = broadcast<T>(lowest);
   for (int64_t j = 0; j < keys; j += W<T>) {
     const Vec<T> x = load_partial(row + j, keys - j), open = load(visible + j), other = broadcast<T>(lowest);
@@ -68,13 +68,13 @@ RNNCORE_INLINE void visible_softmax(int64_t keys, int64_t size, const T* visible
   for (int lane = 0; lane < W<T>; ++lane) highest = most[lane] > highest ? most[lane] : highest;
   Vec<T> sum{};
   for (int64_t j = 0; j < keys; j += W<T>) {
-    const Vec<T> open = load(visible + j), all = exp<T>(load_partial(row + j, keys - j) - highest);
+    const Vec<T> open = load(visible + j), all = exp_to_zero<T>(load_partial(row + j, keys - j) - highest);
     const Vec<T> e = open > Vec<T>{} ? all : Vec<T>{};
     sum += e;
     store_partial(row + j, e, keys - j);
   }
   const T total = reduce_add<T>(sum);
-  const T inverse = total > T(0) ? T(1) / total : T(0);
+  const T inverse = total == T(0) ? T(0) : T(1) / total;  // NaN stays NaN
   for (int64_t j = 0; j < keys; j += W<T>) store_partial(row + j, load_partial(row + j, keys - j) * inverse, keys - j);
   for (int64_t j = keys; j < size; ++j) row[j] = 0;
 }

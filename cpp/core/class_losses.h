@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/elementwise_losses.h"
+#include "core/magnitude.h"
 #include "core/softmax.h"
 
 namespace rnncore {
@@ -120,7 +121,7 @@ RNNCORE_INLINE void class_rows(const LossArguments<T>& a, Range rows, double (&s
       T total = 0;
       for (int64_t c = 0; c < C; ++c) {
         const T t = static_cast<T>(target(r, c));
-        loss += static_cast<double>(t * (shift - y[c]));
+        if (t != 0 || shift != shift) loss += static_cast<double>(t * (shift - y[c]));  // not 0·infinity
         total += t;
       }
       if (gradient) {
@@ -164,6 +165,12 @@ RNNCORE_INLINE void each_row(const LossArguments<T>& a, Range rows, double (&sum
 }
 
 struct CosineSimilarity {
+  // √square, the sum of the squares of x
+  template <class T>
+  static double norm(double square, int64_t C, const T* x) {
+    return __builtin_isinf(square) ? norm_of_large(C, [x](int64_t c) { return x[c]; }) : __builtin_sqrt(square);
+  }
+
   template <class T>
   double operator()(int64_t C, const T* y, const T* t, double share, T* gradient) const {
     double yy = 0, tt = 0, yt = 0;
@@ -171,11 +178,16 @@ struct CosineSimilarity {
       const double u = static_cast<double>(y[c]), v = static_cast<double>(t[c]);
       yy += u * u, tt += v * v, yt += u * v;
     }
-    const double size = __builtin_sqrt(yy), target = __builtin_sqrt(tt);
-    const bool divided = size > kLossEpsilon;  // a shorter output is divided by a constant
+    const double size = norm(yy, C, y), target = norm(tt, C, t);
+    const bool divided = !(size <= kLossEpsilon);  // a shorter output is divided by a constant
     const double y_scale = 1 / (divided ? size : kLossEpsilon);
-    const double t_scale = 1 / (target > kLossEpsilon ? target : kLossEpsilon);
-    const double value = -yt * y_scale * t_scale;
+    const double t_scale = 1 / (target <= kLossEpsilon ? kLossEpsilon : target);
+    double value = -yt * y_scale * t_scale;
+    if (!__builtin_isfinite(value)) {
+      value = 0;
+      for (int64_t c = 0; c < C; ++c)
+        value -= static_cast<double>(y[c]) * y_scale * (static_cast<double>(t[c]) * t_scale);
+    }
     const double along = divided ? value * y_scale : 0;
     for (int64_t c = 0; gradient && c < C; ++c)
       gradient[c] =
@@ -192,12 +204,13 @@ struct CategoricalHinge {
     int64_t best = 0;
     for (int64_t c = 0; c < C; ++c) {
       right += static_cast<double>(t[c] * y[c]);
-      if ((1 - t[c]) * y[c] > (1 - t[best]) * y[best]) best = c;
+      const T other = (1 - t[c]) * y[c], top = (1 - t[best]) * y[best];
+      if (other > top || (other != other && top == top)) best = c;  // NaN is the greatest
     }
     const double value = static_cast<double>((1 - t[best]) * y[best]) - right + 1;
-    const T slope = value > 0 ? static_cast<T>(share) : T(0);
+    const T slope = static_cast<T>(value > 0 ? share : value < 0 ? 0 : value);
     for (int64_t c = 0; gradient && c < C; ++c) gradient[c] = slope * ((c == best ? 1 - t[c] : T(0)) - t[c]);
-    return value > 0 ? value : 0;
+    return value < 0 ? 0 : value;
   }
 };
 
@@ -214,14 +227,14 @@ struct CategoricalFocalCrossentropy {
       return from_logits ? __builtin_exp(z - scale) : z / scale;
     };
     const auto slope_of = [&](int64_t c, double q) {
-      const Probability<double> p(q);
+      const Probability<T, double> p(q);
       const Focus focus(1 - p.value, gamma);
       const double target = static_cast<double>(t[c]) * (1 - smoothing) + rest;
       return p.inside ? alpha * target * (focus.slope * __builtin_log(p.value) - focus.factor / p.value) : 0.0;
     };
     double value = 0, carried = 0;  // carried: Σ dq·q
     for (int64_t c = 0; c < C; ++c) {
-      const double q = share_of(c), p = Probability<double>(q).value;
+      const double q = share_of(c), p = Probability<T, double>(q).value;
       const double target = static_cast<double>(t[c]) * (1 - smoothing) + rest;
       value -= alpha * target * Focus(1 - p, gamma).factor * __builtin_log(p);
       if (gradient) carried += slope_of(c, q) * q;

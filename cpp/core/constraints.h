@@ -1,6 +1,7 @@
 // Constraints, applied to the weights after an update.
 #pragma once
 
+#include "core/magnitude.h"
 #include "core/ops.h"
 #include "core/simd.h"
 
@@ -23,7 +24,9 @@ void constrain_norms(const NormConstraint<T>& c, const Team& team) {
       }
     T factor[block];
     for (int64_t k = 0; k < count; ++k) {
-      const double norm = __builtin_sqrt(square[k]);
+      double norm = __builtin_sqrt(square[k]);
+      if (__builtin_isinf(norm))
+        norm = norm_of_large(c.members, [&](int64_t m) { return c.w[group[k] + c.member_offset[m]]; });
       const double clipped = norm < c.low ? c.low : norm > c.high ? c.high : norm;
       factor[k] = static_cast<T>((c.rate * clipped + (1 - c.rate) * norm) / (1e-7 + norm));
     }

@@ -64,24 +64,12 @@ RNNCORE_INLINE void any_product(const Product<T>& p, const Team& team, T* worksp
     product(p, team, workspace);
 }
 
-// The functions whose derivative follows from the output, and which a product can therefore apply to its tile.
-template <class Body>
-RNNCORE_INLINE void with_cell_function(Function function, Body body) {
-  switch (function) {
-    case Function::relu: return body(Relu{});
-    case Function::sigmoid: return body(Sigmoid{});
-    case Function::tanh: return body(Tanh{});
-    case Function::hard_sigmoid: return body(HardSigmoid{});
-    default: return body(Linear{});
-  }
-}
-
 template <class T>
 void dense_forward(const DenseForward<T>& d, const Team& team) {
   T* workspace = d.workspace + team.thread * product_workspace<T>();
   const int64_t I = d.inputs, U = d.units;
   const Product<T> p{d.rows, U, I, d.x, I, 1, d.kernel, U, 1, d.z, U, d.bias, false};
-  if (U <= W<T> && d.activation.function <= Function::hard_sigmoid) {
+  if (U <= W<T> && is_cell_function(d.activation.function)) {
     with_cell_function(d.activation.function, [&](auto f) { narrow_product(p, team, workspace, f); });
     return;
   }

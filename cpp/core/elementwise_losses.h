@@ -14,15 +14,22 @@ RNNCORE_INLINE T log(T x) {
   return sizeof(T) == 4 ? static_cast<T>(__builtin_logf(static_cast<float>(x))) : static_cast<T>(__builtin_log(x));
 }
 
-// Probabilities are kept within [1e-7, 1 − 1e-7], as Keras does; no gradient passes outside.
+// 1, -1, and 0 or NaN where x is
 template <class T>
-struct Probability {
-  static constexpr T low = T(1e-7), high = T(1 - 1e-7);
+RNNCORE_INLINE T sign(T x) {
+  return x > 0 ? T(1) : x < 0 ? T(-1) : x;
+}
 
-  T value;
+// Probabilities are kept within [1e-7, 1 − 1e-7], as Keras does; no gradient passes outside. The bounds are numbers of
+// T, also where the probability is a `Number` of more digits. NaN is inside.
+template <class T, class Number = T>
+struct Probability {
+  static constexpr Number low = T(1e-7), high = T(1 - 1e-7);
+
+  Number value;
   bool inside;
 
-  explicit Probability(T p) : value(p < low ? low : p > high ? high : p), inside(p >= low && p <= high) {}
+  explicit Probability(Number p) : value(p < low ? low : p > high ? high : p), inside(!(p < low) && !(p > high)) {}
 };
 
 template <class T>
@@ -34,7 +41,7 @@ struct SquaredError {
 template <class T>
 struct AbsoluteError {
   T value(T y, T t) const { return y < t ? t - y : y - t; }
-  T slope(T y, T t) const { return T(y > t) - T(y < t); }
+  T slope(T y, T t) const { return sign(y - t); }
 };
 
 template <class T>
@@ -64,14 +71,15 @@ struct BinaryCrossentropy {
   }
 };
 
-// z is the logit: value = log(1 + e^-|z|) + max(z, 0) − z·t
+// z is the logit: value = log(1 + e^-|z|) + max(z, 0) − z·t, which an infinite z that is right makes 0
 template <class T>
 struct BinaryCrossentropyLogits {
   T smoothing;
   T smooth(T t) const { return t * (1 - smoothing) + T(0.5) * smoothing; }
   T value(T z, T t) const {
     const double size = z < 0 ? -z : z;
-    return static_cast<T>(__builtin_log1p(__builtin_exp(-size))) + (z > 0 ? z : T(0)) - z * smooth(t);
+    const T wrong = z > 0 ? 1 - smooth(t) : -smooth(t);
+    return static_cast<T>(__builtin_log1p(__builtin_exp(-size))) + (wrong == 0 ? T(0) : z * wrong);
   }
   T slope(T z, T t) const { return static_cast<T>(1 / (1 + __builtin_exp(-static_cast<double>(z)))) - smooth(t); }
 };
@@ -83,7 +91,7 @@ struct AbsolutePercentageError {
     return T(100) / (size < T(kLossEpsilon) ? T(kLossEpsilon) : size);
   }
   T value(T y, T t) const { return factor(t) * (y < t ? t - y : y - t); }
-  T slope(T y, T t) const { return factor(t) * (T(y > t) - T(y < t)); }
+  T slope(T y, T t) const { return factor(t) * sign(y - t); }
 };
 
 template <class T>
@@ -112,16 +120,19 @@ struct Poisson {
 // Targets are −1 or 1; 0 stands for −1.
 template <class T>
 struct Hinge {
-  static T sign(T t) { return t == 0 ? T(-1) : t; }
-  static T margin(T y, T t) { return sign(t) * y < 1 ? 1 - sign(t) * y : T(0); }
+  static T side(T t) { return t == 0 ? T(-1) : t; }
+  static T margin(T y, T t) { return side(t) * y >= 1 ? T(0) : 1 - side(t) * y; }
   T value(T y, T t) const { return margin(y, t); }
-  T slope(T y, T t) const { return margin(y, t) > 0 ? -sign(t) : T(0); }
+  T slope(T y, T t) const {
+    const T m = margin(y, t);
+    return m > 0 ? -side(t) : m;  // 0 or NaN
+  }
 };
 
 template <class T>
 struct SquaredHinge {
   T value(T y, T t) const { return Hinge<T>::margin(y, t) * Hinge<T>::margin(y, t); }
-  T slope(T y, T t) const { return -2 * Hinge<T>::sign(t) * Hinge<T>::margin(y, t); }
+  T slope(T y, T t) const { return -2 * Hinge<T>::side(t) * Hinge<T>::margin(y, t); }
 };
 
 // distance^gamma and its derivative; none at 0.
@@ -146,7 +157,7 @@ struct BinaryFocalCrossentropy {
     const double given = static_cast<double>(output);
     const double t = static_cast<double>(target) * (1 - smoothing) + 0.5 * smoothing;
     const double y = from_logits ? 1 / (1 + __builtin_exp(-given)) : given;
-    const Probability<double> p(y);
+    const Probability<T, double> p(y);
     const double entropy = -(t * __builtin_log(p.value) + (1 - t) * __builtin_log(1 - p.value));
     const double balance = balanced ? t * alpha + (1 - t) * (1 - alpha) : 1;
     return {t, y, p.value, entropy, balance, p.inside, Focus(1 - (t * y + (1 - t) * (1 - y)), gamma)};
@@ -168,7 +179,7 @@ template <class T>
 struct Divergence {
   static T clip(T p) { return p < T(kLossEpsilon) ? T(kLossEpsilon) : p > 1 ? T(1) : p; }
   T value(T y, T t) const { return clip(t) * log(clip(t) / clip(y)); }
-  T slope(T y, T t) const { return y >= T(kLossEpsilon) && y <= 1 ? -clip(t) / y : T(0); }
+  T slope(T y, T t) const { return y < T(kLossEpsilon) || y > 1 ? T(0) : -clip(t) / y; }
 };
 
 }  // namespace

@@ -1,11 +1,12 @@
-// The elementwise functions of dense, convolution and activation, as plain data.
+// The elementwise functions of cells, dense, convolution and activation, as plain data.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace rnncore {
 
-// The first five are those of the cells, in the same order.
+// The first `kCellFunctions` are those that cells take.
 enum class Function : uint8_t {
   linear,
   relu,
@@ -21,6 +22,12 @@ enum class Function : uint8_t {
   gelu,
   mish
 };
+constexpr const char* kFunctionNames[] = {"linear",     "relu", "sigmoid",     "tanh",     "hard_sigmoid",
+                                          "leaky_relu", "elu",  "exponential", "softsign", "softplus",
+                                          "silu",       "gelu", "mish"};
+constexpr size_t kCellFunctions = 5;
+
+constexpr bool is_cell_function(Function f) { return static_cast<size_t>(f) < kCellFunctions; }
 
 // A function of one number, with what it is parametrized by: leaky_relu by slope, limit, threshold, elu by alpha,
 // scale.
@@ -31,7 +38,7 @@ struct Elementwise {
 
 // Whether the derivative reads the input; that of the others follows from the output.
 constexpr bool needs_input(Function f) {
-  return f >= Function::leaky_relu && f != Function::exponential && f != Function::softsign;
+  return !is_cell_function(f) && f != Function::exponential && f != Function::softsign;
 }
 
 }  // namespace rnncore

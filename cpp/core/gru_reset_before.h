@@ -7,7 +7,7 @@
 // general products, on rows [z r n] of 3·H; everything that is not recurrent is one long product.
 #pragma once
 
-#include "core/cells/activations.h"
+#include "core/cells/zoneout.h"
 #include "core/sequence_layout.h"
 
 namespace rnncore {
@@ -59,7 +59,8 @@ struct ResetBeforePlan {
 
   // What the recurrent products of row r read at unit u, given h there.
   Vec<T> factor(Vec<T> before, int64_t r, int64_t u) const {
-    return shape.recurrent_dropout ? before * load_partial(call.recurrent_mask + r * H + u, H - u) : before;
+    return shape.recurrent_dropout ? masked_product(before, load_partial(call.recurrent_mask + r * H + u, H - u))
+                                   : before;
   }
 };
 
@@ -78,6 +79,7 @@ template <class T>
 static void reset_before_forward(const SequenceForward<T>& call, const Team& team) {
   const ResetBeforePlan<T> p(call, team);
   const SequenceShape& s = p.shape;
+  const Chosen gate{s.recurrent_activation}, candidate{s.activation};
   const int64_t H = p.H, H3 = p.H3;
   const Team alone = alone_of(team);
   copy_inputs(call, p.x, team);
@@ -105,8 +107,8 @@ static void reset_before_forward(const SequenceForward<T>& call, const Team& tea
       const int64_t r = share.first + i * share.step;
       T* z = p.slots_row(t, r);
       for (int64_t u = 0; u < H; u += W<T>) {
-        const Vec<T> reset = activate_call<T>(s.recurrent_activation, load_partial(z + H + u, H - u));
-        store_partial(z + u, activate_call<T>(s.recurrent_activation, load_partial(z + u, H - u)), H - u);
+        const Vec<T> reset = gate.value<T>(load_partial(z + H + u, H - u));
+        store_partial(z + u, gate.value<T>(load_partial(z + u, H - u)), H - u);
         store_partial(z + H + u, reset, H - u);
         const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
         store_partial(p.reset + r * H + u, reset * p.factor(before, r, u), H - u);
@@ -126,11 +128,11 @@ static void reset_before_forward(const SequenceForward<T>& call, const Team& tea
           if (initial) h = load_partial(initial + r * H + u, H - u);
         } else {
           T* z = p.slots_row(t, r) + u;
-          const Vec<T> n = activate_call<T>(s.activation, load_partial(z + 2 * H, H - u));
+          const Vec<T> n = candidate.value<T>(load_partial(z + 2 * H, H - u));
           store_partial(z + 2 * H, n, H - u);
           const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
           h = n + load_partial(z, H - u) * (before - n);
-          if (s.zoneout) h = p.hold(t, r, u) * before + (1 - p.hold(t, r, u)) * h;
+          if (s.zoneout) h = zoned(p.hold(t, r, u), before, h);
           store_partial(p.hidden_row(t, r) + u, h, H - u);
         }
         if (last && call.state[0]) store_partial(call.state[0] + r * H + u, h, H - u);
@@ -173,6 +175,7 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
   const ResetBeforeBackwardPlan<T> p(call, team);
   const ResetBeforePlan<T>& f = p.forward;
   const SequenceShape& s = f.shape;
+  const Chosen gate{s.recurrent_activation}, candidate{s.activation};
   const int64_t H = f.H, H3 = f.H3, I = s.inputs;
   const Team alone = alone_of(team);
   const Range columns = team_range(H3, team, 1);
@@ -208,8 +211,8 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
         const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
         const Vec<T> held = f.hold(t, r, u) * dh;
         dh -= held;  // exact: a hold is 0 or 1 in training
-        store_partial(slot, dh * (before - n) * activation_slope<T>(s.recurrent_activation, z), H - u);
-        store_partial(slot + 2 * H, dh * (T(1) - z) * activation_slope<T>(s.activation, n), H - u);
+        store_partial(slot, dh * (before - n) * slope<T>(gate, z), H - u);
+        store_partial(slot + 2 * H, dh * (T(1) - z) * slope<T>(candidate, n), H - u);
         store_partial(dh_row + u, dh * z + held, H - u);
       }
     }
@@ -226,7 +229,7 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
         const Vec<T> before = f.factor(h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{}, r, u);
         store_partial(p.before + m * H + u, before, H - u);
         store_partial(p.reset + m * H + u, reset * before, H - u);
-        store_partial(slot, dreset * before * activation_slope<T>(s.recurrent_activation, reset), H - u);
+        store_partial(slot, dreset * before * slope<T>(gate, reset), H - u);
         // To h' itself, or to h'·mask, which the product below adds to first.
         T* dh = (f.masked ? p.dreset : p.dh) + r * H + u;
         store_partial(dh, (f.masked ? Vec<T>{} : load_partial(dh, H - u)) + dreset * reset, H - u);
@@ -240,7 +243,8 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
       const int64_t r = share.first + i * share.step;
       for (int64_t u = 0; u < H; u += W<T>) {
         T* dh = p.dh + r * H + u;
-        store_partial(dh, load_partial(dh, H - u) + f.factor(load_partial(p.dreset + r * H + u, H - u), r, u), H - u);
+        const Vec<T> mask = load_partial(call.forward.recurrent_mask + r * H + u, H - u);
+        store_partial(dh, add_masked(load_partial(dh, H - u), load_partial(p.dreset + r * H + u, H - u), mask), H - u);
       }
     }
   }

@@ -7,7 +7,8 @@
 //   tanh        4         3       beyond which the result is exactly ±1
 //
 // The bounds hold at every level (tests/test_math.py sweeps them), with the float32 tanh at 3.2 where there is
-// fused multiply-add. NaN gives NaN; the clamps keep all results of exp and sigmoid normal numbers.
+// fused multiply-add. NaN gives NaN; the clamps keep all results of exp and sigmoid normal numbers. Where they must
+// not, `exp_to_zero` gives 0 below them, and `exp_everywhere` goes on to denormal numbers and infinity.
 // benchmarks/fit_math.py finds the constants.
 #pragma once
 
@@ -30,6 +31,7 @@ struct ExpTable;
 template <>
 struct ExpTable<float> {
   static constexpr float low = -87.33f, high = 88.37f;
+  static constexpr float zero = -104, infinity = 89;  // where e^x rounds to 0, and is beyond the type
   static constexpr float log2e = 0x1.715476p+0f;
   // Adding it rounds to an integer, and leaves n plus the exponent's bias in the low bits.
   static constexpr float magic = 0x1.8p+23f + 127;
@@ -45,6 +47,7 @@ struct ExpTable<float> {
 template <>
 struct ExpTable<double> {
   static constexpr double low = -708.39, high = 709.4;
+  static constexpr double zero = -746, infinity = 710;
   static constexpr double log2e = 0x1.71547652b82fep+0;
   static constexpr double magic = 0x1.8p+52 + 1023;
   static constexpr int shift = 52;
@@ -54,10 +57,10 @@ struct ExpTable<double> {
                                  -0x1.bbd3a9e8bba29p-20, 0x1.6348a0e19074cp-25};
 };
 
-// e^x = scale·(g + r)/(g - r)
+// e^x = scale·(g + r)/(g - r), where scale = 2^n and shifted = n + magic
 template <class T>
 struct ExpParts {
-  Vec<T> scale, g, r;
+  Vec<T> scale, g, r, shifted;
 };
 
 template <class T>
@@ -73,7 +76,7 @@ RNNCORE_INLINE ExpParts<T> exp_parts(Vec<T> x) {
 #pragma GCC unroll 8
   for (int i = terms - 2; i >= 0; --i) g = g * y + E::c[i];
   g = g * y + T(2);
-  return {bit_cast<Vec<T>>(bit_cast<Bits<T>>(shifted) << E::shift), g, r};
+  return {bit_cast<Vec<T>>(bit_cast<Bits<T>>(shifted) << E::shift), g, r, shifted};
 }
 
 // NaN passes through: the second operand wins a comparison with it.
@@ -86,6 +89,21 @@ template <class T>
 RNNCORE_INLINE Vec<T> exp(Vec<T> x) {
   const ExpParts<T> e = exp_parts<T>(clamp<T>(x, ExpTable<T>::low, ExpTable<T>::high));
   return (e.g + e.r) / (e.g - e.r) * e.scale;
+}
+
+template <class T>
+RNNCORE_INLINE Vec<T> exp_to_zero(Vec<T> x) {
+  return x < ExpTable<T>::low ? Vec<T>{} : exp<T>(x);
+}
+
+template <class T>
+RNNCORE_INLINE Vec<T> exp_everywhere(Vec<T> x) {
+  using E = ExpTable<T>;
+  const ExpParts<T> e = exp_parts<T>(clamp<T>(x, E::zero, E::infinity));
+  // 2^n in two factors, each a normal number.
+  const Vec<T> half = (e.shifted - E::magic) * T(0.5) + E::magic, rest = e.shifted - (half - E::magic);
+  const auto power = [](Vec<T> shifted) { return bit_cast<Vec<T>>(bit_cast<Bits<T>>(shifted) << E::shift); };
+  return (e.g + e.r) / (e.g - e.r) * power(half) * power(rest);
 }
 
 // 1/(1 + e^-x) with one division.

@@ -37,21 +37,31 @@ void merge(const Merge<T>& m, const Team& team) {
   }
 }
 
+// NaN is the greatest number, and equal to itself.
+template <class T>
+RNNCORE_INLINE bool is_greater(T a, T b) {
+  return a > b || (a != a && b == b);
+}
+template <class T>
+RNNCORE_INLINE bool is_same(T a, T b) {
+  return a == b || (a != a && b != b);
+}
+
 // Of the pairwise maximum (sign 1) or minimum (sign -1), from left to right: the greater one gets the gradient, equal
 // ones get half each.
 template <class T>
 void extremum_backward(const Merge<T>& m, int slot, const T* dy, T* dx, T sign, const Range& range) {
   for (int64_t i = range.begin; i < range.end; ++i) {
     T before = m.x[0][i] * sign;
-    for (int k = 1; k < slot; ++k) before = m.x[k][i] * sign > before ? m.x[k][i] * sign : before;
+    for (int k = 1; k < slot; ++k) before = is_greater(m.x[k][i] * sign, before) ? m.x[k][i] * sign : before;
     const T mine = m.x[slot][i] * sign;
     T gradient = dy[i];
-    if (slot > 0) gradient = mine > before ? gradient : mine == before ? gradient / 2 : T(0);
-    T top = slot > 0 && before > mine ? before : mine;
+    if (slot > 0) gradient = is_greater(mine, before) ? gradient : is_same(mine, before) ? gradient / 2 : T(0);
+    T top = slot > 0 && is_greater(before, mine) ? before : mine;
     for (int k = slot + 1; k < m.inputs; ++k) {
       const T next = m.x[k][i] * sign;
-      gradient = next > top ? T(0) : next == top ? gradient / 2 : gradient;
-      top = next > top ? next : top;
+      gradient = is_greater(next, top) ? T(0) : is_same(next, top) ? gradient / 2 : gradient;
+      top = is_greater(next, top) ? next : top;
     }
     dx[i] = gradient;
   }

@@ -1,6 +1,7 @@
 // Normalization of each column over the batch, and of each row over its columns.
 #pragma once
 
+#include "core/magnitude.h"
 #include "core/ops.h"
 #include "core/simd.h"
 #include "core/softmax.h"
@@ -62,12 +63,18 @@ void batch_normalization(const BatchNormalization<T>& b, const Team& team) {
   };
   if (b.of_batch) {
     const double count = row_count(b);
+    const auto standard = [&](int64_t c) {  // of a column whose squares are beyond T
+      return standard_of_large<T>(b.rows, b.epsilon, [&, c](int64_t r) -> const T* {
+        return !b.real || b.real[r] ? b.x + r * C + c : nullptr;
+      });
+    };
     sum_columns<T, 1>(b.rows, C, b.sums, team, [&](int64_t r, int64_t j, int64_t left, Vec<T>(&v)[1]) {
       if (!b.real || b.real[r]) v[0] = load_partial(b.x + r * C + j, left);
     });
     team_barrier(team);
     for (int64_t c = columns.begin; c < columns.end; ++c) {
-      const double mean = column_sum(b.sums, 0, c, C) / count;
+      double mean = column_sum(b.sums, 0, c, C) / count;
+      if (!__builtin_isfinite(mean)) mean = static_cast<double>(standard(c).mean_of_x());
       b.mean[c] = static_cast<T>(mean);
       move(b.moving_mean[c], mean);
     }
@@ -79,8 +86,13 @@ void batch_normalization(const BatchNormalization<T>& b, const Team& team) {
     });
     team_barrier(team);
     for (int64_t c = columns.begin; c < columns.end; ++c) {
-      const double variance = column_sum(b.sums, 0, c, C) / count;
+      double variance = column_sum(b.sums, 0, c, C) / count;
       b.factor[c] = static_cast<T>(1 / __builtin_sqrt(variance + b.epsilon));
+      if (!__builtin_isfinite(variance)) {
+        const Standard<T> large = standard(c);
+        b.factor[c] = large.factor_of_x();
+        variance = 1 / (large.factor * large.factor * large.scale * large.scale) - b.epsilon;
+      }
       move(b.moving_variance[c], variance);
     }
   } else {
@@ -113,7 +125,8 @@ void batch_normalization_backward(const BatchNormalizationBackward<T>& d, const 
   };
   sum_columns<T, 2>(b.rows, C, b.sums, team, [&](int64_t r, int64_t j, int64_t left, Vec<T>(&v)[2]) {
     v[0] = load_partial(d.dy + r * C + j, left);
-    v[1] = v[0] * normal(r, j, left);
+    const bool real = !b.real || b.real[r];  // what is not may be NaN, and mostly has no gradient
+    v[1] = real ? v[0] * normal(r, j, left) : masked_product<Vec<T>>(normal(r, j, left), v[0]);
   });
   team_barrier(team);
   const Range columns = team_range(C, team, 8);
@@ -157,6 +170,12 @@ void layer_normalization(const LayerNormalization<T>& b, const Team& team) {
       squares += distance * distance;
     }
     const double variance = static_cast<double>(reduce_add<T>(squares)) / static_cast<double>(C);
+    if (!__builtin_isfinite(variance)) {
+      const Standard<T> large = standard_of_large<T>(C, b.epsilon, [&](int64_t j) { return x + j; });
+      b.statistics[2 * r] = large.mean_of_x(), b.statistics[2 * r + 1] = large.factor_of_x();
+      for (int64_t j = 0; j < C; ++j) y[j] = large(x[j]) * (b.gamma ? b.gamma[j] : T(1)) + (b.beta ? b.beta[j] : T(0));
+      continue;
+    }
     const T factor = static_cast<T>(1 / __builtin_sqrt(variance + b.epsilon));
     b.statistics[2 * r] = mean, b.statistics[2 * r + 1] = factor;
     for (int64_t j = 0; j < C; j += W<T>) {

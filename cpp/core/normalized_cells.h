@@ -12,6 +12,7 @@
 #include "core/cells/gru.h"
 #include "core/cells/lstm.h"
 #include "core/cells/simple_rnn.h"
+#include "core/magnitude.h"
 
 namespace rnncore {
 namespace {
@@ -32,10 +33,19 @@ RNNCORE_INLINE T sum_over(int64_t size, F f) {
   return reduce_add<T>((sums[0] + sums[2]) + (sums[1] + sums[3]));
 }
 
+// Where the squares of z are beyond T.
+template <class T>
+static __attribute__((noinline)) T normalize_large(T* z, int64_t size) {
+  const Standard<T> standard = standard_of_large<T>(size, kNormalizationEpsilon, [&](int64_t i) { return z + i; });
+  for (int64_t i = 0; i < size; ++i) z[i] = standard(z[i]);
+  return standard.factor_of_x();
+}
+
 // z becomes ẑ; returns 1 / √(variance + ε).
 template <class T>
 RNNCORE_INLINE T normalize(T* z, int64_t size) {
   const T sum = sum_over<T>(size, [&](int64_t j, int64_t n) { return load_partial(z + j, n); });
+  if (!__builtin_isfinite(sum)) return normalize_large(z, size);
   const Vec<T> mean = broadcast(sum / static_cast<T>(size));
   const T squares = sum_over<T>(size, [&](int64_t j, int64_t n) {
     const Vec<T> distance = load_partial(z + j, n) - mean;
@@ -43,6 +53,7 @@ RNNCORE_INLINE T normalize(T* z, int64_t size) {
     const Vec<T> kept = n < W<T> ? load_partial(z + j, n) : distance;  // zeros beyond the row
     return kept * kept;
   });
+  if (!__builtin_isfinite(squares)) return normalize_large(z, size);
   const T factor = T(1) / __builtin_sqrt(squares / static_cast<T>(size) + static_cast<T>(kNormalizationEpsilon));
   for (int64_t j = 0; j < size; j += W<T>) store_partial(z + j, load_partial(z + j, size - j) * factor, size - j);
   return factor;
@@ -109,14 +120,14 @@ struct Normalized<SimpleRnnCell<T, F>> {
     p.factors[0] = normalize(p.input, p.H);
     for (int64_t u = 0; u < p.H; u += W<T>) {
       const Vec<T> z = p.at(p.weights, 0, u) * p.at(p.input, 0, u) + p.at(p.bias, 0, u);
-      p.put(h, 0, u, F::template apply<T>(cell.f, z));
+      p.put(h, 0, u, cell.f.template value<T>(z));
     }
   }
 
   static RNNCORE_INLINE void backward(const CellT& cell, const NormalizedRow<T>& p, const T* h,
                                       const NormalizedGradients<T>& g) {
     for (int64_t u = 0; u < p.H; u += W<T>) {
-      const Vec<T> dz = p.at(g.dh, 0, u) * F::template slope<T>(cell.f, p.at(h, 0, u));
+      const Vec<T> dz = p.at(g.dh, 0, u) * slope<T>(cell.f, p.at(h, 0, u));
       add_to(g.bias + u, p.H - u, dz);
       add_to(g.weights + u, p.H - u, dz * p.at(p.input, 0, u));
       p.put(g.dinput, 0, u, dz * p.at(p.weights, 0, u));
@@ -141,10 +152,10 @@ struct Normalized<LstmCell<T, A, R>> {
       for (int k = 0; k < 4; ++k)
         s[k] = p.at(p.weights, k, u) * p.at(p.input, k, u) + p.at(p.weights, gates + k, u) * p.at(p.recurrent, k, u) +
                p.at(p.bias, k, u);
-      s[0] = R::template apply<T>(cell.r, s[0]);
-      s[1] = R::template apply<T>(cell.r, s[1]);
-      s[2] = A::template apply<T>(cell.a, s[2]);
-      s[3] = R::template apply<T>(cell.r, s[3]);
+      s[0] = cell.r.template value<T>(s[0]);
+      s[1] = cell.r.template value<T>(s[1]);
+      s[2] = cell.a.template value<T>(s[2]);
+      s[3] = cell.r.template value<T>(s[3]);
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) p.put(p.slots, k, u, s[k]);
       const Vec<T> c = s[1] * p.at(p.c_before, 0, u) + s[0] * s[2];
@@ -154,7 +165,7 @@ struct Normalized<LstmCell<T, A, R>> {
     p.factors[2] = normalize(p.normal_c, p.H);
     for (int64_t u = 0; u < p.H; u += W<T>) {
       const Vec<T> shown = p.at(p.weights, gain_c, u) * p.at(p.normal_c, 0, u) + p.at(p.weights, shift_c, u);
-      p.put(h, 0, u, p.at(p.slots, 3, u) * A::template apply<T>(cell.a, shown));
+      p.put(h, 0, u, p.at(p.slots, 3, u) * cell.a.template value<T>(shown));
     }
   }
 
@@ -162,10 +173,10 @@ struct Normalized<LstmCell<T, A, R>> {
                                       const NormalizedGradients<T>& g) {
     for (int64_t u = 0; u < p.H; u += W<T>) {
       const Vec<T> gain = p.at(p.weights, gain_c, u), normal = p.at(p.normal_c, 0, u), dh = p.at(g.dh, 0, u);
-      const Vec<T> y = A::template apply<T>(cell.a, gain * normal + p.at(p.weights, shift_c, u));
+      const Vec<T> y = cell.a.template value<T>(gain * normal + p.at(p.weights, shift_c, u));
       const Vec<T> o = p.at(p.slots, 3, u);
-      p.put(p.slots, 3, u, dh * y * R::template slope<T>(cell.r, o));  // h = o·y
-      const Vec<T> dshown = dh * o * A::template slope<T>(cell.a, y);  // h = o·y
+      p.put(p.slots, 3, u, dh * y * slope<T>(cell.r, o));  // h = o·y
+      const Vec<T> dshown = dh * o * slope<T>(cell.a, y);  // h = o·y
       add_to(g.weights + gain_c * p.H + u, p.H - u, dshown * normal);
       add_to(g.weights + shift_c * p.H + u, p.H - u, dshown);
       p.put(g.dinput, 0, u, dshown * gain);
@@ -174,10 +185,10 @@ struct Normalized<LstmCell<T, A, R>> {
     for (int64_t u = 0; u < p.H; u += W<T>) {
       const Vec<T> dc = p.at(g.dc, 0, u) + p.at(p.normal_c, 0, u);
       const Vec<T> i = p.at(p.slots, 0, u), f = p.at(p.slots, 1, u), n = p.at(p.slots, 2, u);
-      const Vec<T> d[4] = {dc * n * R::template slope<T>(cell.r, i),                        // c = f·c' + i·g
-                           dc * p.at(p.c_before, 0, u) * R::template slope<T>(cell.r, f),   // c = f·c' + i·g
-                           dc * i * A::template slope<T>(cell.a, n), p.at(p.slots, 3, u)};  // c = f·c' + i·g
-      p.put(g.dc, 0, u, dc * f);                                                            // c = f·c' + i·g
+      const Vec<T> d[4] = {dc * n * slope<T>(cell.r, i),                        // c = f·c' + i·g
+                           dc * p.at(p.c_before, 0, u) * slope<T>(cell.r, f),   // c = f·c' + i·g
+                           dc * i * slope<T>(cell.a, n), p.at(p.slots, 3, u)};  // c = f·c' + i·g
+      p.put(g.dc, 0, u, dc * f);                                                // c = f·c' + i·g
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) {
         add_to(g.bias + k * p.H + u, p.H - u, d[k]);

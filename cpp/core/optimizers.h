@@ -65,7 +65,7 @@ struct Adam {
     store_partial(u.slots[1] + i, v, left);
     if (u.amsgrad) {
       const Vec<T> largest = load_partial(u.slots[2] + i, left);
-      v = v > largest ? v : largest;
+      v = max(largest, v);  // NaN stays NaN
       store_partial(u.slots[2] + i, v, left);
     }
     return -u.rate * m / (square_root<T>(v) + u.epsilon);
@@ -116,7 +116,7 @@ struct Adamax {
     Vec<T> m = load_partial(u.slots[0] + i, left);
     m += (g - m) * (1 - u.beta_1);
     const Vec<T> size = g < 0 ? -g : g, faded = u.beta_2 * load_partial(u.slots[1] + i, left);
-    const Vec<T> largest = faded > size ? faded : size;
+    const Vec<T> largest = (faded > size) | (faded != faded) ? faded : size;
     store_partial(u.slots[0] + i, m, left);
     store_partial(u.slots[1] + i, largest, left);
     return -u.rate * m / (largest + u.epsilon);
@@ -130,8 +130,8 @@ struct Lion {
     const Vec<T> m = load_partial(u.slots[0] + i, left);
     const Vec<T> mixed = u.beta_1 * m + (1 - u.beta_1) * g;
     store_partial(u.slots[0] + i, u.beta_2 * m + (1 - u.beta_2) * g, left);
-    const Vec<T> up = broadcast<T>(u.rate), none = broadcast<T>(0);
-    return mixed > 0 ? -up : mixed < 0 ? up : none;
+    const Vec<T> up = broadcast<T>(u.rate);
+    return mixed > 0 ? -up : mixed < 0 ? up : mixed;  // 0 or NaN
   }
 };
 
@@ -153,7 +153,7 @@ RNNCORE_INLINE void update_range(const Update<T>& u, T scale, int64_t begin, int
     g = g > u.limit ? broadcast<T>(u.limit) : g;  // NaN stays NaN
     g = g < -u.limit ? broadcast<T>(-u.limit) : g;
     Vec<T> w = load_partial(u.parameters + i, left);
-    w -= w * u.decay;
+    if (u.decay != 0) w -= w * u.decay;  // not infinity·0
     w += Rule::move(u, g, i, left);
     if (u.accumulated) store_partial(u.accumulated + i, broadcast<T>(0), left);
     if (u.average) {
@@ -183,7 +183,10 @@ void update(const Update<T>& u, T scale, int64_t begin, int64_t end) {
 template <class T>
 void regularize(int64_t size, const T* w, T l1, T l2, T* g, const Team& team) {
   const Range range = team_range(size, team, 256);
-  for (int64_t i = range.begin; i < range.end; ++i) g[i] += l1 * (T(w[i] > 0) - T(w[i] < 0)) + 2 * l2 * w[i];
+  for (int64_t i = range.begin; i < range.end; ++i) {
+    const T sign = w[i] > 0 ? T(1) : w[i] < 0 ? T(-1) : w[i];
+    g[i] += l1 * sign + (l2 == 0 ? T(0) : 2 * l2 * w[i]);
+  }
 }
 
 template <class T>

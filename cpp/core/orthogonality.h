@@ -1,6 +1,7 @@
 // The penalty on rows or columns of a matrix that are not orthogonal to each other.
 #pragma once
 
+#include "core/magnitude.h"
 #include "core/ops.h"
 #include "core/simd.h"
 
@@ -16,7 +17,9 @@ void orthogonality(const Orthogonality<T>& o, const Team& team) {
     double square = 0;
     for (int64_t k = 0; k < o.length; ++k)
       square += static_cast<double>(w[k * o.step]) * static_cast<double>(w[k * o.step]);
-    o.scales[i] = square > 0 ? 1 / __builtin_sqrt(square) : 0;
+    const double norm = __builtin_isinf(square) ? norm_of_large(o.length, [&](int64_t k) { return w[k * o.step]; })
+                                                : __builtin_sqrt(square);
+    o.scales[i] = square > 0 ? 1 / norm : 0;
     for (int64_t k = 0; k < o.length; ++k) o.units[i * o.length + k] = w[k * o.step] * static_cast<T>(o.scales[i]);
   }
   team_barrier(team);

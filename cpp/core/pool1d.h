@@ -66,7 +66,8 @@ void pool1d_backward(const Pool1D<T>& p, const Team& team) {
           T* dx = p.dx + (t * N + n) * C + c;
           Vec<T> part = rest;
           if (!average) {
-            const auto found = load_partial(p.x + (t * N + n) * C + c, left) == y;
+            const Vec<T> x = load_partial(p.x + (t * N + n) * C + c, left);
+            const auto found = (x == y) | ((x != x) & (y != y));
             part = found ? rest : Vec<T>{};
             rest = found ? Vec<T>{} : rest;
           }

@@ -37,7 +37,7 @@ struct RowSteps {
     const T* mask = shape.recurrent_dropout ? call.recurrent_mask + r * size : nullptr;
     for (int64_t u = 0; u < size; u += W<T>) {
       const Vec<T> v = load_partial(from + u, size - u);
-      store_partial(to + u, mask ? v * load_partial(mask + u, size - u) : v, size - u);
+      store_partial(to + u, mask ? masked_product(v, load_partial(mask + u, size - u)) : v, size - u);
     }
   }
 

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "core/function.h"
 #include "core/team.h"
 
 namespace rnncore {
@@ -20,13 +21,10 @@ RNNCORE_INLINE constexpr int64_t gates_of(Cell cell) {
 }
 RNNCORE_INLINE constexpr int states_of(Cell cell) { return cell == Cell::lstm ? 2 : 1; }
 
-enum class Activation : int32_t { linear, relu, sigmoid, tanh, hard_sigmoid };
-constexpr const char* kActivationNames[] = {"linear", "relu", "sigmoid", "tanh", "hard_sigmoid"};
-
 struct SequenceShape {
   Cell cell;
-  Activation activation;
-  Activation recurrent_activation;  // ignored by simple_rnn
+  Function activation;
+  Function recurrent_activation;  // ignored by simple_rnn
   int64_t rows, steps, inputs, units;
   const int64_t* offsets;          // (T+1,) or null
   bool recurrent_dropout = false;  // the recurrent product reads h·mask

@@ -120,7 +120,8 @@ static __attribute__((noinline)) void masked_state_gradients(const BackwardPlan<
   for (int64_t r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v) {
       const int64_t unit = (vector + v) * W<T>;
-      dh[r * vectors + v] += product[r * vectors + v] * load_partial(mask + (row + r * row_step) * H + unit, H - unit);
+      Vec<T>& sum = dh[r * vectors + v];
+      sum = add_masked(sum, product[r * vectors + v], load_partial(mask + (row + r * row_step) * H + unit, H - unit));
     }
 }
 

@@ -429,11 +429,12 @@ RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, const CellT& cell, in
         store_partial(p.hidden_row(t, n) + unit, h, H - unit);
       if constexpr (L::rounded) {
         Vec<T> factor = h;
-        if (p.call.recurrent_mask) factor *= load_partial(p.call.recurrent_mask + n * H + unit, H - unit);
+        if (p.call.recurrent_mask)
+          factor = masked_product(factor, load_partial(p.call.recurrent_mask + n * H + unit, H - unit));
         store_bfloat16(p.rounded_hidden(t, n) + unit, factor);
       } else if (masked) {
         const Vec<T> mask = load_partial(p.call.recurrent_mask + n * H + unit, H - unit);
-        store_partial(p.masked_row(t + 1, n) + unit, h * mask, H - unit);
+        store_partial(p.masked_row(t + 1, n) + unit, masked_product(h, mask), H - unit);
       }
       if (p.tape_keeps_slots()) {
         T* out = p.slots_at(t, n, block) + u * Form::slots * W<T>;
@@ -527,7 +528,8 @@ static void mask_initial_state(const ForwardPlan<L>& p, const Team& team) {
   const int64_t H = p.shape.units;
   const T* initial = p.call.initial_state[0];
   const Range elements = initial ? team_range(p.shape.rows * H, team, 1) : Range{0, 0};
-  for (int64_t i = elements.begin; i < elements.end; ++i) p.masked_row(0, 0)[i] = initial[i] * p.call.recurrent_mask[i];
+  for (int64_t i = elements.begin; i < elements.end; ++i)
+    p.masked_row(0, 0)[i] = p.call.recurrent_mask[i] == 0 ? T(0) : initial[i] * p.call.recurrent_mask[i];
 }
 
 // Rounds this thread's share of x and the initial states.
@@ -549,7 +551,7 @@ static void round_factors(const ForwardPlan<L>& p, const Team& team) {
   for (int64_t r = rows.begin; r < rows.end; ++r)
     for (int64_t i = 0; i < H; i += W<T>) {
       Vec<T> h = load_partial(p.call.initial_state[0] + r * H + i, H - i);
-      if (p.call.recurrent_mask) h *= load_partial(p.call.recurrent_mask + r * H + i, H - i);
+      if (p.call.recurrent_mask) h = masked_product(h, load_partial(p.call.recurrent_mask + r * H + i, H - i));
       store_bfloat16(p.rounded_hidden(-1, r) + i, h);
     }
 }

@@ -31,10 +31,8 @@ RNNCORE_INLINE void with_simple_layout(const SequenceShape& s, const CellT& cell
 // activations are fixed at compile time.
 template <class T, class P, class Body>
 RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
-  using Tanh = Fixed<Activation::tanh>;
-  using Sigmoid = Fixed<Activation::sigmoid>;
   const Chosen a{s.activation}, r{s.recurrent_activation};
-  const bool usual = s.activation == Activation::tanh && s.recurrent_activation == Activation::sigmoid;
+  const bool usual = s.activation == Function::tanh && s.recurrent_activation == Function::sigmoid;
   if (s.peepholes) {
     const PeepholeLstmCell<T, Chosen, Chosen> cell{a, r};
     s.zoneout ? body.template operator()<Layout<T, Zoned<PeepholeLstm>, 1, P>>(cell)
@@ -55,16 +53,16 @@ RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
     usual ? body.template operator()<L>(GruCell<T, Tanh, Sigmoid>{})
           : body.template operator()<L>(GruCell<T, Chosen, Chosen>{a, r});
   } else {
-    s.activation == Activation::tanh ? with_simple_layout<T, P, SimpleRnn>(s, SimpleRnnCell<T, Tanh>{}, body)
-                                     : with_simple_layout<T, P, SimpleRnn>(s, SimpleRnnCell<T, Chosen>{a}, body);
+    s.activation == Function::tanh ? with_simple_layout<T, P, SimpleRnn>(s, SimpleRnnCell<T, Tanh>{}, body)
+                                   : with_simple_layout<T, P, SimpleRnn>(s, SimpleRnnCell<T, Chosen>{a}, body);
   }
 }
 
 // Calls body(cell) with the cell of a projected lstm.
 template <class T, class Body>
 RNNCORE_INLINE void with_projected_cell(const SequenceShape& s, Body body) {
-  if (s.activation == Activation::tanh && s.recurrent_activation == Activation::sigmoid)
-    body(LstmCell<T, Fixed<Activation::tanh>, Fixed<Activation::sigmoid>>{});
+  if (s.activation == Function::tanh && s.recurrent_activation == Function::sigmoid)
+    body(LstmCell<T, Tanh, Sigmoid>{});
   else
     body(LstmCell<T, Chosen, Chosen>{{s.activation}, {s.recurrent_activation}});
 }
@@ -72,10 +70,8 @@ RNNCORE_INLINE void with_projected_cell(const SequenceShape& s, Body body) {
 // Calls body(cell) with the cell that is to be normalized.
 template <class T, class Body>
 RNNCORE_INLINE void with_normalized_cell(const SequenceShape& s, Body body) {
-  using Tanh = Fixed<Activation::tanh>;
-  using Sigmoid = Fixed<Activation::sigmoid>;
   const Chosen a{s.activation}, r{s.recurrent_activation};
-  const bool usual = s.activation == Activation::tanh && s.recurrent_activation == Activation::sigmoid;
+  const bool usual = s.activation == Function::tanh && s.recurrent_activation == Function::sigmoid;
   if (s.cell == Cell::lstm)
     usual ? body(LstmCell<T, Tanh, Sigmoid>{}) : body(LstmCell<T, Chosen, Chosen>{a, r});
   else if (s.cell == Cell::gru)

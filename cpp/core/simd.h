@@ -154,6 +154,19 @@ RNNCORE_INLINE V max(V a, V b) {
 }
 #endif
 
+// x·mask, and 0 where the mask is 0: what is dropped is gone, infinity and NaN too.
+template <class V>
+RNNCORE_INLINE V masked_product(V x, V mask) {
+  return mask == 0 ? V{} : x * mask;
+}
+
+// sum + x·mask, likewise.
+template <class V>
+RNNCORE_INLINE V add_masked(V sum, V x, V mask) {
+  const V more = sum + x * mask;
+  return mask == 0 ? sum : more;
+}
+
 template <class To, class From>
 RNNCORE_INLINE To bit_cast(From v) {
   static_assert(sizeof(To) == sizeof(From));

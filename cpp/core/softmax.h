@@ -45,7 +45,7 @@ template <class T>
 RNNCORE_INLINE void exp_row(int64_t classes, const T* x, T shift, T* y, T scale = 1) {
   for (int64_t i = 0; i < classes; i += W<T>) {
     const int64_t left = classes - i;
-    store_partial(y + i, scale * exp<T>(load_partial(x + i, left) - shift), left);
+    store_partial(y + i, scale * exp_to_zero<T>(load_partial(x + i, left) - shift), left);
   }
 }
 

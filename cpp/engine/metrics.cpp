@@ -1,6 +1,8 @@
 #include "engine/metrics.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace rnncore {
 namespace {
@@ -19,12 +21,17 @@ double binary_accuracy(const MetricArguments<T>& m, const T* y, const T* t) {
   return static_cast<double>(right) / static_cast<double>(m.classes);
 }
 
+// The first of the greatest, of which NaN is one.
+template <class T>
+int64_t largest(const T* x, int64_t count) {
+  return std::max_element(x, x + count, [](T a, T b) { return a < b || (b != b && a == a); }) - x;
+}
+
 // The right class of a row.
 template <class T>
 int64_t label_of(const MetricArguments<T>& m, int64_t r) {
   if (takes_labels(m.kind)) return static_cast<const int32_t*>(m.target)[r];
-  const T* t = static_cast<const T*>(m.target) + r * m.classes;
-  return std::max_element(t, t + m.classes) - t;
+  return largest(static_cast<const T*>(m.target) + r * m.classes, m.classes);
 }
 
 template <class T>
@@ -34,10 +41,11 @@ double value_of(const MetricArguments<T>& m, int64_t r) {
     return binary_accuracy(m, y, static_cast<const T*>(m.target) + r * m.classes);
   const int64_t label = label_of(m, r);
   if (m.kind == MetricKind::categorical_accuracy || m.kind == MetricKind::sparse_categorical_accuracy)
-    return std::max_element(y, y + m.classes) - y == label;
+    return largest(y, m.classes) == label;
   if (label < 0 || label >= m.classes) return 0;  // a label that the loss ignores
-  // In the top k when fewer than k classes score higher.
-  return std::count_if(y, y + m.classes, [&](T other) { return other > y[label]; }) < m.k;
+  // In the top k when fewer than k classes score higher. NaN is the lowest score, as to Keras.
+  const T score = std::isnan(y[label]) ? -std::numeric_limits<T>::infinity() : y[label];
+  return std::count_if(y, y + m.classes, [&](T other) { return other > score; }) < m.k;
 }
 
 // True positives, false positives, false negatives, true negatives, each for all thresholds.

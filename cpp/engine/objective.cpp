@@ -532,17 +532,15 @@ void Objective<T>::accumulate(double* state) const {
       state[3 + 2 * i] += samples;
     }
   }
-  for (const Penalty& penalty : penalties_) {
+  const auto penalise = [&](const auto& penalty) {
     double sums[2] = {0, 0};
     add_parts(penalty.sums, 2, sums);
-    total += penalty.l1 * sums[0] + penalty.l2 * sums[1];
-  }
+    if (penalty.l1 != 0) total += penalty.l1 * sums[0];
+    if (penalty.l2 != 0) total += penalty.l2 * sums[1];
+  };
+  std::for_each(penalties_.begin(), penalties_.end(), penalise);
   total += orthogonal_penalties_.total();
-  for (const ActivityPenalty& penalty : activity_penalties_) {
-    double sums[2] = {0, 0};
-    add_parts(penalty.sums, 2, sums);
-    total += penalty.l1 * sums[0] + penalty.l2 * sums[1];
-  }
+  std::for_each(activity_penalties_.begin(), activity_penalties_.end(), penalise);
   state[0] += total * samples;
   state[1] += samples;
   state += 2 + (losses_.size() > 1 ? 2 * losses_.size() : 0);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/magnitude.h"
+
 namespace rnncore {
 namespace {
 
@@ -115,9 +117,13 @@ Optimizer<T>::Optimizer(const Training& training, const Program& program, const 
 
 template <class T>
 double Optimizer<T>::norm(int64_t first_chunk, int64_t chunks) const {
+  const double* sums = sums_.data() + 2 * first_chunk;
   double sum = 0;
-  for (int64_t i = first_chunk; i < first_chunk + chunks; ++i) sum += sums_[static_cast<size_t>(2 * i + 1)];
-  return std::sqrt(sum) / static_cast<double>(accumulation_);
+  for (int64_t i = 0; i < chunks; ++i) sum += sums[2 * i + 1];
+  const auto norm_of = [sums](int64_t i) {
+    return std::isinf(sums[2 * i + 1]) ? sums[2 * i] : std::sqrt(sums[2 * i + 1]);
+  };
+  return (std::isinf(sum) ? norm_of_large(chunks, norm_of) : std::sqrt(sum)) / static_cast<double>(accumulation_);
 }
 
 template <class T>
@@ -125,8 +131,11 @@ double Optimizer<T>::scale(const Window& window) const {
   const double share = 1 / static_cast<double>(accumulation_);
   if (clip_norm_ > 0)
     return share * clip_norm_ / std::max(norm(window.first_chunk, chunks_of(window.size)), clip_norm_);
-  if (global_clip_norm_ > 0)
-    return share * global_clip_norm_ / std::max(norm(0, static_cast<int64_t>(sums_.size() / 2)), global_clip_norm_);
+  if (global_clip_norm_ > 0) {
+    const double all = norm(0, static_cast<int64_t>(sums_.size() / 2));
+    if (!std::isfinite(all)) return std::numeric_limits<double>::quiet_NaN();  // of every gradient, as in Keras
+    return share * global_clip_norm_ / std::max(all, global_clip_norm_);
+  }
   return share;
 }
 
@@ -176,10 +185,14 @@ void Optimizer<T>::apply(double learning_rate, int64_t step, const Team& team) {
   }
   if (clip_norm_ > 0 || global_clip_norm_ > 0) {
     for (const Window& window : windows_)
-      for (int64_t i = team.thread; i < chunks_of(window.size); i += team.threads)
-        kernels_.norms(std::min(kNormChunk, window.size - i * kNormChunk),
-                       update.gradients + window.offset + i * kNormChunk,
-                       &sums_[static_cast<size_t>(2 * (window.first_chunk + i))]);
+      for (int64_t i = team.thread; i < chunks_of(window.size); i += team.threads) {
+        const T* gradients = update.gradients + window.offset + i * kNormChunk;
+        const int64_t count = std::min(kNormChunk, window.size - i * kNormChunk);
+        double* sums = &sums_[static_cast<size_t>(2 * (window.first_chunk + i))];  // Σ |g|, Σ g²
+        kernels_.norms(count, gradients, sums);
+        // A norm takes the place of the first where its square is beyond double.
+        if (std::isinf(sums[1])) sums[0] = norm_of_large(count, [gradients](int64_t k) { return gradients[k]; });
+      }
     team_barrier(team);
   }
   const double t = static_cast<double>(updates + 1);

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore._namespace import public
+from rnncore._quiet import quiet
 
 __all__ = [
     "elu",
@@ -39,6 +40,7 @@ Array = npt.NDArray[Any]
 Function = Callable[[npt.ArrayLike], Array]
 
 
+@quiet
 def _apply(name: str, x: npt.ArrayLike) -> Array:
     """The reference's activation `name` of x."""
     from rnncore.reference.functions import FUNCTIONS  # here, so that describing a layer does not load the oracle

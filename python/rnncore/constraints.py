@@ -13,6 +13,7 @@ from rnncore import _validation as check
 from rnncore._configurable import Configurable
 from rnncore._namespace import public
 from rnncore._overrides import NoIgnoredOverrides
+from rnncore._quiet import quiet
 from rnncore.data import Array
 from rnncore.reference.constraints import CONSTRAINTS
 
@@ -60,6 +61,7 @@ class Constraint(NoIgnoredOverrides, Configurable):
         """Describe this constraint on a parameter of `rank` axes, as the executors read it."""
         return program.Constraint(parameter, self.kind, self.attributes(rank))
 
+    @quiet
     def __call__(self, w: npt.ArrayLike) -> Array:
         """The nearest weights that are allowed, of the shape of `w`."""
         array = check.real_array("w", w)

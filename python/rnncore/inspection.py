@@ -12,6 +12,7 @@ from rnncore import _validation as check
 from rnncore._namespace import public
 from rnncore.optimizers import SGD
 from rnncore.reference import Executor
+from rnncore.reference.magnitude import norm
 from rnncore.training.custom_loss import FunctionLossExecutor
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def gradient_flow(
         sample_weight=samples.weights,
         lengths=samples.lengths,
     )
-    norms = {name: np.linalg.norm(dh, axis=2) for name, dh in executor.state_gradients().items()}
+    norms = {name: norm(dh, 2)[..., 0].astype(dh.dtype) for name, dh in executor.state_gradients().items()}
     if not norms:
         raise ValueError(f"model must have a recurrent layer, {model.name!r} has none")
     return norms if per_sample else {name: rows.mean(axis=0) for name, rows in norms.items()}

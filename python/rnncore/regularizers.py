@@ -12,6 +12,7 @@ from rnncore import _validation as check
 from rnncore._configurable import Configurable
 from rnncore._namespace import public
 from rnncore._overrides import NoIgnoredOverrides
+from rnncore._quiet import quiet
 from rnncore.reference.penalties import penalty
 
 __all__ = [
@@ -57,6 +58,7 @@ class Regularizer(NoIgnoredOverrides, Configurable):
     def check_shape(self, argument: str, shape: tuple[int, ...]) -> None:
         """ValueError unless weights of this shape can have this penalty."""
 
+    @quiet
     def __call__(self, x: npt.ArrayLike) -> float:
         """The penalty of the weights `x`, an array of any shape."""
         w = check.real_array("x", x)

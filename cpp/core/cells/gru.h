@@ -28,21 +28,21 @@ struct GruCell {
   R r;
 
   static RNNCORE_INLINE V forward(const GruCell& cell, V (&s)[Form::slots], V h_before, V& /*c*/) {
-    s[1] = R::template apply<T>(cell.r, s[1]);
-    s[2] = R::template apply<T>(cell.r, s[2]);
-    s[0] = A::template apply<T>(cell.a, s[0] + s[2] * s[3]);
+    s[1] = cell.r.template value<T>(s[1]);
+    s[2] = cell.r.template value<T>(s[2]);
+    s[0] = cell.a.template value<T>(s[0] + s[2] * s[3]);
     return s[0] + s[1] * (h_before - s[0]);
   }
 
   static RNNCORE_INLINE void backward(const GruCell& cell, V (&s)[Form::slots], V /*h*/, V h_before, V /*c*/,
                                       V /*c_before*/, V dh, V& /*dc*/, V& dh_carry) {
     const V n = s[0], z = s[1], r = s[2], q = s[3];
-    const V dn = dh * (T(1) - z) * A::template slope<T>(cell.a, n);  // h = z·h' + (1 - z)·n
-    s[0] = dn;                                                       // n = a(W·x + b + r·q)
-    s[1] = dh * (h_before - n) * R::template slope<T>(cell.r, z);    // h = z·h' + (1 - z)·n
-    s[2] = dn * q * R::template slope<T>(cell.r, r);                 // n = a(W·x + b + r·q)
-    s[3] = dn * r;                                                   // n = a(W·x + b + r·q)
-    dh_carry = dh * z;                                               // h = z·h' + (1 - z)·n
+    const V dn = dh * (T(1) - z) * slope<T>(cell.a, n);  // h = z·h' + (1 - z)·n
+    s[0] = dn;                                           // n = a(W·x + b + r·q)
+    s[1] = dh * (h_before - n) * slope<T>(cell.r, z);    // h = z·h' + (1 - z)·n
+    s[2] = dn * q * slope<T>(cell.r, r);                 // n = a(W·x + b + r·q)
+    s[3] = dn * r;                                       // n = a(W·x + b + r·q)
+    dh_carry = dh * z;                                   // h = z·h' + (1 - z)·n
   }
 };
 

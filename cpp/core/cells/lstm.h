@@ -27,24 +27,24 @@ struct LstmCell {
   R r;
 
   static RNNCORE_INLINE V forward(const LstmCell& cell, V (&s)[Form::slots], V /*h_before*/, V& c) {
-    s[0] = R::template apply<T>(cell.r, s[0]);
-    s[1] = R::template apply<T>(cell.r, s[1]);
-    s[2] = A::template apply<T>(cell.a, s[2]);
-    s[3] = R::template apply<T>(cell.r, s[3]);
+    s[0] = cell.r.template value<T>(s[0]);
+    s[1] = cell.r.template value<T>(s[1]);
+    s[2] = cell.a.template value<T>(s[2]);
+    s[3] = cell.r.template value<T>(s[3]);
     c = s[1] * c + unfused(s[0] * s[2]);
-    return s[3] * A::template apply<T>(cell.a, c);
+    return s[3] * cell.a.template value<T>(c);
   }
 
   static RNNCORE_INLINE void backward(const LstmCell& cell, V (&s)[Form::slots], V /*h*/, V /*h_before*/, V c,
                                       V c_before, V dh, V& dc, V& /*dh_carry*/) {
     const V i = s[0], f = s[1], g = s[2], o = s[3];
-    const V y = A::template apply<T>(cell.a, c);
-    const V do_ = dh * y;                                    // h = o·a(c)
-    dc += dh * o * A::template slope<T>(cell.a, y);          // h = o·a(c)
-    s[0] = dc * g * R::template slope<T>(cell.r, i);         // c = f·c' + i·g
-    s[1] = dc * c_before * R::template slope<T>(cell.r, f);  // c = f·c' + i·g
-    s[2] = dc * i * A::template slope<T>(cell.a, g);         // c = f·c' + i·g
-    s[3] = do_ * R::template slope<T>(cell.r, o);
+    const V y = cell.a.template value<T>(c);
+    const V do_ = dh * y;                        // h = o·a(c)
+    dc += dh * o * slope<T>(cell.a, y);          // h = o·a(c)
+    s[0] = dc * g * slope<T>(cell.r, i);         // c = f·c' + i·g
+    s[1] = dc * c_before * slope<T>(cell.r, f);  // c = f·c' + i·g
+    s[2] = dc * i * slope<T>(cell.a, g);         // c = f·c' + i·g
+    s[3] = do_ * slope<T>(cell.r, o);
     dc = dc * f;  // c = f·c' + i·g
   }
 };

@@ -25,12 +25,12 @@ struct SimpleRnnCell {
   F f;
 
   static RNNCORE_INLINE V forward(const SimpleRnnCell& cell, V (&s)[Form::slots], V /*h_before*/, V& /*c*/) {
-    return F::template apply<T>(cell.f, s[0]);
+    return cell.f.template value<T>(s[0]);
   }
 
   static RNNCORE_INLINE void backward(const SimpleRnnCell& cell, V (&s)[Form::slots], V h, V /*h_before*/, V /*c*/,
                                       V /*c_before*/, V dh, V& /*dc*/, V& /*dh_carry*/) {
-    s[0] = dh * F::template slope<T>(cell.f, h);
+    s[0] = dh * slope<T>(cell.f, h);
   }
 };
 

@@ -20,12 +20,19 @@ constexpr bool is_zoned = false;
 template <class CellForm>
 constexpr bool is_zoned<Zoned<CellForm>> = true;
 
+// k·before + (1 − k)·now, where 0 and 1 let nothing of the other through, infinity and NaN neither.
+template <class V>
+RNNCORE_INLINE V zoned(V hold, V before, V now) {
+  const V mixed = hold * before + unfused((1 - hold) * now);
+  return hold == 0 ? now : hold == 1 ? before : mixed;
+}
+
 template <class Form, class CellT, class V>
 RNNCORE_INLINE V zoned_forward(const CellT& cell, V (&slot)[Form::slots], V h_before, V& c, V hold_h, V hold_c) {
   const V c_before = c;
   const V h = CellT::forward(cell, slot, h_before, c);
-  c = hold_c * c_before + unfused((1 - hold_c) * c);
-  return hold_h * h_before + unfused((1 - hold_h) * h);
+  c = zoned(hold_c, c_before, c);
+  return zoned(hold_h, h_before, h);
 }
 
 // With holds of 0 or 1 only, as training draws them: where h is held, h~ is not needed. c becomes c~, which is not

@@ -97,30 +97,27 @@ void expect_shape(const Site& site, const char* name, const Shape& shape, const 
     fail(site, std::string(name) + ": expected shape " + to_string(expected) + ", got " + to_string(shape));
 }
 
-Activation activation_of(const Site& site, const char* attribute, const char* otherwise) {
+Function activation_of(const Site& site, const char* attribute, const char* otherwise) {
   const std::string name = site.node.attributes.get(attribute, std::string(otherwise));
-  for (size_t i = 0; i < std::size(kActivationNames); ++i)
-    if (name == kActivationNames[i]) return static_cast<Activation>(i);
+  for (size_t i = 0; i < kCellFunctions; ++i)
+    if (name == kFunctionNames[i]) return static_cast<Function>(i);
   fail(site, std::string(attribute) + ": unknown activation '" + name + "'");
 }
 
 Elementwise elementwise_of(const Site& site, const char* attribute) {
-  static const char* const names[] = {"linear",     "relu", "sigmoid",     "tanh",     "hard_sigmoid",
-                                      "leaky_relu", "elu",  "exponential", "softsign", "softplus",
-                                      "silu",       "gelu", "mish"};
   const Attributes& a = site.node.attributes;
   const std::string name = a.get(attribute, std::string("linear"));
   if (name == "selu")
     return {.function = Function::elu, .alpha = 1.67326324235437728481, .scale = 1.05070098735548049342};
   size_t i = 0;
-  while (i < std::size(names) && name != names[i]) ++i;
-  if (i == std::size(names)) fail(site, std::string(attribute) + ": unknown activation '" + name + "'");
+  while (i < std::size(kFunctionNames) && name != kFunctionNames[i]) ++i;
+  if (i == std::size(kFunctionNames)) fail(site, std::string(attribute) + ": unknown activation '" + name + "'");
   Elementwise e{.function = static_cast<Function>(i)};
   e.slope = a.get("negative_slope", name == "leaky_relu" ? 0.2 : 0.0);
-  e.limit = a.get("max_value", std::numeric_limits<double>::infinity());
+  e.limit = a.get("max_value", std::numeric_limits<double>::quiet_NaN());  // NaN: none, which no x reaches
   e.threshold = a.get("threshold", 0.0);
   e.alpha = a.get("alpha", 1.0);
-  if (name == "relu" && (e.slope != 0 || !std::isinf(e.limit) || e.threshold != 0)) e.function = Function::leaky_relu;
+  if (name == "relu" && (e.slope != 0 || !std::isnan(e.limit) || e.threshold != 0)) e.function = Function::leaky_relu;
   return e;
 }
 

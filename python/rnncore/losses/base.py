@@ -11,6 +11,7 @@ from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import data, program
 from rnncore._overrides import NoIgnoredOverrides
+from rnncore._quiet import quiet
 from rnncore.data import Array
 from rnncore.program import Shape
 from rnncore.reference.losses import LOSSES, REDUCTIONS, weighted_loss
@@ -80,6 +81,7 @@ class Loss(NoIgnoredOverrides, configurable.Configurable):
         """The value of each position, (N, ...), without weights."""
         return self._evaluate(y_true, y_pred)[2]
 
+    @quiet
     def _evaluate(self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> tuple[Array, Array, Array, Array]:
         """Target, output, values and their gradients."""
         output = data.floating("y_pred", y_pred)
@@ -98,6 +100,7 @@ class Loss(NoIgnoredOverrides, configurable.Configurable):
         """Which positions count, by their target; None for all."""
         return None
 
+    @quiet
     def __call__(self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Any:
         """The loss of a batch.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from rnncore import data
+from rnncore._quiet import quiet
 from rnncore.data import Array
 from rnncore.losses.functions import Function
 from rnncore.metrics import accuracies
@@ -44,6 +45,7 @@ array([1.], dtype=float32)
 def _function(cls: type[Metric], *names: str) -> Function:
     """The metric as a function; `names` are the options that may be given by place."""
 
+    @quiet
     def function(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, *arguments: Any, **options: Any) -> Array:
         metric = cls(**dict(zip(names[: len(arguments)], arguments, strict=True)), **options)
         output = data.floating("y_pred", y_pred)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
+from rnncore._quiet import quiet
 from rnncore.data import Array
 from rnncore.metrics.base import Metric
 
@@ -73,6 +74,7 @@ class R2Score(_Sums):
         self.class_aggregation = class_aggregation
         self.num_regressors = check.integer("num_regressors", num_regressors, low=0)
 
+    @quiet
     def increment(
         self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Array:
@@ -81,6 +83,7 @@ class R2Score(_Sums):
         sums = [weight * target, weight * target**2, weight * (target - output) ** 2, weight * np.ones_like(target)]
         return np.concatenate([[target.size], *(part.sum(axis=0) for part in sums)])
 
+    @quiet
     def compute(self, state: Array) -> float | Array:
         total, squares, residual, count = state[1:].reshape(4, -1)
         samples = state[0]
@@ -140,6 +143,7 @@ class FBetaScore(_Sums):
             if value == 0:
                 raise ValueError(f"{argument} must be above 0, got 0")
 
+    @quiet
     def increment(
         self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Array:
@@ -152,6 +156,7 @@ class FBetaScore(_Sums):
         sums = [weight * chosen * target, weight * chosen * (1 - target), weight * ~chosen * target, weight * target]
         return np.concatenate([part.sum(axis=0) for part in sums])
 
+    @quiet
     def compute(self, state: Array) -> float | Array:
         sums = state.reshape(4, -1)
         if self.average == "micro":

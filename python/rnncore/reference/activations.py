@@ -51,11 +51,17 @@ def hard_sigmoid(x: Array) -> Array:
     return y
 
 
+def hard_sigmoid_backward(y: Array, dy: Array) -> Array:
+    inside = y * (1 - y)  # 0 at both ends
+    dx: Array = dy * np.where(inside > 0, y.dtype.type(1 / 6), inside)
+    return dx
+
+
 ACTIVATIONS = {
     "linear": Activation(lambda x: x, lambda y, dy: dy),
-    "relu": Activation(relu, lambda y, dy: dy * (y > 0)),
+    "relu": Activation(relu, lambda y, dy: dy * np.where(y > 0, y.dtype.type(1), y)),  # of NaN, NaN
     "sigmoid": Activation(sigmoid, lambda y, dy: dy * y * (1 - y)),
     "tanh": Activation(np.tanh, lambda y, dy: dy * (1 - y * y)),
-    "hard_sigmoid": Activation(hard_sigmoid, lambda y, dy: dy * ((y > 0) & (y < 1)) / 6),
+    "hard_sigmoid": Activation(hard_sigmoid, hard_sigmoid_backward),
     "softmax": Activation(softmax, lambda y, dy: y * (dy - (y * dy).sum(axis=-1, keepdims=True))),
 }

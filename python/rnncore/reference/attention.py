@@ -131,9 +131,10 @@ def _merge(x: Array) -> Array:
 def _softmax(scores: Array, visible: Array) -> Array:
     """Softmax over what is visible; zeros where nothing is."""
     highest = np.where(visible, scores, -np.inf).max(axis=-1, keepdims=True)
-    shifted = scores - np.where(np.isfinite(highest), highest, 0)
+    any_visible = visible.any(axis=-1, keepdims=True)
+    shifted = scores - np.where(any_visible, highest, 0)
     e = np.exp(shifted, where=visible, out=np.zeros_like(scores))
-    p: Array = e / np.maximum(e.sum(axis=-1, keepdims=True), np.finfo(scores.dtype).tiny)
+    p: Array = e / np.where(any_visible, e.sum(axis=-1, keepdims=True), 1)
     return p
 
 

@@ -7,14 +7,20 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from .._sequence_arguments import Array
+from .magnitude import product
 
-__all__ = ["Cell", "Mask", "State", "StepGradients", "Weights"]
+__all__ = ["Cell", "Mask", "State", "StepGradients", "Weights", "masked"]
 
 # (N, H) each; the first is the hidden state h, which is also the output, and (N, P) where it is projected.
 State = tuple[Array, ...]
 
 
 Mask = Array | int  # (N, H) of recurrent dropout, or 1
+
+
+def masked(h: Array, mask: Mask) -> Array:
+    """H · mask, where what is dropped is gone: infinity and NaN, too."""
+    return h if isinstance(mask, int) else product(h, mask)
 
 
 class Weights(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .._sequence_arguments import Array
+from . import magnitude
 
 __all__ = ["CONSTRAINTS"]
 
@@ -20,7 +21,7 @@ def non_negative(w: Array) -> Array:
 
 def norm(w: Array, min_value: float, max_value: float, rate: float, axes: Sequence[int]) -> Array:
     """Norms along `axes` brought between two bounds, or `rate` of the way there."""
-    norms = np.sqrt(np.sum(w * w, axis=tuple(axes), keepdims=True, dtype=np.float64))
+    norms = magnitude.norm(w, axes)
     desired = rate * np.clip(norms, min_value, max_value) + (1 - rate) * norms
     allowed: Array = w * (desired / (EPSILON + norms)).astype(w.dtype)
     return allowed

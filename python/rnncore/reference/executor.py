@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .._quiet import quiet
 from .._sequence_arguments import Array
 from .._turns import Turns
 from .._whole_steps import undone_on_error, uninterrupted
@@ -117,6 +118,7 @@ class Executor:
             self._passes.forward = done
         return done.outputs
 
+    @quiet
     def _forward(
         self,
         inputs: Sequence[Array],
@@ -181,6 +183,7 @@ class Executor:
     def last_pass(self, last_pass: Pass | None) -> None:
         self._passes.forward = last_pass
 
+    @quiet
     def _backward(
         self, done: Pass, output_gradients: Sequence[Array | None], penalties: Sequence[Array]
     ) -> list[Array | None]:
@@ -251,6 +254,7 @@ class Executor:
         with self._turns:
             self._objective, self._training, self._slots = objective, training, slots
 
+    @quiet
     def apply_gradients(self, learning_rate: float, step: int) -> None:
         """Clip `gradients` and update `parameters` and `slots`: all of them or, on an error, none."""
         self._refuse_within_step("apply_gradients")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._quiet import quiet
 from .._sequence_arguments import (
     SequenceArguments,
     SequenceGradients,
@@ -228,6 +229,7 @@ def gru(
     return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
 
 
+@quiet
 def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = None) -> SequenceGradients:
     """Back-propagate through time.
 
@@ -279,6 +281,7 @@ def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = Non
     return sequence.backward(tape, doutput, dstate)
 
 
+@quiet
 def _run(
     cell: Cell,
     x: npt.ArrayLike,

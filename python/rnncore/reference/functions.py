@@ -10,6 +10,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from .activations import ACTIVATIONS, sigmoid
+from .magnitude import product
 
 __all__ = ["FUNCTIONS", "Function", "function_of"]
 
@@ -32,7 +33,7 @@ def leaky_relu(
     x: Array, *, negative_slope: float = 0.2, max_value: float | None = None, threshold: float = 0.0
 ) -> Array:
     dtype = x.dtype.type
-    y = np.where(x < threshold, (x - dtype(threshold)) * dtype(negative_slope), x)
+    y = np.where(x < threshold, product(x - dtype(threshold), dtype(negative_slope)), x)
     return y if max_value is None else np.where(x >= max_value, dtype(max_value), y)
 
 
@@ -40,7 +41,8 @@ def leaky_relu_backward(
     x: Array, y: Array, dy: Array, *, negative_slope: float = 0.2, max_value: float | None = None, threshold: float = 0
 ) -> Array:
     inside = 1.0 if max_value is None else (x < max_value).astype(x.dtype)
-    dx: Array = dy * np.where(x < threshold, x.dtype.type(negative_slope), inside).astype(x.dtype)
+    slope = np.where(x < threshold, x.dtype.type(negative_slope), inside).astype(x.dtype)
+    dx: Array = dy * np.where(np.isnan(x), x, slope)
     return dx
 
 
@@ -80,6 +82,13 @@ def softplus(x: Array) -> Array:
     return y
 
 
+def softsign(x: Array) -> Array:
+    limits = np.finfo(x.dtype)
+    finite = np.clip(x, limits.min, limits.max)
+    y: Array = finite / (1 + np.abs(finite))
+    return y
+
+
 def normal_probability(x: Array) -> Array:
     """Φ(x), the probability that a standard normal number is below x."""
     values = [0.5 * math.erfc(-number / math.sqrt(2)) for number in x.ravel().tolist()]
@@ -88,19 +97,19 @@ def normal_probability(x: Array) -> Array:
 
 def gelu_backward(x: Array, y: Array, dy: Array) -> Array:
     density = np.exp(-x * x / 2) / x.dtype.type(math.sqrt(2 * math.pi))
-    dx: Array = dy * (normal_probability(x) + x * density)
+    dx: Array = dy * (normal_probability(x) + product(x, density))
     return dx
 
 
 def silu_backward(x: Array, y: Array, dy: Array) -> Array:
     s = sigmoid(x)
-    dx: Array = dy * s * (1 + x * (1 - s))
+    dx: Array = dy * product(1 + product(x, 1 - s), s)
     return dx
 
 
 def mish_backward(x: Array, y: Array, dy: Array) -> Array:
     t = np.tanh(softplus(x))  # y = x · t
-    dx: Array = dy * (t + x * (1 - t * t) * sigmoid(x))
+    dx: Array = dy * (t + product(x, (1 - t * t) * sigmoid(x)))
     return dx
 
 
@@ -111,11 +120,11 @@ FUNCTIONS: dict[str, Function] = {
     "elu": Function(elu, elu_backward, ("alpha",)),
     "selu": Function(selu, selu_backward),
     "exponential": Function(np.exp, lambda x, y, dy: dy * y),
-    "softsign": Function(lambda x: x / (1 + np.abs(x)), lambda x, y, dy: dy * (1 - np.abs(y)) ** 2),
+    "softsign": Function(softsign, lambda x, y, dy: dy * (1 - np.abs(y)) ** 2),
     "softplus": Function(softplus, lambda x, y, dy: dy * sigmoid(x)),
-    "silu": Function(lambda x: x * sigmoid(x), silu_backward),
-    "gelu": Function(lambda x: x * normal_probability(x), gelu_backward),
-    "mish": Function(lambda x: x * np.tanh(softplus(x)), mish_backward),
+    "silu": Function(lambda x: product(x, sigmoid(x)), silu_backward),
+    "gelu": Function(lambda x: product(x, normal_probability(x)), gelu_backward),
+    "mish": Function(lambda x: product(x, np.tanh(softplus(x))), mish_backward),
 }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from .activations import ACTIVATIONS
-from .cell import Mask, State, StepGradients, Weights
+from .cell import Mask, State, StepGradients, Weights, masked
 from .rounding import ROUNDINGS
 
 __all__ = ["GRUCell"]
@@ -50,7 +50,7 @@ class GRUCell:
     def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, Saved]:
         phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
         (h,) = state
-        m = h * mask
+        m = masked(h, mask)
         if self.reset_after:
             az, ar, ag = np.split(x @ weights.kernel + weights.bias[0], 3, axis=1)
             bz, br, q = np.split(ROUNDINGS[self.products](m) @ weights.recurrent_kernel + weights.bias[1], 3, axis=1)
@@ -71,7 +71,7 @@ class GRUCell:
         phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
         x, h, mask, z, r, g, q = saved
         (dh_new,) = dstate
-        m = h * mask
+        m = masked(h, mask)
         dz, dh, dg = dh_new * (h - g), dh_new * z, dh_new * (1 - z)  # h_new = z * h + (1 - z) * g
         daz = sigma.backward(z, dz)
         dag = phi.backward(g, dg)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .._sequence_arguments import Array
+from .magnitude import standardize, standardize_backward
 from .op import Arrays, Run
 
 __all__ = ["backward", "forward"]
@@ -20,21 +19,16 @@ def forward(inputs: Arrays, weights: list[Array], attributes: dict[str, Any], ru
     scale, center = attributes.get("scale", True), attributes.get("center", True)
     gamma = weights[0] if scale else None
     beta = weights[int(scale)] if center else None
-    distance = x - x.mean(axis=-1, keepdims=True)
-    variance = (distance * distance).mean(axis=-1, keepdims=True)
-    factor = 1 / np.sqrt(variance + x.dtype.type(attributes.get("epsilon", 1e-3)))
-    normal = distance * factor
-    y = normal if gamma is None else normal * gamma
-    return [y if beta is None else y + beta], (normal, factor, gamma, beta)
+    saved = standardize(x, attributes.get("epsilon", 1e-3))
+    y = saved.normal if gamma is None else saved.normal * gamma
+    return [y if beta is None else y + beta], (saved, gamma, beta)
 
 
 def backward(doutputs: Arrays, saved: Any) -> tuple[Arrays, list[Array]]:
-    normal, factor, gamma, beta = saved
+    standard, gamma, beta = saved
     (dy,) = doutputs
     axes = tuple(range(dy.ndim - 1))
-    dnormal = dy if gamma is None else dy * gamma
-    mean, slope = dnormal.mean(axis=-1, keepdims=True), (dnormal * normal).mean(axis=-1, keepdims=True)
-    dx = factor * (dnormal - mean - normal * slope)
-    dweights = [] if gamma is None else [(dy * normal).sum(axis=axes)]
+    dx = standardize_backward(standard, dy if gamma is None else dy * gamma)
+    dweights = [] if gamma is None else [(dy * standard.normal).sum(axis=axes)]
     dweights += [] if beta is None else [dy.sum(axis=axes)]
     return [dx], dweights

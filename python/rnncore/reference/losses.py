@@ -10,9 +10,11 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from .._sequence_arguments import Array
 from .activations import log_sigmoid, log_softmax, sigmoid, softmax
+from .magnitude import norm
 
 __all__ = ["LOSSES", "REDUCTIONS", "weighted_loss"]
 
@@ -21,57 +23,58 @@ EPSILON = 1e-7  # probabilities are kept this far from 0 and 1
 
 def mean_squared_error(target: Array, output: Array) -> tuple[Array, Array]:
     error = output - target
-    return np.mean(error * error, axis=-1), 2 * error / error.shape[-1]
+    return _mean(error * error), 2 * error / error.shape[-1]
 
 
 def mean_absolute_error(target: Array, output: Array) -> tuple[Array, Array]:
     error = output - target
-    return np.mean(np.abs(error), axis=-1), np.sign(error) / error.shape[-1]
+    return _mean(np.abs(error)), np.sign(error) / error.shape[-1]
 
 
 def mean_absolute_percentage_error(target: Array, output: Array) -> tuple[Array, Array]:
     factor = 100 / np.maximum(np.abs(target), EPSILON)
     error = output - target
-    return np.mean(factor * np.abs(error), axis=-1), factor * np.sign(error) / error.shape[-1]
+    return _mean(factor * np.abs(error)), factor * np.sign(error) / error.shape[-1]
 
 
 def mean_squared_logarithmic_error(target: Array, output: Array) -> tuple[Array, Array]:
     y = np.maximum(output, EPSILON)
     error = np.log1p(y) - np.log1p(np.maximum(target, EPSILON))
-    return np.mean(error * error, axis=-1), np.where(output >= EPSILON, 2 * error / (1 + y), 0) / error.shape[-1]
+    return _mean(error * error), np.where(output < EPSILON, 0, 2 * error / (1 + y)) / error.shape[-1]
 
 
 def log_cosh(target: Array, output: Array) -> tuple[Array, Array]:
     """log(cosh(error)), written so that it does not overflow."""
     error = output - target
     size = np.abs(error)
-    return np.mean(size + np.log1p(np.exp(-2 * size)) - math.log(2), axis=-1), np.tanh(error) / error.shape[-1]
+    return _mean(size + np.log1p(np.exp(-2 * size)) - math.log(2)), np.tanh(error) / error.shape[-1]
 
 
 def poisson(target: Array, output: Array) -> tuple[Array, Array]:
     y = output + output.dtype.type(EPSILON)
-    return np.mean(output - target * np.log(y), axis=-1), (1 - target / y) / output.shape[-1]
+    return _mean(output - target * np.log(y)), (1 - target / y) / output.shape[-1]
 
 
 def cosine_similarity(target: Array, output: Array) -> tuple[Array, Array]:
     t, _ = _unit(target)
-    y, norm = _unit(output)
+    y, length = _unit(output)
     value = -np.sum(t * y, axis=-1)
-    along = np.where(norm > EPSILON, value[..., None], 0)  # a shorter output is divided by a constant
-    return value, -(t + along * y) / np.maximum(norm, EPSILON)
+    along = np.where(length > EPSILON, value[..., None], 0)  # a shorter output is divided by a constant
+    gradient = -(t + along * y) / np.maximum(length, EPSILON)
+    return value.astype(output.dtype), gradient.astype(output.dtype)
 
 
 def hinge(target: Array, output: Array) -> tuple[Array, Array]:
     """Targets are −1 or 1; 0 stands for −1."""
     sign = np.where(target == 0, -1, target).astype(output.dtype)
     margin = np.maximum(1 - sign * output, 0)
-    return np.mean(margin, axis=-1), np.where(margin > 0, -sign, 0) / output.shape[-1]
+    return _mean(margin), np.where(margin > 0, -sign, margin) / output.shape[-1]
 
 
 def squared_hinge(target: Array, output: Array) -> tuple[Array, Array]:
     sign = np.where(target == 0, -1, target).astype(output.dtype)
     margin = np.maximum(1 - sign * output, 0)
-    return np.mean(margin * margin, axis=-1), -2 * sign * margin / output.shape[-1]
+    return _mean(margin * margin), -2 * sign * margin / output.shape[-1]
 
 
 def categorical_hinge(target: Array, output: Array) -> tuple[Array, Array]:
@@ -80,7 +83,8 @@ def categorical_hinge(target: Array, output: Array) -> tuple[Array, Array]:
     best = others.argmax(axis=-1)[..., None]
     value = np.take_along_axis(others, best, axis=-1)[..., 0] - np.sum(target * output, axis=-1) + 1
     gradient = np.where(np.arange(output.shape[-1]) == best, 1 - target, 0) - target
-    return np.maximum(value, 0), np.where(value[..., None] > 0, gradient, 0).astype(output.dtype)
+    slope = np.where(value > 0, 1, np.minimum(value, 0) * 0)  # of NaN, NaN
+    return np.maximum(value, 0), (slope[..., None] * gradient).astype(output.dtype)
 
 
 def huber(target: Array, output: Array, delta: float = 1.0) -> tuple[Array, Array]:
@@ -88,7 +92,7 @@ def huber(target: Array, output: Array, delta: float = 1.0) -> tuple[Array, Arra
     error = output - target
     size = np.abs(error)
     value = np.where(size <= delta, 0.5 * error * error, delta * size - 0.5 * delta * delta)
-    return np.mean(value, axis=-1), np.clip(error, -delta, delta) / error.shape[-1]
+    return _mean(value), np.clip(error, -delta, delta) / error.shape[-1]
 
 
 def binary_crossentropy(
@@ -97,12 +101,12 @@ def binary_crossentropy(
     features = output.shape[-1]
     target = target * (1 - label_smoothing) + 0.5 * label_smoothing
     if from_logits:
-        value = -(target * log_sigmoid(output) + (1 - target) * log_sigmoid(-output))
-        return np.mean(value, axis=-1), (sigmoid(output) - target) / features
+        value = -(_share(target, log_sigmoid(output)) + _share(1 - target, log_sigmoid(-output)))
+        return _mean(value), (sigmoid(output) - target) / features
     p, inside = _clip(output)
     value = -(target * np.log(p) + (1 - target) * np.log(1 - p))
     gradient = np.where(inside, (1 - target) / (1 - p) - target / p, 0)
-    return np.mean(value, axis=-1), gradient / features
+    return _mean(value), gradient / features
 
 
 def categorical_crossentropy(
@@ -110,7 +114,7 @@ def categorical_crossentropy(
 ) -> tuple[Array, Array]:
     target = target * (1 - label_smoothing) + label_smoothing / output.shape[-1]
     if from_logits:
-        value = -np.sum(target * log_softmax(output), axis=-1)
+        value = -np.sum(_share(target, log_softmax(output)), axis=-1)
         return value, target.sum(axis=-1, keepdims=True) * softmax(output) - target
     total = output.sum(axis=-1, keepdims=True)
     q = output / total
@@ -137,7 +141,7 @@ def sparse_categorical_crossentropy(
 def kl_divergence(target: Array, output: Array) -> tuple[Array, Array]:
     """Both are kept within [1e-7, 1]."""
     t, y = (np.clip(p, EPSILON, 1) for p in (target, output))
-    return np.sum(t * np.log(t / y), axis=-1), np.where((output >= EPSILON) & (output <= 1), -t / y, 0)
+    return np.sum(t * np.log(t / y), axis=-1), np.where((output < EPSILON) | (output > 1), 0, -t / y)
 
 
 def binary_focal_crossentropy(
@@ -150,9 +154,11 @@ def binary_focal_crossentropy(
     label_smoothing: float = 0.0,
 ) -> tuple[Array, Array]:
     """Cross-entropy, where what is right already counts less (T.-Y. Lin et al., ICCV 2017)."""
+    dtype = output.dtype
+    target, output = target.astype(np.float64), output.astype(np.float64)  # 1 - y loses digits
     target = target * (1 - label_smoothing) + 0.5 * label_smoothing
     y = sigmoid(output) if from_logits else output
-    p, inside = _clip(y)
+    p, inside = _clip(y, dtype)
     entropy = -(target * np.log(p) + (1 - target) * np.log(1 - p))
     dentropy = np.where(inside, (1 - target) / (1 - p) - target / p, 0)
     factor, slope = _focus(1 - (target * y + (1 - target) * (1 - y)), gamma)
@@ -160,7 +166,8 @@ def binary_focal_crossentropy(
     balance = target * alpha + (1 - target) * (1 - alpha) if apply_class_balancing else 1
     if from_logits:
         gradient = gradient * y * (1 - y)
-    return np.mean(balance * factor * entropy, axis=-1), balance * gradient / output.shape[-1]
+    value = np.mean(balance * factor * entropy, axis=-1)
+    return value.astype(dtype), (balance * gradient / output.shape[-1]).astype(dtype)
 
 
 def categorical_focal_crossentropy(
@@ -171,33 +178,48 @@ def categorical_focal_crossentropy(
     from_logits: bool = False,
     label_smoothing: float = 0.0,
 ) -> tuple[Array, Array]:
+    dtype = output.dtype
+    target, output = target.astype(np.float64), output.astype(np.float64)  # 1 - y loses digits
     target = target * (1 - label_smoothing) + label_smoothing / output.shape[-1]
     total = 1 if from_logits else output.sum(axis=-1, keepdims=True)
     q = softmax(output) if from_logits else output / total
-    p, inside = _clip(q)
+    p, inside = _clip(q, dtype)
     factor, slope = _focus(1 - p, gamma)
     value = -alpha * np.sum(target * factor * np.log(p), axis=-1)
     dq = np.where(inside, alpha * target * (slope * np.log(p) - factor / p), 0)
-    return value, (dq - np.sum(dq * q, axis=-1, keepdims=True)) * (q if from_logits else 1 / total)
+    gradient = (dq - np.sum(dq * q, axis=-1, keepdims=True)) * (q if from_logits else 1 / total)
+    return value.astype(dtype), gradient.astype(dtype)
 
 
 def _focus(distance: Array, gamma: float) -> tuple[Array, Array]:
     """distance^gamma and its derivative; none at 0."""
     far = distance > 0
     safe = np.where(far, distance, 1)
-    factor = np.where(far, safe**gamma, float(gamma == 0)).astype(distance.dtype)
-    return factor, np.where(far, gamma * safe ** (gamma - 1), 0).astype(distance.dtype)
+    return np.where(far, safe**gamma, float(gamma == 0)), np.where(far, gamma * safe ** (gamma - 1), 0)
 
 
 def _unit(x: Array) -> tuple[Array, Array]:
-    """Vectors along the last axis divided by their norms, and these."""
-    norm = np.sqrt(np.sum(x * x, axis=-1, keepdims=True))
-    return x / np.maximum(norm, EPSILON), norm
+    """Vectors along the last axis divided by their norms, and these, in float64."""
+    length = norm(x, -1)
+    return x / np.maximum(length, EPSILON), length
 
 
-def _clip(p: Array) -> tuple[Array, Array]:
-    """Probabilities away from 0 and 1, and where the gradient passes."""
-    return np.clip(p, EPSILON, 1 - EPSILON), (p >= EPSILON) & (p <= 1 - EPSILON)
+def _share(weight: Array, logarithm: Array) -> Array:
+    """Weight · logarithm, where nothing of an infinite one is 0."""
+    y: Array = np.where((weight == 0) & np.isinf(logarithm), 0, weight * logarithm)
+    return y
+
+
+def _mean(x: Array) -> Array:
+    """The mean over the last axis, whose sum may be beyond the type."""
+    y: Array = np.mean(x, axis=-1, dtype=np.float64).astype(x.dtype)
+    return y
+
+
+def _clip(p: Array, dtype: npt.DTypeLike | None = None) -> tuple[Array, Array]:
+    """Probabilities away from 0 and 1 by numbers of `dtype`, and where the gradient passes: NaN does."""
+    low, high = np.array([EPSILON, 1 - EPSILON], p.dtype if dtype is None else dtype).astype(p.dtype)
+    return np.clip(p, low, high), ~((p < low) | (p > high))
 
 
 LOSSES: dict[str, Callable[..., tuple[Array, Array]]] = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from .activations import ACTIVATIONS
-from .cell import Mask, State, StepGradients, Weights
+from .cell import Mask, State, StepGradients, Weights, masked
 from .rounding import ROUNDINGS
 
 __all__ = ["LSTMCell"]
@@ -49,7 +49,7 @@ class LSTMCell:
     def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, Saved]:
         phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
         h, c = state
-        m = ROUNDINGS[self.products](h * mask)
+        m = ROUNDINGS[self.products](masked(h, mask))
         z = x @ weights.kernel + m @ weights.recurrent_kernel + weights.bias
         zi, zf, zg, zo = np.split(z, 4, axis=1)
         if self.peepholes:
@@ -93,6 +93,6 @@ class LSTMCell:
         dz = ROUNDINGS[self.products](np.concatenate([dzi, dzf, dzg, dzo], axis=1))
         return StepGradients(  # z = x @ kernel + m @ recurrent_kernel + bias, m = h * mask
             x=dz @ weights.kernel.T,
-            state=(dz @ weights.recurrent_kernel.T * mask, dc),
+            state=(masked(dz @ weights.recurrent_kernel.T, mask), dc),
             weights=Weights(x.T @ dz, m.T @ dz, dz.sum(axis=0), dpeepholes, dprojection),
         )

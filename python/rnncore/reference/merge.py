@@ -15,6 +15,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from .masking import real_steps
+from .magnitude import product
 from .op import Arrays, Run
 
 __all__ = ["KINDS", "backward", "forward"]
@@ -66,15 +67,15 @@ def _gradients(kind: str, x: list[Array], dy: Array) -> list[Array]:
         return [dy, -dy]
     if kind == "multiply":
         return [reduce(np.multiply, x[:k] + x[k + 1 :], dy) for k in range(len(x))]
-    # Pairwise from the left; equal numbers get half the gradient each.
+    # Pairwise from the left; equal numbers get half the gradient each. NaN is the greatest, and equal to itself.
     before = [x[0]]
     for other in x[1:]:
         before.append(KINDS[kind](before[-1], other))
     gradients = []
     for k in range(len(x) - 1, 0, -1):
-        share = np.where(x[k] == before[k - 1], 0.5, x[k] == before[k]).astype(dy.dtype)
-        gradients.append(dy * share)
-        dy = dy * (1 - share)
+        share = np.where(_same(x[k], before[k - 1]), 0.5, _same(x[k], before[k])).astype(dy.dtype)
+        gradients.append(product(dy, share))
+        dy = product(dy, 1 - share)
     return [dy, *reversed(gradients)]
 
 
@@ -90,8 +91,8 @@ def _masked(kind: str, x: list[Array], takes_part: list[Array]) -> Array:
     if kind == "multiply":
         one = x[0].dtype.type(1)
         factors = [np.where(there, value, one) for value, there in zip(x, takes_part, strict=True)]
-        product: Array = np.where(np.any(takes_part, axis=0), reduce(np.multiply, factors), one * 0)
-        return product
+        whole: Array = np.where(np.any(takes_part, axis=0), reduce(np.multiply, factors), one * 0)
+        return whole
     y, any_yet = np.broadcast_to(x[0], shape), takes_part[0]
     for value, there in zip(x[1:], takes_part[1:], strict=True):
         y = np.where(there, np.where(any_yet, KINDS[kind](y, value), value), y)
@@ -113,6 +114,11 @@ def _masked_gradients(kind: str, x: list[Array], takes_part: list[Array], dy: Ar
         for k, dx in zip(members, _gradients(kind, [full[k][here] for k in members], dy[here]), strict=True):
             gradients[k][here] = dx
     return gradients
+
+
+def _same(a: Array, b: Array) -> Array:
+    equal: Array = (a == b) | (np.isnan(a) & np.isnan(b))
+    return equal
 
 
 def _summed(gradient: Array, shape: tuple[int, ...]) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .._quiet import quiet
 from .._sequence_arguments import Array
 from ..program import Metric
 from .losses import LOSSES
@@ -31,6 +32,7 @@ def sparse_top_k_categorical_accuracy(target: Array, output: Array, k: int = 5) 
     """Whether fewer than k classes score higher than the right one: ties count in its favour."""
     known = (target >= 0) & (target < output.shape[-1])  # a loss may ignore others
     right = np.take_along_axis(output, np.where(known, target, 0)[..., None].astype(np.intp), axis=-1)
+    right = np.where(np.isnan(right), -np.inf, right)  # the lowest score, as to Keras
     value: Array = known & ((output > right).sum(axis=-1) < k)
     return value
 
@@ -48,6 +50,7 @@ METRICS: dict[str, Callable[..., Array]] = {  # each gives a value (N, ...) per 
 }
 
 
+@quiet
 def state_increment(metric: Metric, target: Array, output: Array, weight: Array | None) -> Array:
     """The state (metric.state_size(),) that this batch adds. `weight` is (N,), (N, ...) or None."""
     if metric.kind == "confusion":

@@ -14,6 +14,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from .functions import SELU_ALPHA, SELU_SCALE
+from .magnitude import product
 from .op import Arrays, Run
 
 __all__ = ["backward", "forward"]
@@ -41,4 +42,4 @@ def forward(inputs: Arrays, weights: list[Array], attributes: dict[str, Any], ru
 
 def backward(doutputs: Arrays, saved: Any) -> tuple[Arrays, list[Array]]:
     (dy,) = doutputs
-    return [dy if saved is None else dy * saved], []
+    return [dy if saved is None else product(dy, saved)], []

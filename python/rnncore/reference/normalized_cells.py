@@ -13,10 +13,12 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from .activations import ACTIVATIONS
-from .cell import Mask, State, StepGradients, Weights
-from .normalized_product import Normal, normalize, normalize_backward
+from .cell import Mask, State, StepGradients, Weights, masked
+from .magnitude import Standard, standardize, standardize_backward
 
-__all__ = ["NormalizedGRUCell", "NormalizedLSTMCell", "NormalizedSimpleRNNCell"]
+__all__ = ["EPSILON", "NormalizedGRUCell", "NormalizedLSTMCell", "NormalizedSimpleRNNCell"]
+
+EPSILON = 1e-3
 
 
 class Products(NamedTuple):
@@ -25,14 +27,20 @@ class Products(NamedTuple):
     x: Array  # (N, I)
     m: Array  # h * mask (N, H)
     mask: Mask
-    input: Normal  # of x @ kernel (N, G·H)
-    recurrent: Normal  # of m @ recurrent_kernel
+    input: Standard  # of x @ kernel (N, G·H)
+    recurrent: Standard  # of m @ recurrent_kernel
 
 
 def both_products(x: Array, h: Array, weights: Weights, mask: Mask, gates: int) -> tuple[Array, Array, Products]:
     """Both products, normalized and with their gains (N, G·H)."""
-    m = h * mask
-    saved = Products(x, m, mask, normalize(x @ weights.kernel), normalize(m @ weights.recurrent_kernel))
+    m = masked(h, mask)
+    saved = Products(
+        x,
+        m,
+        mask,
+        standardize(x @ weights.kernel, EPSILON),
+        standardize(m @ weights.recurrent_kernel, EPSILON),
+    )
     gain, recurrent_gain = weights.normalization_weights[: 2 * gates].reshape(2, -1)
     return gain * saved.input.normal, recurrent_gain * saved.recurrent.normal, saved
 
@@ -44,9 +52,9 @@ def products_backward(
     x, m, mask, first, second = saved
     gain, recurrent_gain = weights.normalization_weights[: 2 * gates].reshape(2, -1)
     dgains = np.stack([(da * first.normal).sum(axis=0), (dm * second.normal).sum(axis=0)]).reshape(2 * gates, -1)
-    dz = normalize_backward(first, da * gain)
-    dr = normalize_backward(second, dm * recurrent_gain)
-    return dz @ weights.kernel.T, dr @ weights.recurrent_kernel.T * mask, x.T @ dz, m.T @ dr, dgains
+    dz = standardize_backward(first, da * gain)
+    dr = standardize_backward(second, dm * recurrent_gain)
+    return dz @ weights.kernel.T, masked(dr @ weights.recurrent_kernel.T, mask), x.T @ dz, m.T @ dr, dgains
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,8 @@ class NormalizedSimpleRNNCell:
         self, x: Array, state: State, weights: Weights, mask: Mask = 1
     ) -> tuple[State, tuple[Array | Mask, ...]]:
         (h,) = state
-        m = h * mask
-        z = normalize(x @ weights.kernel + m @ weights.recurrent_kernel)
+        m = masked(h, mask)
+        z = standardize(x @ weights.kernel + m @ weights.recurrent_kernel, EPSILON)
         y = weights.normalization_weights[0] * z.normal + weights.bias
         h_new = ACTIVATIONS[self.activation].forward(y)
         return (h_new,), (x, m, mask, *z, h_new)
@@ -76,10 +84,10 @@ class NormalizedSimpleRNNCell:
         x, m, mask, normal, factor, h_new = saved
         (dh_new,) = dstate
         dy = ACTIVATIONS[self.activation].backward(h_new, dh_new)  # h_new = activation(y)
-        dz = normalize_backward(Normal(normal, factor), dy * weights.normalization_weights[0])
+        dz = standardize_backward(Standard(normal, factor), dy * weights.normalization_weights[0])
         return StepGradients(
             x=dz @ weights.kernel.T,
-            state=(dz @ weights.recurrent_kernel.T * mask,),
+            state=(masked(dz @ weights.recurrent_kernel.T, mask),),
             weights=Weights(x.T @ dz, m.T @ dz, dy.sum(axis=0), normalization_weights=(dy * normal).sum(axis=0)[None]),
         )
 
@@ -105,7 +113,7 @@ class NormalizedLSTMCell:
         zi, zf, zg, zo = np.split(a + b + weights.bias, 4, axis=1)
         i, f, g, o = sigma.forward(zi), sigma.forward(zf), phi.forward(zg), sigma.forward(zo)
         c_new = f * c + i * g
-        shown = normalize(c_new)
+        shown = standardize(c_new, EPSILON)
         gain, shift = weights.normalization_weights[8:]
         p = phi.forward(gain * shown.normal + shift)
         return (o * p, c_new), (saved, c, i, f, g, o, shown, p)
@@ -116,7 +124,7 @@ class NormalizedLSTMCell:
         dh_new, dc_new = dstate
         do = dh_new * p  # h_new = o * p
         dshown = phi.backward(p, dh_new * o)  # p = phi(gain * shown.normal + shift)
-        dc_new = dc_new + normalize_backward(shown, dshown * weights.normalization_weights[8])
+        dc_new = dc_new + standardize_backward(shown, dshown * weights.normalization_weights[8])
         dz = np.concatenate(
             [
                 sigma.backward(i, dc_new * g),  # c_new = f * c + i * g

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._quiet import quiet
 from .._sequence_arguments import Array
 from ..program import Loss, Metric, Program, Regularizer, Training
 from .ctc import check_labels, ctc
@@ -16,6 +17,8 @@ from .masking import real_steps
 from .metrics import METRICS, state_increment
 from .op import Arrays
 from .penalties import penalty
+from .penalties import slope as slope_of
+from .penalties import value as value_of
 
 __all__ = ["Objective"]
 
@@ -67,6 +70,7 @@ class Objective:
             for regularizer in training.regularizers
         ]
 
+    @quiet
     def evaluate(
         self,
         outputs: list[Array],
@@ -111,8 +115,7 @@ class Objective:
         for regularizer, w, _ in self._penalties:
             total += penalty(regularizer, w)[0]
         for activity, y in zip(training.activity_regularizers, penalised, strict=True):
-            total += activity.l1 * np.sum(np.abs(y), dtype=np.float64) / len(y)
-            total += activity.l2 * np.sum(y * y, dtype=np.float64) / len(y)
+            total += value_of(activity, y) / len(y)
         samples = len(outputs[0])
         shown = [total, *(losses if len(losses) > 1 else [])]
         increments = [np.array([value * samples, samples]) for value in shown]
@@ -132,13 +135,15 @@ class Objective:
             increments.append(state_increment(metric, target[real], output[real], _at(real, weight, output)))
         return np.concatenate(increments), output_gradients
 
+    @quiet
     def activity_gradients(self, penalised: Sequence[Array]) -> list[Array]:
         """The gradient of its penalty to each penalised value."""
         return [
-            (activity.l1 * np.sign(y) + 2 * activity.l2 * y) / len(y)
+            slope_of(activity, y) / len(y)
             for activity, y in zip(self._training.activity_regularizers, penalised, strict=True)
         ]
 
+    @quiet
     def regularize(self) -> None:
         """Add the gradients of the penalties."""
         for regularizer, w, gradient in self._penalties:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._sequence_arguments import Array
 from ..program import Optimizer
+from .magnitude import norm
 
 __all__ = ["OPTIMIZERS", "clip", "update"]
 
@@ -177,7 +178,8 @@ def clip(
     if clipnorm:
         return [g * (clipnorm / max(_norm([g]), clipnorm)) for g in windows]
     if global_clipnorm:
-        scale = global_clipnorm / max(_norm(windows), global_clipnorm)
+        total = _norm(windows)
+        scale = global_clipnorm / max(total, global_clipnorm) if math.isfinite(total) else math.nan  # as in Keras
         return [g * scale for g in windows]
     if clipvalue:
         return [np.clip(g, -clipvalue, clipvalue) for g in windows]
@@ -228,4 +230,4 @@ def update(
 
 
 def _norm(windows: Sequence[Array]) -> float:
-    return math.sqrt(sum(float(np.sum(g * g, dtype=np.float64)) for g in windows))
+    return float(norm(np.array([norm(g).item() for g in windows])).item())

@@ -5,21 +5,34 @@ from __future__ import annotations
 import numpy as np
 
 from .._sequence_arguments import Array
-from ..program import Regularizer
+from ..program import ActivityRegularizer, Regularizer
+from .magnitude import norm
 
-__all__ = ["orthogonality", "penalty"]
+__all__ = ["orthogonality", "penalty", "slope", "value"]
+
+
+def value(factors: Regularizer | ActivityRegularizer, w: Array) -> float:
+    """l1·Σ|w| + l2·Σ w², of which a part with the factor 0 is 0."""
+    wide = w.astype(np.float64)
+    total = factors.l1 * np.sum(np.abs(wide)) if factors.l1 else 0.0
+    return float(total + factors.l2 * np.sum(wide * wide) if factors.l2 else total)
+
+
+def slope(factors: Regularizer | ActivityRegularizer, w: Array) -> Array:
+    """The gradient of `value`."""
+    gradient: Array = factors.l1 * np.sign(w)
+    return gradient + 2 * factors.l2 * w if factors.l2 else gradient
 
 
 def penalty(regularizer: Regularizer, w: Array) -> tuple[float, Array]:
     """The penalty on one parameter, and its gradient."""
-    value = regularizer.l1 * np.sum(np.abs(w), dtype=np.float64) + regularizer.l2 * np.sum(w * w, dtype=np.float64)
-    gradient = regularizer.l1 * np.sign(w) + 2 * regularizer.l2 * w
+    total, gradient = value(regularizer, w), slope(regularizer, w)
     if regularizer.orthogonal:
         matrix = w.T if regularizer.columns else w
-        further, slope = orthogonality(regularizer.orthogonal, matrix)
-        value += further
-        gradient = gradient + (slope.T if regularizer.columns else slope)
-    return float(value), gradient
+        further, turned = orthogonality(regularizer.orthogonal, matrix)
+        total += further
+        gradient = gradient + (turned.T if regularizer.columns else turned)
+    return total, gradient
 
 
 def orthogonality(factor: float, w: Array) -> tuple[float, Array]:
@@ -27,7 +40,7 @@ def orthogonality(factor: float, w: Array) -> tuple[float, Array]:
     pairs = len(w) * (len(w) - 1) / 2
     if not pairs:
         return 0.0, np.zeros_like(w)
-    length = np.sqrt(np.sum(w * w, axis=1, keepdims=True, dtype=np.float64))
+    length = norm(w, 1)
     inverse = np.divide(1, length, where=length > 0, out=np.zeros_like(length)).astype(w.dtype)
     u = w * inverse
     cosines = u @ u.T

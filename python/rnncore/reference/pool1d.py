@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._sequence_arguments import Array
+from .magnitude import product
 from .masking import real_steps
 from .op import Arrays, Run
 from .window import Windows
@@ -42,9 +43,10 @@ class Pool:
             share = (seen[..., None] / np.maximum(count, 1)).astype(x.dtype)  # (K, N, J, 1)
             y = np.where(seen[..., None], places, 0).sum(axis=0) / np.maximum(count, 1).astype(x.dtype)
         else:
-            candidates = np.where(seen[..., None], places, -np.inf)
-            first = candidates.argmax(axis=0)  # (N, J, C)
-            y = np.where(count > 0, np.take_along_axis(candidates, first[None], 0)[0], 0).astype(x.dtype)
+            largest = np.where(seen[..., None], places, -np.inf).max(axis=0)
+            found = (places == largest) | (np.isnan(places) & np.isnan(largest))
+            first = (found & seen[..., None]).argmax(axis=0)  # (N, J, C)
+            y = np.where(count > 0, largest, 0).astype(x.dtype)
             share = ((np.arange(windows.size)[:, None, None, None] == first) & seen[..., None]).astype(x.dtype)
         return [y, windows.mask(real)], (x.shape, steps, share)
 
@@ -53,7 +55,7 @@ class Pool:
         dy = doutputs[0]
         dx = np.zeros(shape, dy.dtype)
         for tap in range(len(steps)):
-            part = dy * share[tap]
+            part = product(dy, share[tap])
             for window, step in enumerate(steps[tap]):  # one step may be the same place of several windows
                 dx[:, step] += part[:, window]
         return [dx, None], []

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._sequence_arguments import Array, SequenceArguments, SequenceGradients, SequenceResult
 from .cell import Cell, Mask, Weights
+from .magnitude import product
 from .rounding import ROUNDINGS
 
 # By state, the share of the state before a step that stays in the one after it: (N, T, H) or one number.
@@ -64,7 +65,7 @@ def forward(
         for k, (part, value) in enumerate(zip(state, new, strict=True)):
             if holds:
                 hold = _hold(holds, k, rows, t)
-                value = hold * part[rows] + (1 - hold) * value
+                value = product(part[rows], hold) + product(value, 1 - hold)
             part[rows] = value
         output[:, t] = state[0]
         if training:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from .._sequence_arguments import Array
 from .activations import ACTIVATIONS
-from .cell import Mask, State, StepGradients, Weights
+from .cell import Mask, State, StepGradients, Weights, masked
 from .rounding import ROUNDINGS
 
 __all__ = ["SimpleRNNCell"]
@@ -27,7 +27,7 @@ class SimpleRNNCell:
 
     def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, Saved]:
         (h,) = state
-        m = ROUNDINGS[self.products](h * mask)
+        m = ROUNDINGS[self.products](masked(h, mask))
         z = x @ weights.kernel + m @ weights.recurrent_kernel + weights.bias
         h_new = ACTIVATIONS[self.activation].forward(z)
         return (h_new,), (x, m, mask, h_new)
@@ -39,6 +39,6 @@ class SimpleRNNCell:
         dz = ROUNDINGS[self.products](dz)
         return StepGradients(  # z = x @ kernel + m @ recurrent_kernel + bias, m = h * mask
             x=dz @ weights.kernel.T,
-            state=(dz @ weights.recurrent_kernel.T * mask,),
+            state=(masked(dz @ weights.recurrent_kernel.T, mask),),
             weights=Weights(x.T @ dz, m.T @ dz, dz.sum(axis=0)),
         )

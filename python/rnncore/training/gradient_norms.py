@@ -8,6 +8,7 @@ import numpy as np
 
 from rnncore.data import Array, Samples
 from rnncore.program import Optimizer, Program, Training
+from rnncore.reference.magnitude import norm
 
 __all__ = ["gradient_norms"]
 
@@ -41,6 +42,6 @@ def gradient_norms(
             sample_weight=samples.weights,
             lengths=samples.lengths,
         )
-        norms[row] = np.linalg.norm(gradients.astype(np.float64))
+        norms[row] = norm(gradients).item()
         parameters[...] = vector  # a step may have moved averages, or met an infinite gradient
     return norms
