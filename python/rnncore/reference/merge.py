@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from .._sequence_arguments import Array
-from .masking import real_steps
 from .magnitude import product
+from .masking import real_steps
 from .op import Arrays, Run
 
 __all__ = ["KINDS", "backward", "forward"]
