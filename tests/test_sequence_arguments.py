@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnncore import reference
+from rnncore import functional, reference
 from rnncore._sequence_arguments import RECURRENT_ACTIVATIONS, activation_name, gradient_arguments, sequence_arguments
 
 N, T, FEATURES, H = 2, 3, 4, 5
@@ -89,7 +89,7 @@ def test_one_state_needs_no_tuple() -> None:
         ({"x": np.ones((N, FEATURES))}, r"x: expected 3 axes .*got shape \(2, 4\)"),
         ({"x": np.ones((N, 0, FEATURES))}, r"x: expected at least one time step .*\(2, 0, 4\)"),
         ({"x": np.ones((N, T, 0))}, r"x: expected at least one .* feature, got shape \(2, 3, 0\)"),
-        ({"x": [[[1.0], [2.0, 3.0]]]}, r"x: expected a rectangular array"),
+        ({"x": [[[1.0], [2.0, 3.0]]]}, r"x must be one rectangular array"),
         ({"x": np.ones((N, T, FEATURES + 1))}, r"kernel: expected shape \(5, 20\) for 5 feature.*got \(4, 20\)"),
         ({"kernel": np.ones((FEATURES, 3 * H))}, r"kernel: expected shape \(4, 20\).*got \(4, 15\)"),
         ({"recurrent_kernel": np.ones((H, 3 * H))}, r"recurrent_kernel: expected shape \(5, 20\).*got \(5, 15\)"),
@@ -153,3 +153,33 @@ def test_activation_names() -> None:
         activation_name("sigmiod", "recurrent_activation")
     with pytest.raises(TypeError, match="activation must be given by name"):
         activation_name(np.tanh, "activation")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_stride_of_an_axis_of_one_element_says_nothing(axis: int, dtype: Any) -> None:
+    sizes = [3, 4, 2]
+    sizes[axis] = 1
+    rng = np.random.default_rng(axis)
+    x, dy = rng.normal(size=sizes).astype(dtype), rng.normal(size=(*sizes[:2], 5)).astype(dtype)
+    kernel, recurrent_kernel = rng.normal(size=(sizes[2], 15)).astype(dtype), rng.normal(size=(5, 15)).astype(dtype)
+
+    def odd(array: Any) -> Any:
+        strides = [-16 if size == 1 else stride for size, stride in zip(array.shape, array.strides, strict=True)]
+        return np.lib.stride_tricks.as_strided(array, strides=strides)
+
+    plain, strange = (
+        functional.gru(array, kernel, recurrent_kernel, lengths=lengths, training=True)
+        for array, lengths in ((x, None), (odd(x), None))
+    )
+    assert np.array_equal(plain.output, strange.output)
+    for a, b in zip(functional.backward(plain.tape, dy), functional.backward(strange.tape, odd(dy)), strict=True):
+        if a is not None:
+            assert np.array_equal(a, b)
+
+
+def test_features_that_were_an_axis_of_one_element() -> None:
+    x = np.random.default_rng(0).normal(size=(6, 1, 7)).astype(np.float32).swapaxes(1, 2)  # (6, 7, 1)
+    kernel, recurrent_kernel = np.ones((1, 4), np.float32), np.eye(4, dtype=np.float32)
+    expected = functional.simple_rnn(x.copy(), kernel, recurrent_kernel).output
+    assert np.array_equal(functional.simple_rnn(x, kernel, recurrent_kernel).output, expected)

@@ -228,7 +228,8 @@ def test_nan_goes_through_the_functions(level: str, activation: str, cell: str, 
             assert not wrong[1, :2].any()
             gradients = module.backward(result.tape, doutput=np.ones_like(result.output))
             assert np.isnan(gradients.kernel[0]).all()
-            assert np.isnan(gradients.x[1, 2]).all()
+            if (cell, activation) != ("simple_rnn", "linear"):  # whose slope is 1 everywhere
+                assert np.isnan(gradients.x[1, 2]).all()
             assert not np.isnan(gradients.x[[0, 2]]).any()
 
 

@@ -59,7 +59,8 @@ bool plain(PyObject* object, std::initializer_list<int64_t> shape, const T*& dat
   return true;
 }
 
-// A (N, T, C) array whose last axis is contiguous; the other strides are free.
+// A (N, T, C) array whose last axis is contiguous; the other strides are free, and that of an axis of one element says
+// nothing.
 template <class T>
 bool strided(PyObject* object, BatchView<const T>& view) {
   if (!has_dtype<T>(object) || !aligned<T>(object)) return false;
@@ -67,8 +68,11 @@ bool strided(PyObject* object, BatchView<const T>& view) {
   constexpr py::ssize_t size = sizeof(T);
   if (a.nd != 3) return false;
   const bool empty = a.dimensions[0] == 0 || a.dimensions[1] == 0 || a.dimensions[2] == 0;
-  if ((a.strides[2] != size && !empty) || a.strides[0] % size || a.strides[1] % size) return false;
-  view = {reinterpret_cast<const T*>(a.data), a.strides[0] / size, a.strides[1] / size};
+  if (a.strides[2] != size && a.dimensions[2] > 1 && !empty) return false;
+  const py::ssize_t step = a.dimensions[1] > 1 ? a.strides[1] : a.dimensions[2] * size;
+  const py::ssize_t row = a.dimensions[0] > 1 ? a.strides[0] : a.dimensions[1] * step;
+  if (step % size || row % size) return false;
+  view = {reinterpret_cast<const T*>(a.data), row / size, step / size};
   return true;
 }
 

@@ -254,13 +254,13 @@ class Executor:
         with self._turns:
             self._objective, self._training, self._slots = objective, training, slots
 
-    @quiet
     def apply_gradients(self, learning_rate: float, step: int) -> None:
         """Clip `gradients` and update `parameters` and `slots`: all of them or, on an error, none."""
         self._refuse_within_step("apply_gradients")
         with self._turns:
             self._apply_gradients(learning_rate, step)
 
+    @quiet
     def _apply_gradients(self, learning_rate: float, step: int) -> None:
         optimizer = self._configured()[0].optimizer
         if optimizer is None:
