@@ -130,10 +130,13 @@ def ragged(value: Any) -> str:
 
 def sequence_shape(name: str, shape: tuple[int | None, ...], channels: str = "features") -> None:
     """Raise a ValueError unless the shape is (N, T, C); `name` is that of the layer that asks."""
-    if len(shape) == 3:
-        return
-    hint = "; a recurrent layer before it gives all steps only with return_sequences=True" if len(shape) == 2 else ""
-    raise ValueError(f"{name!r} needs an input of shape (N, T, {channels}), got {shape}{hint}")
+    if len(shape) != 3:
+        raise ValueError(f"{name!r} needs an input of shape (N, T, {channels}), got {shape}{last_output_hint(shape)}")
+
+
+def last_output_hint(shape: tuple[int | None, ...]) -> str:
+    """What may be wrong with a shape that lacks a time axis: the end of an error message."""
+    return "; a recurrent layer before it gives all steps only with return_sequences=True" if len(shape) == 2 else ""
 
 
 def cast(argument: str, array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -82,9 +82,9 @@ class AttentionLayer(Layer):
             value = given[role]
             if value.dtype != "float":
                 raise TypeError(f"{role} of {self.name!r} must be a float value, got {value}")
-            check.sequence_shape(f"{self.name}: {role}", value.shape)
-            if value.shape[2] is None:
-                raise ValueError(f"{role} of {self.name!r} must have shape (N, T, features), got {value.shape}")
+            if len(value.shape) != 3 or value.shape[2] is None:
+                hint = check.last_output_hint(value.shape)
+                raise ValueError(f"{role} of {self.name!r} must have shape (N, T, features), got {value.shape}{hint}")
         steps = {"query": given["query"].shape[1], "value": given["value"].shape[1]}
         if None not in (steps["value"], given["key"].shape[1]) and steps["value"] != given["key"].shape[1]:
             raise ValueError(
