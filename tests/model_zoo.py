@@ -186,7 +186,8 @@ def branches() -> Case:
     ends += [merge([ends[0], b]) for merge in (layers.add, layers.multiply, layers.average)]
     ends += [merge([ends[1], b]) for merge in (layers.subtract, layers.maximum, layers.minimum)]
     turned = layers.Flatten()(layers.Permute((2, 1))(layers.Reshape((STEPS * FEATURES, 1))(right)))
-    x = layers.concatenate([*ends, layers.Activation("softsign")(turned)])
+    end = (0.5 * left - 1.0)[:, -1]
+    x = layers.concatenate([*ends, layers.Activation("softsign")(turned), end])
     positive = [layers.Dense(3, activation="softplus")(x) for _ in range(3)]
     chances = [layers.Dense(3, activation="softmax")(x) for _ in range(2)]
     bits = [layers.Dense(3, activation="sigmoid")(x) for _ in range(2)]

@@ -92,7 +92,7 @@ def test_last_outputs(kind: str, options: dict[str, Any], expected: list[float],
 def test_initial_states_and_returned_ones(kind: str, backwards: bool, expected: Any, backend: str) -> None:
     units = len(expected[0])
     layer = getattr(layers, kind)(units, go_backwards=backwards, return_state=True, **constant())
-    states = (counting(2, units),) * len(layer.state_sizes())
+    states = (counting(2, units),) * len(layer._state_sizes())
     output, state, *_ = run(layer, counting(2, 4, 3), backend, states=states)
     np.testing.assert_allclose(output, expected, rtol=1e-5)
     np.testing.assert_array_equal(state, output)

@@ -103,10 +103,10 @@ def test_a_program_computes_what_its_layers_say(kind: str, use_bias: bool, go_ba
         "gru": lambda: GRU(H, **options),
         "gru_reset_before": lambda: GRU(H, reset_after=False, **options),
     }[kind]()
-    inputs = [Input((None, FEATURES)), *(Input((H,)) for _ in layer.state_names)]
+    inputs = [Input((None, FEATURES)), *(Input((H,)) for _ in layer._state_names)]
     outputs = layer(inputs[0], initial_state=inputs[1:])
     program, store = build_program(inputs, outputs)
-    states = [np.random.default_rng(5 + k).normal(size=(N, H)) for k in range(len(layer.state_names))]
+    states = [np.random.default_rng(5 + k).normal(size=(N, H)) for k in range(len(layer._state_names))]
     lengths = np.array([4, 1, 3, 4, 2], np.int32)
     y, *state = execute(program, store, [sequences(), *states], lengths)
 

@@ -176,3 +176,21 @@ def test_a_misspelt_argument_is_found_by_mypy(tmp_path: Path) -> None:
     )
     for number, (line, right) in enumerate(lines.items(), start=2):
         assert (f"script.py:{number}: error" in found.stdout) != right, (line, found.stdout, found.stderr)
+
+
+# What Keras's layers have, the weights of each kind of layer, and what wrappers and cells show.
+LAYER_NAMES = {
+    *("build", "compute_output_shape", "count_params", "dtype", "dtype_policy", "from_config", "get_config"),
+    *("get_weights", "input", "losses", "non_trainable_variables", "non_trainable_weights", "output", "output_shape"),
+    *("set_weights", "trainable", "trainable_variables", "trainable_weights", "variables", "go_backwards", "stateful"),
+    *("states", "reset_state", "reset_states", "state_size", "bias", "kernel", "recurrent_kernel", "peephole_kernel"),
+    *("projection_kernel", "normalization_weights", "beta", "gamma", "moving_mean", "moving_variance", "embeddings"),
+    *("scale", "concat_score_weight"),
+}
+
+
+@pytest.mark.parametrize("name", layers.__all__)
+def test_a_layer_shows_what_users_need(name: str) -> None:
+    shown = {attribute for attribute in dir(getattr(layers, name)) if not attribute.startswith("_")}
+    if isinstance(getattr(layers, name), type):
+        assert shown <= LAYER_NAMES

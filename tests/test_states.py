@@ -163,7 +163,7 @@ def test_an_initial_state_beats_the_kept_one(name: str, backend: str) -> None:
     for stateful in (True, False):
         x = layers.Input(batch_shape=(4, 3, 3))
         layer = STATEFUL[name](stateful)
-        sizes = [size for _, size in layer.state_sizes()]
+        sizes = [size for _, size in layer._state_sizes()]
         given = [layers.Input(batch_shape=(4, size)) for size in sizes]
         model = models.Model([x, *given], layer(x, initial_state=given))
         model.compile("sgd", "mse", backend=backend, dtype_policy="float64")

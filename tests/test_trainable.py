@@ -150,7 +150,7 @@ def test_wrappers_pass_trainable_on(make: Callable[[], Any], backend: str) -> No
         assert layer.non_trainable_weights == layer.weights
         assert moved(model, x, y) == [False] * count + [True] * 3
         # What is inside can be freed by itself, as in Keras.
-        first = layer.inner[0]
+        first = layer._inner[0]
         first.trainable = True
         model.compile(**COMPILED, backend=backend)
         share = len(first.weights)

@@ -37,15 +37,15 @@ class Activation(Layer):
     (None, 5, 3)
     """
 
-    op = "activation"
-    acts_per_step = True
+    _op = "activation"
+    _acts_per_step = True
 
     def __init__(self, activation: str | activations.Function, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.activation = activations.serialize(activation)
-        self.mixes_features = self.activation == "softmax"
+        self._mixes_features = self.activation == "softmax"
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"function": self.activation}
 

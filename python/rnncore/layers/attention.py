@@ -28,7 +28,7 @@ ROLES = ("query", "value", "key", "query_mask", "value_mask", "attention_mask", 
 class AttentionLayer(Layer):
     """Base of the attention layers: what a call gives, and the node of the op."""
 
-    op = "attention"
+    _op = "attention"
 
     def __init__(self, *, dropout: float, seed: int | None, arguments: LayerArguments) -> None:
         super().__init__(**arguments)
@@ -42,7 +42,7 @@ class AttentionLayer(Layer):
 
     # Calls
 
-    def describe_roles(self, given: dict[str, Any], use_causal_mask: bool, return_attention_scores: bool) -> Any:
+    def _describe_roles(self, given: dict[str, Any], use_causal_mask: bool, return_attention_scores: bool) -> Any:
         """Describe a call on the symbolic values of each role; None where one is absent."""
         read = {role: value for role, value in given.items() if value is not None}
         values = symbolic_values(f"inputs of {self.name!r}", list(read.values()))
@@ -51,33 +51,33 @@ class AttentionLayer(Layer):
             "use_causal_mask": check.boolean("use_causal_mask", use_causal_mask),
             "return_attention_scores": check.boolean("return_attention_scores", return_attention_scores),
         }
-        described = self.describe(values)
+        described = self._describe(values)
         self._told.append(self._call)
         return described
 
-    def recall(self, index: int) -> None:
+    def _recall(self, index: int) -> None:
         """Take up the roles and options of a call."""
         self._call = self._told[index]
 
-    def call_options(self, index: int) -> dict[str, Any]:
+    def _call_options(self, index: int) -> dict[str, Any]:
         """The roles of the inputs and the options of a call."""
         return self._told[index]
 
-    def call_again(self, values: list[SymbolicValue], options: dict[str, Any]) -> Any:
-        """Describe a call as `call_options` tells."""
+    def _call_again(self, values: list[SymbolicValue], options: dict[str, Any]) -> Any:
+        """Describe a call as `_call_options` tells."""
         fields("the options of a call", options, ("roles", "use_causal_mask", "return_attention_scores"))
         roles = [check.lookup("role", role, dict.fromkeys(ROLES, role)) for role in options["roles"]]
         given = dict(zip(roles, values, strict=True))
-        return self.describe_roles(given, options["use_causal_mask"], options["return_attention_scores"])
+        return self._describe_roles(given, options["use_causal_mask"], options["return_attention_scores"])
 
-    def by_role(self, items: Any) -> dict[str, Any]:
+    def _by_role(self, items: Any) -> dict[str, Any]:
         """What belongs to each input by its role; the key is the value unless it is given."""
         found = dict(zip(self._call["roles"], items, strict=True))
         return {"key": found["value"], **found}
 
-    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+    def _check_values(self, values: tuple[SymbolicValue, ...]) -> None:
         """Raise unless these are sequences (N, T, C) that fit each other, and masks of integers."""
-        given = self.by_role(values)
+        given = self._by_role(values)
         for role in ("query", "value", "key"):
             value = given[role]
             if value.dtype != "float":
@@ -90,7 +90,7 @@ class AttentionLayer(Layer):
             raise ValueError(
                 f"key of {self.name!r} must have {steps['value']} steps as value, got {given['key'].shape}"
             )
-        self.check_features(*(given[role].shape[2] for role in ("query", "value", "key")))
+        self._check_features(*(given[role].shape[2] for role in ("query", "value", "key")))
         expected = {
             "query_mask": (None, steps["query"]),
             "value_mask": (None, steps["value"]),
@@ -101,7 +101,7 @@ class AttentionLayer(Layer):
             if role not in given:
                 continue
             mask = given[role]
-            mask.layer.become_mask()
+            mask.layer._become_mask()
             if mask.dtype != "int":
                 raise TypeError(f"{role} of {self.name!r} must be an Input of integers or booleans, got {mask}")
             fits = len(mask.shape) == len(shape) and all(
@@ -110,7 +110,7 @@ class AttentionLayer(Layer):
             if not fits:
                 raise ValueError(f"{role} of {self.name!r} must have shape {shape}, got {mask.shape}")
 
-    def check_features(self, query: int, value: int, key: int) -> None:
+    def _check_features(self, query: int, value: int, key: int) -> None:
         """Raise a ValueError unless the sizes of the last axes fit."""
         if query != key:
             raise ValueError(
@@ -118,21 +118,21 @@ class AttentionLayer(Layer):
                 f" to be compared, got {query} and {key}"
             )
 
-    def shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
+    def _shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
         """The shape of the context and, if they are returned, of the scores."""
-        given = self.by_role(values)
+        given = self._by_role(values)
         return self._shapes(given["query"].shape, given["value"].shape)
 
     def _shapes(self, query: Shape, value: Shape) -> tuple[Shape, ...]:
-        scores = (query[0], *self.head_axis(), query[1], value[1])
+        scores = (query[0], *self._head_axis(), query[1], value[1])
         returned = self._call.get("return_attention_scores", False)
-        return ((*query[:2], self.width(query, value)), *([scores] if returned else []))
+        return ((*query[:2], self._width(query, value)), *([scores] if returned else []))
 
-    def width(self, query: Shape, value: Shape) -> int | None:
+    def _width(self, query: Shape, value: Shape) -> int | None:
         """The size of the last axis of the output."""
         return value[2]
 
-    def head_axis(self) -> tuple[int, ...]:
+    def _head_axis(self) -> tuple[int, ...]:
         """The axis of the scores for heads, if they have one."""
         return ()
 
@@ -156,7 +156,7 @@ class AttentionLayer(Layer):
 
     # Description
 
-    def emit_attention(
+    def _emit_attention(
         self,
         builder: ProgramBuilder,
         read: tuple[int, int, int],
@@ -168,8 +168,8 @@ class AttentionLayer(Layer):
         """Append the node of the op over projected values; return the context and the weights."""
         query, value = builder.shape(read[0]), builder.shape(read[1])
         context = builder.value(f"{self.name}/context", (*query[:2], value[2]))
-        weights = builder.value(f"{self.name}/weights", (query[0], *self.head_axis(), query[1], value[1]))
-        masks = self.masks_of_call(given, masks)
+        weights = builder.value(f"{self.name}/weights", (query[0], *self._head_axis(), query[1], value[1]))
+        masks = self._masks_of_call(given, masks)
         of_value = builder.both(f"{self.name}/value", (read[1], masks["value"]), (read[2], masks["key"]))
         slots = (
             builder.real(read[0], masks["query"]),
@@ -182,10 +182,10 @@ class AttentionLayer(Layer):
             "rate": self.dropout,
             "seed": self.seed or 0,
         }
-        builder.node(self.op, self.name, (*read, *slots), (context, weights), parameters, attributes)
+        builder.node(self._op, self.name, (*read, *slots), (context, weights), parameters, attributes)
         return context, weights
 
-    def masks_of_call(self, given: dict[str, int], masks: dict[str, Mask]) -> dict[str, Mask]:
+    def _masks_of_call(self, given: dict[str, int], masks: dict[str, Mask]) -> dict[str, Mask]:
         """The masks of query, value and key: those that come with them, or that the call was given."""
 
         def of(role: str, mask: Mask) -> Mask:
@@ -198,13 +198,15 @@ class AttentionLayer(Layer):
             "key": of("key", masks["key"] if "key" in self._call["roles"] else value),
         }
 
-    def returned(self, context: Any, weights: Any) -> tuple[Any, ...]:
+    def _returned(self, context: Any, weights: Any) -> tuple[Any, ...]:
         """The outputs of a call."""
         return (context, weights) if self._call["return_attention_scores"] else (context,)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
         """The mask of the query goes on with the context."""
-        return self.returned(self.masks_of_call(self.by_role(inputs), self.by_role(masks))["query"], NO_MASK)
+        return self._returned(self._masks_of_call(self._by_role(inputs), self._by_role(masks))["query"], NO_MASK)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
@@ -250,7 +252,7 @@ class Attention(AttentionLayer):
 
     scale = WeightView()
     concat_score_weight = WeightView()
-    scores: ClassVar[tuple[str, ...]] = ("dot", "concat")
+    _scores: ClassVar[tuple[str, ...]] = ("dot", "concat")
 
     def __init__(
         self,
@@ -262,7 +264,7 @@ class Attention(AttentionLayer):
     ) -> None:
         super().__init__(dropout=dropout, seed=seed, arguments=arguments)
         self.use_scale = check.boolean("use_scale", use_scale)
-        self.score_mode = check.lookup("score_mode", score_mode, {score: score for score in self.scores})
+        self.score_mode = check.lookup("score_mode", score_mode, {score: score for score in self._scores})
 
     def __call__(
         self,
@@ -296,31 +298,31 @@ class Attention(AttentionLayer):
         if mask is not None and not (isinstance(mask, (list, tuple)) and 2 <= len(mask) <= 3):
             raise ValueError(f"mask of {self.name!r} must be a list [query_mask, value_mask], got {mask}")
         given = {**dict(zip(ROLES, inputs, strict=False)), **dict(zip(ROLES[3:5], mask or (), strict=False))}
-        return self.describe_roles(given, use_causal_mask, return_attention_scores)
+        return self._describe_roles(given, use_causal_mask, return_attention_scores)
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Scale () and weight of the concat score ()."""
         names = ["scale"] * self.use_scale + ["concat_score_weight"] * (self.score_mode == "concat")
-        return [self.weight(name, (), initializers.Ones(), None) for name in names]
+        return [self._weight(name, (), initializers.Ones(), None) for name in names]
 
-    def masks_of_call(self, given: dict[str, int], masks: dict[str, Mask]) -> dict[str, Mask]:
+    def _masks_of_call(self, given: dict[str, int], masks: dict[str, Mask]) -> dict[str, Mask]:
         """Those of query and value: that of a key is not read, and given masks take the place of both, as in Keras."""
         if {"query_mask", "value_mask"} & set(given):
             masks = {role: mask.padding_alone for role, mask in masks.items()}
-        found = super().masks_of_call(given, masks)
+        found = super()._masks_of_call(given, masks)
         return {**found, "key": found["key"].padding_alone}
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"score": self.score_mode, "drops_weights": True}
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node."""
-        given = self.by_role(inputs)
+        given = self._by_role(inputs)
         read = (given["query"], given["value"], given["key"])
-        parameters = self.emit_weights(builder)
-        return self.returned(
-            *self.emit_attention(builder, read, given, self.by_role(masks), parameters, self.attributes())
+        parameters = self._emit_weights(builder)
+        return self._returned(
+            *self._emit_attention(builder, read, given, self._by_role(masks), parameters, self._attributes())
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -355,15 +357,15 @@ class AdditiveAttention(Attention):
     (None, 5, 8)
     """
 
-    scores: ClassVar[tuple[str, ...]] = ("additive",)
+    _scores: ClassVar[tuple[str, ...]] = ("additive",)
 
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(use_scale=use_scale, score_mode="additive", dropout=dropout, **arguments)
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Scale (K,)."""
-        shape = (self.features(input_shape),)
-        return [self.weight("scale", shape, initializers.get("glorot_uniform"), None)] if self.use_scale else []
+        shape = (self._features(input_shape),)
+        return [self._weight("scale", shape, initializers.get("glorot_uniform"), None)] if self.use_scale else []
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""

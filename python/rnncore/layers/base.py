@@ -53,8 +53,8 @@ class WeightView:
 class Layer(NoIgnoredOverrides, HasWeights):
     """Base of all layers: describes a computation and owns its weights.
 
-    A subclass with one input and one output sets `op` and defines `attributes`, `output_shape_of`
-    and `make_weights`; one with more defines `emit` itself.
+    A subclass with one input and one output sets `_op` and defines `_attributes`, `_output_shapes`
+    and `_make_weights`; one with more defines `_emit` itself.
 
     Parameters
     ----------
@@ -124,16 +124,16 @@ class Layer(NoIgnoredOverrides, HasWeights):
         " Model.forward and Model.backward in a loop of your own"
     )
 
-    op: ClassVar[str]  # of the one node that `emit` appends
-    input_dtype: ClassVar[str] = "float"
-    output_dtype: str = "float"
-    keeps_time: bool = True  # axis 1 of the first output is axis 1 of the input
-    treats_steps_as_samples: bool = False  # over (N, T, ...) it does what it does over (N·T, ...)
-    ends_masks: ClassVar[bool] = False  # lengths alone go on with the time axis, as Keras's masks do not
-    mixes_features: bool = False  # a number of the output depends on all numbers along the last axis
-    takes_mask: ClassVar[bool] = False  # as an argument of a call
-    inner: tuple[Layer, ...] = ()  # the layers a wrapper is made of
-    acts_per_step: bool = False  # a step of the output depends on that step of the input and on carried states alone
+    _op: ClassVar[str]  # of the one node that `_emit` appends
+    _input_dtype: ClassVar[str] = "float"
+    _output_dtype: str = "float"
+    _keeps_time: bool = True  # axis 1 of the first output is axis 1 of the input
+    _treats_steps_as_samples: bool = False  # over (N, T, ...) it does what it does over (N·T, ...)
+    _ends_masks: ClassVar[bool] = False  # lengths alone go on with the time axis, as Keras's masks do not
+    _mixes_features: bool = False  # a number of the output depends on all numbers along the last axis
+    _takes_mask: ClassVar[bool] = False  # as an argument of a call
+    _inner: tuple[Layer, ...] = ()  # the layers a wrapper is made of
+    _acts_per_step: bool = False  # a step of the output depends on that step of the input and on carried states alone
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, **arguments: Any) -> None:
         self.dtype_wanted: str | None = None
@@ -171,14 +171,14 @@ class Layer(NoIgnoredOverrides, HasWeights):
 
     # Shapes and weights
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the layer takes an input of this shape."""
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """The new weights for an input of this shape."""
         return []
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """The shape of each output."""
         return (input_shape,)
 
@@ -197,11 +197,11 @@ class Layer(NoIgnoredOverrides, HasWeights):
         (None, 7, 4)
         """
         shape = check.shape("input_shape", input_shape)
-        self.check_input(shape)
-        shapes = self.output_shapes(shape)
+        self._check_input(shape)
+        shapes = self._output_shapes(shape)
         return shapes[0] if len(shapes) == 1 else list(shapes)
 
-    def weight(
+    def _weight(
         self,
         name: str,
         shape: tuple[int, ...],
@@ -241,15 +241,15 @@ class Layer(NoIgnoredOverrides, HasWeights):
         (3, 6)
         """
         shape = check.shape("input_shape", input_shape)
-        self.check_input(shape)
+        self._check_input(shape)
         if not self.built:
-            weights = self.make_weights(shape)
+            weights = self._make_weights(shape)
             start(weights, current_policy().dtype)
             self.weights = weights
             self.input_shape = shape
             self.built = True
 
-    def features(self, shape: Shape) -> int:
+    def _features(self, shape: Shape) -> int:
         """The size of the last axis, which must be known and, once built, what the kernel takes."""
         if shape[-1] is None:
             raise ValueError(f"{self.name!r} needs an input whose last axis is known, got shape {shape}")
@@ -289,7 +289,7 @@ class Layer(NoIgnoredOverrides, HasWeights):
     def trainable(self, value: bool) -> None:
         self._trainable = check.boolean(f"trainable of {self.name!r}", value)
         Weight.times_set += 1
-        for layer in self.inner:
+        for layer in self._inner:
             layer.trainable = value
         for weight in self.weights:
             weight.trainable = self._trainable and not weight.statistic
@@ -367,11 +367,11 @@ class Layer(NoIgnoredOverrides, HasWeights):
             An `Input` of integers or booleans, zero where a step is not real, in the place of the mask that comes with
             `inputs`; for layers that read a mask.
         """
-        if mask is not None and not self.takes_mask:
+        if mask is not None and not self._takes_mask:
             raise TypeError(f"{self.name!r} takes no mask, got {mask}")
-        return self.describe(symbolic_values(f"inputs of {self.name!r}", inputs), mask)
+        return self._describe(symbolic_values(f"inputs of {self.name!r}", inputs), mask)
 
-    def describe(self, values: tuple[SymbolicValue, ...], mask: SymbolicValue | None = None) -> Any:
+    def _describe(self, values: tuple[SymbolicValue, ...], mask: SymbolicValue | None = None) -> Any:
         """The call on `values`, for a subclass whose calls take more than inputs.
 
         `mask`, integers (N, T), not 0 where a step of the first value is real, takes the place of the mask that
@@ -379,9 +379,9 @@ class Layer(NoIgnoredOverrides, HasWeights):
         """
         for part in parts([self]):
             part._refuse_overrides()  # a method may have been given to a class after it was made
-            if type(part).emit is Layer.emit:
-                part._require_kind("op")
-        shapes = self.checked_shapes(values, mask)
+            if type(part)._emit is Layer._emit:
+                part._require_kind("_op")
+        shapes = self._checked_shapes(values, mask)
         self.build(values[0].shape)
         if not self.built:
             raise ValueError(f"build of {self.name!r} must call super().build(input_shape), which makes the weights")
@@ -391,46 +391,48 @@ class Layer(NoIgnoredOverrides, HasWeights):
         self._last_call = (values, outputs)
         return outputs[0] if len(outputs) == 1 else list(outputs)
 
-    def call_options(self, index: int) -> dict[str, Any]:
+    def _call_options(self, index: int) -> dict[str, Any]:
         """What call number `index` was told beside its values, as JSON-serialisable data."""
         return {}
 
-    def call_again(self, values: list[SymbolicValue], options: dict[str, Any]) -> Any:
-        """Describe a call as `call_options` tells."""
+    def _call_again(self, values: list[SymbolicValue], options: dict[str, Any]) -> Any:
+        """Describe a call as `_call_options` tells."""
         return self(values, **options)
 
-    def recall(self, index: int) -> None:
-        """Be ready to check or append call number `index` as it was told; see `call_options`."""
+    def _recall(self, index: int) -> None:
+        """Be ready to check or append call number `index` as it was told; see `_call_options`."""
 
-    def checked_shapes(self, values: tuple[SymbolicValue, ...], mask: SymbolicValue | None = None) -> tuple[Shape, ...]:
+    def _checked_shapes(
+        self, values: tuple[SymbolicValue, ...], mask: SymbolicValue | None = None
+    ) -> tuple[Shape, ...]:
         """The shape of each output of a call, or the error of one that does not fit."""
-        self.check_values(values)
+        self._check_values(values)
         if mask is not None:
             self._check_mask(mask, values[0])
-        self.check_input(values[0].shape)
-        return self.shapes_of_call(values)
+        self._check_input(values[0].shape)
+        return self._shapes_of_call(values)
 
-    def shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
+    def _shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
         """The shape of each output of a call on these inputs; by default the first one decides."""
-        return self.output_shapes(values[0].shape)
+        return self._output_shapes(values[0].shape)
 
-    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
-        """Raise unless the layer takes these inputs: by default one, of its `input_dtype`."""
+    def _check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+        """Raise unless the layer takes these inputs: by default one, of its `_input_dtype`."""
         if len(values) != 1:
             raise ValueError(f"{self.name!r} takes one input, got {len(values)}")
-        if values[0].dtype != self.input_dtype:
-            raise TypeError(f"{self.name!r} takes {self.input_dtype} values, got {values[0]}")
+        if values[0].dtype != self._input_dtype:
+            raise TypeError(f"{self.name!r} takes {self._input_dtype} values, got {values[0]}")
 
     def _check_mask(self, mask: Any, value: SymbolicValue) -> None:
         """Raise unless `mask` is one for the time axis of `value`."""
         (mask,) = symbolic_values(f"mask of {self.name!r}", [mask])
         if len(mask.shape) != 2 or (None not in (mask.shape[1], value.shape[1]) and mask.shape[1] != value.shape[1]):
             raise ValueError(f"mask of {self.name!r} must have shape {value.shape[:2]}, got {mask.shape}")
-        mask.layer.become_mask()
+        mask.layer._become_mask()
         if mask.dtype != "int":
             raise TypeError(f"mask of {self.name!r} must be an Input of integers or booleans, got {mask}")
 
-    def become_mask(self) -> None:
+    def _become_mask(self) -> None:
         """Make integers of an output whose dtype nobody has stated; only an input's may be open."""
 
     @property
@@ -458,11 +460,11 @@ class Layer(NoIgnoredOverrides, HasWeights):
 
     # Description
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {}
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append the layer's nodes; return the value of each output.
 
         Parameters
@@ -473,23 +475,25 @@ class Layer(NoIgnoredOverrides, HasWeights):
         masks : tuple of Mask
             For each of them what says which of its steps are real; `builder.real` makes one value of it.
         """
-        (shape,) = self.output_shapes(builder.shape(inputs[0]))
-        output = builder.value(self.name, shape, self.output_dtype)
-        builder.node(self.op, self.name, inputs, (output,), self.emit_weights(builder), self.attributes())
+        (shape,) = self._output_shapes(builder.shape(inputs[0]))
+        output = builder.value(self.name, shape, self._output_dtype)
+        builder.node(self._op, self.name, inputs, (output,), self._emit_weights(builder), self._attributes())
         return (output,)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
-        """The mask of each output; called after `emit` with the same arguments.
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
+        """The mask of each output; called after `_emit` with the same arguments.
 
         By default the mask of the first input goes on with the first output where that keeps the time axis.
         """
         shape = builder.shape(inputs[0])
-        kept = self.keeps_time and not (len(shape) == 2 and self.mixes_features)
+        kept = self._keeps_time and not (len(shape) == 2 and self._mixes_features)
         mask = masks[0] if kept else NO_MASK
-        others = len(self.output_shapes(shape)) - 1
-        return (mask.padding_alone if self.ends_masks else mask, *[NO_MASK] * others)
+        others = len(self._output_shapes(shape)) - 1
+        return (mask.padding_alone if self._ends_masks else mask, *[NO_MASK] * others)
 
-    def emit_weights(self, builder: ProgramBuilder) -> tuple[int, ...]:
+    def _emit_weights(self, builder: ProgramBuilder) -> tuple[int, ...]:
         """Append the layer's parameters."""
         return tuple(builder.parameter(weight) for weight in self.weights)
 

@@ -93,10 +93,10 @@ class Bidirectional(Wrapper, TakesInitialState):
         self.stateful = self.forward_layer.stateful
         self.return_sequences: bool = layer.return_sequences
         self.return_state: bool = layer.return_state
-        self.keeps_time = self.return_sequences
+        self._keeps_time = self.return_sequences
         self._initial_weights = None if weights is None else list(weights)
 
-    def keeps_own_states(self) -> bool:
+    def _keeps_own_states(self) -> bool:
         """No: its layers do."""
         return False
 
@@ -104,9 +104,9 @@ class Bidirectional(Wrapper, TakesInitialState):
         """Let the next batch begin from zeros, or from the states of the forward, then the backward layer."""
         if not self.forward_layer.stateful:
             raise ValueError(f"{self.name!r} keeps no states to reset: make its layer with stateful=True")
-        half = len(self.forward_layer.state_sizes())
-        if states is not None and (not isinstance(states, (list, tuple)) or len(states) != len(self.state_sizes())):
-            raise ValueError(f"states of {self.name!r} must be a list of {len(self.state_sizes())} arrays")
+        half = len(self.forward_layer._state_sizes())
+        if states is not None and (not isinstance(states, (list, tuple)) or len(states) != len(self._state_sizes())):
+            raise ValueError(f"states of {self.name!r} must be a list of {len(self._state_sizes())} arrays")
         self.forward_layer.reset_states(None if states is None else list(states[:half]))
         self.backward_layer.reset_states(None if states is None else list(states[half:]))
 
@@ -118,22 +118,22 @@ class Bidirectional(Wrapper, TakesInitialState):
         states: list[Array] = [*self.forward_layer.states, *self.backward_layer.states]
         return states
 
-    def state_sizes(self) -> tuple[tuple[str, int], ...]:
+    def _state_sizes(self) -> tuple[tuple[str, int], ...]:
         """The states of the forward layer, then those of the backward layer."""
-        return (*self.forward_layer.state_sizes(), *self.backward_layer.state_sizes())
+        return (*self.forward_layer._state_sizes(), *self.backward_layer._state_sizes())
 
-    def features(self, shape: Shape) -> int:
+    def _features(self, shape: Shape) -> int:
         """The size of the last axis, which both layers must take."""
-        with self.naming():
-            self.backward_layer.features(shape)
-            features: int = self.forward_layer.features(shape)
+        with self._naming():
+            self.backward_layer._features(shape)
+            features: int = self.forward_layer._features(shape)
         return features
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Those of the forward layer, then those of the backward layer."""
-        for layer in self.inner:
+        for layer in self._inner:
             layer.build(input_shape)
-        weights = [weight for layer in self.inner for weight in layer.weights]
+        weights = [weight for layer in self._inner for weight in layer.weights]
         if self._initial_weights is not None:
             if len(self._initial_weights) != len(weights):
                 raise ValueError(
@@ -144,10 +144,10 @@ class Bidirectional(Wrapper, TakesInitialState):
                 weight.assign(value)
         return weights
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """The merged output, or both outputs, then the states if they are returned."""
-        forward, *states = self.forward_layer.output_shapes(input_shape)
-        backward, *more = self.backward_layer.output_shapes(input_shape)
+        forward, *states = self.forward_layer._output_shapes(input_shape)
+        backward, *more = self.backward_layer._output_shapes(input_shape)
         if self.merge_mode is None:
             return (forward, backward, *states, *more)
         if self.merge_mode == "concat":
@@ -156,34 +156,36 @@ class Bidirectional(Wrapper, TakesInitialState):
             raise ValueError(f"{self.name!r} needs outputs of equal shapes, got {forward} and {backward}")
         return (forward, *states, *more)
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append both layers' nodes, with sequences in the order of time, and the merge."""
         x, *initial = inputs
-        count = len(self.forward_layer.state_sizes())
+        count = len(self.forward_layer._state_sizes())
         mask = builder.real(x, masks[0])
         outputs: list[int] = []
         states: list[int] = []
-        for layer, given in zip(self.inner, (initial[:count], initial[count:]), strict=True):
+        for layer, given in zip(self._inner, (initial[:count], initial[count:]), strict=True):
             keeper = (layer, 0) if layer.stateful else None  # type: ignore[attr-defined]
-            sequence, ends = layer.emit_sequence(  # type: ignore[attr-defined]
+            sequence, ends = layer._emit_sequence(  # type: ignore[attr-defined]
                 builder, x, mask, tuple(given), aligned=True, zero_output=self.return_sequences, keeper=keeper
             )
-            outputs.append(sequence if self.return_sequences else layer.last_output(ends))  # type: ignore[attr-defined]
+            outputs.append(sequence if self.return_sequences else layer._last_output(ends))  # type: ignore[attr-defined]
             returned = ends if self.return_state else ()
             states += returned
             builder.penalise((outputs[-1], *returned), layer.activity_regularizer)
         if self.merge_mode is None:
             return (*outputs, *states)
-        (shape, *_) = self.output_shapes(builder.shape(x))
+        (shape, *_) = self._output_shapes(builder.shape(x))
         merged = builder.value(self.name, shape)
         kind = MERGES[self.merge_mode]
         op, attributes = ("merge", {"kind": kind}) if kind != "concatenate" else (kind, {"axis": -1})
         builder.node(op, self.name, tuple(outputs), (merged,), (), attributes)
         return (merged, *states)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
         """The mask of the input goes on with each sequence."""
-        outputs = len(self.output_shapes(builder.shape(inputs[0])))
+        outputs = len(self._output_shapes(builder.shape(inputs[0])))
         sequences = (2 if self.merge_mode is None else 1) if self.return_sequences else 0
         return (*[masks[0]] * sequences, *[NO_MASK] * (outputs - sequences))
 
@@ -205,7 +207,7 @@ class Bidirectional(Wrapper, TakesInitialState):
         for argument in ("layer", "backward_layer"):
             if config.get(argument) is not None:
                 config[argument] = deserialize(config[argument])
-        return cls.restored(config)
+        return cls._restored(config)
 
 
 def _copy(layer: Layer, prefix: str, **changes: Any) -> Any:

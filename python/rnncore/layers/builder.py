@@ -330,9 +330,9 @@ class _Graph:
             masks = [self._masks[x.call, x.index] for x in call.inputs]
             if call.mask is not None:
                 masks[0] = replace(masks[0], own=self.value(call.mask))
-            call.layer.recall(call.index)
-            outputs = call.layer.emit(self._builder, inputs, tuple(masks))
-            masks_of_outputs = call.layer.emit_masks(self._builder, inputs, tuple(masks))
+            call.layer._recall(call.index)
+            outputs = call.layer._emit(self._builder, inputs, tuple(masks))
+            masks_of_outputs = call.layer._emit_masks(self._builder, inputs, tuple(masks))
             for index, (output, mask) in enumerate(zip(outputs, masks_of_outputs, strict=True)):
                 self._values.setdefault((call, index), output)  # an input may be an output of a layer, too
                 self._masks.setdefault((call, index), mask)

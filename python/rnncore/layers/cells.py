@@ -36,7 +36,7 @@ class Cell(Recurrent):
     @property
     def state_size(self) -> Any:
         """The size of the state, or a list with the size of each."""
-        sizes = [size for _, size in self.state_sizes()]
+        sizes = [size for _, size in self._state_sizes()]
         return sizes[0] if len(sizes) == 1 else sizes
 
     def __call__(  # type: ignore[override]  # Keras's arguments
@@ -297,9 +297,9 @@ class StackedRNNCells:
         return [cell.state_size for cell in self.cells]
 
     @property
-    def output_size(self) -> int:
+    def _output_size(self) -> int:
         """The output size of the last cell."""
-        return self.cells[-1].output_size
+        return self.cells[-1]._output_size
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data.

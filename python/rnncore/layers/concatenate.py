@@ -46,17 +46,17 @@ class Concatenate(Merge):
     (None, 5, 6)
     """
 
-    op = "concatenate"
-    least = 1
+    _op = "concatenate"
+    _least = 1
 
     def __init__(self, axis: int = -1, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.axis = check.integer("axis", axis)
         if self.axis == 0:
             raise ValueError("axis must not be that of the batch, got 0")
-        self.keeps_time = self.acts_per_step = self.axis == -1
+        self._keeps_time = self._acts_per_step = self.axis == -1
 
-    def merged_shape(self, shapes: tuple[Shape, ...]) -> Shape:
+    def _merged_shape(self, shapes: tuple[Shape, ...]) -> Shape:
         """The shape of the first input with the sizes along the axis added up."""
         rank = len(shapes[0])
         if not -rank < self.axis < rank:
@@ -77,10 +77,12 @@ class Concatenate(Merge):
             merged[axis] = None if size is None or added is None else size + added
         return tuple(merged)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
         """As for other merging layers, or one mask after the other."""
         if self.axis % len(builder.shape(inputs[0])) != 1:
-            return super().emit_masks(builder, inputs, masks)
+            return super()._emit_masks(builder, inputs, masks)
         before, last = [mask.padding for mask in masks[:-1]], masks[-1].padding
         padding = builder.merge_masks("concatenate", self.name, inputs, (*before, last))
         if builder.ends_rows(last) and all(mask < 0 for mask in before):
@@ -88,7 +90,7 @@ class Concatenate(Merge):
         of = list(zip(inputs, masks, strict=True))
         return (Mask(padding, builder.merge_own("concatenate", self.name, of)),)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"axis": self.axis}
 

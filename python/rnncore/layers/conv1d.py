@@ -69,7 +69,7 @@ class Conv1D(WindowLayer):
     (None, 50, 8)
     """
 
-    op = "conv1d"
+    _op = "conv1d"
     kernel = WeightView()
     bias = WeightView()
 
@@ -99,7 +99,7 @@ class Conv1D(WindowLayer):
         self.kernel_size = self.window_size = single("kernel_size", kernel_size)
         self.strides = self.window_stride = single("strides", strides)
         self.padding = check.lookup("padding", padding, {name: name for name in ("valid", "same", "causal")})
-        self.dilation_rate = self.window_dilation = single("dilation_rate", dilation_rate)
+        self.dilation_rate = self._window_dilation = single("dilation_rate", dilation_rate)
         if self.strides > 1 and self.dilation_rate > 1:
             raise ValueError(
                 f"strides and dilation_rate of {self.name!r} must not both be above 1, got {strides} and "
@@ -115,9 +115,9 @@ class Conv1D(WindowLayer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.keeps_time = self.keeps_steps()
+        self._keeps_time = self._keeps_steps()
 
-    def features(self, shape: Shape) -> int:
+    def _features(self, shape: Shape) -> int:
         """The number of channels, which must be known and, once built, what the kernel takes."""
         if shape[-1] is None:
             raise ValueError(f"{self.name!r} needs an input whose last axis is known, got shape {shape}")
@@ -128,24 +128,24 @@ class Conv1D(WindowLayer):
             )
         return shape[-1]
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Kernel (K, C, filters) and bias (filters,)."""
-        shape = (self.kernel_size, self.features(input_shape), self.filters)
+        shape = (self.kernel_size, self._features(input_shape), self.filters)
         weights = [
-            self.weight("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
+            self._weight("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
         ]
         if self.use_bias:
             bias = (self.filters,)
             weights.append(
-                self.weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
+                self._weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
             )
         return weights
 
-    def channels(self, input_shape: Shape) -> int | None:
+    def _channels(self, input_shape: Shape) -> int | None:
         """The filters."""
         return self.filters
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {
             "strides": self.strides,

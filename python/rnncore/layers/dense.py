@@ -53,9 +53,9 @@ class Dense(Layer):
     (None, 5, 2)
     """
 
-    op = "dense"
-    mixes_features = True
-    acts_per_step = True
+    _op = "dense"
+    _mixes_features = True
+    _acts_per_step = True
     kernel = WeightView()
     bias = WeightView()
 
@@ -84,30 +84,30 @@ class Dense(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, ..., I) with a known I."""
         if len(shape) < 2:
             raise ValueError(f"{self.name!r} needs an input of shape (N, ..., features), got {shape}")
-        self.features(shape)
+        self._features(shape)
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Kernel (I, units) and bias (units,)."""
-        shape = (self.features(input_shape), self.units)
+        shape = (self._features(input_shape), self.units)
         weights = [
-            self.weight("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
+            self._weight("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
         ]
         if self.use_bias:
             bias = (self.units,)
             weights.append(
-                self.weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
+                self._weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
             )
         return weights
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """The input's shape with `units` features."""
         return ((*input_shape[:-1], self.units),)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"activation": self.activation}
 

@@ -44,8 +44,8 @@ class Dropout(Layer):
     (None, 5, 3)
     """
 
-    op = "dropout"
-    acts_per_step = True
+    _op = "dropout"
+    _acts_per_step = True
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Dropout(Layer):
         self.noise_shape = None if noise_shape is None else check.shape("noise_shape", noise_shape)
         self.shared_axes = [axis for axis, size in enumerate(self.noise_shape or ()) if size == 1]
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless `noise_shape` fits."""
         if self.noise_shape is None:
             return
@@ -77,7 +77,7 @@ class Dropout(Layer):
                 f"noise_shape of {self.name!r}: all or none of the axes from 2 on may be 1, got {self.noise_shape}"
             )
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         attributes: dict[str, Any] = {"rate": self.rate, "seed": self.seed or 0}
         return {**attributes, "shared_axes": self.shared_axes} if self.shared_axes else attributes
@@ -115,7 +115,7 @@ class SpatialDropout1D(Dropout):
     def __init__(self, rate: float, seed: int | None = None, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(rate, (None, 1, None), seed, **arguments)
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, C)."""
         check.sequence_shape(self.name, shape, "channels")
 

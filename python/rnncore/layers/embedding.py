@@ -60,9 +60,9 @@ class Embedding(Layer):
     (None, None, 8)
     """
 
-    op = "embedding"
-    acts_per_step = True
-    input_dtype = "int"
+    _op = "embedding"
+    _acts_per_step = True
+    _input_dtype = "int"
     embeddings = WeightView()
 
     def __init__(
@@ -90,33 +90,35 @@ class Embedding(Layer):
             table = weights[0] if isinstance(weights, list) and len(weights) == 1 else weights
             self._first_values = check.real_array("weights", table, (self.input_dim, self.output_dim))
 
-    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+    def _check_values(self, values: tuple[SymbolicValue, ...]) -> None:
         """Raise unless this is one integer value; an input of no stated dtype becomes one."""
         layer = values[0].layer
         if isinstance(layer, InputLayer) and layer.dtype is None:
-            layer.output_dtype = "int"
-        super().check_values(values)
+            layer._output_dtype = "int"
+        super()._check_values(values)
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless a mask can be made of ids of this shape, if it is to be."""
         if self.mask_zero and len(shape) != 2:
             raise ValueError(f"{self.name!r} needs ids of shape (N, T) for mask_zero, got {shape}")
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Embeddings (V, D)."""
         shape = (self.input_dim, self.output_dim)
-        table = self.weight(
+        table = self._weight(
             "embeddings", shape, self.embeddings_initializer, self.embeddings_regularizer, self.embeddings_constraint
         )
         if self._first_values is not None:
             table.assign(self._first_values)
         return [table]
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """The input's shape with one more axis."""
         return ((*input_shape, self.output_dim),)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
         """The mask of ids that are not zero; lengths go on."""
         padding = masks[0].padding
         return (Mask(padding, builder.masking(f"{self.name}/mask", inputs[0], padding)[1] if self.mask_zero else -1),)

@@ -38,15 +38,15 @@ class Flatten(Layer):
     (None, 15)
     """
 
-    op = "flatten"
-    keeps_time = False
+    _op = "flatten"
+    _keeps_time = False
 
     def __init__(self, data_format: str | None = None, **arguments: Unpack[LayerArguments]) -> None:
         if data_format not in (None, "channels_last"):
             raise ValueError(f"data_format must be None or 'channels_last', got {data_format!r}")
         super().__init__(**arguments)
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """(N, product), with an unknown product if a size is unknown."""
         known = [size for size in input_shape[1:] if size is not None]
         return ((input_shape[0], math.prod(known) if len(known) == len(input_shape) - 1 else None),)

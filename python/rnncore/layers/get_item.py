@@ -45,7 +45,7 @@ class GetItem(Layer):
     ((None, 4), (None, 3, 4), (None, 10))
     """
 
-    op = "slice"
+    _op = "slice"
 
     def __init__(self, index: Any, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -59,7 +59,11 @@ class GetItem(Layer):
     def build(self, input_shape: Shape) -> None:
         """Learn whether the time axis stays as it is."""
         super().build(input_shape)
-        self.keeps_time = self.acts_per_step = len(input_shape) > 2 and self._cuts(input_shape)[0] == [None, None, None]
+        self._keeps_time = self._acts_per_step = len(input_shape) > 2 and self._cuts(input_shape)[0] == [
+            None,
+            None,
+            None,
+        ]
 
     def _cuts(self, shape: Shape) -> list[Any]:
         """The entry for each axis after the batch."""
@@ -72,7 +76,7 @@ class GetItem(Layer):
             raise ValueError(f"{self.name!r} cannot take samples out of the batch, got shape {shape}")
         return cuts[1:]
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless something is left of each axis, and an axis after the batch."""
         cuts = self._cuts(shape)
         if all(isinstance(cut, int) for cut in cuts):
@@ -83,7 +87,7 @@ class GetItem(Layer):
             if size is not None and not isinstance(cut, int) and not range(size)[slice(*cut)]:
                 raise ValueError(f"{self.name!r} leaves nothing of axis {axis} of size {size}: {slice(*cut)}")
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """What is left of each axis; None where it depends on the size at run time."""
         cuts = zip(self._cuts(input_shape), input_shape[1:], strict=True)
         sizes = [
@@ -91,29 +95,31 @@ class GetItem(Layer):
         ]
         return ((input_shape[0], *sizes),)
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append the node of the part, and where they differ from what came those of the masks of its steps."""
         x = inputs[0]
         given = builder.shape(x)
-        (shape,) = self.output_shapes(given)
+        (shape,) = self._output_shapes(given)
         output = builder.value(self.name, shape)
         cuts = self._cuts(given)
         ends = len(given) < 3 or isinstance(cuts[0], int)
         padding, own = (-1, -1) if ends else (masks[0].padding, masks[0].own)
-        if not self.keeps_time:
+        if not self._keeps_time:
             of = [-1 if mask < 0 else builder.value(f"{self.name}/mask", shape[:2], "int") for mask in (padding, own)]
             if builder.ends_rows(padding) and (cuts[0][2] or 1) > 0:
                 builder.row_ends.add(of[0])
-            builder.node(self.op, self.name, (x, padding), (output, of[0]), (), _attributes(cuts))
+            builder.node(self._op, self.name, (x, padding), (output, of[0]), (), _attributes(cuts))
             if own >= 0:
-                builder.node(self.op, f"{self.name}/mask", (x, own), (-1, of[1]), (), _attributes(cuts))
+                builder.node(self._op, f"{self.name}/mask", (x, own), (-1, of[1]), (), _attributes(cuts))
             padding, own = of
         else:
-            builder.node(self.op, self.name, (x, -1), (output, -1), (), _attributes(cuts))
+            builder.node(self._op, self.name, (x, -1), (output, -1), (), _attributes(cuts))
         self._mask = Mask(padding, own)
         return (output,)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
         """The mask of the steps that are left."""
         return (self._mask,)
 

@@ -91,10 +91,10 @@ class GRU(Recurrent):
     (2, 12)
     """
 
-    op = "gru"
-    gates = 3
-    normalization_rows = 6
-    state_names = ("h",)
+    _op = "gru"
+    _gates = 3
+    _normalization_rows = 6
+    _state_names = ("h",)
 
     def __init__(
         self,
@@ -157,18 +157,18 @@ class GRU(Recurrent):
         )
         self.recurrent_activation = elementwise("recurrent_activation", recurrent_activation)
         self.reset_after = check.boolean("reset_after", reset_after)
-        self.refuse_beside_normalization("zoneout")
+        self._refuse_beside_normalization("zoneout")
         if self.layer_normalization and not self.reset_after:
             raise ValueError(f"reset_after of {type(self).__name__} must be True with layer_normalization, got False")
 
-    def bias_shape(self) -> tuple[int, ...]:
+    def _bias_shape(self) -> tuple[int, ...]:
         """Shape of the bias."""
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {
-            **super().attributes(),
+            **super()._attributes(),
             "recurrent_activation": self.recurrent_activation,
             "reset_after": self.reset_after,
         }

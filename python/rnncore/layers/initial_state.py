@@ -26,26 +26,26 @@ class TakesInitialState(Layer):
     an `initial_state`.
     """
 
-    def state_sizes(self) -> tuple[tuple[str, int], ...]:
+    def _state_sizes(self) -> tuple[tuple[str, int], ...]:
         """The name and the size H of each state (N, H)."""
         raise NotImplementedError
 
     go_backwards: bool = False
     stateful: bool = False
-    states_kept: list[Array] | None = None  # (N, H) each; where the engine reads and writes them; None: zeros
+    _states_kept: list[Array] | None = None  # (N, H) each; where the engine reads and writes them; None: zeros
 
     @property
     def states(self) -> list[Array]:
         """The live states (N, H) of a stateful layer, from which the next batch goes on."""
-        if self.states_kept is None:
+        if self._states_kept is None:
             if not self._keeps_states():
                 raise AttributeError(f"{self.name!r} keeps no states: make it with stateful=True and build it")
             rows = self.input_shape[0] if self.input_shape else None
-            self.states_kept = [np.zeros((rows or 0, size), np.float32) for _, size in self.state_sizes()]
-        return self.states_kept
+            self._states_kept = [np.zeros((rows or 0, size), np.float32) for _, size in self._state_sizes()]
+        return self._states_kept
 
     def _keeps_states(self) -> bool:
-        return self.stateful and self.built and self.keeps_own_states()
+        return self.stateful and self.built and self._keeps_own_states()
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights; states that are kept need a fixed batch size."""
@@ -56,7 +56,7 @@ class TakesInitialState(Layer):
             )
         super().build(input_shape)
 
-    def keeps_own_states(self) -> bool:
+    def _keeps_own_states(self) -> bool:
         """Whether the states of a stateful layer are its own rather than those of layers inside."""
         return True
 
@@ -92,17 +92,17 @@ class TakesInitialState(Layer):
             raise ValueError(f"states of {self.name!r} must be {len(kept)} arrays, got {len(given)}")
         checked = [
             check.real_array(f"state {name} of {self.name!r}", value, state.shape)
-            for (name, _), value, state in zip(self.state_sizes(), given, kept, strict=True)
+            for (name, _), value, state in zip(self._state_sizes(), given, kept, strict=True)
         ]
         for state, value in zip(kept, checked, strict=True):
             state[...] = value
 
     reset_state = reset_states
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, I) with a known I."""
         check.sequence_shape(self.name, shape)
-        self.features(shape)
+        self._features(shape)
 
     def __call__(  # type: ignore[override]  # Keras's arguments
         self, inputs: Any, initial_state: Any = None, mask: SymbolicValue | None = None
@@ -124,12 +124,12 @@ class TakesInitialState(Layer):
         values = symbolic_values(f"inputs of {self.name!r}", inputs)
         if initial_state is not None:
             values = (*values, *symbolic_values(f"initial_state of {self.name!r}", initial_state))
-        return self.describe(values, mask)
+        return self._describe(values, mask)
 
-    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+    def _check_values(self, values: tuple[SymbolicValue, ...]) -> None:
         """Raise unless these are a sequence and no or all initial states."""
-        super().check_values(values[:1])
-        states, expected = values[1:], self.state_sizes()
+        super()._check_values(values[:1])
+        states, expected = values[1:], self._state_sizes()
         if len(states) not in (0, len(expected)):
             names = ", ".join(name for name, _ in expected)
             raise ValueError(
@@ -139,7 +139,9 @@ class TakesInitialState(Layer):
             if len(state.shape) != 2 or state.shape[1] != units or state.dtype != "float":
                 raise ValueError(f"initial_state of {self.name!r} must have shape (N, {units}), got {state}")
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
         """As in `Layer`; beside a reversed sequence, padding is reversed."""
-        given = super().emit_masks(builder, inputs, masks)
+        given = super()._emit_masks(builder, inputs, masks)
         return (builder.reversed_mask(self.name, inputs[0], given[0]), *given[1:]) if self.go_backwards else given

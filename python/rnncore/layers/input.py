@@ -65,7 +65,7 @@ class InputLayer(Layer):
         self._dtype = None if dtype is None else np.dtype(dtype)
         if self._dtype is not None and self._dtype.kind not in "fiub":
             raise TypeError(f"dtype of Input must be a real one, got {self._dtype}")
-        self.output_dtype = "int" if self._dtype is not None and self._dtype.kind in "iu" else "float"
+        self._output_dtype = "int" if self._dtype is not None and self._dtype.kind in "iu" else "float"
         self.build(self.batch_shape)
         self._last_call = ((), (SymbolicValue(self.batch_shape, Call(self, 0, ()), 0),))
 
@@ -74,12 +74,12 @@ class InputLayer(Layer):
         """The dtype that was asked for, or None."""
         return self._dtype
 
-    def become_mask(self) -> None:
+    def _become_mask(self) -> None:
         """Hold integers from now on, if the dtype is boolean or was left out."""
         if self._dtype is None or self._dtype.kind == "b":
-            self.output_dtype = "int"
+            self._output_dtype = "int"
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Refuse: an input is given, not computed."""
         raise ValueError(f"an output depends on the input {self.name!r}, which is not among the model's inputs")
 

@@ -111,10 +111,10 @@ class LSTM(Recurrent):
     ((None, None, 4), (None, 4))
     """
 
-    op = "lstm"
-    gates = 4
-    normalization_rows = 10
-    state_names = ("h", "c")
+    _op = "lstm"
+    _gates = 4
+    _normalization_rows = 10
+    _state_names = ("h", "c")
 
     peephole_kernel = WeightView()
     projection_kernel = WeightView()
@@ -190,31 +190,31 @@ class LSTM(Recurrent):
             for name in ("zoneout", "cell_zoneout", "peepholes"):
                 if given := getattr(self, name):
                     raise ValueError(f"{name} of {type(self).__name__} must be off with projection_units, got {given}")
-        self.refuse_beside_normalization("zoneout", "cell_zoneout", "peepholes", "projection_units")
+        self._refuse_beside_normalization("zoneout", "cell_zoneout", "peepholes", "projection_units")
         self.unit_forget_bias = check.boolean("unit_forget_bias", unit_forget_bias)
 
     @property
-    def output_size(self) -> int:
+    def _output_size(self) -> int:
         """The size of h: H, or P of a projection."""
         return self.projection_units or self.units
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Kernel (I, 4·H), recurrent kernel, bias (4·H,), and the weights of an option, as far as there are."""
-        weights = super().make_weights(input_shape)
+        weights = super()._make_weights(input_shape)
         if self.use_bias and self.unit_forget_bias:
             weights[2].begin_with(1.0, slice(self.units, 2 * self.units))
         if self.layer_normalization:
             weights[-1].begin_with(0.0, -1)
         if self.peepholes:
-            weights.append(self.weight("peephole_kernel", (3, self.units), initializers.Zeros(), None, None))
+            weights.append(self._weight("peephole_kernel", (3, self.units), initializers.Zeros(), None, None))
         if self.projection_units:
             shape = (self.units, self.projection_units)
-            weights.append(self.weight("projection_kernel", shape, self.kernel_initializer, None, None))
+            weights.append(self._weight("projection_kernel", shape, self.kernel_initializer, None, None))
         return weights
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        attributes = {**super().attributes(), "recurrent_activation": self.recurrent_activation}
+        attributes = {**super()._attributes(), "recurrent_activation": self.recurrent_activation}
         if self.cell_zoneout > 0:
             attributes |= {"cell_zoneout": self.cell_zoneout, "seed": self.seed or 0}
         if self.peepholes:

@@ -46,22 +46,24 @@ class Masking(Layer):
     array([3., 0., 2.], dtype=float32)
     """
 
-    op = "masking"
-    acts_per_step = True
+    _op = "masking"
+    _acts_per_step = True
 
     def __init__(self, mask_value: float = 0.0, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.mask_value = check.number("mask_value", mask_value)
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, F)."""
         check.sequence_shape(self.name, shape)
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node: the values and the mask of x."""
         return builder.masking(self.name, inputs[0], masks[0].padding, self.mask_value)[:1]
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
         """The mask that the node makes."""
         made = builder.masking(self.name, inputs[0], masks[0].padding, self.mask_value)[1]
         return (Mask(masks[0].padding, made),)

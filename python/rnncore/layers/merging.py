@@ -40,11 +40,11 @@ class Merge(Layer):
     where one has none, none goes on. The lengths of a batch go on in any case.
     """
 
-    op = "merge"
-    acts_per_step = True
-    kind: ClassVar[str]
-    least: ClassVar[int] = 1
-    leaves_out_masked: ClassVar[bool] = False  # inputs where their step is not real, but others' are
+    _op = "merge"
+    _acts_per_step = True
+    _kind: ClassVar[str]
+    _least: ClassVar[int] = 1
+    _leaves_out_masked: ClassVar[bool] = False  # inputs where their step is not real, but others' are
 
     def __call__(self, inputs: Any, mask: SymbolicValue | None = None) -> Any:
         """Describe this layer applied to a list of symbolic values; it takes no mask."""
@@ -52,20 +52,20 @@ class Merge(Layer):
             raise ValueError(f"{self.name!r} takes a list of values, got {inputs}")
         return super().__call__(inputs, mask)
 
-    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+    def _check_values(self, values: tuple[SymbolicValue, ...]) -> None:
         """Raise unless these are float values whose shapes fit."""
-        if len(values) < self.least:
-            raise ValueError(f"{self.name!r} takes at least {self.least} inputs, got {len(values)}")
+        if len(values) < self._least:
+            raise ValueError(f"{self.name!r} takes at least {self._least} inputs, got {len(values)}")
         for value in values:
             if value.dtype != "float":
                 raise TypeError(f"{self.name!r} takes float values, got {value}")
-        self.merged_shape(tuple(value.shape for value in values))
+        self._merged_shape(tuple(value.shape for value in values))
 
-    def shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
+    def _shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
         """The shape of the merged value."""
-        return (self.merged_shape(tuple(value.shape for value in values)),)
+        return (self._merged_shape(tuple(value.shape for value in values)),)
 
-    def merged_shape(self, shapes: tuple[Shape, ...]) -> Shape:
+    def _merged_shape(self, shapes: tuple[Shape, ...]) -> Shape:
         """The shape that all shapes can be repeated to."""
         rank = max(map(len, shapes))
         merged: list[int | None] = [shapes[0][0], *[1] * (rank - 1)]
@@ -89,27 +89,29 @@ class Merge(Layer):
         """
         if not isinstance(input_shape, (list, tuple)) or not all(isinstance(s, (list, tuple)) for s in input_shape):
             raise ValueError(f"{self.name!r} takes a list of shapes, got {input_shape!r}")
-        return self.merged_shape(tuple(tuple(shape) for shape in input_shape))
+        return self._merged_shape(tuple(tuple(shape) for shape in input_shape))
 
     @property
     def output_shape(self) -> Any:
         """Shape of the last output."""
         return self.output.shape
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node."""
-        shape = self.merged_shape(tuple(builder.shape(value) for value in inputs))
+        shape = self._merged_shape(tuple(builder.shape(value) for value in inputs))
         output = builder.value(self.name, shape)
         own = tuple(
             mask.own if len(builder.shape(x)) == len(shape) else -1 for x, mask in zip(inputs, masks, strict=True)
         )
-        if self.leaves_out_masked and any(mask >= 0 for mask in own):
-            builder.node(self.op, self.name, (*inputs, *own), (output,), (), {**self.attributes(), "masked": True})
+        if self._leaves_out_masked and any(mask >= 0 for mask in own):
+            builder.node(self._op, self.name, (*inputs, *own), (output,), (), {**self._attributes(), "masked": True})
         else:
-            builder.node(self.op, self.name, inputs, (output,), (), self.attributes())
+            builder.node(self._op, self.name, inputs, (output,), (), self._attributes())
         return (output,)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
         """Keras's rule for masks; of lengths those of all inputs whose steps are the output's."""
         rank = max(len(builder.shape(x)) for x in inputs)
         pairs = [(x, mask if len(builder.shape(x)) == rank else NO_MASK) for x, mask in zip(inputs, masks, strict=True)]
@@ -118,9 +120,9 @@ class Merge(Layer):
         own = builder.merge_own("or", self.name, pairs)
         return (Mask(builder.both(self.name, *timed).padding if timed else -1, own),)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {"kind": self.kind}
+        return {"kind": self._kind}
 
 
 class Add(Merge):
@@ -143,7 +145,7 @@ class Add(Merge):
     (None, 5, 3)
     """
 
-    kind = "add"
+    _kind = "add"
 
 
 class Subtract(Merge):
@@ -166,15 +168,15 @@ class Subtract(Merge):
     (None, 5, 3)
     """
 
-    kind = "subtract"
+    _kind = "subtract"
 
-    least = 2
+    _least = 2
 
-    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+    def _check_values(self, values: tuple[SymbolicValue, ...]) -> None:
         """Raise unless these are two float values whose shapes fit."""
         if len(values) != 2:
             raise ValueError(f"{self.name!r} takes two inputs, got {len(values)}")
-        super().check_values(values)
+        super()._check_values(values)
 
 
 class Multiply(Merge):
@@ -199,8 +201,8 @@ class Multiply(Merge):
     (None, 5, 3)
     """
 
-    kind = "multiply"
-    leaves_out_masked = True
+    _kind = "multiply"
+    _leaves_out_masked = True
 
 
 class Average(Merge):
@@ -223,7 +225,7 @@ class Average(Merge):
     (None, 5, 3)
     """
 
-    kind = "average"
+    _kind = "average"
 
 
 class Maximum(Merge):
@@ -249,8 +251,8 @@ class Maximum(Merge):
     (None, 5, 3)
     """
 
-    kind = "maximum"
-    leaves_out_masked = True
+    _kind = "maximum"
+    _leaves_out_masked = True
 
 
 class Minimum(Merge):
@@ -276,8 +278,8 @@ class Minimum(Merge):
     (None, 5, 3)
     """
 
-    kind = "minimum"
-    leaves_out_masked = True
+    _kind = "minimum"
+    _leaves_out_masked = True
 
 
 def add(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:

@@ -154,9 +154,9 @@ class MultiHeadAttention(AttentionLayer):
             "attention_mask": attention_mask,
             "key_mask": key_mask,
         }
-        return self.describe_roles(given, use_causal_mask, return_attention_scores)
+        return self._describe_roles(given, use_causal_mask, return_attention_scores)
 
-    def check_features(self, query: int, value: int, key: int) -> None:
+    def _check_features(self, query: int, value: int, key: int) -> None:
         """Remember the sizes; raise a ValueError if the layer was built for others."""
         if self.built and self._sizes != (query, value, key):
             raise ValueError(
@@ -177,17 +177,17 @@ class MultiHeadAttention(AttentionLayer):
         """
         if value_shape is not None:
             shapes = [check.shape("input_shape", s) for s in (input_shape, value_shape, key_shape or value_shape)]
-            query, value, key = (self.features(shape) for shape in shapes)
-            self.check_features(query, value, key)
+            query, value, key = (self._features(shape) for shape in shapes)
+            self._check_features(query, value, key)
         super().build(input_shape)
 
-    def features(self, shape: Shape) -> int:
+    def _features(self, shape: Shape) -> int:
         """The size of the last axis, which must be known."""
         if len(shape) != 3 or shape[-1] is None:
             raise ValueError(f"{self.name!r} needs inputs of shape (N, T, features), got {shape}")
         return shape[-1]
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Kernel and bias of the projections of query, key, value and the heads' contexts."""
         if self._sizes is None:
             raise ValueError(f"{self.name!r} is built by calling it, or for the shapes of query and value")
@@ -201,22 +201,22 @@ class MultiHeadAttention(AttentionLayer):
         }
         weights = []
         for name, (kernel, bias) in shapes.items():
-            weights.append(self.weight(f"{name}/kernel", kernel, self.kernel_initializer, self.kernel_regularizer))
+            weights.append(self._weight(f"{name}/kernel", kernel, self.kernel_initializer, self.kernel_regularizer))
             if self.use_bias:
-                weights.append(self.weight(f"{name}/bias", bias, self.bias_initializer, self.bias_regularizer))
+                weights.append(self._weight(f"{name}/bias", bias, self.bias_initializer, self.bias_regularizer))
         return weights
 
-    def width(self, query: Shape, value: Shape) -> int | None:
+    def _width(self, query: Shape, value: Shape) -> int | None:
         """The size of the last axis of the output."""
         return self._output_size or query[2]
 
-    def head_axis(self) -> tuple[int, ...]:
+    def _head_axis(self) -> tuple[int, ...]:
         """The axis of the scores for heads."""
         return (self.num_heads,)
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append a projection of each input, the attention of the heads, and the projection of their contexts."""
-        given = self.by_role(inputs)
+        given = self._by_role(inputs)
         count = 2 if self.use_bias else 1
         pieces = {
             name: self.weights[k * count : (k + 1) * count]
@@ -243,9 +243,11 @@ class MultiHeadAttention(AttentionLayer):
             "factor": 1 / math.sqrt(self.key_dim),
             "hides_queries": True,
         }
-        context, weights = self.emit_attention(builder, (query, value, key), given, self.by_role(masks), (), attributes)
+        context, weights = self._emit_attention(
+            builder, (query, value, key), given, self._by_role(masks), (), attributes
+        )
         output = project("attention_output", context, self.weights[-1].shape[-1])
-        return self.returned(output, weights)
+        return self._returned(output, weights)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""

@@ -26,17 +26,17 @@ def dropout_rate(rate: float) -> float:
 class Noise(Layer):
     """Base of the layers of this file; a subclass sets `kind`."""
 
-    op = "noise"
-    acts_per_step = True
-    kind: ClassVar[str]
+    _op = "noise"
+    _acts_per_step = True
+    _kind: ClassVar[str]
 
     def __init__(self, seed: int | None, arguments: LayerArguments) -> None:
         super().__init__(**arguments)
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {"kind": self.kind, "seed": self.seed or 0}
+        return {"kind": self._kind, "seed": self.seed or 0}
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
@@ -67,15 +67,15 @@ class GaussianNoise(Noise):
     (None, 5, 3)
     """
 
-    kind = "gaussian_noise"
+    _kind = "gaussian_noise"
 
     def __init__(self, stddev: float, seed: int | None = None, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(seed, arguments)
         self.stddev = check.number("stddev", stddev, low=0.0)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {**super().attributes(), "stddev": self.stddev}
+        return {**super()._attributes(), "stddev": self.stddev}
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
@@ -108,15 +108,15 @@ class GaussianDropout(Noise):
     (None, 5, 3)
     """
 
-    kind = "gaussian_dropout"
+    _kind = "gaussian_dropout"
 
     def __init__(self, rate: float, seed: int | None = None, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(seed, arguments)
         self.rate = dropout_rate(rate)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {**super().attributes(), "rate": self.rate}
+        return {**super()._attributes(), "rate": self.rate}
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
@@ -151,7 +151,7 @@ class AlphaDropout(Noise):
     (None, 5, 3)
     """
 
-    kind = "alpha_dropout"
+    _kind = "alpha_dropout"
 
     def __init__(
         self, rate: float, noise_shape: None = None, seed: int | None = None, **arguments: Unpack[LayerArguments]
@@ -160,9 +160,9 @@ class AlphaDropout(Noise):
         super().__init__(seed, arguments)
         self.rate = dropout_rate(rate)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {**super().attributes(), "rate": self.rate}
+        return {**super()._attributes(), "rate": self.rate}
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""

@@ -55,7 +55,7 @@ class Normalization(Layer):
         self.beta_constraint = constraints.get(beta_constraint)
         self.gamma_constraint = constraints.get(gamma_constraint)
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, ..., C) with a known C and `axis` is its last."""
         if len(shape) < 2:
             raise ValueError(f"{self.name!r} needs an input of shape (N, ..., features), got {shape}")
@@ -64,22 +64,22 @@ class Normalization(Layer):
                 f"axis of {self.name!r} must be the last of its input, others are not supported, got {self.axis} "
                 f"for shape {shape}"
             )
-        self.features(shape)
+        self._features(shape)
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Gamma (C,) and beta (C,)."""
-        shape, weights = (self.features(input_shape),), []
+        shape, weights = (self._features(input_shape),), []
         if self.scale:
             weights.append(
-                self.weight("gamma", shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
+                self._weight("gamma", shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
             )
         if self.center:
             weights.append(
-                self.weight("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
+                self._weight("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
             )
         return weights
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"epsilon": self.epsilon, "scale": self.scale, "center": self.center}
 
@@ -144,9 +144,9 @@ class BatchNormalization(Normalization):
     array([1., 1., 1.], dtype=float32)
     """
 
-    op = "batch_normalization"
-    treats_steps_as_samples = True
-    takes_mask = True
+    _op = "batch_normalization"
+    _treats_steps_as_samples = True
+    _takes_mask = True
     moving_mean = WeightView()
     moving_variance = WeightView()
 
@@ -191,27 +191,27 @@ class BatchNormalization(Normalization):
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Gamma, beta, moving mean and moving variance, each (C,)."""
-        shape = (self.features(input_shape),)
+        shape = (self._features(input_shape),)
         return [
-            *super().make_weights(input_shape),
-            self.weight("moving_mean", shape, self.moving_mean_initializer, None, statistic=True),
-            self.weight("moving_variance", shape, self.moving_variance_initializer, None, statistic=True),
+            *super()._make_weights(input_shape),
+            self._weight("moving_mean", shape, self.moving_mean_initializer, None, statistic=True),
+            self._weight("moving_variance", shape, self.moving_variance_initializer, None, statistic=True),
         ]
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node, which reads the mask of a sequence."""
         shape = builder.shape(inputs[0])
         output = builder.value(self.name, shape)
         mask = builder.real(inputs[0], masks[0]) if len(shape) > 2 else -1
-        attributes = self.attributes() | {"frozen": not builder.trainable.of_layer(self)}
-        builder.node(self.op, self.name, (inputs[0], mask), (output,), self.emit_weights(builder), attributes)
+        attributes = self._attributes() | {"frozen": not builder.trainable.of_layer(self)}
+        builder.node(self._op, self.name, (inputs[0], mask), (output,), self._emit_weights(builder), attributes)
         return (output,)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node, but for `frozen`, which belongs to a model."""
-        return {**super().attributes(), "momentum": self.momentum}
+        return {**super()._attributes(), "momentum": self.momentum}
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
@@ -258,9 +258,9 @@ class LayerNormalization(Normalization):
     (None, 5, 3)
     """
 
-    op = "layer_normalization"
-    mixes_features = True
-    acts_per_step = True
+    _op = "layer_normalization"
+    _mixes_features = True
+    _acts_per_step = True
 
     def __init__(
         self,

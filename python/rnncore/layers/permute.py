@@ -45,8 +45,8 @@ class Permute(Layer):
     (None, 3, 5)
     """
 
-    op = "permute"
-    keeps_time = False
+    _op = "permute"
+    _keeps_time = False
 
     def __init__(self, dims: Sequence[int], **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
@@ -56,20 +56,22 @@ class Permute(Layer):
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ValueError(f"dims must hold each axis from 1 to {len(self.dims)} once, got {self.dims}")
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the input has as many axes as `dims`, and the batch."""
         if len(shape) != len(self.dims) + 1:
             raise ValueError(f"{self.name!r} needs an input of {len(self.dims) + 1} axes, got shape {shape}")
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """The sizes in their new order."""
         return ((input_shape[0], *(input_shape[axis] for axis in self.dims)),)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
         """Lengths, where the time stays first."""
         return (masks[0].padding_alone if self.dims[0] == 1 else NO_MASK,)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"dims": list(self.dims)}
 

@@ -22,8 +22,8 @@ __all__ = ["AveragePooling1D", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "
 class Pooling(WindowLayer):
     """Base of the layers that pool windows; a subclass sets `kind`."""
 
-    op = "pool1d"
-    kind: ClassVar[str]
+    _op = "pool1d"
+    _kind: ClassVar[str]
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class Pooling(WindowLayer):
         self.pool_size = self.window_size = single("pool_size", pool_size)
         self.strides = self.window_stride = self.pool_size if strides is None else single("strides", strides)
         self.padding = check.lookup("padding", padding, {name: name for name in ("valid", "same")})
-        self.keeps_time = self.keeps_steps()
+        self._keeps_time = self._keeps_steps()
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {"kind": self.kind, "pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}
+        return {"kind": self._kind, "pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
@@ -87,7 +87,7 @@ class MaxPooling1D(Pooling):
     __doc__ = "The largest value of each channel in each window: (N, T, C) to (N, T', C).\n" + _WINDOWS.replace(
         "NAME", "MaxPooling1D"
     )
-    kind = "max"
+    _kind = "max"
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class AveragePooling1D(Pooling):
     __doc__ = "The mean of each channel in each window: (N, T, C) to (N, T', C).\n" + _WINDOWS.replace(
         "NAME", "AveragePooling1D"
     )
-    kind = "average"
+    _kind = "average"
 
     def __init__(
         self,
@@ -120,9 +120,9 @@ class AveragePooling1D(Pooling):
 class GlobalPooling(Layer):
     """Base of the layers that pool all steps; a subclass sets `kind`."""
 
-    op = "global_pool1d"
-    keeps_time = False
-    kind: ClassVar[str]
+    _op = "global_pool1d"
+    _keeps_time = False
+    _kind: ClassVar[str]
 
     def __init__(
         self, data_format: str | None = None, keepdims: bool = False, **arguments: Unpack[LayerArguments]
@@ -131,24 +131,24 @@ class GlobalPooling(Layer):
         channels_last(type(self).__name__, data_format)
         self.keepdims = check.boolean("keepdims", keepdims)
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, C)."""
         check.sequence_shape(self.name, shape, "channels")
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """(N, C), or (N, 1, C) with `keepdims`."""
         return ((input_shape[0], *([1] if self.keepdims else []), input_shape[2]),)
 
-    def mask_of(self, mask: Mask) -> Mask:
+    def _mask_of(self, mask: Mask) -> Mask:
         """What decides which steps take part."""
         return mask
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append the pooling, and with `keepdims` one step of it."""
         rows, _, channels = builder.shape(inputs[0])
         output = builder.value(self.name, (rows, channels))
-        mask = builder.real(inputs[0], self.mask_of(masks[0]))
-        builder.node(self.op, self.name, (inputs[0], mask), (output,), (), {"kind": self.kind})
+        mask = builder.real(inputs[0], self._mask_of(masks[0]))
+        builder.node(self._op, self.name, (inputs[0], mask), (output,), (), {"kind": self._kind})
         if not self.keepdims:
             return (output,)
         step = builder.value(f"{self.name}/step", (rows, 1, channels))
@@ -185,8 +185,8 @@ class GlobalAveragePooling1D(GlobalPooling):
     (None, 4)
     """
 
-    kind = "average"
-    takes_mask = True
+    _kind = "average"
+    _takes_mask = True
 
 
 class GlobalMaxPooling1D(GlobalPooling):
@@ -214,8 +214,8 @@ class GlobalMaxPooling1D(GlobalPooling):
     (None, 1, 4)
     """
 
-    kind = "max"
+    _kind = "max"
 
-    def mask_of(self, mask: Mask) -> Mask:
+    def _mask_of(self, mask: Mask) -> Mask:
         """Lengths alone, and what follows from them."""
         return mask.padding_alone

@@ -39,8 +39,8 @@ class ReLU(Layer):
     (None, 5, 3)
     """
 
-    op = "activation"
-    acts_per_step = True
+    _op = "activation"
+    _acts_per_step = True
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class ReLU(Layer):
         self.negative_slope = check.number("negative_slope", negative_slope, low=0.0)
         self.threshold = check.number("threshold", threshold, low=0.0)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         attributes: dict[str, Any] = {"function": "relu"}
         if self.max_value is not None:
@@ -97,14 +97,14 @@ class LeakyReLU(Layer):
     (None, 5, 3)
     """
 
-    op = "activation"
-    acts_per_step = True
+    _op = "activation"
+    _acts_per_step = True
 
     def __init__(self, negative_slope: float = 0.3, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.negative_slope = check.number("negative_slope", negative_slope, low=0.0)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"function": "leaky_relu", "negative_slope": self.negative_slope}
 
@@ -134,14 +134,14 @@ class ELU(Layer):
     (None, 5, 3)
     """
 
-    op = "activation"
-    acts_per_step = True
+    _op = "activation"
+    _acts_per_step = True
 
     def __init__(self, alpha: float = 1.0, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.alpha = check.number("alpha", alpha)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"function": "elu", "alpha": self.alpha}
 

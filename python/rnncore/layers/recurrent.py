@@ -26,9 +26,9 @@ class Recurrent(TakesInitialState):
     arguments on.
     """
 
-    gates: ClassVar[int]
-    state_names: ClassVar[tuple[str, ...]]
-    normalization_rows: ClassVar[int]
+    _gates: ClassVar[int]
+    _state_names: ClassVar[tuple[str, ...]]
+    _normalization_rows: ClassVar[int]
 
     kernel = WeightView()
     recurrent_kernel = WeightView()
@@ -89,8 +89,8 @@ class Recurrent(TakesInitialState):
         self.zoneout = unit_rate("zoneout", zoneout)
         self.layer_normalization = check.boolean("layer_normalization", layer_normalization)
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
-        self.keeps_time = self.return_sequences
-        self.acts_per_step = self.return_sequences and not self.go_backwards
+        self._keeps_time = self.return_sequences
+        self._acts_per_step = self.return_sequences and not self.go_backwards
 
     def _declared_shape(self, arguments: dict[str, Any]) -> Shape | None:
         """As in `Layer`, but `input_dim` is the number of features and `input_length` that of steps."""
@@ -99,33 +99,33 @@ class Recurrent(TakesInitialState):
             arguments["input_shape"] = (steps, arguments.pop("input_dim"))
         return super()._declared_shape(arguments)
 
-    def state_sizes(self) -> tuple[tuple[str, int], ...]:
+    def _state_sizes(self) -> tuple[tuple[str, int], ...]:
         """The name and the size of each state."""
-        return tuple((state, self.output_size if k == 0 else self.units) for k, state in enumerate(self.state_names))
+        return tuple((state, self._output_size if k == 0 else self.units) for k, state in enumerate(self._state_names))
 
     @property
-    def output_size(self) -> int:
+    def _output_size(self) -> int:
         """The size of h: H, unless a layer projects it."""
         return self.units
 
-    def refuse_beside_normalization(self, *options: str) -> None:
+    def _refuse_beside_normalization(self, *options: str) -> None:
         """ValueError if something that a normalized cell cannot have is on."""
         for name in options:
             if self.layer_normalization and (given := getattr(self, name)):
                 raise ValueError(f"{name} of {type(self).__name__} must be off with layer_normalization, got {given}")
 
-    def bias_shape(self) -> tuple[int, ...]:
+    def _bias_shape(self) -> tuple[int, ...]:
         """Shape of the bias."""
-        return (self.gates * self.units,)
+        return (self._gates * self.units,)
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Kernel (I, G·H), recurrent kernel (H, G·H), bias and normalization weights."""
-        width = self.gates * self.units
-        inputs = (self.features(input_shape), width)
-        recurrent = (self.output_size, width)
+        width = self._gates * self.units
+        inputs = (self._features(input_shape), width)
+        recurrent = (self._output_size, width)
         weights = [
-            self.weight("kernel", inputs, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint),
-            self.weight(
+            self._weight("kernel", inputs, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint),
+            self._weight(
                 "recurrent_kernel",
                 recurrent,
                 self.recurrent_initializer,
@@ -134,32 +134,32 @@ class Recurrent(TakesInitialState):
             ),
         ]
         if self.use_bias:
-            bias = self.bias_shape()
+            bias = self._bias_shape()
             weights.append(
-                self.weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
+                self._weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
             )
         if self.layer_normalization:
-            shape = (self.normalization_rows, self.units)
-            weights.append(self.weight("normalization_weights", shape, initializers.Ones(), None, None))
+            shape = (self._normalization_rows, self.units)
+            weights.append(self._weight("normalization_weights", shape, initializers.Ones(), None, None))
         return weights
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """Sequence or last output, then the states if they are returned."""
-        states = [(input_shape[0], size) for _, size in self.state_sizes()]
-        sequence = (*input_shape[:2], self.output_size)
+        states = [(input_shape[0], size) for _, size in self._state_sizes()]
+        sequence = (*input_shape[:2], self._output_size)
         return (sequence if self.return_sequences else states[0], *states[: len(states) * self.return_state])
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node: sequence and states from x, its mask and initial states; dropout of x is one before."""
         x, *initial = inputs
         keeper = (self, 0) if self.stateful else None
-        sequence, states = self.emit_sequence(builder, x, builder.real(x, masks[0]), tuple(initial), keeper=keeper)
+        sequence, states = self._emit_sequence(builder, x, builder.real(x, masks[0]), tuple(initial), keeper=keeper)
         return (
-            sequence if self.return_sequences else self.last_output(states),
+            sequence if self.return_sequences else self._last_output(states),
             *(states if self.return_state else ()),
         )
 
-    def emit_sequence(
+    def _emit_sequence(
         self,
         builder: ProgramBuilder,
         x: int,
@@ -195,14 +195,14 @@ class Recurrent(TakesInitialState):
             attributes = {"rate": self.dropout, "seed": self.seed or 0, "shared_axes": [1]}
             builder.node("dropout", f"{self.name}/dropout", (x,), (dropped,), (), attributes)
             x = dropped
-        sequence = builder.value(f"{self.name}/sequence", (*shape[:2], self.output_size))
-        sizes = [size for _, size in self.state_sizes()]
+        sequence = builder.value(f"{self.name}/sequence", (*shape[:2], self._output_size))
+        sizes = [size for _, size in self._state_sizes()]
         states = tuple(
             builder.value(f"{self.name}/{state}", (shape[0], size))
-            for state, size in zip(self.state_names, sizes, strict=True)
+            for state, size in zip(self._state_names, sizes, strict=True)
         )
         attributes = {
-            **self.attributes(),
+            **self._attributes(),
             "go_backwards": self.go_backwards if go_backwards is None else go_backwards,
             **({"aligned": True} if aligned else {}),
             **({"zero_output_for_mask": True} if zero_output or self.zero_output_for_mask else {}),
@@ -211,22 +211,22 @@ class Recurrent(TakesInitialState):
         begin = initial or (-1,) * len(states)
         if builder.carries or not initial:
             for k, offset in enumerate(kept):
-                read = builder.read_state(f"{self.name}/{self.state_names[k]}", offset, sizes[k], begin[k])
+                read = builder.read_state(f"{self.name}/{self._state_names[k]}", offset, sizes[k], begin[k])
                 begin = (*begin[:k], read, *begin[k + 1 :])
         builder.node(
-            self.op,
+            self._op,
             self.name,
             (x, mask, *begin),
             (sequence, *states),
-            self.emit_weights(builder),
+            self._emit_weights(builder),
             attributes,
         )
-        for name, state, offset in zip(self.state_names, states, kept, strict=False):
+        for name, state, offset in zip(self._state_names, states, kept, strict=False):
             builder.write_state(f"{self.name}/{name}", state, offset)
         return sequence, states
 
     @staticmethod
-    def last_output(states: tuple[int, ...]) -> int:
+    def _last_output(states: tuple[int, ...]) -> int:
         """Which of the last states is the last output."""
         return states[0]
 
@@ -235,7 +235,7 @@ class Recurrent(TakesInitialState):
         """The option that is an attribute of the node, and in the config, only when it is on."""
         return {"zero_output_for_mask": True} if self.zero_output_for_mask else {}
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         attributes: dict[str, Any] = {"activation": self.activation}
         if self.recurrent_dropout > 0:

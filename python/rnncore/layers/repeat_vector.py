@@ -37,23 +37,23 @@ class RepeatVector(Layer):
     (None, 5, 3)
     """
 
-    op = "repeat_vector"
-    keeps_time = False
+    _op = "repeat_vector"
+    _keeps_time = False
 
     def __init__(self, n: int, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.n = check.positive_int("n", n)
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, C)."""
         if len(shape) != 2:
             raise ValueError(f"{self.name!r} needs an input of shape (N, C), got {shape}")
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """(N, n, C)."""
         return ((input_shape[0], self.n, input_shape[1]),)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"n": self.n}
 

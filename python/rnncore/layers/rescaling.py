@@ -34,15 +34,15 @@ class Rescaling(Layer):
     array([[2., 3.]], dtype=float32)
     """
 
-    op = "rescale"
-    acts_per_step = True
+    _op = "rescale"
+    _acts_per_step = True
 
     def __init__(self, scale: float, offset: float = 0.0, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.scale = check.number("scale", scale)
         self.offset = check.number("offset", offset)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"scale": self.scale, "offset": self.offset}
 

@@ -47,8 +47,8 @@ class Reshape(Layer):
     (None, 3, 2)
     """
 
-    op = "reshape"
-    keeps_time = False
+    _op = "reshape"
+    _keeps_time = False
 
     def __init__(self, target_shape: Sequence[int], **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
@@ -62,30 +62,32 @@ class Reshape(Layer):
         if self.target_shape.count(-1) > 1:
             raise ValueError(f"target_shape may have one -1, got {self.target_shape}")
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the number of elements fits."""
         size = _size(shape[1:])
         known = math.prod(n for n in self.target_shape if n > 0)
         if size is not None and (size % known if -1 in self.target_shape else size != known):
             raise ValueError(f"{self.name!r} cannot reshape an input of shape {shape} to {self.target_shape}")
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """(N, *target_shape), where -1 is resolved if all sizes of the input are known."""
         size = _size(input_shape[1:])
         known = math.prod(n for n in self.target_shape if n > 0)
         rest = None if size is None else size // known
         return ((input_shape[0], *(rest if n == -1 else n for n in self.target_shape)),)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
         """Lengths, where steps stay steps."""
         given = builder.shape(inputs[0])
-        (made,) = self.output_shapes(given)
+        (made,) = self._output_shapes(given)
         sizes = _size(given[2:]), _size(made[2:])
         keeps_steps = None not in sizes and sizes[0] == sizes[1]
         keeps_steps |= given[1] is not None and given[1] == made[1]
         return (masks[0].padding_alone if keeps_steps else NO_MASK,)
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"shape": list(self.target_shape)}
 

@@ -87,39 +87,39 @@ class RNN(Wrapper, TakesInitialState):
         self.stateful = check.boolean("stateful", stateful)
         self.unroll = check.boolean("unroll", unroll)
         self.zero_output_for_mask = check.boolean("zero_output_for_mask", zero_output_for_mask)
-        self.keeps_time = self.return_sequences
-        self.acts_per_step = self.return_sequences and not self.go_backwards
+        self._keeps_time = self.return_sequences
+        self._acts_per_step = self.return_sequences and not self.go_backwards
 
-    def state_sizes(self) -> tuple[tuple[str, int], ...]:
+    def _state_sizes(self) -> tuple[tuple[str, int], ...]:
         """The states of all cells, one cell after another."""
         if len(self.cells) == 1:
-            return self.cells[0].state_sizes()
-        return tuple((f"{cell.name}/{name}", size) for cell in self.cells for name, size in cell.state_sizes())
+            return self.cells[0]._state_sizes()
+        return tuple((f"{cell.name}/{name}", size) for cell in self.cells for name, size in cell._state_sizes())
 
-    def features(self, shape: Shape) -> int:
+    def _features(self, shape: Shape) -> int:
         """The size of the last axis, which the first cell must take."""
-        with self.naming():
-            return self.cells[0].features(shape)
+        with self._naming():
+            return self.cells[0]._features(shape)
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Those of all cells, one cell after another."""
         shape = input_shape
         for cell in self.cells:
-            with self.naming():
+            with self._naming():
                 cell.build(shape)
-            shape = (*shape[:2], cell.output_size)
+            shape = (*shape[:2], cell._output_size)
         return [weight for cell in self.cells for weight in cell.weights]
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """Sequence or last output, then the states if they are returned."""
-        output = (*input_shape[: 2 if self.return_sequences else 1], self.cells[-1].output_size)
-        states = [(input_shape[0], size) for _, size in self.state_sizes()]
+        output = (*input_shape[: 2 if self.return_sequences else 1], self.cells[-1]._output_size)
+        states = [(input_shape[0], size) for _, size in self._state_sizes()]
         return (output, *states[: len(states) * self.return_state])
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node for each cell."""
         x, *initial = inputs
-        sequence, states = self.emit_sequence(
+        sequence, states = self._emit_sequence(
             builder,
             x,
             builder.real(x, masks[0]),
@@ -128,11 +128,11 @@ class RNN(Wrapper, TakesInitialState):
             keeper=(self, 0) if self.stateful else None,
         )
         return (
-            sequence if self.return_sequences else self.last_output(states),
+            sequence if self.return_sequences else self._last_output(states),
             *(states if self.return_state else ()),
         )
 
-    def emit_sequence(
+    def _emit_sequence(
         self,
         builder: ProgramBuilder,
         x: int,
@@ -144,14 +144,14 @@ class RNN(Wrapper, TakesInitialState):
         zero_output: bool = False,
         keeper: tuple[Layer, int] | None = None,
     ) -> tuple[int, tuple[int, ...]]:
-        """Append the nodes; see `Recurrent.emit_sequence`."""
+        """Append the nodes; see `Recurrent._emit_sequence`."""
         backwards = self.go_backwards if go_backwards is None else go_backwards
         states: list[int] = []
         for cell in self.cells:
             # Sequences between cells stay in the order of time, where the mask belongs.
-            last = cell is self.cells[-1] and len(states) + len(cell.state_names) == len(self.state_sizes())
-            given = initial[len(states) : len(states) + len(cell.state_names)]
-            x, ends = cell.emit_sequence(
+            last = cell is self.cells[-1] and len(states) + len(cell._state_names) == len(self._state_sizes())
+            given = initial[len(states) : len(states) + len(cell._state_names)]
+            x, ends = cell._emit_sequence(
                 builder,
                 x,
                 mask,
@@ -164,9 +164,9 @@ class RNN(Wrapper, TakesInitialState):
             states += ends
         return x, tuple(states)
 
-    def last_output(self, states: tuple[int, ...]) -> int:
+    def _last_output(self, states: tuple[int, ...]) -> int:
         """The first state of the last cell."""
-        return states[-len(self.cells[-1].state_names)]
+        return states[-len(self.cells[-1]._state_names)]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
@@ -189,4 +189,4 @@ class RNN(Wrapper, TakesInitialState):
         cell = fields("the description of a cell", config["cell"], ("class_name", "config"), FROM_KERAS)
         stacked = cell["class_name"] == StackedRNNCells.__name__
         made: Any = StackedRNNCells.from_config(cell["config"]) if stacked else deserialize(cell)
-        return cls.restored({**config, "cell": made})
+        return cls._restored({**config, "cell": made})

@@ -34,8 +34,8 @@ def shapes_of(
         return known[value.call, value.index]
 
     def of_call(call: Call) -> tuple[Shape, ...]:
-        call.layer.recall(call.index)
-        return call.layer.checked_shapes(
+        call.layer._recall(call.index)
+        return call.layer._checked_shapes(
             tuple(map(sized, call.inputs)), None if call.mask is None else sized(call.mask)
         )
 

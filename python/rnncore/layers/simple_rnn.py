@@ -84,10 +84,10 @@ class SimpleRNN(Recurrent):
     120
     """
 
-    op = "simple_rnn"
-    gates = 1
-    normalization_rows = 1
-    state_names = ("h",)
+    _op = "simple_rnn"
+    _gates = 1
+    _normalization_rows = 1
+    _state_names = ("h",)
 
     def __init__(
         self,
@@ -143,4 +143,4 @@ class SimpleRNN(Recurrent):
             unsupported={},
             arguments={"activity_regularizer": activity_regularizer, **arguments},
         )
-        self.refuse_beside_normalization("zoneout")
+        self._refuse_beside_normalization("zoneout")

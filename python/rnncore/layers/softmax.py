@@ -37,9 +37,9 @@ class Softmax(Layer):
     (None, 5, 3)
     """
 
-    op = "activation"
-    mixes_features = True
-    acts_per_step = True
+    _op = "activation"
+    _mixes_features = True
+    _acts_per_step = True
 
     def __init__(self, axis: int = -1, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
@@ -47,7 +47,7 @@ class Softmax(Layer):
         if self.axis != -1:
             raise ValueError(f"axis of {self.name!r} must be -1, the last one, got {axis}")
 
-    def attributes(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"function": "softmax"}
 

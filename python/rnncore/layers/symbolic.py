@@ -71,7 +71,7 @@ class SymbolicValue(Operators):
     @property
     def dtype(self) -> str:
         """`"float"`, the precision of the model, or `"int"`."""
-        return self.layer.output_dtype
+        return self.layer._output_dtype
 
     @property
     def ndim(self) -> int:

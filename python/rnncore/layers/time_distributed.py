@@ -52,8 +52,8 @@ class TimeDistributed(Wrapper):
     (None, None, 15)
     """
 
-    acts_per_step = True
-    takes_mask = True
+    _acts_per_step = True
+    _takes_mask = True
 
     def __init__(self, layer: Layer, **arguments: Unpack[LayerArguments]) -> None:
         if not isinstance(layer, Layer):
@@ -62,46 +62,46 @@ class TimeDistributed(Wrapper):
             raise ValueError(f"layer of TimeDistributed must not be stateful, got {layer.name!r}")
         self.layer = layer
         super().__init__((layer,), **arguments)
-        self.output_dtype = layer.output_dtype
-        self.treats_steps_as_samples = layer.treats_steps_as_samples
+        self._output_dtype = layer._output_dtype
+        self._treats_steps_as_samples = layer._treats_steps_as_samples
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, ...) with steps that the layer takes."""
         if len(shape) < 3:
             check.sequence_shape(self.name, shape, "...")
-        with self.naming():
-            self.layer.check_input(_step(shape))
+        with self._naming():
+            self.layer._check_input(_step(shape))
 
-    def check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+    def _check_values(self, values: tuple[SymbolicValue, ...]) -> None:
         """Raise unless there is one input of the layer's dtype."""
-        self.layer.check_values(values)
+        self.layer._check_values(values)
 
-    def make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """The layer's."""
         self.layer.build(_step(input_shape))
         return list(self.layer.weights)
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """(N, T) and what the layer makes of a step."""
-        shapes = self.layer.output_shapes(_step(input_shape))
+        shapes = self.layer._output_shapes(_step(input_shape))
         if len(shapes) != 1:
             raise ValueError(f"layer of {self.name!r} must have one output, got {len(shapes)}")
         return ((*input_shape[:2], *shapes[0][1:]),)
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append the layer's nodes; steps become samples unless the layer treats steps by themselves anyway."""
-        if self.layer.treats_steps_as_samples:
-            return self.layer.emit(builder, inputs, masks)
-        if self.layer.acts_per_step and not isinstance(self.layer, TakesInitialState):
-            return self.layer.emit(builder, inputs, (NO_MASK,))
+        if self.layer._treats_steps_as_samples:
+            return self.layer._emit(builder, inputs, masks)
+        if self.layer._acts_per_step and not isinstance(self.layer, TakesInitialState):
+            return self.layer._emit(builder, inputs, (NO_MASK,))
         (x,) = inputs
         shape = builder.shape(x)
         steps = builder.value(f"{self.name}/steps", _step(shape))
         builder.node("fold_time", f"{self.name}/fold", (x,), (steps,))
         carries, builder.carries = builder.carries, False  # each step is a sequence of its own
-        (made,) = self.layer.emit(builder, (steps,), (NO_MASK,))
+        (made,) = self.layer._emit(builder, (steps,), (NO_MASK,))
         builder.carries = carries
-        output = builder.value(self.name, self.output_shapes(shape)[0])
+        output = builder.value(self.name, self._output_shapes(shape)[0])
         builder.node("unfold_time", f"{self.name}/unfold", (made, x), (output,))
         return (output,)
 
@@ -116,7 +116,7 @@ class TimeDistributed(Wrapper):
         """Make a layer, without weights, from what `get_config` gave."""
         from rnncore.layers import deserialize
 
-        return cls.restored({**config, "layer": deserialize(config["layer"])})
+        return cls._restored({**config, "layer": deserialize(config["layer"])})
 
 
 def _step(shape: Shape) -> Shape:

@@ -17,7 +17,7 @@ def parts(layers: Iterable[Layer]) -> Iterator[Layer]:
     """Layers and the layers inside them."""
     for layer in layers:
         yield layer
-        yield from parts(layer.inner)
+        yield from parts(layer._inner)
 
 
 class TrainableState:

@@ -38,22 +38,22 @@ class WindowLayer(Layer):
 
     window_size: int
     window_stride: int
-    window_dilation: int = 1
+    _window_dilation: int = 1
     padding: str
 
-    def check_input(self, shape: Shape) -> None:
+    def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, C) with enough steps."""
         check.sequence_shape(self.name, shape, "channels")
-        self.features(shape)
+        self._features(shape)
         if shape[1] is not None and self.padding == "valid" and shape[1] < self._span():
             raise ValueError(
                 f"{self.name!r} needs at least {self._span()} time steps with padding 'valid', got shape {shape}"
             )
 
     def _span(self) -> int:
-        return (self.window_size - 1) * self.window_dilation + 1
+        return (self.window_size - 1) * self._window_dilation + 1
 
-    def steps_of(self, steps: int | None) -> int | None:
+    def _steps_of(self, steps: int | None) -> int | None:
         """Number of windows in so many steps."""
         if steps is None:
             return None
@@ -61,40 +61,42 @@ class WindowLayer(Layer):
             return max((steps - self._span()) // self.window_stride + 1, 0)
         return -(-steps // self.window_stride)
 
-    def channels(self, input_shape: Shape) -> int | None:
+    def _channels(self, input_shape: Shape) -> int | None:
         """Number of channels of the output."""
         return input_shape[-1]
 
-    def output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """The steps that windows make, and the channels."""
-        return ((input_shape[0], self.steps_of(input_shape[1]), self.channels(input_shape)),)
+        return ((input_shape[0], self._steps_of(input_shape[1]), self._channels(input_shape)),)
 
-    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append one node: the sequence, and the mask of its rows' steps where it differs from what came."""
-        (shape,) = self.output_shapes(builder.shape(inputs[0]))
+        (shape,) = self._output_shapes(builder.shape(inputs[0]))
         output = builder.value(self.name, shape)
         mask = masks[0].padding
         self._output_mask = mask
         made = -1
-        if not self.keeps_time and mask >= 0:
+        if not self._keeps_time and mask >= 0:
             self._output_mask = -1
             if builder.ends_rows(mask):
-                windows = (self.window_size, self.window_stride, self.window_dilation, self.padding)
+                windows = (self.window_size, self.window_stride, self._window_dilation, self.padding)
                 self._output_mask = made = builder.windows_mask(self.name, shape, mask, windows)
         builder.node(
-            self.op,
+            self._op,
             self.name,
             (inputs[0], mask),
             (output, made),
-            self.emit_weights(builder),
-            self.attributes(),
+            self._emit_weights(builder),
+            self._attributes(),
         )
         return (output,)
 
-    def emit_masks(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[Mask, ...]:
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
         """What says where the rows of the output end."""
         return (Mask(self._output_mask),)
 
-    def keeps_steps(self) -> bool:
+    def _keeps_steps(self) -> bool:
         """Whether there is a window for each step."""
         return self.window_stride == 1 and (self.padding != "valid" or self.window_size == 1)

@@ -24,20 +24,20 @@ class Wrapper(Layer):
     """
 
     def __init__(self, inner: tuple[Layer, ...], **arguments: Any) -> None:
-        self.inner = inner
+        self._inner = inner
         super().__init__(**arguments)
         if not self.trainable:
             self.trainable = False  # reaches the layers inside; the default at construction does not
 
     @classmethod
-    def restored(cls, config: dict[str, Any]) -> Self:
+    def _restored(cls, config: dict[str, Any]) -> Self:
         """Make a layer from a config whose layers are made already, each with the `trainable` of its own."""
         layer = cls(**{**config, "trainable": True})
         layer._trainable = check.boolean("trainable", config.get("trainable", True))
         return layer
 
     @contextmanager
-    def naming(self) -> Iterator[None]:
+    def _naming(self) -> Iterator[None]:
         """Put the name of the whole before an error about a part."""
         try:
             yield

@@ -49,7 +49,7 @@ def described_graph(config: Mapping[str, Any], layers: list[Layer] | None = None
         given = {"mask": values(reader, entry["mask"])[0]} if "mask" in entry else {}
         with part(reader):
             if "options" in entry:
-                result = layer.call_again(read, entry["options"])
+                result = layer._call_again(read, entry["options"])
             elif read:
                 result = layer(read, **given)
             else:

@@ -380,7 +380,7 @@ class Model(HasWeights, Trainer):
             "calls": [
                 {"layer": layers.index(call.layer), "inputs": where(call.inputs)}
                 | ({} if call.mask is None else {"mask": where([call.mask])})
-                | ({"options": options} if (options := call.layer.call_options(call.index)) else {})
+                | ({"options": options} if (options := call.layer._call_options(call.index)) else {})
                 for call in calls
             ],
             "inputs": where(self.inputs),

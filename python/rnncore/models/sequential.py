@@ -230,7 +230,7 @@ class Sequential(Model):
 
 def _input(batch_shape: Sequence[int | None], first: Layer) -> SymbolicValue:
     """The input that the first layer asks for."""
-    return all_layers.Input(batch_shape=batch_shape, dtype=np.int32 if first.input_dtype == "int" else None)
+    return all_layers.Input(batch_shape=batch_shape, dtype=np.int32 if first._input_dtype == "int" else None)
 
 
 def _chained(layer: Layer, value: SymbolicValue) -> SymbolicValue:

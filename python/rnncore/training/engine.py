@@ -77,7 +77,7 @@ class ForwardShapes(threading.local):
 
 def check_precision(layer: Layer, policy: Policy) -> None:
     """ValueError if a layer, or one inside it, was made for another precision than the model's."""
-    for part in (layer, *(layer.inner if isinstance(layer, Wrapper) else ())):
+    for part in (layer, *(layer._inner if isinstance(layer, Wrapper) else ())):
         if part.dtype_wanted not in (None, policy.name, policy.dtype.name):
             raise ValueError(
                 f"{part.name!r} was made with dtype={part.dtype_wanted!r}, but the model computes with {policy.name!r}:"
@@ -159,7 +159,7 @@ class Engine:
     def is_current(self) -> bool:
         """Whether the weights, and the states of stateful layers, are still where the executor reads them."""
         here = self.store.current is self.store
-        return here and (not self._kept or all(layer.states_kept is kept for layer, kept in self._kept))
+        return here and (not self._kept or all(layer._states_kept is kept for layer, kept in self._kept))
 
     def _keep_states(
         self, windows: dict[tuple[Layer, int], tuple[int, int]]
@@ -174,9 +174,9 @@ class Engine:
             window = self.states[rows * offset : rows * (offset + size)].reshape(rows, size)
             found.setdefault(layer, []).append(window)
         for layer, kept in found.items():
-            for window, state in zip(kept, layer.states_kept or (), strict=layer.states_kept is not None):
+            for window, state in zip(kept, layer._states_kept or (), strict=layer._states_kept is not None):
                 window[...] = state
-            layer.states_kept = kept
+            layer._states_kept = kept
         return list(found.items())
 
     def whole_batches(self, rows: int, batch_size: int | None) -> int | None:

@@ -70,7 +70,7 @@ def timed_outputs(
                 problem = "begins with a state that is only known at the end of another sequence"
         elif late:
             problem = "reads what is only known at the end of a sequence together with its steps"
-        elif not layer.acts_per_step:
+        elif not layer._acts_per_step:
             problem = "does not treat each step by itself"
         if problem is not None:
             raise ValueError(f"{purpose} needs layers that go step by step, but {layer.name!r} {problem}")
