@@ -1,0 +1,101 @@
+"""What users may rely on, as text: a line for each public function, class and member, and for each name that is found.
+
+`python tests/public_api.py > tests/golden/public_api.txt` writes the file that the test compares with.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+MODULES = [
+    "rnncore",
+    "rnncore.activations",
+    "rnncore.augmentation",
+    "rnncore.callbacks",
+    "rnncore.config",
+    "rnncore.constraints",
+    "rnncore.datasets",
+    "rnncore.decoding",
+    "rnncore.functional",
+    "rnncore.initializers",
+    "rnncore.inspection",
+    "rnncore.layers",
+    "rnncore.losses",
+    "rnncore.metrics",
+    "rnncore.mixed_precision",
+    "rnncore.models",
+    "rnncore.optimizers",
+    "rnncore.optimizers.schedules",
+    "rnncore.plotting",
+    "rnncore.reference",
+    "rnncore.regularizers",
+    "rnncore.runtime",
+    "rnncore.utils",
+]
+
+KINDS = [  # whose modules find what a name stands for
+    "activations",
+    "constraints",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "optimizers.schedules",
+    "regularizers",
+]
+
+
+def signature(function: Any) -> str:
+    """Names, kinds and defaults of the parameters, without annotations."""
+    try:
+        found = inspect.signature(function)
+    except (TypeError, ValueError):
+        return "(?)"
+    parameters = [parameter.replace(annotation=parameter.empty) for parameter in found.parameters.values()]
+    return str(inspect.Signature(parameters))
+
+
+def members(cls: type) -> dict[str, str]:
+    """The public members of a class, with the signatures of those that are called."""
+    names = [name for name in dir(cls) if not name.startswith("_") or name in ("__call__", "__getitem__", "__len__")]
+    statics = {name: inspect.getattr_static(cls, name) for name in names}
+    callables = (staticmethod, classmethod)
+    return {
+        name: signature(getattr(cls, name)) if callable(value) or isinstance(value, callables) else ""
+        for name, value in statics.items()
+    }
+
+
+def lines() -> Iterator[str]:
+    """A class lists what differs from its nearest public base."""
+    listed: dict[Any, str] = {}
+    for module in MODULES:
+        namespace = importlib.import_module(module)
+        for name in sorted(namespace.__all__):
+            value, where = getattr(namespace, name), f"{module}.{name}"
+            if inspect.ismodule(value) or not callable(value):
+                yield where
+            elif value in listed:
+                yield f"{where} = {listed[value]}"
+            else:
+                listed[value] = where
+                yield where + signature(value)
+    for cls, where in listed.items():
+        if isinstance(cls, type) and cls.__module__.startswith("rnncore"):
+            base = next((base for base in cls.__mro__[1:] if base in listed and isinstance(base, type)), object)
+            inherited = members(base)
+            for name, text in sorted(members(cls).items()):
+                if inherited.get(name) != text:
+                    yield f"{where}.{name}{text}"
+    for module in KINDS:
+        namespace = importlib.import_module(f"rnncore.{module}")
+        for name, found in sorted(namespace._TABLE.items()):
+            yield f"rnncore.{module} finds {name} = {found.__name__}"
+
+
+if __name__ == "__main__":
+    print("\n".join(lines()))
