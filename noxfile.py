@@ -58,7 +58,7 @@ def typing(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Run every example of the documentation and of the docstrings, and build the pages in the folder `site`."""
     session.install(".[test,docs]")
-    session.run("pytest", "tests/test_doctests.py", "tests/test_docs.py", *session.posargs)
+    session.run("pytest", "tests/project/test_doctests.py", "tests/project/test_docs.py", *session.posargs)
     session.run("sphinx-build", "-W", "docs", "site")
 
 

@@ -6,7 +6,7 @@
 //   sigmoid     3         3       [-87.33, 87.33]; [-708.39, 708.39]
 //   tanh        4         3       beyond which the result is exactly ±1
 //
-// The bounds hold at every level (tests/test_math.py sweeps them), with the float32 tanh at 3.2 where there is
+// The bounds hold at every level (tests/core/test_math.py sweeps them), with the float32 tanh at 3.2 where there is
 // fused multiply-add. NaN gives NaN; the clamps keep all results of exp and sigmoid normal numbers. Where they must
 // not, `exp_to_zero` gives 0 below them, and `exp_everywhere` goes on to denormal numbers and infinity.
 // benchmarks/fit_math.py finds the constants.

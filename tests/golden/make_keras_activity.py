@@ -1,6 +1,6 @@
 """Train models with activity regularizers in Keras and store losses and weights: keras_activity.npz.
 
-Run with Keras 3 installed: PYTHONPATH=tests python tests/golden/make_keras_activity.py
+Run with Keras 3 installed: PYTHONPATH=tests/helpers python tests/golden/make_keras_activity.py
 """
 
 from __future__ import annotations

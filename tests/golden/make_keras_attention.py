@@ -1,17 +1,14 @@
 """Call and train Keras's attention layers and store what came out: keras_attention.npz.
 
-Run with Keras 3 installed: python tests/golden/make_keras_attention.py
+Run with Keras 3 installed: PYTHONPATH=tests/helpers python tests/golden/make_keras_attention.py
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 from keras_attention import CASES, LEARNING_RATE, TRANSLATIONS, data, translation
 
 

@@ -1,23 +1,18 @@
 """Show the scripts of `keras_callbacks.py` to Keras's callbacks and store what they decide: keras_callbacks.npz.
 
-Run with Keras 3 installed: python tests/golden/make_keras_callbacks.py
+Run with Keras 3 installed: PYTHONPATH=tests/helpers python tests/golden/make_keras_callbacks.py
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
-
-from keras_callbacks import everything  # noqa: E402
+from keras_callbacks import everything
 
 
 def direction(cls: type) -> Any:
@@ -36,4 +31,4 @@ if __name__ == "__main__":
     classes = {name: cls for name, cls in vars(keras.metrics).items() if isinstance(cls, type)}
     directions = {name: found for name, cls in classes.items() if (found := direction(cls)) is not None}
     text = json.dumps({"runs": runs, "directions": directions})
-    np.savez_compressed(HERE / "keras_callbacks.npz", text=np.array(text))
+    np.savez_compressed(Path(__file__).parent / "keras_callbacks.npz", text=np.array(text))

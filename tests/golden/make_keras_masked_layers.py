@@ -1,12 +1,11 @@
 """Run Keras's recurrent layers under masks of any pattern and train models of them: keras_masked_layers.npz.
 
-Run with Keras 3 and JAX installed: python tests/golden/make_keras_masked_layers.py
+Run with Keras 3 and JAX installed: PYTHONPATH=tests/helpers python tests/golden/make_keras_masked_layers.py
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,6 @@ os.environ["KERAS_BACKEND"] = "jax"
 
 import keras
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 from keras_masked_models import CASES, FEATURES, MASK, MODELS, STEPS, UNITS, make_layer
 
 

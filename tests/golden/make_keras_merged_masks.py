@@ -1,12 +1,11 @@
 """Run and train Keras's models whose values have masks of their own: keras_merged_masks.npz.
 
-Run with Keras 3 and JAX installed: python tests/golden/make_keras_merged_masks.py
+Run with Keras 3 and JAX installed: PYTHONPATH=tests/helpers python tests/golden/make_keras_merged_masks.py
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,6 @@ os.environ["KERAS_BACKEND"] = "jax"
 
 import keras
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 from keras_merged_models import GRAPHS, data, make_model, targets
 
 

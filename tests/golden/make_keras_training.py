@@ -1,20 +1,15 @@
 """Train the programs of `keras_programs.py` with Keras and store weights and logs: keras_training.npz.
 
-Run with Keras 3 installed: python tests/golden/make_keras_training.py
+Run with Keras 3 installed: PYTHONPATH=tests/helpers python tests/golden/make_keras_training.py
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
-
-from keras_programs import PROGRAMS, Program  # noqa: E402
+from keras_programs import PROGRAMS, Program
 
 
 def main(programs: dict[str, Program] = PROGRAMS, file: str = "keras_training.npz") -> None:
@@ -30,7 +25,7 @@ def main(programs: dict[str, Program] = PROGRAMS, file: str = "keras_training.np
         history = train().history
         arrays |= {f"{name}/after/{i}": w for i, w in enumerate(model.get_weights())}
         arrays |= {f"{name}/log/{key}": np.array(values) for key, values in history.items()}
-    np.savez_compressed(HERE / file, **arrays)
+    np.savez_compressed(Path(__file__).parent / file, **arrays)
 
 
 if __name__ == "__main__":

@@ -261,5 +261,5 @@ MUTATED = """
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_mutated_files_are_refused_or_loaded(tmp_path: Path, seed: int) -> None:
-    tests = str(Path(__file__).parents[1])
-    assert run_alone(MUTATED, str(tmp_path / "model.rnn"), str(seed), tests, seconds=120) == "done\n"
+    helpers = str(Path(__file__).parents[1] / "helpers")
+    assert run_alone(MUTATED, str(tmp_path / "model.rnn"), str(seed), helpers, seconds=120) == "done\n"

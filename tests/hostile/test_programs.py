@@ -11,7 +11,7 @@ import pytest
 
 @pytest.mark.parametrize("first", [0, 10**6])
 def test_mutated_programs_work_or_are_refused(first: int) -> None:
-    script = Path(__file__).with_name("fuzz_programs.py")
+    script = Path(__file__).parents[1] / "helpers" / "fuzz_programs.py"
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", str(script), str(first), "400"],
         capture_output=True,
