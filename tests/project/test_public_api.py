@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from goldens import FOLDER
 from public_api import lines
 
-STORED = Path(__file__).parent / "golden" / "public_api.txt"
+STORED = FOLDER / "public_api.txt"
 
 
 def test_all_that_was_public_is_public_with_the_same_signature() -> None:

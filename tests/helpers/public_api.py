@@ -1,6 +1,6 @@
 """What users may rely on, as text: a line for each public function, class and member, and for each name that is found.
 
-`python tests/public_api.py > tests/golden/public_api.txt` writes the file that the test compares with.
+`python tests/helpers/public_api.py > tests/golden/public_api.txt` writes the file that the test compares with.
 """
 
 from __future__ import annotations
