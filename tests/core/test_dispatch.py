@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -28,14 +27,6 @@ def digest(seed):
     gradients = functional.backward(result.tape, np.ones_like(result.output))
     return hashlib.sha256(result.output.tobytes() + gradients.kernel.tobytes()).hexdigest()
 """
-
-
-@pytest.fixture(autouse=True)
-def _restore_core() -> Iterator[None]:
-    level, threads = _core.isa(), _core.get_num_threads()
-    yield
-    _core.set_isa(level)
-    _core.set_num_threads(threads)
 
 
 def run_digest(code: str, **environment: str) -> list[str]:

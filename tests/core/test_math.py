@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -39,11 +38,8 @@ each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 @pytest.fixture(params=_core.isa_levels(), autouse=True)
-def _level(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = _core.isa()
+def _level(request: pytest.FixtureRequest, _same_core: None) -> None:
     _core.set_isa(request.param)
-    yield
-    _core.set_isa(before)
 
 
 @functools.cache

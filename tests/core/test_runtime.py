@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from alone import run_python
@@ -11,13 +9,6 @@ from alone import run_python
 import rnncore
 from rnncore import _core
 from rnncore.__main__ import main
-
-
-@pytest.fixture(autouse=True)
-def _same_threads() -> Iterator[None]:
-    before = rnncore.get_num_threads()
-    yield
-    rnncore.set_num_threads(before)
 
 
 def test_sequence_sharing_refuses_what_is_no_sequence() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from executor_zoo import Array, Builder, random_parameters
 from single_nodes import SEED, STEP, check_gradients
-from tolerance import assert_close
+from tolerance import assert_all_close, assert_threads_agree
 
 from rnncore import _core, reference
 from rnncore.program import Program
@@ -20,14 +19,6 @@ SCORES: dict[str, list[list[tuple[int, ...]]]] = {  # parameters for keys of wid
     "concat": [[()], [(), ()]],
 }
 CASES = [(score, number) for score, choices in SCORES.items() for number in range(len(choices))]
-
-
-@pytest.fixture(autouse=True)
-def _restore_core() -> Iterator[None]:
-    level, threads = _core.isa(), _core.get_num_threads()
-    yield
-    _core.set_isa(level)
-    _core.set_num_threads(threads)
 
 
 def attention(
@@ -135,19 +126,13 @@ def test_random_shapes(seed: int) -> None:
     _core.set_num_threads(1 + seed % 4, always=True)
     compiled = results(_core.Executor, program, inputs, lengths, np.float64)
     expected = results(reference.Executor, program, inputs, lengths, np.float64)
-    for actual, wanted in zip(compiled, expected, strict=True):
-        assert_close(actual, wanted)
+    assert_all_close(compiled, expected)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_any_number_of_threads_gives_the_same_bits(seed: int) -> None:
     program, inputs, lengths = random_case(seed)
-    _core.set_num_threads(1)
-    single = results(_core.Executor, program, inputs, lengths, np.float32)
-    for threads in (2, 3, 8):
-        _core.set_num_threads(threads, always=True)
-        for actual, wanted in zip(results(_core.Executor, program, inputs, lengths, np.float32), single, strict=True):
-            np.testing.assert_array_equal(actual, wanted)
+    assert_threads_agree(lambda: results(_core.Executor, program, inputs, lengths, np.float32))
 
 
 EXECUTORS = [_core.Executor, reference.Executor]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from executor_zoo import Builder
 from goldens import load
 from small_models import BACKENDS
-from tolerance import assert_close
+from tolerance import assert_all_close, assert_all_equal, assert_threads_agree
 
 from rnncore import _core, layers, losses, models, reference, utils
 from rnncore.decoding import ctc_greedy
@@ -22,14 +21,6 @@ CLASSES, LENGTHS = 5, np.array([9, 4, 1, 7, 0, 9, 3], np.int32)
 TARGET = np.array(
     [[1, 2, 2, 3], [4, 0, 0, 0], [2, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0], [3, 1, 3, 1], [2, 4, 0, 0]], np.int32
 )
-
-
-@pytest.fixture(autouse=True)
-def _restore_core() -> Iterator[None]:
-    level, threads = _core.isa(), _core.get_num_threads()
-    yield
-    _core.set_isa(level)
-    _core.set_num_threads(threads)
 
 
 def program(ragged: bool = True) -> Program:
@@ -72,24 +63,14 @@ def test_both_executors_agree(reduction: str, dtype: Any, level: str) -> None:
     loss = Loss("ctc", weight=0.7, attributes={"reduction": reduction})
     weight = np.random.default_rng(2).uniform(size=len(TARGET))
     for w, ragged in ((None, True), (weight, True), (weight, False)):
-        for actual, wanted in zip(
-            step(_core.Executor, dtype, loss, w, ragged=ragged),
-            step(reference.Executor, dtype, loss, w, ragged=ragged),
-            strict=True,
-        ):
-            assert_close(actual, wanted, 2e-4 * np.finfo(dtype).eps / np.finfo(np.float32).eps)
+        kinds = (_core.Executor, reference.Executor)
+        results = [step(kind, dtype, loss, w, ragged=ragged) for kind in kinds]
+        assert_all_close(*results, 2e-4 * np.finfo(dtype).eps / np.finfo(np.float32).eps)
 
 
 def test_any_number_of_threads_gives_the_same_bits() -> None:
     target = np.tile(TARGET[[0, 5, 3, 1]], (8, 1))
-    _core.set_num_threads(1)
-    single = step(_core.Executor, np.float32, Loss("ctc"), target=target, ragged=False)
-    for threads in (2, 3, 8):
-        _core.set_num_threads(threads, always=True)
-        for actual, wanted in zip(
-            step(_core.Executor, np.float32, Loss("ctc"), target=target, ragged=False), single, strict=True
-        ):
-            np.testing.assert_array_equal(actual, wanted)
+    assert_threads_agree(lambda: step(_core.Executor, np.float32, Loss("ctc"), target=target, ragged=False))
 
 
 @pytest.mark.parametrize("kind", [_core.Executor, reference.Executor])
@@ -130,10 +111,8 @@ def test_labels_that_a_mask_of_the_program_leaves_no_room_for(backend: str, trai
     message = r"targets\[0\]: the 3 labels of sample 0 need 5 steps .*, the output has 4"
     with pytest.raises(ValueError, match=message):
         call(x[4:], target[4:])
-    for actual, wanted in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(actual, wanted)
-    for actual, wanted in zip(model.layers[1].states, states, strict=True):
-        np.testing.assert_array_equal(actual, wanted)
+    assert_all_equal(model.get_weights(), before)
+    assert_all_equal(model.layers[1].states, states)
     run = (
         (lambda: model.fit(x, target, shuffle=False, batch_size=2, verbose=0))
         if train

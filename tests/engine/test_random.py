@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from executor_zoo import Array, Builder, random_parameters
-from tolerance import assert_close
+from tolerance import assert_all_close
 
 from rnncore import _core, reference
 from rnncore.program import Loss, Optimizer, Program, Training
 
 RELATIVE = 1e-10  # in float64, after a few steps of training
 VOCABULARY = 9
-
-
-@pytest.fixture(autouse=True)
-def _restore_core() -> Iterator[None]:
-    level, threads = _core.isa(), _core.get_num_threads()
-    yield
-    _core.set_isa(level)
-    _core.set_num_threads(threads)
 
 
 class Draw:
@@ -148,5 +139,4 @@ def test_random_programs(seed: int) -> None:
     _core.set_num_threads(draw.size(6), always=True)
     compiled = results(_core.Executor, program, samples, steps, seed)
     expected = results(reference.Executor, program, samples, steps, seed)
-    for actual, wanted in zip(compiled, expected, strict=True):
-        assert_close(actual, wanted, RELATIVE)
+    assert_all_close(compiled, expected, RELATIVE)

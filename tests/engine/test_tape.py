@@ -125,26 +125,22 @@ def test_the_output_stays_read_only() -> None:
 def test_arguments_may_change_in_calls_of_many_threads(size: tuple[int, int, int, int]) -> None:
     rows, steps, inputs, units = size
     rng = np.random.default_rng(0)
-    threads = _core.get_num_threads()
     _core.set_num_threads(2, always=True)
-    try:
-        for strides in ("batch first", "time first", "every second"):
-            x = rng.normal(size=(rows, steps, inputs))
-            if strides == "time first":
-                x = np.ascontiguousarray(x.swapaxes(0, 1)).swapaxes(0, 1)
-            if strides == "every second":
-                x = np.repeat(x, 2, axis=1)[:, ::2]
-            kernel, recurrent = rng.normal(size=(inputs, 4 * units)), rng.normal(size=(units, 4 * units)) / units
-            dy = rng.normal(size=(rows, steps, units))
-            expected = functional.backward(functional.lstm(x, kernel, recurrent, training=True).tape, dy)
-            result = functional.lstm(x, kernel, recurrent, training=True)
-            for array in (x, kernel, recurrent):
-                array[...] = np.nan
-            found = functional.backward(result.tape, dy)
-            for name in ("x", "kernel", "recurrent_kernel"):
-                assert np.array_equal(getattr(found, name), getattr(expected, name)), (strides, name)
-    finally:
-        _core.set_num_threads(threads)
+    for strides in ("batch first", "time first", "every second"):
+        x = rng.normal(size=(rows, steps, inputs))
+        if strides == "time first":
+            x = np.ascontiguousarray(x.swapaxes(0, 1)).swapaxes(0, 1)
+        if strides == "every second":
+            x = np.repeat(x, 2, axis=1)[:, ::2]
+        kernel, recurrent = rng.normal(size=(inputs, 4 * units)), rng.normal(size=(units, 4 * units)) / units
+        dy = rng.normal(size=(rows, steps, units))
+        expected = functional.backward(functional.lstm(x, kernel, recurrent, training=True).tape, dy)
+        result = functional.lstm(x, kernel, recurrent, training=True)
+        for array in (x, kernel, recurrent):
+            array[...] = np.nan
+        found = functional.backward(result.tape, dy)
+        for name in ("x", "kernel", "recurrent_kernel"):
+            assert np.array_equal(getattr(found, name), getattr(expected, name)), (strides, name)
 
 
 # Executors and models

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from executor_zoo import PROGRAMS, random_parameters
 from program_builder import Builder
-from tolerance import assert_close
+from tolerance import assert_all_close, assert_threads_agree
 from training_setting import BATCH, SGD, STEPS_RELATIVE, Setting
 
 from rnncore import _core, reference
@@ -108,14 +107,6 @@ LABEL_METRICS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _restore_core() -> Iterator[None]:
-    level, threads = _core.isa(), _core.get_num_threads()
-    yield
-    _core.set_isa(level)
-    _core.set_num_threads(threads)
-
-
 @pytest.mark.parametrize("level", _core.isa_levels())
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -185,8 +176,7 @@ def test_saturated_probabilities(kind: str, dtype: Any) -> None:
         state = np.zeros(2)
         executor.train(**shared, **measured, learning_rate=np.zeros(4), step=0, seed=0, state=state)
         results.append((gradients, state))
-    for actual, wanted in zip(*results, strict=True):
-        assert_close(actual, wanted, STEPS_RELATIVE[np.dtype(dtype)])
+    assert_all_close(*results, STEPS_RELATIVE[np.dtype(dtype)])
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -206,8 +196,7 @@ def test_measuring_and_predicting(name: str) -> None:
         outputs = [np.full((len(shared["order"]), *shape), np.nan) for shape in shapes]
         assert executor.predict(**shared, outputs=outputs) == 4
         results.append([state, *outputs])
-    for actual, wanted in zip(*results, strict=True):
-        assert_close(actual, wanted)
+    assert_all_close(*results)
 
 
 def test_gradient_of_logits_lies_where_they_did() -> None:
@@ -242,8 +231,7 @@ def test_apply_gradients() -> None:
         for step in range(3):
             executor.apply_gradients(0.1, step)
         results.append((parameters, slots[0], slots[1]))
-    for actual, wanted in zip(*results, strict=True):
-        assert_close(actual, wanted)
+    assert_all_close(*results)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -253,9 +241,4 @@ def test_any_number_of_threads_trains_to_the_same_bits(name: str) -> None:
     optimizer = Optimizer("adam", {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7, "global_clipnorm": 1.0})
     training = Training(losses, DENSE_METRICS, (Regularizer(0, 0.01, 0.01),), optimizer)
     setting = Setting(program, training, np.float32, samples=201, batch=80)
-    _core.set_num_threads(1)
-    single = setting.train(_core.Executor)
-    for threads in (2, 3, 8):
-        _core.set_num_threads(threads, always=True)
-        for actual, wanted in zip(setting.train(_core.Executor), single, strict=True):
-            np.testing.assert_array_equal(actual, wanted)
+    assert_threads_agree(lambda: setting.train(_core.Executor))

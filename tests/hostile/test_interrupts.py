@@ -8,6 +8,7 @@ from alone import run_alone
 COMMON = """
 import os, signal, sys, threading, time
 import numpy as np
+from tolerance import assert_all_equal
 import rnncore
 from rnncore import functional, layers, models, utils
 
@@ -119,8 +120,7 @@ interrupted(lambda: fit(x))
 # The same step follows with the same bits: weights, moving averages and the optimizer's numbers were untouched.
 step(model), step(twin)
 assert model.optimizer.iterations == twin.optimizer.iterations
-for one, other in zip(model.get_weights(), twin.get_weights(), strict=True):
-    np.testing.assert_array_equal(one, other)
+assert_all_equal(model.get_weights(), twin.get_weights())
 """,
         "2",
         seconds=120,
@@ -186,8 +186,7 @@ for call in (
     lambda: model(x),
 ):
     interrupted(call)
-    for one, other in zip(before + weights, states() + model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_all_equal(before + weights, states() + model.get_weights())
 """,
         "2",
     )
@@ -220,8 +219,7 @@ for call in (lambda: model.fit(x, y, verbose=0), lambda: functional.gru(x, rando
         raise AssertionError("not interrupted")
     except Late:
         pass
-for one, other in zip(before, model.get_weights(), strict=True):
-    np.testing.assert_array_equal(one, other)
+assert_all_equal(before, model.get_weights())
 """,
         "2",
     )
@@ -265,8 +263,7 @@ try:
     raise AssertionError("no error")
 except ValueError as error:
     assert "signal handler" in str(error), error
-for one, other in zip(before, model.get_weights(), strict=True):
-    np.testing.assert_array_equal(one, other)
+assert_all_equal(before, model.get_weights())
 """,
         "2",
     )
@@ -285,8 +282,7 @@ model.fit(random(2, 4, 8), np.ones((2, 1)), verbose=0)
 before = model.get_weights()
 x = random(2, 30_000, 8)
 interrupted(lambda: model.fit(x, np.ones((2, 1)), verbose=0))
-for one, other in zip(before, model.get_weights(), strict=True):
-    np.testing.assert_array_equal(one, other)
+assert_all_equal(before, model.get_weights())
 """,
         "2",
     )

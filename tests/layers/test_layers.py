@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tolerance import assert_all_equal
 
 from rnncore import activations, initializers, layers, utils
 from rnncore.layers import GRU, LSTM, Activation, Dense, Dropout, Embedding, Flatten, Input, InputLayer, SimpleRNN
@@ -134,8 +135,7 @@ def test_seeded_models_start_alike() -> None:
         layer.build((None, None, FEATURES))
         return layer.get_weights()
 
-    for first, second in zip(weights(), weights(), strict=True):
-        np.testing.assert_array_equal(first, second)
+    assert_all_equal(weights(), weights())
 
 
 def test_unit_forget_bias_keeps_the_initializer_elsewhere() -> None:
@@ -191,8 +191,7 @@ def test_bad_weights_change_nothing(change: Any, error: type[Exception], message
     before = layer.get_weights()
     with pytest.raises(error, match=message):
         layer.set_weights(change([2 * weight + 1 for weight in before]))
-    for weight, value in zip(layer.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(weight, value)
+    assert_all_equal(layer.get_weights(), before)
 
 
 def test_use_before_build() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from goldens import arrays
 from keras_masked_models import CASES, MASK, MODELS, STEPS
 from small_models import BACKENDS
-from tolerance import Array, assert_close
+from tolerance import Array, assert_all_close, assert_all_equal, assert_threads_agree
 
 import rnncore
 from rnncore import _core, layers, losses, metrics, models, optimizers, reference
@@ -23,14 +22,6 @@ GOLDEN = arrays("keras_masked_layers")
 ROWS, FEATURES = len(MASK), keras_models.FEATURES
 EXECUTORS = {"compiled": _core.Executor, "reference": reference.Executor}
 AFTER_STEPS = 2e-5  # in float32, absolute: weights are of the order of 1
-
-
-@pytest.fixture(autouse=True)
-def _restore_core() -> Iterator[None]:
-    level, threads = _core.isa(), _core.get_num_threads()
-    yield
-    _core.set_isa(level)
-    _core.set_num_threads(threads)
 
 
 def golden(prefix: str) -> list[Any]:
@@ -53,8 +44,7 @@ def test_layers_match_keras(name: str, backend: str) -> None:
     model.compile(backend=backend)
     model.set_weights(golden(f"{name}/weights/"))
     found = model.predict([GOLDEN["x"], MASK.astype(bool), *GOLDEN["states"][: len(initial)]], verbose=0)
-    for actual, wanted in zip(found, golden(f"{name}/outputs/"), strict=True):
-        assert_close(actual, wanted)
+    assert_all_close(found, golden(f"{name}/outputs/"))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -256,8 +246,7 @@ def test_a_batch_without_a_real_step_changes_nothing(backend: str) -> None:
     before = model.get_weights()
     logs = model.train_on_batch(np.zeros((4, 5, FEATURES)), np.ones((4, 5, 2)))
     assert logs == [0.0, 0.0]
-    for actual, wanted in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(actual, wanted)
+    assert_all_equal(model.get_weights(), before)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -292,9 +281,8 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
     rng = np.random.default_rng(6)
     real = rng.integers(2, size=(101, 7))
     x, y = rng.normal(size=(101, 7, 5)) * real[..., None], rng.normal(size=(101, 7, 2))
-    found = []
-    for threads in (1, 2, 3, 8):
-        _core.set_num_threads(threads, always=True)
+
+    def run() -> list[Array]:
         given = layers.Input((None, 5))
         sequence = layers.LSTM(19, return_sequences=True)(layers.Masking()(given))
         reverse = layers.GRU(6, return_sequences=True, go_backwards=True)(sequence)
@@ -303,10 +291,9 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
         model.set_weights([draw.normal(scale=0.3, size=w.shape) for w in model.get_weights()])
         model.compile("adam", "mse", metrics=[["mae"], ["mae"]])
         history = model.fit(x, [y, y], batch_size=40, epochs=2, shuffle=False, verbose=0).history
-        found.append([*model.get_weights(), *model.predict(x, verbose=0), *map(np.array, history.values())])
-    for others in found[1:]:
-        for actual, wanted in zip(others, found[0], strict=True):
-            np.testing.assert_array_equal(actual, wanted)
+        return [*model.get_weights(), *model.predict(x, verbose=0), *map(np.array, history.values())]
+
+    assert_threads_agree(run)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 from executor_zoo import STEPS, Array, Builder, random_inputs, random_parameters
 from goldens import arrays
 from small_models import BACKENDS
-from tolerance import assert_close
+from tolerance import assert_all_close, assert_all_equal, assert_close, assert_threads_agree
 
 from rnncore import _core, layers, losses, metrics, models, optimizers, reference
 from rnncore.program import Loss, Metric, Optimizer, Program, Training
@@ -40,14 +40,6 @@ LABEL_METRICS = (
     Metric("sparse_categorical_accuracy"),
     Metric("sparse_top_k_categorical_accuracy", weighted=True, attributes={"k": 2}),
 )
-
-
-@pytest.fixture(autouse=True)
-def _restore_core() -> Iterator[None]:
-    level, threads = _core.isa(), _core.get_num_threads()
-    yield
-    _core.set_isa(level)
-    _core.set_num_threads(threads)
 
 
 def tagger(by: str) -> Program:
@@ -112,8 +104,7 @@ class Batch:
 def test_both_executors_agree(by: str, loss: Loss, weights: str, dtype: Any, level: str) -> None:
     _core.set_isa(level)
     batch = Batch(loss, weights, dtype, by=by)
-    for actual, wanted in zip(batch.train("compiled"), batch.train("reference"), strict=True):
-        assert_close(actual, wanted, AFTER_STEPS[np.dtype(dtype)])
+    assert_all_close(batch.train("compiled"), batch.train("reference"), AFTER_STEPS[np.dtype(dtype)])
 
 
 @pytest.mark.parametrize("backend", EXECUTORS)
@@ -125,8 +116,7 @@ def test_targets_and_weights_of_padding_do_not_matter(by: str, loss: Loss, backe
     assert batch.weights is not None
     for array in (*batch.targets, *batch.weights):
         array[~batch.real] = 0 if array.dtype == np.int32 else np.nan
-    for actual, wanted in zip(batch.train(backend), expected, strict=True):
-        np.testing.assert_array_equal(actual, wanted)
+    assert_all_equal(batch.train(backend), expected)
 
 
 @pytest.mark.parametrize("backend", EXECUTORS)
@@ -163,12 +153,7 @@ def test_a_batch_of_padding_alone_changes_nothing(loss: Loss, dtype: Any, backen
 @pytest.mark.parametrize("by", ["lengths", "mask"])
 def test_any_number_of_threads_gives_the_same_bits(by: str) -> None:
     batch = Batch(LOSSES[3], "steps", np.float32, samples=101, by=by)
-    _core.set_num_threads(1)
-    single = batch.train("compiled", batch_size=40)
-    for threads in (2, 3, 8):
-        _core.set_num_threads(threads, always=True)
-        for actual, wanted in zip(batch.train("compiled", batch_size=40), single, strict=True):
-            np.testing.assert_array_equal(actual, wanted)
+    assert_threads_agree(lambda: batch.train("compiled", batch_size=40))
 
 
 def test_lengths_cover_all_that_lies_behind_the_time_axis() -> None:
@@ -198,8 +183,7 @@ def test_lengths_cover_all_that_lies_behind_the_time_axis() -> None:
         )
         found.append([parameters, gradients, state])
         assert state[3] == 2 * lengths.sum()
-    for actual, wanted in zip(*found, strict=True):
-        assert_close(actual, wanted)
+    assert_all_close(*found)
 
 
 @pytest.mark.parametrize("backend", EXECUTORS)
@@ -288,8 +272,7 @@ def test_a_function_masks_itself_and_metrics_are_masked(backend: str) -> None:
     assert own.evaluate(x, y, lengths=lengths, verbose=0)[1] == pytest.approx(expected.result(), rel=1e-12)
     for model in (named, own):
         model.fit(x, y, lengths=lengths, epochs=3, shuffle=False, verbose=0)
-    for actual, wanted in zip(own.get_weights(), named.get_weights(), strict=True):
-        assert_close(actual, wanted)
+    assert_all_close(own.get_weights(), named.get_weights())
     padded = sequences(squared_error(), backend)
     assert padded.evaluate(x, y, lengths=lengths, verbose=0)[0] != own.evaluate(x, y, lengths=lengths, verbose=0)[0]
 

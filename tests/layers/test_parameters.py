@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tolerance import assert_all_equal
 
 from rnncore.layers import GRU, LSTM, Dense, Input
 from rnncore.layers.builder import build_program
@@ -144,8 +145,7 @@ def test_copies_are_independent() -> None:
     build_program([x], [layer(x)])
     for duplicate in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert duplicate.get_config() == layer.get_config()
-        for ours, theirs in zip(layer.get_weights(), duplicate.get_weights(), strict=True):
-            np.testing.assert_array_equal(ours, theirs)
+        assert_all_equal(layer.get_weights(), duplicate.get_weights())
         duplicate.kernel[...] = 0
         assert layer.kernel.any()
         assert duplicate.weights[0].store.weights == duplicate.weights

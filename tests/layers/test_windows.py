@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from small_models import BACKENDS
-from tolerance import assert_close
+from tolerance import assert_all_equal, assert_close
 
 from rnncore import layers, models
 
@@ -107,8 +107,7 @@ def test_batch_normalization_learns_its_statistics_and_is_saved(backend: str, tm
     np.testing.assert_allclose(layer.moving_variance, x.var(axis=0), rtol=1e-4)
     model.save(tmp_path / "model.rnn")
     again = models.load_model(tmp_path / "model.rnn")
-    for weight, expected in zip(again.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(weight, expected)
+    assert_all_equal(again.get_weights(), model.get_weights())
     assert_close(again.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
@@ -120,8 +119,7 @@ def test_frozen_batch_normalization_stays(backend: str) -> None:
     before = layer.get_weights()
     x = np.random.default_rng(3).normal(size=(20, 4))
     model.fit(x, x, verbose=0)
-    for weight, expected in zip(layer.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(weight, expected)
+    assert_all_equal(layer.get_weights(), before)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

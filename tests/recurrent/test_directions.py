@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from executor_zoo import random_parameters
-from tolerance import assert_close
+from tolerance import assert_all_close, assert_all_equal
 
 from rnncore import _core, layers, models, reference
 from rnncore.program import Program
@@ -18,13 +17,6 @@ from rnncore.program import Program
 Array = npt.NDArray[Any]
 STEPS, FEATURES = 6, 5
 RELATIVE = {np.float64: 1e-10, np.float32: 1e-4}
-
-
-@pytest.fixture(autouse=True)
-def _restore_threads() -> Iterator[None]:
-    threads = _core.get_num_threads()
-    yield
-    _core.set_num_threads(threads)
 
 
 def one_layer(units: int, cell: Any = layers.LSTM, **options: Any) -> Any:
@@ -117,7 +109,5 @@ def test_directions(name: str, ragged: bool) -> None:
             _core.set_num_threads(threads, always=True)
             found = run(_core.Executor, dtype)
             alone = alone or found
-            for one, other in zip(alone, found, strict=True):
-                assert np.array_equal(one, other)
-        for actual, wanted in zip(alone, expected, strict=True):
-            assert_close(actual, wanted, RELATIVE[dtype])
+            assert_all_equal(alone, found)
+        assert_all_close(alone, expected, RELATIVE[dtype])

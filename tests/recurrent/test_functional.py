@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
-from tolerance import Array, assert_close
+from tolerance import Array, assert_all_equal, assert_close
 
 from rnncore import _core, functional, reference
 
@@ -44,14 +43,6 @@ CELLS: list[tuple[str, dict[str, Any]]] = [
     ("gru", {"reset_after": False, "activation": "relu", "recurrent_activation": "hard_sigmoid"}),
 ]
 USUAL = [("simple_rnn", {}), ("lstm", {}), ("gru", {}), ("gru", {"reset_after": False})]
-
-
-@pytest.fixture(autouse=True)
-def _restore_core() -> Iterator[None]:
-    level, threads = _core.isa(), _core.get_num_threads()
-    yield
-    _core.set_isa(level)
-    _core.set_num_threads(threads)
 
 
 @dataclass
@@ -245,8 +236,7 @@ def test_inference_equals_training(function: str, options: dict[str, Any]) -> No
             ]
             assert results[0].tape is None
             assert np.array_equal(results[0].output, results[1].output)
-            for a, b in zip(results[0].state, results[1].state, strict=True):
-                assert np.array_equal(a, b)
+            assert_all_equal(results[0].state, results[1].state)
 
 
 @pytest.mark.parametrize(("function", "options"), USUAL, ids=str)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from recurrent_passes import assert_nearly_equal, layer, passes
+from tolerance import assert_all_equal
 
 from rnncore import _core, layers, models, optimizers, reference
 from rnncore.reference.rounding import to_bfloat16
 
 CELLS = ["simple_rnn", "lstm", "gru"]
 SHAPES = [(1, 1, 1, 1), (1, 33, 3, 17), (3, 5, 2, 33), (6, 3, 17, 5), (40, 4, 9, 70)]  # N, T, I, H
-
-
-@pytest.fixture(autouse=True)
-def _restore_core() -> Iterator[None]:
-    level, threads = _core.isa(), _core.get_num_threads()
-    yield
-    _core.set_isa(level)
-    _core.set_num_threads(threads)
 
 
 def test_rounding_is_to_nearest_even() -> None:
@@ -63,8 +55,7 @@ def test_threads_give_the_same_bits(op: str, shape: tuple[int, ...], attributes:
     for threads in (2, 3, 8):
         _core.set_num_threads(threads, always=True)
         for ragged in (False, True):
-            for actual, wanted in zip(passes(_core.Executor, program, shape, ragged), single[ragged], strict=True):
-                np.testing.assert_array_equal(actual, wanted)
+            assert_all_equal(passes(_core.Executor, program, shape, ragged), single[ragged])
 
 
 @pytest.mark.parametrize("kind", [_core.Executor, reference.Executor])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,13 @@ from goldens import Golden, load
 from program_builder import Builder
 from single_nodes import MASK, check_gradients
 from small_models import same
-from tolerance import assert_close
+from tolerance import assert_all_close, assert_close, assert_threads_agree
 
 from rnncore import _core, layers, models, reference
 from rnncore.program import Program
 
 KINDS = [_core.Executor, reference.Executor]
 STATES = ("h", "c")
-
-
-@pytest.fixture(autouse=True)
-def _restore_core() -> Iterator[None]:
-    level, threads = _core.isa(), _core.get_num_threads()
-    yield
-    _core.set_isa(level)
-    _core.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -117,8 +108,7 @@ def test_executors_agree(shape: tuple[int, ...], ragged: bool, dtype: Any, level
     ):
         program = program_of(shape, **options)
         expected = results(reference.Executor, program, shape, ragged, dtype)
-        for actual, wanted in zip(results(_core.Executor, program, shape, ragged, dtype), expected, strict=True):
-            assert_close(actual, wanted)
+        assert_all_close(results(_core.Executor, program, shape, ragged, dtype), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -126,12 +116,7 @@ def test_executors_agree(shape: tuple[int, ...], ragged: bool, dtype: Any, level
 @pytest.mark.parametrize("ragged", [False, True])
 def test_threads_give_the_same_bits(shape: tuple[int, ...], ragged: bool, dtype: Any) -> None:
     program = program_of(shape, recurrent_dropout=0.3)
-    _core.set_num_threads(1)
-    single = results(_core.Executor, program, shape, ragged, dtype)
-    for threads in (2, 3, 8):
-        _core.set_num_threads(threads, always=True)
-        for actual, wanted in zip(results(_core.Executor, program, shape, ragged, dtype), single, strict=True):
-            np.testing.assert_array_equal(actual, wanted)
+    assert_threads_agree(lambda: results(_core.Executor, program, shape, ragged, dtype))
 
 
 def test_rows_do_not_depend_on_their_neighbours() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tolerance import FINITE_DIFFERENCES, Array, assert_close, numerical_gradient
+from tolerance import FINITE_DIFFERENCES, Array, assert_all_close, assert_close, numerical_gradient
 
 from rnncore import reference
 from rnncore._sequence_arguments import RECURRENT_ACTIVATIONS, SequenceResult
@@ -178,8 +178,7 @@ def test_reverse_is_forward_on_flipped_rows(case: Case, lengths: Array | None) -
     forwards = case.function(**{**arguments, "x": flipped}, **case.options, lengths=lengths)
     for row, length in enumerate(steps):
         assert_close(backwards.output[row, :length], forwards.output[row, :length][::-1])
-    for part, expected in zip(backwards.state, forwards.state, strict=True):
-        assert_close(part, expected)
+    assert_all_close(backwards.state, forwards.state)
 
 
 @each_default
@@ -190,8 +189,7 @@ def test_state_carries_over(case: Case) -> None:
     rest = {**arguments, "x": arguments["x"][:, 2:], "initial_state": first.state}
     second = case.function(**rest, **case.options)
     assert_close(np.concatenate([first.output, second.output], axis=1), whole.output)
-    for part, expected in zip(second.state, whole.state, strict=True):
-        assert_close(part, expected)
+    assert_all_close(second.state, whole.state)
 
 
 @each_default

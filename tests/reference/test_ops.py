@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from single_nodes import MASK, RECURRENT, SEED, STEP, check_gradients, one_node, recurrent
+from tolerance import assert_all_equal
 
 from rnncore.reference import Executor, lstm
 from rnncore.reference import slice as reference_slice
@@ -265,8 +266,7 @@ def test_lengths_are_a_mask_whose_real_steps_come_first() -> None:
             options = {**attributes, "go_backwards": go_backwards}
             program = recurrent(op, shapes, states, options, given_state=False, mask=given is None)
             found.append(Executor(program, vector, np.zeros(48)).forward(inputs, given))
-        for actual, wanted in zip(*found, strict=True):
-            np.testing.assert_array_equal(actual, wanted)
+        assert_all_equal(*found)
 
 
 def test_go_backwards_gives_the_sequence_in_reversed_time() -> None:

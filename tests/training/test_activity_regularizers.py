@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras_penalised_models as penalised
@@ -20,14 +19,6 @@ from rnncore.program import ActivityRegularizer, Loss, Program, Training
 from rnncore.regularizers import L1L2, L2
 
 GOLDEN = arrays("keras_activity")
-
-
-@pytest.fixture(autouse=True)
-def _restore_core() -> Iterator[None]:
-    level, threads = _core.isa(), _core.get_num_threads()
-    yield
-    _core.set_isa(level)
-    _core.set_num_threads(threads)
 
 
 def stored(name: str) -> list[Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import Array, same
-from tolerance import assert_close
+from tolerance import assert_all_close, assert_close
 
 import rnncore
 from rnncore import layers, models, optimizers, utils
@@ -115,8 +115,7 @@ PLANS = st.fixed_dictionaries(
 @given(PLANS)
 def test_both_executors_train_alike(plan: dict[str, Any]) -> None:
     (a, history_a, y_a), (b, history_b, y_b) = (trained(plan, backend) for backend in ("compiled", "reference"))
-    for u, v in zip(a.get_weights(), b.get_weights(), strict=True):
-        assert_close(u, v, AFTER_TRAINING["float64"])
+    assert_all_close(a.get_weights(), b.get_weights(), AFTER_TRAINING["float64"])
     assert_close(y_a, y_b, AFTER_TRAINING["float64"])
     assert history_a.keys() == history_b.keys()
     for key, values in history_a.items():
@@ -127,19 +126,11 @@ def test_both_executors_train_alike(plan: dict[str, Any]) -> None:
 @given(PLANS)
 def test_single_precision_stays_near_double(plan: dict[str, Any]) -> None:
     single, double = (trained(plan, "compiled", dtype)[0] for dtype in ("float32", "float64"))
-    for u, v in zip(single.get_weights(), double.get_weights(), strict=True):
-        assert_close(u, v, AFTER_TRAINING["float32"])
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = rnncore.get_num_threads()
-    yield
-    rnncore.set_num_threads(before)
+    assert_all_close(single.get_weights(), double.get_weights(), AFTER_TRAINING["float32"])
 
 
 @pytest.mark.parametrize("cell", range(len(RECURRENT)))
-def test_any_number_of_threads_trains_the_same_bits(cell: int, threads: None) -> None:
+def test_any_number_of_threads_trains_the_same_bits(cell: int) -> None:
     rng = np.random.default_rng(cell)
     x, y = rng.normal(size=(70, 20, 3)), rng.normal(size=(70, 20, 2))
     found = []

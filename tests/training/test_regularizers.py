@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from goldens import Golden, load
-from small_models import BACKENDS
-from tolerance import assert_close
+from small_models import BACKENDS, Array
+from tolerance import assert_all_close, assert_close, assert_threads_agree
 
 from rnncore import layers, models, program, regularizers, utils
 from rnncore.reference.penalties import penalty
@@ -71,30 +71,24 @@ def test_executors_agree_on_orthogonality(zero: bool, mode: str, dtype: str) -> 
         value = losses[-1] if zero else model.evaluate(x, y, verbose=0)
         found.append((model.get_weights(), losses, value))
     (weights, losses, value), (others, other_losses, other_value) = found
-    for w, other in zip(weights, others, strict=True):
-        assert_close(w, other)
+    assert_all_close(weights, others)
     np.testing.assert_allclose([*losses, value], [*other_losses, other_value], rtol=1e-5)
     assert np.ptp([w.sum() for w in weights]) > 0
 
 
 def test_threads_do_not_change_the_bits_of_orthogonality() -> None:
-    from rnncore import get_num_threads, set_num_threads
-
     x, y = np.random.default_rng(0).normal(size=(8, 6, 37)), np.ones((8, 1))
-    before, found = get_num_threads(), []
-    try:
-        for threads in (1, 2, 3, 8):
-            set_num_threads(threads)
-            utils.set_random_seed(1)
-            regularizer = regularizers.OrthogonalRegularizer(0.5, "columns")
-            lstm = layers.LSTM(33, recurrent_regularizer=regularizer)
-            model = models.Sequential([layers.Input((6, 37)), lstm, layers.Dense(1)])
-            model.compile("adam", "mse")
-            history = model.fit(x, y, 4, 2, 0)
-            found.append([np.array(history.history["loss"]), *model.get_weights()])
-    finally:
-        set_num_threads(before)
-    assert all(np.array_equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+
+    def run() -> list[Array]:
+        utils.set_random_seed(1)
+        regularizer = regularizers.OrthogonalRegularizer(0.5, "columns")
+        lstm = layers.LSTM(33, recurrent_regularizer=regularizer)
+        model = models.Sequential([layers.Input((6, 37)), lstm, layers.Dense(1)])
+        model.compile("adam", "mse")
+        history = model.fit(x, y, 4, 2, 0)
+        return [np.array(history.history["loss"]), *model.get_weights()]
+
+    assert_threads_agree(run)
 
 
 def test_orthogonality_with_a_loss_that_is_a_function() -> None:

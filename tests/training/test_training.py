@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from small_models import BACKENDS, Array, data, forecaster, same
-from tolerance import assert_close
+from tolerance import assert_all_close, assert_close
 
 from rnncore import callbacks, layers, losses, models, optimizers, utils
 
@@ -35,8 +35,7 @@ def twins(**compile_arguments: Any) -> tuple[models.Sequential, models.Sequentia
 
 
 def assert_same_weights(a: models.Model, b: models.Model) -> None:
-    for u, v in zip(a.get_weights(), b.get_weights(), strict=True):
-        assert_close(u, v)
+    assert_all_close(a.get_weights(), b.get_weights())
 
 
 # The order of samples
