@@ -10,8 +10,9 @@ from contextvars import ContextVar
 from typing import Any, ClassVar, TypeVar
 
 from rnncore import _validation as check
+from rnncore._naming import snake_case
+from rnncore._overrides import is_own
 
-Kind = TypeVar("Kind", bound="Configurable")
 Item = TypeVar("Item", bound="Configurable")
 Class = TypeVar("Class")
 
@@ -43,14 +44,37 @@ def instead(advice: str) -> Accepts:
 
 
 class Configurable:
-    """Base of objects that keep each argument of their constructor in an attribute of that name."""
+    """Base of objects that keep each argument of their constructor in an attribute of that name.
 
-    keras_arguments: ClassVar[Mapping[str, Accepts]] = {}  # known to Keras's constructors, and not to these
+    A class with `registry`, the word for its kind of objects, begins a registry. rnncore's subclasses of it enter
+    themselves by their `_names` and `aliases`, but for private ones and those with `registered=False`.
+    """
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    _keras_arguments: ClassVar[Mapping[str, Accepts]] = {}  # known to Keras's constructors, and not to these
+    _word: ClassVar[str]  # the word for objects of the registry
+    _registry: ClassVar[dict[str, type[Any]]]
+    _root: ClassVar[Any]  # the class that began the registry
+
+    def __init_subclass__(
+        cls, *, registry: str = "", aliases: Sequence[str] = (), registered: bool = True, **options: Any
+    ) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
             cls.__init__ = _with_keras_arguments(cls.__init__)  # type: ignore[method-assign]
+        if registry:
+            cls._word, cls._registry, cls._root = registry, {}, cls
+        elif registered and is_own(cls) and not cls.__name__.startswith("_"):
+            cls._registry.update(dict.fromkeys((*cls._names(), *aliases), cls))
+
+    @classmethod
+    def _names(cls) -> tuple[str, ...]:
+        """The names by which the class is found, besides its aliases."""
+        return cls.__name__, snake_case(cls.__name__)
+
+    def _own_arguments(self) -> dict[str, Any]:
+        """What rnncore's class takes besides what all of its kind take, where it is not None."""
+        own: Any = next(filter(is_own, type(self).__mro__))
+        return {name: value for name in _own_names(own, self._root) if (value := getattr(self, name)) is not None}
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, JSON-serialisable."""
@@ -65,18 +89,26 @@ class Configurable:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.get_config().items())})"
 
 
+@functools.cache
+def _own_names(cls: Any, root: Any) -> list[str]:
+    """The parameters of a class's constructor that another one has not."""
+    common = inspect.signature(root).parameters
+    return [name for name in inspect.signature(cls).parameters if name not in common]
+
+
 def _with_keras_arguments(init: Callable[..., None]) -> Callable[..., None]:
     """A constructor that takes, or refuses with advice, arguments of Keras's that it does not know itself."""
     parameters = inspect.signature(init).parameters
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return init
 
     @functools.wraps(init)
     def checked(self: Configurable, *values: Any, **arguments: Any) -> None:
-        for argument in [] if takes_any else [name for name in arguments if name not in parameters]:
-            if argument not in self.keras_arguments:
+        for argument in [name for name in arguments if name not in parameters]:
+            if argument not in self._keras_arguments:
                 advice = check.nearest(argument, [name for name in parameters if name != "self"])
                 raise TypeError(f"{type(self).__name__} got an unknown argument {argument!r}; {advice}")
-            self.keras_arguments[argument](f"{argument} of {type(self).__name__}", arguments.pop(argument))
+            self._keras_arguments[argument](f"{argument} of {type(self).__name__}", arguments.pop(argument))
         init(self, *values, **arguments)
 
     return checked
@@ -162,12 +194,15 @@ def serialize(item: Configurable) -> dict[str, Any]:
     return {"class_name": type(item).__name__, "config": item.get_config()}
 
 
-def find(kind: str, identifier: Any, base: type[Kind], table: Mapping[str, type[Kind]]) -> Kind:
-    """The object that a name, a class, a description or the object itself stands for."""
+def find(base: type[Item], identifier: Any) -> Item:
+    """The object of a registry that a name, a class, a description or the object itself stands for."""
     if isinstance(identifier, base):
         return identifier
+    made: Item
     if isinstance(identifier, dict):
-        return make(kind, identifier, base, table)
-    if isinstance(identifier, type) and issubclass(identifier, base):
-        return identifier()
-    return check.lookup(kind, identifier, table)()
+        made = make(base._word, identifier, base, base._registry)
+    elif isinstance(identifier, type) and issubclass(identifier, base):
+        made = identifier()
+    else:
+        made = check.lookup(base._word, identifier, base._registry)()
+    return made

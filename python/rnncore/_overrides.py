@@ -73,10 +73,15 @@ class OnlyKnownHooks:
             raise TypeError(f"{cls.__name__}.{name} would never be called; {check.nearest(name, cls._hooks)}")
 
 
+def is_own(cls: type) -> bool:
+    """Whether a class is rnncore's."""
+    return cls.__module__.partition(".")[0] == "rnncore"
+
+
 def user_classes(cls: type) -> Iterator[type]:
     """The class and those it is made of, as far as they are not rnncore's."""
     for owner in cls.__mro__:
-        if owner is not object and owner.__module__.partition(".")[0] != "rnncore":
+        if owner is not object and not is_own(owner):
             yield owner
 
 
@@ -85,5 +90,5 @@ def is_users(cls: type, name: str) -> bool:
     owner = next((owner for owner in cls.__mro__ if name in vars(owner)), object)
     found = vars(owner).get(name)
     function = getattr(found, "fget", None) or getattr(found, "__func__", found)  # of a property, of a static method
-    made_by = owner if owner.__module__.partition(".")[0] != "rnncore" else function
+    made_by = function if is_own(owner) else owner
     return owner is not object and getattr(made_by, "__module__", "rnncore").partition(".")[0] != "rnncore"

@@ -233,28 +233,6 @@ def softmax(x: npt.ArrayLike) -> Array:
 
 swish = silu
 
-_FUNCTIONS: dict[str, Function] = {
-    function.__name__: function
-    for function in (
-        elu,
-        exponential,
-        gelu,
-        hard_sigmoid,
-        leaky_relu,
-        linear,
-        mish,
-        relu,
-        selu,
-        sigmoid,
-        silu,
-        softmax,
-        softplus,
-        softsign,
-        tanh,
-    )
-}
-_TABLE = {**_FUNCTIONS, "swish": silu}
-
 
 def get(identifier: str | Function | None) -> Function:
     """Find an activation function by name; None is `linear`, one of these functions is itself.
@@ -291,3 +269,6 @@ def serialize(identifier: str | Function | None) -> str:
     'relu'
     """
     return get(identifier).__name__
+
+
+_TABLE: dict[str, Function] = {name: globals()[name] for name in __all__ if name not in ("get", "serialize")}

@@ -38,7 +38,7 @@ if not TYPE_CHECKING:
 Axis = int | Sequence[int]
 
 
-class Constraint(NoIgnoredOverrides, Configurable):
+class Constraint(NoIgnoredOverrides, Configurable, registry="constraint"):
     """Base of the constraints. Executors know `NonNeg` and norms between two bounds; a subclass chooses among these.
 
     Examples
@@ -194,14 +194,6 @@ non_neg, max_norm, unit_norm, min_max_norm = NonNeg, MaxNorm, UnitNorm, MinMaxNo
 # All that names a constraint.
 Identifier = str | dict[str, Any] | type[Constraint] | Constraint | None
 
-_TABLE: dict[str, type[Constraint]] = {
-    **{cls.__name__: cls for cls in (NonNeg, MaxNorm, UnitNorm, MinMaxNorm)},
-    "non_neg": NonNeg,
-    "max_norm": MaxNorm,
-    "unit_norm": UnitNorm,
-    "min_max_norm": MinMaxNorm,
-}
-
 
 def _axis(axis: Axis) -> int | list[int]:
     if isinstance(axis, Sequence):
@@ -230,7 +222,7 @@ def deserialize(config: dict[str, Any]) -> Constraint:
     >>> constraints.deserialize({"class_name": "UnitNorm", "config": {"axis": 1}})
     UnitNorm(axis=1)
     """
-    return _configurable.find("constraint", config, Constraint, _TABLE)
+    return _configurable.find(Constraint, config)
 
 
 def get(identifier: Identifier) -> Constraint | None:
@@ -249,4 +241,4 @@ def get(identifier: Identifier) -> Constraint | None:
     """
     if callable(identifier) and not isinstance(identifier, (Constraint, type)):
         raise TypeError("constraint must be one of rnncore.constraints: a plain function does not run in the engine")
-    return None if identifier is None else _configurable.find("constraint", identifier, Constraint, _TABLE)
+    return None if identifier is None else _configurable.find(Constraint, identifier)

@@ -34,7 +34,7 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = public(__name__, __all__)
 
 
-class Regularizer(NoIgnoredOverrides, Configurable):
+class Regularizer(NoIgnoredOverrides, Configurable, registry="regularizer"):
     """Base of the penalties: `l1` and `l2` are the factors of Σ|w| and Σw².
 
     Examples
@@ -103,7 +103,7 @@ class L2(Regularizer):
         super().__init__(0.0, l2)
 
 
-class L1L2(Regularizer):
+class L1L2(Regularizer, aliases=("l1_l2",)):
     """The penalty l1·Σ|w| + l2·Σw².
 
     Parameters
@@ -160,15 +160,6 @@ l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 # All that names a regularizer.
 Identifier = str | dict[str, Any] | type[Regularizer] | Regularizer | None
 
-_TABLE: dict[str, type[Regularizer]] = {
-    **{cls.__name__: cls for cls in (L1, L2, L1L2, OrthogonalRegularizer)},
-    "l1": L1,
-    "l2": L2,
-    "l1_l2": L1L2,
-    "l1l2": L1L2,
-    "orthogonal_regularizer": OrthogonalRegularizer,
-}
-
 
 def serialize(regularizer: Regularizer | None) -> dict[str, Any] | None:
     """Describe a regularizer as `{"class_name": ..., "config": ...}`; None stays None.
@@ -191,7 +182,7 @@ def deserialize(config: dict[str, Any]) -> Regularizer:
     >>> regularizers.deserialize({"class_name": "L1", "config": {"l1": 0.5}})
     L1(l1=0.5)
     """
-    return _configurable.find("regularizer", config, Regularizer, _TABLE)
+    return _configurable.find(Regularizer, config)
 
 
 def get(identifier: Identifier) -> Regularizer | None:
@@ -208,4 +199,4 @@ def get(identifier: Identifier) -> Regularizer | None:
     >>> regularizers.get("l1_l2")
     L1L2(l1=0.0, l2=0.0)
     """
-    return None if identifier is None else _configurable.find("regularizer", identifier, Regularizer, _TABLE)
+    return None if identifier is None else _configurable.find(Regularizer, identifier)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import data as arrays
-from rnncore import utils
+from rnncore import seeds
 from rnncore.data import Array
 
 __all__ = ["WindowedSeries", "timeseries_dataset_from_array"]
@@ -127,6 +127,6 @@ def timeseries_dataset_from_array(
         )
     generator = None
     if check.boolean("shuffle", shuffle):
-        generator = np.random.default_rng(utils.next_seed() if seed is None else check.integer("seed", seed, low=0))
+        generator = np.random.default_rng(seeds.next_seed() if seed is None else check.integer("seed", seed, low=0))
     begins = first + np.arange(0, count, stride, dtype=np.int64)
     return WindowedSeries(series, goals, begins, np.arange(length, dtype=np.int64) * rate, size, generator)

@@ -1,10 +1,7 @@
-"""Seeds, names and small helpers for data, as Keras users know them."""
+"""Small helpers, as Keras users know them."""
 
 from __future__ import annotations
 
-import random
-import re
-from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Sequence as SequenceOf
 from typing import TYPE_CHECKING, Any
@@ -15,7 +12,9 @@ import numpy.typing as npt
 from rnncore import _validation as check
 from rnncore import config
 from rnncore._namespace import public
+from rnncore._naming import forget_names
 from rnncore.dataset import PyDataset
+from rnncore.seeds import set_random_seed
 from rnncore.timeseries import timeseries_dataset_from_array
 
 __all__ = [
@@ -35,60 +34,6 @@ if not TYPE_CHECKING:
 
 Sequence = PyDataset  # its older name
 
-_seeds = np.random.default_rng()
-_names: Counter[str] = Counter()
-
-
-def set_random_seed(seed: int) -> None:
-    """Make everything random that follows repeatable: initial weights, shuffling, dropout.
-
-    Python's `random` and NumPy's global generator are seeded too.
-
-    Parameters
-    ----------
-    seed : int
-        From 0 to 2**32 - 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `seed` is not an integer in that range.
-
-    Examples
-    --------
-    >>> from rnncore import initializers, utils
-    >>> utils.set_random_seed(7)
-    >>> a = initializers.GlorotUniform()((2, 3))
-    >>> utils.set_random_seed(7)
-    >>> b = initializers.GlorotUniform()((2, 3))
-    >>> bool((a == b).all())
-    True
-    """
-    global _seeds
-    seed = check.integer("seed", seed, low=0)
-    if seed >= 2**32:
-        raise ValueError(f"seed must be below 2**32, got {seed}")
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 (users' own data often comes from it)
-    _seeds = np.random.default_rng(seed)
-
-
-def next_seed() -> int:
-    """Draw the seed of one random thing from the sequence that `set_random_seed` starts."""
-    return int(_seeds.integers(2**32))
-
-
-def snake_case(name: str) -> str:
-    """`SimpleRNN` becomes `simple_rnn`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", name).lower()
-
-
-def auto_name(prefix: str) -> str:
-    """A name no other object got: `lstm`, then `lstm_1`, `lstm_2`, ..."""
-    count = _names[prefix]
-    _names[prefix] += 1
-    return f"{prefix}_{count}" if count else prefix
-
 
 def clear_session() -> None:
     """Let automatic names start again at `lstm`, `dense`, ..., and forget the global dtype policy, as Keras does.
@@ -103,7 +48,7 @@ def clear_session() -> None:
     >>> layers.Dense(2).name
     'dense'
     """
-    _names.clear()
+    forget_names()
     config.forget_policy()
 
 

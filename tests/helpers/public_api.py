@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from rnncore import activations, constraints, initializers, layers, losses, metrics, optimizers, regularizers
+
 MODULES = [
     "rnncore",
     "rnncore.activations",
@@ -36,17 +38,16 @@ MODULES = [
     "rnncore.utils",
 ]
 
-KINDS = [  # whose modules find what a name stands for
-    "activations",
-    "constraints",
-    "initializers",
-    "layers",
-    "losses",
-    "metrics",
-    "optimizers",
-    "optimizers.schedules",
-    "regularizers",
-]
+KINDS: dict[str, Any] = {  # what finds objects by names
+    "constraints": constraints.Constraint,
+    "initializers": initializers.Initializer,
+    "layers": layers.Layer,
+    "losses": losses.Loss,
+    "metrics": metrics.Metric,
+    "optimizers": optimizers.Optimizer,
+    "optimizers.schedules": optimizers.schedules.LearningRateSchedule,
+    "regularizers": regularizers.Regularizer,
+}
 
 
 def signature(function: Any) -> str:
@@ -91,10 +92,11 @@ def lines() -> Iterator[str]:
             for name, text in sorted(members(cls).items()):
                 if inherited.get(name) != text:
                     yield f"{where}.{name}{text}"
-    for module in KINDS:
-        namespace = importlib.import_module(f"rnncore.{module}")
-        for name, found in sorted(namespace._TABLE.items()):
+    for module, base in KINDS.items():
+        for name, found in sorted(base._registry.items()):
             yield f"rnncore.{module} finds {name} = {found.__name__}"
+    for name in sorted(set(activations.__all__) - {"get", "serialize"}):
+        yield f"rnncore.activations finds {name} = {activations.serialize(name)}"
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnncore import layers, models, utils
+from rnncore import layers, models, seeds, utils
+from rnncore._naming import snake_case
 from rnncore._validation import lookup, nearest
 
 
 def test_one_seed_for_everything() -> None:
     def draw() -> tuple[int, float, float]:
-        return utils.next_seed(), random.random(), float(np.random.random())  # noqa: NPY002 (the generator meant)
+        return seeds.next_seed(), random.random(), float(np.random.random())  # noqa: NPY002 (the generator meant)
 
     utils.set_random_seed(5)
     first = draw()
@@ -40,7 +41,7 @@ def test_one_seed_for_everything() -> None:
     ],
 )
 def test_snake_case(name: str, expected: str) -> None:
-    assert utils.snake_case(name) == expected
+    assert snake_case(name) == expected
 
 
 def test_to_categorical() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore import data, utils
+from rnncore import data, seeds
 from rnncore.augmentation.draws import Draws
 
 Array = npt.NDArray[Any]
@@ -85,7 +85,7 @@ class Augmentation:
         numbers = np.arange(count) if samples is None else np.asarray(samples, np.int64)
         if numbers.shape != (count,):
             raise ValueError(f"samples must have shape ({count},), one for each row of x, got {numbers.shape}")
-        seed = utils.next_seed() if seed is None else check.integer("seed", seed, low=0)
+        seed = seeds.next_seed() if seed is None else check.integer("seed", seed, low=0)
         if rows.size == 0:
             return rows.copy()
         draws = Draws(seed, epoch, numbers, stage)

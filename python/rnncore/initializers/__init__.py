@@ -22,7 +22,6 @@ from rnncore.initializers.scaling import (
     LecunUniform,
     VarianceScaling,
 )
-from rnncore.utils import snake_case
 
 __all__ = [
     "Constant",
@@ -66,54 +65,15 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = public(__name__, __all__)
 
 # Other names, as in Keras.
-glorot_normal = GlorotNormal
-glorot_uniform = GlorotUniform
-he_normal = HeNormal
-he_uniform = HeUniform
-identity = Identity
-IdentityInitializer = Identity
-lecun_normal = LecunNormal
-lecun_uniform = LecunUniform
-ones = Ones
-orthogonal = Orthogonal
-OrthogonalInitializer = Orthogonal
-random_normal = RandomNormal
-random_uniform = RandomUniform
-truncated_normal = TruncatedNormal
-variance_scaling = VarianceScaling
-zeros = Zeros
+glorot_normal, glorot_uniform, he_normal, he_uniform = GlorotNormal, GlorotUniform, HeNormal, HeUniform
+lecun_normal, lecun_uniform, variance_scaling = LecunNormal, LecunUniform, VarianceScaling
+random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+identity = IdentityInitializer = Identity
+orthogonal = OrthogonalInitializer = Orthogonal
+ones, zeros = Ones, Zeros
 
 # All that names an initializer.
 Identifier = str | dict[str, Any] | type[Initializer] | Initializer
-
-_CLASSES: tuple[type[Initializer], ...] = (
-    Zeros,
-    Ones,
-    Constant,
-    RandomNormal,
-    RandomUniform,
-    TruncatedNormal,
-    VarianceScaling,
-    GlorotUniform,
-    GlorotNormal,
-    HeUniform,
-    HeNormal,
-    LecunUniform,
-    LecunNormal,
-    Orthogonal,
-    Identity,
-)
-
-_TABLE: dict[str, type[Initializer]] = {
-    **{cls.__name__: cls for cls in _CLASSES},
-    **{snake_case(cls.__name__): cls for cls in _CLASSES},
-    "zero": Zeros,
-    "one": Ones,
-    "normal": RandomNormal,
-    "uniform": RandomUniform,
-    "OrthogonalInitializer": Orthogonal,
-    "IdentityInitializer": Identity,
-}
 
 
 def serialize(initializer: Initializer) -> dict[str, Any]:
@@ -154,4 +114,4 @@ def get(identifier: Identifier) -> Initializer:
     >>> initializers.get("he_normal")
     HeNormal(seed=None)
     """
-    return _configurable.find("initializer", identifier, Initializer, _TABLE)
+    return _configurable.find(Initializer, identifier)

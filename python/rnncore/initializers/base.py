@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore import config, utils
+from rnncore import config, seeds
 from rnncore._configurable import Configurable
 
 __all__ = ["Initializer", "Seeded"]
@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 
-class Initializer(Configurable):
+class Initializer(Configurable, registry="initializer"):
     """Base of all initializers: subclass and define `values(shape)` for one of your own.
 
     Examples
@@ -44,12 +44,12 @@ class Initializer(Configurable):
         return np.asarray(values, order="C")
 
 
-class Seeded(Initializer):
+class Seeded(Initializer, registered=False):
     """Base of the random ones: `seed` is as given, and drawn when the object is made if it is None."""
 
     def __init__(self, seed: int | None) -> None:
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
-        self._seed = utils.next_seed() if self.seed is None else self.seed
+        self._seed = seeds.next_seed() if self.seed is None else self.seed
 
     def generator(self) -> np.random.Generator:
         """A generator that starts at the beginning each time."""

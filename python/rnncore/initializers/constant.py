@@ -10,7 +10,7 @@ from rnncore.initializers.base import Array, Initializer, Shape
 __all__ = ["Constant", "Identity", "Ones", "Zeros"]
 
 
-class Zeros(Initializer):
+class Zeros(Initializer, aliases=("zero",)):
     """All zeros.
 
     Examples
@@ -25,7 +25,7 @@ class Zeros(Initializer):
         return np.zeros(shape)
 
 
-class Ones(Initializer):
+class Ones(Initializer, aliases=("one",)):
     """All ones.
 
     Examples
@@ -62,7 +62,7 @@ class Constant(Initializer):
         return np.full(shape, self.value)
 
 
-class Identity(Initializer):
+class Identity(Initializer, aliases=("IdentityInitializer",)):
     """Ones on the diagonal of a matrix, times `gain`; zeros elsewhere.
 
     Parameters

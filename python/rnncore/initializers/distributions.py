@@ -12,7 +12,7 @@ from rnncore.initializers.base import Array, Seeded, Shape
 __all__ = ["Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "truncated_normal"]
 
 
-class RandomNormal(Seeded):
+class RandomNormal(Seeded, aliases=("normal",)):
     """Normal numbers.
 
     Parameters
@@ -38,7 +38,7 @@ class RandomNormal(Seeded):
         return self.generator().normal(self.mean, self.stddev, shape)
 
 
-class RandomUniform(Seeded):
+class RandomUniform(Seeded, aliases=("uniform",)):
     """Uniform numbers in [minval, maxval).
 
     Parameters
@@ -99,7 +99,7 @@ class TruncatedNormal(Seeded):
         return self.mean + self.stddev * truncated_normal(self.generator(), shape)
 
 
-class Orthogonal(Seeded):
+class Orthogonal(Seeded, aliases=("OrthogonalInitializer",)):
     """A random matrix with orthonormal rows or columns, whichever are fewer, times `gain`.
 
     All axes but the last count as rows. The distribution is the uniform one (Saxe et al. 2014).

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnncore._configurable import make
 from rnncore._namespace import public
 from rnncore.layers.activation import Activation
 from rnncore.layers.attention import AdditiveAttention, Attention
@@ -42,6 +41,7 @@ from rnncore.layers.normalization import BatchNormalization, LayerNormalization
 from rnncore.layers.permute import Permute
 from rnncore.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 from rnncore.layers.rectifiers import ELU, LeakyReLU, ReLU
+from rnncore.layers.registry import deserialize, serialize
 from rnncore.layers.repeat_vector import RepeatVector
 from rnncore.layers.rescaling import Rescaling
 from rnncore.layers.reshape import Reshape
@@ -122,84 +122,3 @@ __all__ = [
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = public(__name__, __all__)
-
-_TABLE: dict[str, type[Layer]] = {
-    cls.__name__: cls
-    for cls in (
-        Conv1D,
-        AlphaDropout,
-        GaussianDropout,
-        GaussianNoise,
-        BatchNormalization,
-        LayerNormalization,
-        AveragePooling1D,
-        GlobalAveragePooling1D,
-        GlobalMaxPooling1D,
-        MaxPooling1D,
-        SpatialDropout1D,
-        Activation,
-        Add,
-        AdditiveAttention,
-        Attention,
-        Average,
-        Bidirectional,
-        GRUCell,
-        LSTMCell,
-        RNN,
-        SimpleRNNCell,
-        TimeDistributed,
-        Concatenate,
-        Dense,
-        Dropout,
-        ELU,
-        Embedding,
-        Flatten,
-        GRU,
-        InputLayer,
-        LSTM,
-        LeakyReLU,
-        Masking,
-        Maximum,
-        Minimum,
-        MultiHeadAttention,
-        Multiply,
-        Permute,
-        ReLU,
-        RepeatVector,
-        GetItem,
-        Rescaling,
-        Reshape,
-        SimpleRNN,
-        Softmax,
-        Subtract,
-    )
-}
-
-
-def serialize(layer: Layer) -> dict[str, Any]:
-    """Describe a layer, without its weights, as `{"class_name": ..., "config": ...}`.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.serialize(layers.Flatten(name="flat"))
-    {'class_name': 'Flatten', 'config': {'name': 'flat', 'trainable': True}}
-    """
-    return {"class_name": type(layer).__name__, "config": layer.get_config()}
-
-
-def deserialize(config: dict[str, Any]) -> Layer:
-    """Make a layer, without weights, from what `serialize` gave.
-
-    Raises
-    ------
-    ValueError
-        For an unknown class; the message offers the nearest names.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.deserialize(layers.serialize(layers.Dense(3, name="head")))
-    <Dense 'head', not built>
-    """
-    return make("layer", config, Layer, _TABLE)

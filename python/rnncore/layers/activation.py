@@ -48,7 +48,3 @@ class Activation(Layer):
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"function": self.activation}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "activation": self.activation}

@@ -25,7 +25,7 @@ __all__ = ["AdditiveAttention", "Attention", "AttentionLayer"]
 ROLES = ("query", "value", "key", "query_mask", "value_mask", "attention_mask", "key_mask")
 
 
-class AttentionLayer(Layer):
+class AttentionLayer(Layer, registered=False):
     """Base of the attention layers: what a call gives, and the node of the op."""
 
     _op = "attention"
@@ -208,10 +208,6 @@ class AttentionLayer(Layer):
         """The mask of the query goes on with the context."""
         return self._returned(self._masks_of_call(self._by_role(inputs), self._by_role(masks))["query"], NO_MASK)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "dropout": self.dropout, "seed": self.seed}
-
 
 class Attention(AttentionLayer):
     """Dot-product attention (Luong et al. 2015): each query reads a mean of the values, weighted by its scores.
@@ -325,10 +321,6 @@ class Attention(AttentionLayer):
             *self._emit_attention(builder, read, given, self._by_role(masks), parameters, self._attributes())
         )
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "use_scale": self.use_scale, "score_mode": self.score_mode}
-
 
 class AdditiveAttention(Attention):
     """Additive attention (Bahdanau, Cho, Bengio 2015): as `Attention`, with scores sum(scale · tanh(q + k)).
@@ -358,6 +350,7 @@ class AdditiveAttention(Attention):
     """
 
     _scores: ClassVar[tuple[str, ...]] = ("additive",)
+    _fixed = ("score_mode",)
 
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(use_scale=use_scale, score_mode="additive", dropout=dropout, **arguments)
@@ -366,9 +359,3 @@ class AdditiveAttention(Attention):
         """Scale (K,)."""
         shape = (self._features(input_shape),)
         return [self._weight("scale", shape, initializers.get("glorot_uniform"), None)] if self.use_scale else []
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        config = super().get_config()
-        del config["score_mode"]
-        return config

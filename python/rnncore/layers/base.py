@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore import constraints, initializers, regularizers, utils
+from rnncore import constraints, initializers, regularizers
+from rnncore._configurable import Configurable, serialize
 from rnncore._keras_names import LAYER
-from rnncore._overrides import NoIgnoredOverrides
+from rnncore._naming import given_name
+from rnncore._overrides import NoIgnoredOverrides, is_own
 from rnncore.config import current_policy
 from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
@@ -50,7 +52,7 @@ class WeightView:
         raise AttributeError(f"{layer.name!r} has no {self._name}")
 
 
-class Layer(NoIgnoredOverrides, HasWeights):
+class Layer(NoIgnoredOverrides, Configurable, HasWeights, registry="layer"):
     """Base of all layers: describes a computation and owns its weights.
 
     A subclass with one input and one output sets `_op` and defines `_attributes`, `_output_shapes`
@@ -133,7 +135,12 @@ class Layer(NoIgnoredOverrides, HasWeights):
     _mixes_features: bool = False  # a number of the output depends on all numbers along the last axis
     _takes_mask: ClassVar[bool] = False  # as an argument of a call
     _inner: tuple[Layer, ...] = ()  # the layers a wrapper is made of
+    _fixed: ClassVar[tuple[str, ...]] = ()  # arguments of a base's constructor that the class decides itself
     _acts_per_step: bool = False  # a step of the output depends on that step of the input and on carried states alone
+
+    @classmethod
+    def _names(cls) -> tuple[str, ...]:
+        return (cls.__name__,)
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, **arguments: Any) -> None:
         self.dtype_wanted: str | None = None
@@ -141,7 +148,7 @@ class Layer(NoIgnoredOverrides, HasWeights):
         if isinstance(self.activity_regularizer, regularizers.OrthogonalRegularizer):
             raise ValueError("activity_regularizer must be L1, L2 or L1L2, got an OrthogonalRegularizer")
         self.batch_input_shape = self._declared_shape(arguments)
-        self.name = utils.auto_name(utils.snake_case(type(self).__name__)) if name is None else check.name("name", name)
+        self.name = given_name(self, name)
         self._trainable = check.boolean("trainable", trainable)
         self.weights: list[Weight] = []
         self.built = False
@@ -513,7 +520,8 @@ class Layer(NoIgnoredOverrides, HasWeights):
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         if self.dtype_wanted is not None:
             config["dtype"] = self.dtype_wanted
-        return config
+        kept = vars(self)
+        return config | {name: described(kept[name]) for name in _arguments(type(self)) if name in kept}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -529,6 +537,23 @@ class Layer(NoIgnoredOverrides, HasWeights):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"
+
+
+_OF_ALL = ("name", "trainable", "dtype", "activity_regularizer", "weights")  # attributes of every layer
+
+
+def _arguments(cls: type[Layer]) -> list[str]:
+    """The arguments that rnncore's constructors of a class take, but for those of all layers."""
+    constructors = [vars(owner)["__init__"] for owner in cls.__mro__ if is_own(owner) and "__init__" in vars(owner)]
+    names = [name for constructor in constructors for name in inspect.signature(constructor).parameters]
+    return [name for name in dict.fromkeys(names) if name not in (*_OF_ALL, *cls._fixed)]
+
+
+def described(value: Any) -> Any:
+    """An argument as JSON-serialisable data."""
+    if isinstance(value, tuple):
+        return list(value)
+    return serialize(value) if isinstance(value, Configurable) else value
 
 
 def _policy_name(owner: str, dtype: Any) -> str | None:

@@ -11,6 +11,7 @@ from rnncore import _validation as check
 from rnncore.layers.base import Layer
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.masks import NO_MASK, Mask
+from rnncore.layers.registry import deserialize, serialize
 from rnncore.layers.wrapper import Wrapper
 from rnncore.parameters import Array, Weight
 from rnncore.program import Shape
@@ -65,6 +66,8 @@ class Bidirectional(Wrapper, TakesInitialState):
     >>> layers.Bidirectional(layers.LSTM(4, return_sequences=True))(x).shape
     (None, None, 8)
     """
+
+    _fixed = ("backward_layer",)  # as it follows from `layer`, unless it was given
 
     def __init__(
         self,
@@ -191,8 +194,6 @@ class Bidirectional(Wrapper, TakesInitialState):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
-        from rnncore.layers import serialize
-
         config = {**super().get_config(), "layer": serialize(self.forward_layer), "merge_mode": self.merge_mode}
         if self._given_backward or self.backward_layer.trainable != self.forward_layer.trainable:
             config["backward_layer"] = serialize(self.backward_layer)
@@ -201,8 +202,6 @@ class Bidirectional(Wrapper, TakesInitialState):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Make a layer, without weights, from what `get_config` gave."""
-        from rnncore.layers import deserialize
-
         config = dict(config)
         for argument in ("layer", "backward_layer"):
             if config.get(argument) is not None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore import activations, initializers, regularizers
-from rnncore._configurable import fields
+from rnncore._configurable import Configurable, fields
 from rnncore.layers.gru import GRU
 from rnncore.layers.lstm import LSTM
 from rnncore.layers.recurrent import Recurrent
+from rnncore.layers.registry import deserialize, serialize
 from rnncore.layers.simple_rnn import SimpleRNN
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
 SEQUENCE_ARGUMENTS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
 
 
-class Cell(Recurrent):
+class Cell(Recurrent, registered=False):
     """Base of the cells: the recurrent layer without what belongs to sequences."""
+
+    _fixed = SEQUENCE_ARGUMENTS
 
     def __init__(self, **arguments: Any) -> None:
         for argument in SEQUENCE_ARGUMENTS:
@@ -44,10 +47,6 @@ class Cell(Recurrent):
     ) -> Any:
         """Refuse: a cell is one step of a layer."""
         raise TypeError(f"{self.name!r} is a cell and not called itself: use RNN({type(self).__name__}(...))(inputs)")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {name: value for name, value in super().get_config().items() if name not in SEQUENCE_ARGUMENTS}
 
 
 class SimpleRNNCell(Cell, SimpleRNN):
@@ -250,7 +249,7 @@ class GRUCell(Cell, GRU):
         )
 
 
-class StackedRNNCells:
+class StackedRNNCells(Configurable, registered=False):
     """Cells of which each reads the output of the one before, as one cell for `RNN`.
 
     Parameters
@@ -310,7 +309,7 @@ class StackedRNNCells:
         >>> len(layers.StackedRNNCells([layers.GRUCell(2)]).get_config()["cells"])
         1
         """
-        return {"cells": [{"class_name": type(cell).__name__, "config": cell.get_config()} for cell in self.cells]}
+        return {"cells": [serialize(cell) for cell in self.cells]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -323,8 +322,6 @@ class StackedRNNCells:
         >>> layers.StackedRNNCells.from_config(cells.get_config()).state_size
         [2]
         """
-        from rnncore.layers import deserialize
-
         return cls([deserialize(cell) for cell in fields("stacked cells", config, ("cells",))["cells"]])
 
 

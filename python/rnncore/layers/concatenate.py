@@ -94,10 +94,6 @@ class Concatenate(Merge):
         """Attributes of the layer's node."""
         return {"axis": self.axis}
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "axis": self.axis}
-
 
 def concatenate(inputs: Any, axis: int = -1, **arguments: Unpack[LayerArguments]) -> Any:
     """Join values along one axis: `Concatenate(axis, **arguments)(inputs)`.

@@ -82,11 +82,6 @@ class Dropout(Layer):
         attributes: dict[str, Any] = {"rate": self.rate, "seed": self.seed or 0}
         return {**attributes, "shared_axes": self.shared_axes} if self.shared_axes else attributes
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        noise_shape = None if self.noise_shape is None else list(self.noise_shape)
-        return {**super().get_config(), "rate": self.rate, "noise_shape": noise_shape, "seed": self.seed}
-
 
 class SpatialDropout1D(Dropout):
     """In training, drop whole features of a sequence (N, T, C) and scale the others by 1 / (1 - rate).
@@ -112,15 +107,11 @@ class SpatialDropout1D(Dropout):
     (None, 5, 3)
     """
 
+    _fixed = ("noise_shape",)
+
     def __init__(self, rate: float, seed: int | None = None, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(rate, (None, 1, None), seed, **arguments)
 
     def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, C)."""
         check.sequence_shape(self.name, shape, "channels")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        config = super().get_config()
-        del config["noise_shape"]
-        return config

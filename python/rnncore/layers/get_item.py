@@ -123,10 +123,6 @@ class GetItem(Layer):
         """The mask of the steps that are left."""
         return (self._mask,)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "index": self.index}
-
 
 def _entry(entry: Any) -> Any:
     """An entry of an index as it stands in a config."""

@@ -172,11 +172,3 @@ class GRU(Recurrent):
             "recurrent_activation": self.recurrent_activation,
             "reset_after": self.reset_after,
         }
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {
-            **super().get_config(),
-            "recurrent_activation": self.recurrent_activation,
-            "reset_after": self.reset_after,
-        }

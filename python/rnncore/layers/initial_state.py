@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["TakesInitialState"]
 
 
-class TakesInitialState(Layer):
+class TakesInitialState(Layer, registered=False):
     """Base of the layers that run over a sequence (N, T, I) and may be given the states to begin with.
 
     A stateful layer begins each batch with the states after the batch before, row by row, unless a call gives it

@@ -87,7 +87,6 @@ class InputLayer(Layer):
         """The constructor's arguments as JSON-serialisable data."""
         return {
             **super().get_config(),
-            "batch_shape": list(self.batch_shape),
             "dtype": None if self._dtype is None else self._dtype.name,
         }
 

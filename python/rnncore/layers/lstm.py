@@ -222,14 +222,3 @@ class LSTM(Recurrent):
         if self.projection_units:
             attributes["projected"] = True
         return attributes
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {
-            **super().get_config(),
-            "recurrent_activation": self.recurrent_activation,
-            "unit_forget_bias": self.unit_forget_bias,
-            "cell_zoneout": self.cell_zoneout,
-            "peepholes": self.peepholes,
-            "projection_units": self.projection_units,
-        }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
@@ -67,7 +67,3 @@ class Masking(Layer):
         """The mask that the node makes."""
         made = builder.masking(self.name, inputs[0], masks[0].padding, self.mask_value)[1]
         return (Mask(masks[0].padding, made),)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "mask_value": self.mask_value}

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-class Merge(Layer):
+class Merge(Layer, registered=False):
     """Base of the layers that take a list of values and give one.
 
     An axis of size 1 is repeated to fit the others, and a value with fewer axes gets axes of size 1 after

@@ -251,17 +251,7 @@ class MultiHeadAttention(AttentionLayer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
-        penalty = self._projection_penalty
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "key_dim": self.key_dim,
-            "value_dim": self.value_dim,
-            "use_bias": self.use_bias,
-            "output_shape": self._output_size,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            **({} if penalty is None else {"activity_regularizer": regularizers.serialize(penalty)}),
-        }
+        config = {**super().get_config(), "output_shape": self._output_size}
+        if self._projection_penalty is not None:
+            config["activity_regularizer"] = regularizers.serialize(self._projection_penalty)
+        return config

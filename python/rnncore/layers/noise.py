@@ -23,7 +23,7 @@ def dropout_rate(rate: float) -> float:
     return number
 
 
-class Noise(Layer):
+class Noise(Layer, registered=False):
     """Base of the layers of this file; a subclass sets `kind`."""
 
     _op = "noise"
@@ -37,10 +37,6 @@ class Noise(Layer):
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"kind": self._kind, "seed": self.seed or 0}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "seed": self.seed}
 
 
 class GaussianNoise(Noise):
@@ -76,10 +72,6 @@ class GaussianNoise(Noise):
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {**super()._attributes(), "stddev": self.stddev}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "stddev": self.stddev}
 
 
 class GaussianDropout(Noise):
@@ -117,10 +109,6 @@ class GaussianDropout(Noise):
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {**super()._attributes(), "rate": self.rate}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "rate": self.rate}
 
 
 class AlphaDropout(Noise):
@@ -163,7 +151,3 @@ class AlphaDropout(Noise):
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {**super()._attributes(), "rate": self.rate}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "rate": self.rate}

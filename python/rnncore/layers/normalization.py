@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["BatchNormalization", "LayerNormalization"]
 
 
-class Normalization(Layer):
+class Normalization(Layer, registered=False):
     """Base of both: scale `gamma` and offset `beta` of each feature."""
 
     gamma = WeightView()
@@ -82,22 +82,6 @@ class Normalization(Layer):
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"epsilon": self.epsilon, "scale": self.scale, "center": self.center}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {
-            **super().get_config(),
-            "axis": self.axis,
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
-        }
 
 
 class BatchNormalization(Normalization):
@@ -212,15 +196,6 @@ class BatchNormalization(Normalization):
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node, but for `frozen`, which belongs to a model."""
         return {**super()._attributes(), "momentum": self.momentum}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {
-            **super().get_config(),
-            "momentum": self.momentum,
-            "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
-            "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
-        }
 
 
 class LayerNormalization(Normalization):

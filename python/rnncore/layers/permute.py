@@ -74,7 +74,3 @@ class Permute(Layer):
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"dims": list(self.dims)}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "dims": list(self.dims)}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["AveragePooling1D", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "MaxPooling1D"]
 
 
-class Pooling(WindowLayer):
+class Pooling(WindowLayer, registered=False):
     """Base of the layers that pool windows; a subclass sets `kind`."""
 
     _op = "pool1d"
@@ -43,15 +43,6 @@ class Pooling(WindowLayer):
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"kind": self._kind, "pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {
-            **super().get_config(),
-            "pool_size": self.pool_size,
-            "strides": self.strides,
-            "padding": self.padding,
-        }
 
 
 _WINDOWS = """
@@ -117,7 +108,7 @@ class AveragePooling1D(Pooling):
         super().__init__(pool_size, strides, padding, data_format, **arguments)
 
 
-class GlobalPooling(Layer):
+class GlobalPooling(Layer, registered=False):
     """Base of the layers that pool all steps; a subclass sets `kind`."""
 
     _op = "global_pool1d"
@@ -154,10 +145,6 @@ class GlobalPooling(Layer):
         step = builder.value(f"{self.name}/step", (rows, 1, channels))
         builder.node("repeat_vector", f"{self.name}/step", (output,), (step,), (), {"n": 1})
         return (step,)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "keepdims": self.keepdims}
 
 
 class GlobalAveragePooling1D(GlobalPooling):

@@ -65,15 +65,6 @@ class ReLU(Layer):
             attributes["threshold"] = self.threshold
         return attributes
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {
-            **super().get_config(),
-            "max_value": self.max_value,
-            "negative_slope": self.negative_slope,
-            "threshold": self.threshold,
-        }
-
 
 class LeakyReLU(Layer):
     """x from zero on, negative_slope · x below.
@@ -108,10 +99,6 @@ class LeakyReLU(Layer):
         """Attributes of the layer's node."""
         return {"function": "leaky_relu", "negative_slope": self.negative_slope}
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "negative_slope": self.negative_slope}
-
 
 class ELU(Layer):
     """x from zero on, alpha · (exp(x) - 1) below.
@@ -144,7 +131,3 @@ class ELU(Layer):
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"function": "elu", "alpha": self.alpha}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "alpha": self.alpha}

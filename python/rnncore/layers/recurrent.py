@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Recurrent"]
 
 
-class Recurrent(TakesInitialState):
+class Recurrent(TakesInitialState, registered=False):
     """Base of the recurrent layers: (N, T, I) to (N, H), or (N, T, H) with `return_sequences`.
 
     A subclass names its op, the number of gates and the states, and passes its constructor's
@@ -248,32 +248,7 @@ class Recurrent(TakesInitialState):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "activation": self.activation,
-            "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "recurrent_regularizer": regularizers.serialize(self.recurrent_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "kernel_constraint": constraints.serialize(self.kernel_constraint),
-            "recurrent_constraint": constraints.serialize(self.recurrent_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
-            "return_sequences": self.return_sequences,
-            "return_state": self.return_state,
-            "go_backwards": self.go_backwards,
-            **self._zeros,
-            "stateful": self.stateful,
-            "unroll": self.unroll,
-            "dropout": self.dropout,
-            "recurrent_dropout": self.recurrent_dropout,
-            "zoneout": self.zoneout,
-            "layer_normalization": self.layer_normalization,
-            "seed": self.seed,
-        }
+        return {**super().get_config(), **self._zeros}
 
 
 def elementwise(argument: str, identifier: str | activations.Function | None) -> str:

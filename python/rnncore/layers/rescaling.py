@@ -45,7 +45,3 @@ class Rescaling(Layer):
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
         return {"scale": self.scale, "offset": self.offset}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "scale": self.scale, "offset": self.offset}

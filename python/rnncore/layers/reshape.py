@@ -91,10 +91,6 @@ class Reshape(Layer):
         """Attributes of the layer's node."""
         return {"shape": list(self.target_shape)}
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), "target_shape": list(self.target_shape)}
-
 
 def _size(sizes: Shape) -> int | None:
     known = [size for size in sizes if size is not None]

@@ -10,6 +10,7 @@ from rnncore.layers.base import Layer
 from rnncore.layers.cells import Cell, StackedRNNCells, check_cell
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.masks import Mask
+from rnncore.layers.registry import deserialize
 from rnncore.layers.wrapper import Wrapper
 from rnncore.parameters import Weight
 from rnncore.program import Shape
@@ -168,24 +169,9 @@ class RNN(Wrapper, TakesInitialState):
         """The first state of the last cell."""
         return states[-len(self.cells[-1]._state_names)]
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        return {
-            **super().get_config(),
-            "cell": {"class_name": type(self.cell).__name__, "config": self.cell.get_config()},
-            "return_sequences": self.return_sequences,
-            "return_state": self.return_state,
-            "go_backwards": self.go_backwards,
-            "stateful": self.stateful,
-            "unroll": self.unroll,
-            "zero_output_for_mask": self.zero_output_for_mask,
-        }
-
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Make a layer, without weights, from what `get_config` gave."""
-        from rnncore.layers import deserialize
-
         cell = fields("the description of a cell", config["cell"], ("class_name", "config"), FROM_KERAS)
         stacked = cell["class_name"] == StackedRNNCells.__name__
         made: Any = StackedRNNCells.from_config(cell["config"]) if stacked else deserialize(cell)

@@ -8,6 +8,7 @@ from rnncore import _validation as check
 from rnncore.layers.base import Layer
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.masks import NO_MASK, Mask
+from rnncore.layers.registry import deserialize
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.layers.wrapper import Wrapper
 from rnncore.parameters import Weight
@@ -105,17 +106,9 @@ class TimeDistributed(Wrapper):
         builder.node("unfold_time", f"{self.name}/unfold", (made, x), (output,))
         return (output,)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON-serialisable data."""
-        from rnncore.layers import serialize
-
-        return {**super().get_config(), "layer": serialize(self.layer)}
-
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Make a layer, without weights, from what `get_config` gave."""
-        from rnncore.layers import deserialize
-
         return cls._restored({**config, "layer": deserialize(config["layer"])})
 
 

@@ -28,7 +28,7 @@ def channels_last(owner: str, data_format: str | None) -> None:
         raise ValueError(f"{owner}: data_format must be 'channels_last', got {data_format!r}")
 
 
-class WindowLayer(Layer):
+class WindowLayer(Layer, registered=False):
     """Base of layers that look at windows of the time axis: (N, T, C) to (N, T', C').
 
     Masks end here, as in Keras. The lengths of a batch go on: steps beyond a row's length are missing, like those

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Wrapper"]
 
 
-class Wrapper(Layer):
+class Wrapper(Layer, registered=False):
     """Base of the layers whose weights are those of the layers inside.
 
     Attributes

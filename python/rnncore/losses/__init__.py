@@ -6,132 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _configurable as configurable
 from rnncore._namespace import public
+from rnncore.losses import crossentropies, errors, hinges
 from rnncore.losses.base import Loss
-from rnncore.losses.crossentropies import (
-    BinaryCrossentropy,
-    BinaryFocalCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalFocalCrossentropy,
-    KLDivergence,
-    SparseCategoricalCrossentropy,
-)
-from rnncore.losses.ctc import CTC
-from rnncore.losses.errors import (
-    CosineSimilarity,
-    Huber,
-    LogCosh,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    Poisson,
-)
-from rnncore.losses.functions import (
-    BCE,
-    FUNCTIONS,
-    KLD,
-    MAE,
-    MAPE,
-    MSE,
-    MSLE,
-    NAMES,
-    bce,
-    binary_crossentropy,
-    binary_focal_crossentropy,
-    categorical_crossentropy,
-    categorical_focal_crossentropy,
-    categorical_hinge,
-    cce,
-    cosine_similarity,
-    ctc,
-    hinge,
-    huber,
-    kl_divergence,
-    kld,
-    kullback_leibler_divergence,
-    log_cosh,
-    logcosh,
-    mae,
-    mape,
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_error,
-    mean_squared_logarithmic_error,
-    mse,
-    msle,
-    poisson,
-    sparse_categorical_crossentropy,
-    squared_hinge,
-)
-from rnncore.losses.hinges import CategoricalHinge, Hinge, SquaredHinge
+from rnncore.losses.crossentropies import *
+from rnncore.losses.ctc import CTC, ctc
+from rnncore.losses.errors import *
+from rnncore.losses.functions import FUNCTIONS
+from rnncore.losses.hinges import *
 
-__all__ = [
-    "BCE",
-    "CTC",
-    "KLD",
-    "MAE",
-    "MAPE",
-    "MSE",
-    "MSLE",
-    "BinaryCrossentropy",
-    "BinaryFocalCrossentropy",
-    "CategoricalCrossentropy",
-    "CategoricalFocalCrossentropy",
-    "CategoricalHinge",
-    "CosineSimilarity",
-    "Hinge",
-    "Huber",
-    "KLDivergence",
-    "LogCosh",
-    "Loss",
-    "MeanAbsoluteError",
-    "MeanAbsolutePercentageError",
-    "MeanSquaredError",
-    "MeanSquaredLogarithmicError",
-    "Poisson",
-    "SparseCategoricalCrossentropy",
-    "SquaredHinge",
-    "bce",
-    "binary_crossentropy",
-    "binary_focal_crossentropy",
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "categorical_hinge",
-    "cce",
-    "cosine_similarity",
-    "ctc",
-    "deserialize",
-    "get",
-    "hinge",
-    "huber",
-    "kl_divergence",
-    "kld",
-    "kullback_leibler_divergence",
-    "log_cosh",
-    "logcosh",
-    "mae",
-    "mape",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-    "mean_squared_error",
-    "mean_squared_logarithmic_error",
-    "mse",
-    "msle",
-    "poisson",
-    "serialize",
-    "sparse_categorical_crossentropy",
-    "squared_hinge",
-]
+__all__ = ["CTC", "Loss", "ctc", "deserialize", "get", "serialize"]
+__all__ += crossentropies.__all__
+__all__ += errors.__all__
+__all__ += hinges.__all__
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = public(__name__, __all__)
-
-_CLASSES: tuple[type[Loss], ...] = tuple(FUNCTIONS.values())
-
-_TABLE: dict[str, type[Loss]] = {
-    **{cls.__name__: cls for cls in _CLASSES},
-    **NAMES,
-}
 
 
 def get(identifier: Any) -> Loss:
@@ -150,7 +39,7 @@ def get(identifier: Any) -> Loss:
     """
     if callable(identifier) and identifier in FUNCTIONS:
         return FUNCTIONS[identifier]()
-    return configurable.find("loss", identifier, Loss, _TABLE)
+    return configurable.find(Loss, identifier)
 
 
 def serialize(loss: Loss) -> dict[str, Any]:

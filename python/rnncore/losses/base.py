@@ -10,14 +10,15 @@ import numpy.typing as npt
 from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import data, program
-from rnncore._overrides import NoIgnoredOverrides
+from rnncore._naming import snake_case
+from rnncore._overrides import NoIgnoredOverrides, is_own
 from rnncore._quiet import quiet
 from rnncore.data import Array
 from rnncore.program import Shape
 from rnncore.reference.losses import LOSSES, REDUCTIONS, weighted_loss
 
 
-class Loss(NoIgnoredOverrides, configurable.Configurable):
+class Loss(NoIgnoredOverrides, configurable.Configurable, registry="loss"):
     """Base of the losses: one value per position (N, ...), averaged over the batch.
 
     Parameters
@@ -49,13 +50,18 @@ class Loss(NoIgnoredOverrides, configurable.Configurable):
         " loss(y_true, y_pred) -> (value, gradient)"
     )
 
-    kind: ClassVar[str]
+    kind: ClassVar[str]  # what the executors call it: the name of the class in snake case
     sparse: ClassVar[bool] = False  # targets are class ids, without the last axis of the output
     probabilities: ClassVar[bool] = False  # targets lie in [0, 1]
-    keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {
+    _keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {
         "dtype": configurable.only(None, "float32", "float64"),
         "axis": configurable.only(-1),
     }
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if is_own(cls):
+            cls.kind = snake_case(cls.__name__)
 
     def __init__(self, *, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
         if reduction is not None:
@@ -66,7 +72,7 @@ class Loss(NoIgnoredOverrides, configurable.Configurable):
 
     def attributes(self) -> dict[str, Any]:
         """What the executors need to know besides the kind."""
-        return {}
+        return self._own_arguments()
 
     def describe(self, output: int = 0, weight: float = 1.0) -> program.Loss:
         """Describe this loss on output number `output`, as the executors read it."""

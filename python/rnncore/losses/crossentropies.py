@@ -10,7 +10,29 @@ from rnncore import _validation as check
 from rnncore import data
 from rnncore.data import Array
 from rnncore.losses.base import Loss
+from rnncore.losses.functions import function_of
 from rnncore.program import Shape
+
+__all__ = [
+    "BCE",
+    "KLD",
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "KLDivergence",
+    "SparseCategoricalCrossentropy",
+    "bce",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "cce",
+    "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
+    "sparse_categorical_crossentropy",
+]
 
 
 class _Crossentropy(Loss):
@@ -28,11 +50,8 @@ class _Crossentropy(Loss):
         self.from_logits = check.boolean("from_logits", from_logits)
         self.label_smoothing = check.number("label_smoothing", label_smoothing, low=0.0, high=1.0)
 
-    def attributes(self) -> dict[str, Any]:
-        return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
 
-
-class BinaryCrossentropy(_Crossentropy):
+class BinaryCrossentropy(_Crossentropy, aliases=("bce", "BCE")):
     """Cross-entropy of independent yes/no outputs; the mean over the last axis.
 
     Parameters
@@ -49,10 +68,11 @@ class BinaryCrossentropy(_Crossentropy):
     0.6931
     """
 
-    kind = "binary_crossentropy"
+
+binary_crossentropy = bce = BCE = function_of(BinaryCrossentropy)
 
 
-class CategoricalCrossentropy(_Crossentropy):
+class CategoricalCrossentropy(_Crossentropy, aliases=("cce",)):
     """Cross-entropy between classes; targets are one-hot or probabilities (N, ..., classes).
 
     Parameters
@@ -69,7 +89,8 @@ class CategoricalCrossentropy(_Crossentropy):
     0.6931
     """
 
-    kind = "categorical_crossentropy"
+
+categorical_crossentropy = cce = function_of(CategoricalCrossentropy)
 
 
 class SparseCategoricalCrossentropy(Loss):
@@ -89,7 +110,6 @@ class SparseCategoricalCrossentropy(Loss):
     0.6931
     """
 
-    kind = "sparse_categorical_crossentropy"
     sparse = True
 
     def __init__(
@@ -104,10 +124,6 @@ class SparseCategoricalCrossentropy(Loss):
         self.from_logits = check.boolean("from_logits", from_logits)
         self.ignore_class = None if ignore_class is None else check.integer("ignore_class", ignore_class)
 
-    def attributes(self) -> dict[str, Any]:
-        ignored = {} if self.ignore_class is None else {"ignore_class": self.ignore_class}
-        return {"from_logits": self.from_logits, **ignored}
-
     def target(self, argument: str, value: Any, output: Shape, dtype: npt.DTypeLike) -> Array:
         if self.ignore_class is None:
             return super().target(argument, value, output, dtype)
@@ -117,6 +133,9 @@ class SparseCategoricalCrossentropy(Loss):
 
     def counted(self, target: Array) -> Array | None:
         return None if self.ignore_class is None else target != self.ignore_class
+
+
+sparse_categorical_crossentropy = function_of(SparseCategoricalCrossentropy)
 
 
 class _Focal(_Crossentropy):
@@ -132,9 +151,6 @@ class _Focal(_Crossentropy):
         super().__init__(from_logits, label_smoothing, reduction=reduction, name=name)
         self.alpha = check.number("alpha", alpha)
         self.gamma = check.number("gamma", gamma, low=0.0)
-
-    def attributes(self) -> dict[str, Any]:
-        return {**super().attributes(), "alpha": self.alpha, "gamma": self.gamma}
 
 
 class BinaryFocalCrossentropy(_Focal):
@@ -161,8 +177,6 @@ class BinaryFocalCrossentropy(_Focal):
     0.1733
     """
 
-    kind = "binary_focal_crossentropy"
-
     def __init__(
         self,
         apply_class_balancing: bool = False,
@@ -177,8 +191,8 @@ class BinaryFocalCrossentropy(_Focal):
         super().__init__(alpha, gamma, from_logits, label_smoothing, reduction, name)
         self.apply_class_balancing = check.boolean("apply_class_balancing", apply_class_balancing)
 
-    def attributes(self) -> dict[str, Any]:
-        return {**super().attributes(), "apply_class_balancing": self.apply_class_balancing}
+
+binary_focal_crossentropy = function_of(BinaryFocalCrossentropy)
 
 
 class CategoricalFocalCrossentropy(_Focal):
@@ -203,8 +217,6 @@ class CategoricalFocalCrossentropy(_Focal):
     0.0433
     """
 
-    kind = "categorical_focal_crossentropy"
-
     def __init__(
         self,
         alpha: float = 0.25,
@@ -218,7 +230,10 @@ class CategoricalFocalCrossentropy(_Focal):
         super().__init__(alpha, gamma, from_logits, label_smoothing, reduction, name)
 
 
-class KLDivergence(Loss):
+categorical_focal_crossentropy = function_of(CategoricalFocalCrossentropy)
+
+
+class KLDivergence(Loss, aliases=("kld", "KLD", "kullback_leibler_divergence")):
     """The divergence Σ y_true · log(y_true / y_pred) of two distributions over the last axis, both at least 1e-7.
 
     Examples
@@ -228,5 +243,7 @@ class KLDivergence(Loss):
     0.6931
     """
 
-    kind = "kl_divergence"
     probabilities = True
+
+
+kl_divergence = kld = KLD = kullback_leibler_divergence = function_of(KLDivergence)

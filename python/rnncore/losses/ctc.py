@@ -10,8 +10,12 @@ import numpy.typing as npt
 from rnncore import data
 from rnncore.data import Array
 from rnncore.losses.base import Loss
+from rnncore.losses.functions import function_of
 from rnncore.program import Shape
-from rnncore.reference.ctc import check_labels, ctc
+from rnncore.reference.ctc import check_labels
+from rnncore.reference.ctc import ctc as value_and_gradient
+
+__all__ = ["CTC", "ctc"]
 
 
 class CTC(Loss):
@@ -40,7 +44,6 @@ class CTC(Loss):
     0.3333
     """
 
-    kind = "ctc"
     sparse = True
 
     def target(self, argument: str, value: Any, output: Shape, dtype: npt.DTypeLike) -> Array:
@@ -60,4 +63,7 @@ class CTC(Loss):
         target = self.target("y_true", y_true, output.shape, output.dtype)
         data.same_rows({"y_true": target, "y_pred": output})
         check_labels(target, output.shape[-1], np.full(len(output), output.shape[1]))
-        return (target, output, *ctc(target, output))
+        return (target, output, *value_and_gradient(target, output))
+
+
+ctc = function_of(CTC)

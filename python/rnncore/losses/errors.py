@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rnncore import _validation as check
 from rnncore.losses.base import Loss
+from rnncore.losses.functions import function_of
+
+__all__ = [
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
+    "CosineSimilarity",
+    "Huber",
+    "LogCosh",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "cosine_similarity",
+    "huber",
+    "log_cosh",
+    "logcosh",
+    "mae",
+    "mape",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
+    "poisson",
+]
 
 
-class MeanSquaredError(Loss):
+class MeanSquaredError(Loss, aliases=("mse", "MSE")):
     """The mean of (y_pred − y_true)² over the last axis.
 
     Examples
@@ -18,10 +45,11 @@ class MeanSquaredError(Loss):
     0.5
     """
 
-    kind = "mean_squared_error"
+
+mean_squared_error = mse = MSE = function_of(MeanSquaredError)
 
 
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(Loss, aliases=("mae", "MAE")):
     """The mean of |y_pred − y_true| over the last axis.
 
     Examples
@@ -31,7 +59,8 @@ class MeanAbsoluteError(Loss):
     1.5
     """
 
-    kind = "mean_absolute_error"
+
+mean_absolute_error = mae = MAE = function_of(MeanAbsoluteError)
 
 
 class Huber(Loss):
@@ -53,8 +82,6 @@ class Huber(Loss):
     1.5
     """
 
-    kind = "huber"
-
     def __init__(
         self, delta: float = 1.0, *, reduction: str | None = "sum_over_batch_size", name: str | None = None
     ) -> None:
@@ -63,11 +90,11 @@ class Huber(Loss):
         if self.delta == 0:
             raise ValueError("delta must be above 0, got 0")
 
-    def attributes(self) -> dict[str, Any]:
-        return {"delta": self.delta}
+
+huber = function_of(Huber)
 
 
-class MeanAbsolutePercentageError(Loss):
+class MeanAbsolutePercentageError(Loss, aliases=("mape", "MAPE")):
     """The mean of 100 · |y_pred − y_true| / |y_true| over the last axis; |y_true| is at least 1e-7.
 
     Examples
@@ -77,10 +104,11 @@ class MeanAbsolutePercentageError(Loss):
     50.0
     """
 
-    kind = "mean_absolute_percentage_error"
+
+mean_absolute_percentage_error = mape = MAPE = function_of(MeanAbsolutePercentageError)
 
 
-class MeanSquaredLogarithmicError(Loss):
+class MeanSquaredLogarithmicError(Loss, aliases=("msle", "MSLE")):
     """The mean of (log(1 + y_pred) − log(1 + y_true))² over the last axis; both are at least 1e-7.
 
     Examples
@@ -90,10 +118,11 @@ class MeanSquaredLogarithmicError(Loss):
     0.4805
     """
 
-    kind = "mean_squared_logarithmic_error"
+
+mean_squared_logarithmic_error = msle = MSLE = function_of(MeanSquaredLogarithmicError)
 
 
-class LogCosh(Loss):
+class LogCosh(Loss, aliases=("logcosh",)):
     """The mean of log(cosh(y_pred − y_true)) over the last axis: squares where small, sizes where large.
 
     Examples
@@ -103,7 +132,8 @@ class LogCosh(Loss):
     0.4338
     """
 
-    kind = "log_cosh"
+
+log_cosh = logcosh = function_of(LogCosh)
 
 
 class Poisson(Loss):
@@ -116,7 +146,8 @@ class Poisson(Loss):
     1.0
     """
 
-    kind = "poisson"
+
+poisson = function_of(Poisson)
 
 
 class CosineSimilarity(Loss):
@@ -129,4 +160,5 @@ class CosineSimilarity(Loss):
     -1.0
     """
 
-    kind = "cosine_similarity"
+
+cosine_similarity = function_of(CosineSimilarity)

@@ -1,4 +1,4 @@
-"""The losses as functions: the value of each position."""
+"""Losses as functions: the value of each position."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from rnncore.data import Array
-from rnncore.losses import crossentropies, errors, hinges
 from rnncore.losses.base import Loss
-from rnncore.losses.ctc import CTC
 
 
 class Function(Protocol):
@@ -49,7 +47,7 @@ Examples
 def _described(cls: type[Loss]) -> dict[str, str]:
     """Shapes and an example for the docstring."""
     names = ("target", "output", "positions", "target_example", "output_example")
-    if cls is CTC:
+    if cls.kind == "ctc":
         found = ("(N, L) of labels from 1 on, then zeros", "(N, T, classes)", "(N,)", "[[1]]", "[[[0.25, 0.75]]]")
     elif cls.sparse:
         found = ("(N, ...) of class ids", "(N, ..., U)", "(N, ...)", "[1]", "[[0.25, 0.75]]")
@@ -58,7 +56,9 @@ def _described(cls: type[Loss]) -> dict[str, str]:
     return dict(zip(names, found, strict=True))
 
 
-def _function(cls: type[Loss]) -> Function:
+def function_of(cls: type[Loss]) -> Function:
+    """The loss as a function of targets, outputs and its arguments."""
+
     def function(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, *arguments: Any, **options: Any) -> Array:
         return cls(*arguments, **options).values(y_true, y_pred)
 
@@ -66,37 +66,3 @@ def _function(cls: type[Loss]) -> Function:
     function.__doc__ = _DOC.format(name=cls.__name__, function=cls.kind, **_described(cls))
     FUNCTIONS[function] = cls
     return function
-
-
-mean_squared_error = _function(errors.MeanSquaredError)
-mean_absolute_error = _function(errors.MeanAbsoluteError)
-mean_absolute_percentage_error = _function(errors.MeanAbsolutePercentageError)
-mean_squared_logarithmic_error = _function(errors.MeanSquaredLogarithmicError)
-huber = _function(errors.Huber)
-log_cosh = _function(errors.LogCosh)
-poisson = _function(errors.Poisson)
-cosine_similarity = _function(errors.CosineSimilarity)
-hinge = _function(hinges.Hinge)
-squared_hinge = _function(hinges.SquaredHinge)
-categorical_hinge = _function(hinges.CategoricalHinge)
-binary_crossentropy = _function(crossentropies.BinaryCrossentropy)
-categorical_crossentropy = _function(crossentropies.CategoricalCrossentropy)
-sparse_categorical_crossentropy = _function(crossentropies.SparseCategoricalCrossentropy)
-kl_divergence = _function(crossentropies.KLDivergence)
-binary_focal_crossentropy = _function(crossentropies.BinaryFocalCrossentropy)
-categorical_focal_crossentropy = _function(crossentropies.CategoricalFocalCrossentropy)
-ctc = _function(CTC)
-
-# Shorter and older names, as in Keras.
-mse = MSE = mean_squared_error
-mae = MAE = mean_absolute_error
-mape = MAPE = mean_absolute_percentage_error
-msle = MSLE = mean_squared_logarithmic_error
-bce = BCE = binary_crossentropy
-cce = categorical_crossentropy
-kld = KLD = kullback_leibler_divergence = kl_divergence
-logcosh = log_cosh
-
-NAMES: dict[str, type[Loss]] = {
-    name: FUNCTIONS[value] for name, value in list(globals().items()) if callable(value) and value in FUNCTIONS
-}

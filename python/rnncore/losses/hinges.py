@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from rnncore.losses.base import Loss
+from rnncore.losses.functions import function_of
+
+__all__ = [
+    "CategoricalHinge",
+    "Hinge",
+    "SquaredHinge",
+    "categorical_hinge",
+    "hinge",
+    "squared_hinge",
+]
 
 
 class Hinge(Loss):
@@ -17,7 +27,8 @@ class Hinge(Loss):
     0.25
     """
 
-    kind = "hinge"
+
+hinge = function_of(Hinge)
 
 
 class SquaredHinge(Loss):
@@ -32,7 +43,8 @@ class SquaredHinge(Loss):
     0.125
     """
 
-    kind = "squared_hinge"
+
+squared_hinge = function_of(SquaredHinge)
 
 
 class CategoricalHinge(Loss):
@@ -45,4 +57,5 @@ class CategoricalHinge(Loss):
     0.5
     """
 
-    kind = "categorical_hinge"
+
+categorical_hinge = function_of(CategoricalHinge)

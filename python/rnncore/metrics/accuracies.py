@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore.data import Array
 from rnncore.metrics.base import Metric
+from rnncore.metrics.functions import function_of
+
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy",
+    "TopKCategoricalAccuracy",
+    "binary_accuracy",
+    "categorical_accuracy",
+    "sparse_categorical_accuracy",
+    "sparse_top_k_categorical_accuracy",
+    "top_k_categorical_accuracy",
+]
 
 
 class Accuracy(Metric):
@@ -65,8 +78,8 @@ class BinaryAccuracy(Metric):
         super().__init__(name)
         self.threshold = check.number("threshold", threshold)
 
-    def attributes(self) -> dict[str, Any]:
-        return {"threshold": self.threshold}
+
+binary_accuracy = function_of(BinaryAccuracy, "threshold")
 
 
 class CategoricalAccuracy(Metric):
@@ -83,6 +96,9 @@ class CategoricalAccuracy(Metric):
 
     kind = "categorical_accuracy"
     direction = "max"
+
+
+categorical_accuracy = function_of(CategoricalAccuracy)
 
 
 class SparseCategoricalAccuracy(Metric):
@@ -102,15 +118,15 @@ class SparseCategoricalAccuracy(Metric):
     direction = "max"
 
 
+sparse_categorical_accuracy = function_of(SparseCategoricalAccuracy)
+
+
 class _TopK(Metric):
     direction = "max"
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(self.kind if name is None else name)
         self.k = check.positive_int("k", k)
-
-    def attributes(self) -> dict[str, Any]:
-        return {"k": self.k}
 
 
 class TopKCategoricalAccuracy(_TopK):
@@ -133,6 +149,9 @@ class TopKCategoricalAccuracy(_TopK):
     kind = "top_k_categorical_accuracy"
 
 
+top_k_categorical_accuracy = function_of(TopKCategoricalAccuracy, "k")
+
+
 class SparseTopKCategoricalAccuracy(_TopK):
     """How often the target's class id is among the `k` largest outputs.
 
@@ -152,3 +171,6 @@ class SparseTopKCategoricalAccuracy(_TopK):
 
     kind = "sparse_top_k_categorical_accuracy"
     sparse = True
+
+
+sparse_top_k_categorical_accuracy = function_of(SparseTopKCategoricalAccuracy, "k")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -12,16 +12,17 @@ from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import data, program
 from rnncore._keras_names import METRIC, PointsElsewhere
+from rnncore._naming import snake_case
 from rnncore._overrides import NoIgnoredOverrides, is_users
 from rnncore.data import Array
+from rnncore.losses import Loss
 from rnncore.program import Shape
 from rnncore.reference.metrics import state_increment
-from rnncore.utils import snake_case
 
 Direction = Literal["min", "max"] | None
 
 
-class Metric(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable):
+class Metric(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable, registry="metric"):
     """Base of the metrics: by default the weighted mean of one value per position.
 
     A metric is a state, float64 numbers to which each batch adds, and a value computed from it. A metric of one's own
@@ -71,15 +72,16 @@ class Metric(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable):
 
     kind: ClassVar[str] = ""  # what the executors call it; empty for a metric that they do not know
     sparse: ClassVar[bool | None] = False  # targets are class ids, without the last axis of the output; None: any
+    _called: ClassVar[str] = ""  # its name by default; empty for that of the class in snake case
     direction: Direction = None  # which way is better; None where nobody can tell
-    keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {
+    _keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {
         "dtype": configurable.only(None, "float32", "float64"),
         "axis": configurable.only(-1),
     }
     measures_outputs: ClassVar[bool] = True  # it compares targets and outputs, so that `compile` may have it
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = snake_case(type(self).__name__) if name is None else check.name("name", name)
+        self.name = self._called or snake_case(type(self).__name__) if name is None else check.name("name", name)
 
     @property
     def native(self) -> bool:
@@ -90,7 +92,7 @@ class Metric(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable):
 
     def attributes(self) -> dict[str, Any]:
         """What the executors need to know besides the kind."""
-        return {}
+        return self._own_arguments()
 
     def describe(self, output: int = 0, weighted: bool = False) -> program.Metric:
         """Describe this metric on output number `output`, as the executors read it."""
@@ -166,7 +168,13 @@ class Metric(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable):
         return self.compute(self.state)
 
 
-class Error(Metric):
-    """Base of the metrics that are losses: less is better."""
+class Error(Metric, registered=False):
+    """Base of the metrics that are the mean of the loss `of`, and are found by its names: less is better."""
 
     direction: Direction = "min"
+
+    def __init_subclass__(cls, *, of: type[Loss] | None = None, aliases: Sequence[str] = (), **options: Any) -> None:
+        names = [] if of is None else [name for name, loss in of._registry.items() if loss is of][1:]
+        super().__init_subclass__(aliases=(*names, *aliases), **options)
+        if of is not None:
+            cls.kind, cls.sparse = of.kind, of.sparse

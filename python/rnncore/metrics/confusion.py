@@ -13,8 +13,10 @@ from rnncore.data import Array
 from rnncore.metrics.base import Direction, Metric
 from rnncore.reference.metrics import state_increment
 
+__all__ = ["AUC", "FalseNegatives", "FalsePositives", "Precision", "Recall", "TrueNegatives", "TruePositives"]
 
-class Confusion(Metric):
+
+class Confusion(Metric, registered=False):
     """Base of the metrics that count at some thresholds, a state of shape (4, K).
 
     With `top_k` only the largest outputs of a position count as positive, with `class_id` only one output does; the

@@ -1,4 +1,4 @@
-"""The metrics as functions: the value of each position."""
+"""Metrics as functions: the value of each position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from rnncore import data
 from rnncore._quiet import quiet
 from rnncore.data import Array
 from rnncore.losses.functions import Function
-from rnncore.metrics import accuracies
 from rnncore.metrics.base import Metric
 from rnncore.reference.metrics import METRICS
 
@@ -42,7 +41,7 @@ array([1.], dtype=float32)
 """
 
 
-def _function(cls: type[Metric], *names: str) -> Function:
+def function_of(cls: type[Metric], *names: str) -> Function:
     """The metric as a function; `names` are the options that may be given by place."""
 
     @quiet
@@ -61,10 +60,3 @@ def _function(cls: type[Metric], *names: str) -> Function:
     )
     FUNCTIONS[function] = cls
     return function
-
-
-binary_accuracy = _function(accuracies.BinaryAccuracy, "threshold")
-categorical_accuracy = _function(accuracies.CategoricalAccuracy)
-sparse_categorical_accuracy = _function(accuracies.SparseCategoricalAccuracy)
-top_k_categorical_accuracy = _function(accuracies.TopKCategoricalAccuracy, "k")
-sparse_top_k_categorical_accuracy = _function(accuracies.SparseTopKCategoricalAccuracy, "k")

@@ -10,6 +10,8 @@ from rnncore import _validation as check
 from rnncore.data import Array
 from rnncore.metrics.confusion import Confusion, optional_class_id, ratio
 
+__all__ = ["PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity"]
+
 
 class _AtLevel(Confusion):
     level: ClassVar[str]  # the name of the argument that must be reached

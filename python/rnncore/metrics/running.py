@@ -11,6 +11,8 @@ from rnncore import _validation as check
 from rnncore.data import Array
 from rnncore.metrics.base import Metric
 
+__all__ = ["Mean", "Sum"]
+
 
 class _Running(Metric):
     """Base: `update_state` takes values, not targets and outputs, so that `compile` refuses these metrics."""

@@ -10,6 +10,8 @@ from rnncore._quiet import quiet
 from rnncore.data import Array
 from rnncore.metrics.base import Metric
 
+__all__ = ["F1Score", "FBetaScore", "R2Score"]
+
 EPSILON = 1e-7  # Keras's, beside divisors
 
 
@@ -104,7 +106,7 @@ class R2Score(_Sums):
         return score if self.class_aggregation is None else float(score)
 
 
-class FBetaScore(_Sums):
+class FBetaScore(_Sums, aliases=("fbeta_score",)):
     """The harmonic mean of precision and recall, where recall counts beta² times as much.
 
     Parameters

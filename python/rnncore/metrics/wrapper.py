@@ -14,8 +14,10 @@ from rnncore.data import Array
 from rnncore.losses.functions import FUNCTIONS
 from rnncore.metrics.base import Direction, Metric
 
+__all__ = ["MeanMetricWrapper"]
 
-class MeanMetricWrapper(Metric):
+
+class MeanMetricWrapper(Metric, registered=False):
     """The mean of what a Python function gives; `compile(metrics=[function])` makes one.
 
     Parameters

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import layers as all_layers
-from rnncore import saving, utils
+from rnncore import saving
 from rnncore._keras_names import MODEL
+from rnncore._naming import given_name
 from rnncore.data import Array
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.builder import layers_of
@@ -83,7 +84,7 @@ class Model(HasWeights, Trainer):
                 f"{type(self).__name__} needs inputs and outputs, made by Input() and by calling layers: a model that"
                 " computes by methods of its own does not run here"
             )
-        self.name = _name(self, name)
+        self.name = given_name(self, name)
         self._trainable = True
         self._input_keys, self.inputs = keyed_values("inputs", inputs)
         self._output_keys, self.outputs = keyed_values("outputs", outputs)
@@ -582,7 +583,3 @@ class Model(HasWeights, Trainer):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"
-
-
-def _name(model: Model, name: str | None) -> str:
-    return utils.auto_name(utils.snake_case(type(model).__name__)) if name is None else check.name("name", name)

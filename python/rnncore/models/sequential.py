@@ -12,12 +12,13 @@ import numpy as np
 from rnncore import _validation as check
 from rnncore import layers as all_layers
 from rnncore._configurable import fields
+from rnncore._naming import given_name
 from rnncore.data import real
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.layers.trainable import parts
 from rnncore.models.description import described_layers
-from rnncore.models.model import Model, _name
+from rnncore.models.model import Model
 from rnncore.program import Shape
 from rnncore.training.base import NOTHING_TO_TAKE_BACK
 from rnncore.training.trainer import Trainer
@@ -68,7 +69,7 @@ class Sequential(Model):
         name: str | None = None,
     ) -> None:
         Trainer.__init__(self)
-        self.name = _name(self, name)
+        self.name = given_name(self, name)
         self._trainable = check.boolean("trainable", trainable)
         self.inputs, self.outputs = [], []
         self._layers: list[Layer] = []

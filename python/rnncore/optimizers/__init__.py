@@ -33,13 +33,6 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__, __dir__ = public(__name__, __all__)
 
-_CLASSES: tuple[type[Optimizer], ...] = (SGD, RMSprop, Adam, AdamW, Nadam, Adamax, Adagrad, Adadelta, Lion)
-
-_TABLE: dict[str, type[Optimizer]] = {
-    **{cls.__name__: cls for cls in _CLASSES},
-    **{cls.__name__.lower(): cls for cls in _CLASSES},
-}
-
 
 def get(identifier: Any) -> Optimizer:
     """Find an optimizer by name in upper or lower case, class or description; an optimizer stays itself.
@@ -55,9 +48,9 @@ def get(identifier: Any) -> Optimizer:
     >>> optimizers.get("rmsprop").learning_rate
     0.001
     """
-    if isinstance(identifier, str) and identifier.lower() in _TABLE:
+    if isinstance(identifier, str) and identifier.lower() in Optimizer._registry:
         identifier = identifier.lower()
-    return configurable.find("optimizer", identifier, Optimizer, _TABLE)
+    return configurable.find(Optimizer, identifier)
 
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:

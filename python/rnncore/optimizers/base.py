@@ -34,7 +34,7 @@ class LearningRate(float):
         return float(self)
 
 
-class Optimizer(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable):
+class Optimizer(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable, registry="optimizer"):
     """Base of the optimizers.
 
     Parameters
@@ -109,10 +109,14 @@ class Optimizer(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable):
     )
 
     kind: ClassVar[str]
-    keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {
+    _keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {
         "lr": configurable.instead("give learning_rate"),
         "decay": configurable.instead("give learning_rate a schedule such as schedules.InverseTimeDecay"),
     }
+
+    @classmethod
+    def _names(cls) -> tuple[str, ...]:
+        return cls.__name__, cls.__name__.lower()
 
     def __init__(
         self,

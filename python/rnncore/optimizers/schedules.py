@@ -27,7 +27,7 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = public(__name__, __all__)
 
 
-class LearningRateSchedule(configurable.Configurable):
+class LearningRateSchedule(configurable.Configurable, registry="schedule"):
     """Base of the schedules: `schedule(step)` is the rate of a training step, counted from 0.
 
     All take a `name`, as in Keras, and make no use of it.
@@ -40,7 +40,11 @@ class LearningRateSchedule(configurable.Configurable):
     (0.1, 0.05)
     """
 
-    keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {"name": configurable.anything}
+    _keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {"name": configurable.anything}
+
+    @classmethod
+    def _names(cls) -> tuple[str, ...]:
+        return (cls.__name__,)
 
     def __call__(self, step: int) -> float:
         """The learning rate of step number `step`."""
@@ -278,19 +282,6 @@ class InverseTimeDecay(LearningRateSchedule):
         return self.initial_learning_rate / (1 + self.decay_rate * time)
 
 
-_TABLE: dict[str, type[LearningRateSchedule]] = {
-    cls.__name__: cls
-    for cls in (
-        ExponentialDecay,
-        PiecewiseConstantDecay,
-        CosineDecay,
-        CosineDecayRestarts,
-        PolynomialDecay,
-        InverseTimeDecay,
-    )
-}
-
-
 def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
     """Describe a schedule as `{"class_name": ..., "config": ...}`.
 
@@ -312,4 +303,4 @@ def deserialize(config: dict[str, Any]) -> LearningRateSchedule:
     >>> schedules.deserialize(schedules.serialize(schedules.CosineDecay(0.1, 100)))(0)
     0.1
     """
-    return configurable.find("schedule", config, LearningRateSchedule, _TABLE)
+    return configurable.find(LearningRateSchedule, config)

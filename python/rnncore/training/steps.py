@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore import data, utils
+from rnncore import data, seeds
 from rnncore.callbacks.base import Logs
 from rnncore.data import Array
 from rnncore.layers.symbolic import SymbolicValue
@@ -73,7 +73,7 @@ class Steps(Base):
         engine, compilation, bar = self._ready(), self._compiled("training"), ProgressBar(1, 0)
         engine.whole_batches(rows, rows)
         self.stop_training = False
-        seed = utils.next_seed()
+        seed = seeds.next_seed()
         logs, _ = epoch.train(self, engine.trainer, compilation, [part], seed, hooks, bar)
         return result(logs, return_dict)
 
@@ -188,7 +188,7 @@ class Steps(Base):
         engine, named, kept = self._arrays(x, lengths)
         inputs = list(named.values())
         engine.whole_batches(len(inputs[0]), len(inputs[0]))
-        seed = utils.next_seed() if training else 0
+        seed = seeds.next_seed() if training else 0
         outputs = engine.executor.forward(inputs, kept, training=training, seed=seed, states=engine.states)
         if training:
             engine.forward_shapes.last = [output.shape for output in outputs]
@@ -306,7 +306,7 @@ class Steps(Base):
             raise ValueError("per_sample_gradient_norms needs a loss that rnncore knows, got a function")
         kind, training = type(engine.executor), compilation.training(())
         samples = replace(samples, weights=of_losses(samples.weights, [loss.output for loss in training.losses]))
-        return gradient_norms(kind, engine.program, engine.store.vector, training, samples, utils.next_seed())
+        return gradient_norms(kind, engine.program, engine.store.vector, training, samples, seeds.next_seed())
 
     @trains("apply_gradients")
     def apply_gradients(self) -> None:

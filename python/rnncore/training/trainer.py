@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore import utils
+from rnncore import seeds
 from rnncore.callbacks.base import Callback, History, Logs
 from rnncore.data import Array, Samples
 from rnncore.training import epoch
@@ -160,7 +160,7 @@ class Trainer(Steps):
         checkpoint_every = _limit("checkpoint_every", checkpoint_every)
         validation_steps = _limit("validation_steps", validation_steps)
         validation_size = batch_size if validation_batch_size is None else _batch_size(validation_batch_size)
-        rng = np.random.default_rng(utils.next_seed())
+        rng = np.random.default_rng(seeds.next_seed())
         seed = int(rng.integers(2**32))  # of dropout and augmentation
         chosen = rng if shuffle else None
         validation: ArrayFeed | StreamFeed | None
