@@ -114,6 +114,15 @@ def _with_keras_arguments(init: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
+def passed_on(names: dict[str, Any], *but: str) -> dict[str, Any]:
+    """What a constructor passes on to that of its base: its arguments, from `locals()` at its beginning, but for some.
+
+    What came as `**arguments` is among them.
+    """
+    passed = {name: value for name, value in names.items() if name not in ("self", "__class__", "arguments", *but)}
+    return {**passed, **names.get("arguments", {})}
+
+
 FROM_KERAS = ("module", "registered_name", "build_config")  # what its descriptions have besides, without use here
 
 _custom_objects: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects")

@@ -52,7 +52,7 @@ def test_defaults_are_those_of_keras() -> None:
         "adamw": 0.001,
     }
     assert found["rmsprop"].attributes() == {"rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False}
-    assert found["adam"].attributes() == {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+    assert found["adam"].attributes() == {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "amsgrad": False}
     assert found["adamw"].weight_decay == 0.004
     assert found["adam"].weight_decay is None
 

@@ -165,7 +165,8 @@ class Layer(NoIgnoredOverrides, Configurable, HasWeights, registry="layer"):
         batch_size = arguments.pop("batch_size", None)
         self.dtype_wanted = _policy_name(owner, arguments.pop("dtype", None))
         for argument in arguments:
-            known = [*inspect.signature(type(self)).parameters, "input_shape", "batch_input_shape", "name", "trainable"]
+            known = {*inspect.signature(type(self)).parameters, "input_shape", "batch_input_shape", "name", "trainable"}
+            known.discard("arguments")
             raise TypeError(f"{owner} got an unknown argument {argument!r}; {check.nearest(argument, known)}")
         if batch_shape is not None:
             return check.shape("batch_input_shape", batch_shape)
@@ -230,6 +231,11 @@ class Layer(NoIgnoredOverrides, Configurable, HasWeights, registry="layer"):
             trainable=self.trainable,
             statistic=statistic,
         )
+
+    def _own_weight(self, name: str, shape: tuple[int, ...], of: str = "") -> Weight:
+        """A new weight by the initializer, regularizer and constraint that are attributes of its name, or of `of`."""
+        rules = (getattr(self, f"{of or name}_{rule}") for rule in ("initializer", "regularizer", "constraint"))
+        return self._weight(name, shape, *rules)
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights for an input of this shape, batch first; once.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore import activations, initializers, regularizers
-from rnncore._configurable import Configurable, fields
+from rnncore._configurable import Configurable, fields, passed_on
 from rnncore.layers.gru import GRU
 from rnncore.layers.lstm import LSTM
 from rnncore.layers.recurrent import Recurrent
@@ -93,24 +93,7 @@ class SimpleRNNCell(Cell, SimpleRNN):
         seed: int | None = None,
         **arguments: Unpack[LayerArguments],
     ) -> None:
-        super().__init__(
-            units=units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            **arguments,
-        )
+        super().__init__(**passed_on(locals()))
 
 
 class LSTMCell(Cell, LSTM):
@@ -159,26 +142,7 @@ class LSTMCell(Cell, LSTM):
         seed: int | None = None,
         **arguments: Unpack[LayerArguments],
     ) -> None:
-        super().__init__(
-            units=units,
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            unit_forget_bias=unit_forget_bias,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            **arguments,
-        )
+        super().__init__(**passed_on(locals()))
 
 
 class GRUCell(Cell, GRU):
@@ -227,26 +191,7 @@ class GRUCell(Cell, GRU):
         seed: int | None = None,
         **arguments: Unpack[LayerArguments],
     ) -> None:
-        super().__init__(
-            units=units,
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            reset_after=reset_after,
-            seed=seed,
-            **arguments,
-        )
+        super().__init__(**passed_on(locals()))
 
 
 class StackedRNNCells(Configurable, registered=False):

@@ -131,14 +131,9 @@ class Conv1D(WindowLayer):
     def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Kernel (K, C, filters) and bias (filters,)."""
         shape = (self.kernel_size, self._features(input_shape), self.filters)
-        weights = [
-            self._weight("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
-        ]
+        weights = [self._own_weight("kernel", shape)]
         if self.use_bias:
-            bias = (self.filters,)
-            weights.append(
-                self._weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
-            )
+            weights.append(self._own_weight("bias", (self.filters,)))
         return weights
 
     def _channels(self, input_shape: Shape) -> int | None:

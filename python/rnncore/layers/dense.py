@@ -93,14 +93,9 @@ class Dense(Layer):
     def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Kernel (I, units) and bias (units,)."""
         shape = (self._features(input_shape), self.units)
-        weights = [
-            self._weight("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
-        ]
+        weights = [self._own_weight("kernel", shape)]
         if self.use_bias:
-            bias = (self.units,)
-            weights.append(
-                self._weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
-            )
+            weights.append(self._own_weight("bias", (self.units,)))
         return weights
 
     def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:

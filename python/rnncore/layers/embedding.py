@@ -104,10 +104,7 @@ class Embedding(Layer):
 
     def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Embeddings (V, D)."""
-        shape = (self.input_dim, self.output_dim)
-        table = self._weight(
-            "embeddings", shape, self.embeddings_initializer, self.embeddings_regularizer, self.embeddings_constraint
-        )
+        table = self._own_weight("embeddings", (self.input_dim, self.output_dim))
         if self._first_values is not None:
             table.assign(self._first_values)
         return [table]

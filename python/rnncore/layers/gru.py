@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
-from rnncore.layers.recurrent import Recurrent, elementwise
+from rnncore._configurable import passed_on
+from rnncore.layers.recurrent import Gated
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["GRU"]
 
 
-class GRU(Recurrent):
+class GRU(Gated):
     """Gated recurrent unit (Cho et al. 2014). The gates are stored in the order update, reset, candidate.
 
     Parameters
@@ -127,35 +128,7 @@ class GRU(Recurrent):
         layer_normalization: bool = False,
         **arguments: Unpack[RecurrentArguments],
     ) -> None:
-        super().__init__(
-            units=units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            zoneout=zoneout,
-            layer_normalization=layer_normalization,
-            seed=seed,
-            unsupported={
-                "use_cudnn": use_cudnn != "auto" and use_cudnn,
-            },
-            arguments={"activity_regularizer": activity_regularizer, **arguments},
-        )
-        self.recurrent_activation = elementwise("recurrent_activation", recurrent_activation)
+        super().__init__(**passed_on(locals(), "reset_after"))
         self.reset_after = check.boolean("reset_after", reset_after)
         self._refuse_beside_normalization("zoneout")
         if self.layer_normalization and not self.reset_after:
@@ -167,8 +140,4 @@ class GRU(Recurrent):
 
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {
-            **super()._attributes(),
-            "recurrent_activation": self.recurrent_activation,
-            "reset_after": self.reset_after,
-        }
+        return {**super()._attributes(), "reset_after": self.reset_after}

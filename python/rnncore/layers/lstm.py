@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
+from rnncore._configurable import passed_on
 from rnncore.layers.base import WeightView
-from rnncore.layers.recurrent import Recurrent, elementwise, unit_rate
+from rnncore.layers.recurrent import Gated, unit_rate
 from rnncore.parameters import Weight
 from rnncore.program import Shape
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LSTM"]
 
 
-class LSTM(Recurrent):
+class LSTM(Gated):
     """Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000).
 
     The gates are stored in the order input, forget, cell, output.
@@ -153,35 +154,7 @@ class LSTM(Recurrent):
         projection_units: int | None = None,
         **arguments: Unpack[RecurrentArguments],
     ) -> None:
-        super().__init__(
-            units=units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            zoneout=zoneout,
-            layer_normalization=layer_normalization,
-            seed=seed,
-            unsupported={
-                "use_cudnn": use_cudnn != "auto" and use_cudnn,
-            },
-            arguments={"activity_regularizer": activity_regularizer, **arguments},
-        )
-        self.recurrent_activation = elementwise("recurrent_activation", recurrent_activation)
+        super().__init__(**passed_on(locals(), "unit_forget_bias", "cell_zoneout", "peepholes", "projection_units"))
         self.cell_zoneout = unit_rate("cell_zoneout", cell_zoneout)
         self.peepholes = check.boolean("peepholes", peepholes)
         self.projection_units = None
@@ -214,7 +187,7 @@ class LSTM(Recurrent):
 
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        attributes = {**super()._attributes(), "recurrent_activation": self.recurrent_activation}
+        attributes = super()._attributes()
         if self.cell_zoneout > 0:
             attributes |= {"cell_zoneout": self.cell_zoneout, "seed": self.seed or 0}
         if self.peepholes:

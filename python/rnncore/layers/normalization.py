@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
 from rnncore import constraints, initializers, regularizers
+from rnncore._configurable import passed_on
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.masks import Mask
 from rnncore.parameters import Weight
@@ -39,7 +40,7 @@ class Normalization(Layer, registered=False):
         gamma_regularizer: regularizers.Identifier,
         beta_constraint: constraints.Identifier,
         gamma_constraint: constraints.Identifier,
-        arguments: LayerArguments,
+        **arguments: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**arguments)
         if isinstance(axis, (list, tuple)) and len(axis) == 1:
@@ -68,16 +69,9 @@ class Normalization(Layer, registered=False):
 
     def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Gamma (C,) and beta (C,)."""
-        shape, weights = (self._features(input_shape),), []
-        if self.scale:
-            weights.append(
-                self._weight("gamma", shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
-            )
-        if self.center:
-            weights.append(
-                self._weight("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
-            )
-        return weights
+        shape = (self._features(input_shape),)
+        names = ["gamma"] * self.scale + ["beta"] * self.center
+        return [self._own_weight(name, shape) for name in names]
 
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
@@ -159,17 +153,11 @@ class BatchNormalization(Normalization):
             "BatchNormalization", renorm=renorm, renorm_clipping=renorm_clipping, synchronized=synchronized
         )
         super().__init__(
-            axis=axis,
-            epsilon=epsilon,
-            center=center,
-            scale=scale,
-            beta_initializer=beta_initializer,
-            gamma_initializer=gamma_initializer,
-            beta_regularizer=beta_regularizer,
-            gamma_regularizer=gamma_regularizer,
-            beta_constraint=beta_constraint,
-            gamma_constraint=gamma_constraint,
-            arguments=arguments,
+            **passed_on(
+                locals(),
+                *("momentum", "moving_mean_initializer", "moving_variance_initializer"),
+                *("renorm", "renorm_clipping", "renorm_momentum", "synchronized"),
+            )
         )
         self.momentum = check.number("momentum", momentum, low=0.0, high=1.0)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
@@ -254,16 +242,4 @@ class LayerNormalization(Normalization):
         **arguments: Unpack[LayerArguments],
     ) -> None:
         check.unsupported("LayerNormalization", rms_scaling=rms_scaling)
-        super().__init__(
-            axis=axis,
-            epsilon=epsilon,
-            center=center,
-            scale=scale,
-            beta_initializer=beta_initializer,
-            gamma_initializer=gamma_initializer,
-            beta_regularizer=beta_regularizer,
-            gamma_regularizer=gamma_regularizer,
-            beta_constraint=beta_constraint,
-            gamma_constraint=gamma_constraint,
-            arguments=arguments,
-        )
+        super().__init__(**passed_on(locals(), "rms_scaling"))

@@ -97,16 +97,6 @@ class AveragePooling1D(Pooling):
     )
     _kind = "average"
 
-    def __init__(
-        self,
-        pool_size: int | tuple[int],
-        strides: int | tuple[int] | None = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        **arguments: Unpack[LayerArguments],
-    ) -> None:
-        super().__init__(pool_size, strides, padding, data_format, **arguments)
-
 
 class GlobalPooling(Layer, registered=False):
     """Base of the layers that pool all steps; a subclass sets `kind`."""

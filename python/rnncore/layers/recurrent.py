@@ -16,7 +16,7 @@ from rnncore.program import Shape
 if TYPE_CHECKING:
     from rnncore.layers.builder import ProgramBuilder
 
-__all__ = ["Recurrent"]
+__all__ = ["Gated", "Recurrent"]
 
 
 class Recurrent(TakesInitialState, registered=False):
@@ -60,10 +60,8 @@ class Recurrent(TakesInitialState, registered=False):
         zoneout: float,
         layer_normalization: bool,
         seed: int | None,
-        unsupported: dict[str, Any],
-        arguments: dict[str, Any],
+        **arguments: Any,
     ) -> None:
-        check.unsupported(type(self).__name__, **unsupported)
         zero_output_for_mask = check.boolean("zero_output_for_mask", arguments.pop("zero_output_for_mask", False))
         super().__init__(**arguments)
         self.zero_output_for_mask = zero_output_for_mask
@@ -121,23 +119,12 @@ class Recurrent(TakesInitialState, registered=False):
     def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Kernel (I, G·H), recurrent kernel (H, G·H), bias and normalization weights."""
         width = self._gates * self.units
-        inputs = (self._features(input_shape), width)
-        recurrent = (self._output_size, width)
         weights = [
-            self._weight("kernel", inputs, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint),
-            self._weight(
-                "recurrent_kernel",
-                recurrent,
-                self.recurrent_initializer,
-                self.recurrent_regularizer,
-                self.recurrent_constraint,
-            ),
+            self._own_weight("kernel", (self._features(input_shape), width)),
+            self._own_weight("recurrent_kernel", (self._output_size, width), of="recurrent"),
         ]
         if self.use_bias:
-            bias = self._bias_shape()
-            weights.append(
-                self._weight("bias", bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
-            )
+            weights.append(self._own_weight("bias", self._bias_shape()))
         if self.layer_normalization:
             shape = (self._normalization_rows, self.units)
             weights.append(self._weight("normalization_weights", shape, initializers.Ones(), None, None))
@@ -249,6 +236,25 @@ class Recurrent(TakesInitialState, registered=False):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
         return {**super().get_config(), **self._zeros}
+
+
+class Gated(Recurrent, registered=False):
+    """Base of those with gates, which have an activation of their own."""
+
+    def __init__(
+        self,
+        *,
+        recurrent_activation: str | activations.Function | None,
+        use_cudnn: str | bool = "auto",
+        **arguments: Any,
+    ) -> None:
+        check.unsupported(type(self).__name__, use_cudnn=use_cudnn != "auto" and use_cudnn)
+        super().__init__(**arguments)
+        self.recurrent_activation = elementwise("recurrent_activation", recurrent_activation)
+
+    def _attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {**super()._attributes(), "recurrent_activation": self.recurrent_activation}
 
 
 def elementwise(argument: str, identifier: str | activations.Function | None) -> str:

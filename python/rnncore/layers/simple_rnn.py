@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnncore import activations, constraints, initializers, regularizers
+from rnncore._configurable import passed_on
 from rnncore.layers.recurrent import Recurrent
 
 if TYPE_CHECKING:
@@ -117,30 +118,5 @@ class SimpleRNN(Recurrent):
         layer_normalization: bool = False,
         **arguments: Unpack[RecurrentArguments],
     ) -> None:
-        super().__init__(
-            units=units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            zoneout=zoneout,
-            layer_normalization=layer_normalization,
-            seed=seed,
-            unsupported={},
-            arguments={"activity_regularizer": activity_regularizer, **arguments},
-        )
+        super().__init__(**passed_on(locals()))
         self._refuse_beside_normalization("zoneout")

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from rnncore import _validation as check
-from rnncore.optimizers.base import Optimizer, Rate
+from rnncore._configurable import passed_on
+from rnncore.optimizers.base import Optimizer, Rate, memory
 
 
-class Adam(Optimizer):
+class _Moments(Optimizer):
+    """Base of those with running means of the gradient and of its size."""
+
+    def __init__(self, *, beta_1: float, beta_2: float, epsilon: float, **common: Any) -> None:
+        super().__init__(**common)
+        self.beta_1 = memory("beta_1", beta_1)
+        self.beta_2 = memory("beta_2", beta_2)
+        self.epsilon = check.number("epsilon", epsilon, low=0.0)
+
+
+class Adam(_Moments):
     """Steps from running means of the gradient m and of its square v, both corrected for their start at zero.
 
     Parameters
@@ -36,8 +45,6 @@ class Adam(Optimizer):
     1.0
     """
 
-    kind = "adam"
-
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -56,27 +63,8 @@ class Adam(Optimizer):
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-        )
+        super().__init__(**passed_on(locals(), "amsgrad"))
         self.amsgrad = check.boolean("amsgrad", amsgrad)
-        self.beta_1 = check.number("beta_1", beta_1, low=0.0, high=np.nextafter(1.0, 0.0))
-        self.beta_2 = check.number("beta_2", beta_2, low=0.0, high=np.nextafter(1.0, 0.0))
-        self.epsilon = check.number("epsilon", epsilon, low=0.0)
-
-    def attributes(self) -> dict[str, Any]:
-        amsgrad = {"amsgrad": True} if self.amsgrad else {}
-        return {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon, **amsgrad}
 
 
 class AdamW(Adam):
@@ -102,8 +90,6 @@ class AdamW(Adam):
     0.01
     """
 
-    kind = "adamw"
-
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -122,26 +108,11 @@ class AdamW(Adam):
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            beta_1,
-            beta_2,
-            epsilon,
-            amsgrad,
-            check.number("weight_decay", weight_decay, low=0.0),
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-        )
+        weight_decay = check.number("weight_decay", weight_decay, low=0.0)
+        super().__init__(**passed_on(locals()))
 
 
-class Nadam(Optimizer):
+class Nadam(_Moments):
     """Adam with Nesterov momentum, whose share of the step grows with time.
 
     Parameters
@@ -165,8 +136,6 @@ class Nadam(Optimizer):
     0.01
     """
 
-    kind = "nadam"
-
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -184,28 +153,10 @@ class Nadam(Optimizer):
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-        )
-        self.beta_1 = check.number("beta_1", beta_1, low=0.0, high=np.nextafter(1.0, 0.0))
-        self.beta_2 = check.number("beta_2", beta_2, low=0.0, high=np.nextafter(1.0, 0.0))
-        self.epsilon = check.number("epsilon", epsilon, low=0.0)
-
-    def attributes(self) -> dict[str, Any]:
-        return {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        super().__init__(**passed_on(locals()))
 
 
-class Adamax(Optimizer):
+class Adamax(_Moments):
     """Adam with the largest faded gradient in the place of the root mean square.
 
     Parameters
@@ -229,8 +180,6 @@ class Adamax(Optimizer):
     0.8
     """
 
-    kind = "adamax"
-
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -248,22 +197,4 @@ class Adamax(Optimizer):
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-        )
-        self.beta_1 = check.number("beta_1", beta_1, low=0.0, high=np.nextafter(1.0, 0.0))
-        self.beta_2 = check.number("beta_2", beta_2, low=0.0, high=np.nextafter(1.0, 0.0))
-        self.epsilon = check.number("epsilon", epsilon, low=0.0)
-
-    def attributes(self) -> dict[str, Any]:
-        return {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        super().__init__(**passed_on(locals()))

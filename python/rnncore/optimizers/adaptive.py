@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from rnncore import _validation as check
-from rnncore.optimizers.base import Optimizer, Rate
+from rnncore._configurable import passed_on
+from rnncore.optimizers.base import Optimizer, Rate, memory
 
 
 class Adagrad(Optimizer):
@@ -34,8 +31,6 @@ class Adagrad(Optimizer):
     0.1
     """
 
-    kind = "adagrad"
-
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -52,24 +47,9 @@ class Adagrad(Optimizer):
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-        )
+        super().__init__(**passed_on(locals(), "initial_accumulator_value", "epsilon"))
         self.initial_accumulator_value = check.number("initial_accumulator_value", initial_accumulator_value, low=0.0)
         self.epsilon = check.number("epsilon", epsilon, low=0.0)
-
-    def attributes(self) -> dict[str, Any]:
-        return {"initial_accumulator_value": self.initial_accumulator_value, "epsilon": self.epsilon}
 
 
 class Adadelta(Optimizer):
@@ -96,8 +76,6 @@ class Adadelta(Optimizer):
     0.9
     """
 
-    kind = "adadelta"
-
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -114,24 +92,9 @@ class Adadelta(Optimizer):
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-        )
+        super().__init__(**passed_on(locals(), "rho", "epsilon"))
         self.rho = check.number("rho", rho, low=0.0, high=1.0)
         self.epsilon = check.number("epsilon", epsilon, low=0.0)
-
-    def attributes(self) -> dict[str, Any]:
-        return {"rho": self.rho, "epsilon": self.epsilon}
 
 
 class Lion(Optimizer):
@@ -156,8 +119,6 @@ class Lion(Optimizer):
     0.99
     """
 
-    kind = "lion"
-
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -174,21 +135,6 @@ class Lion(Optimizer):
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-        )
-        self.beta_1 = check.number("beta_1", beta_1, low=0.0, high=np.nextafter(1.0, 0.0))
-        self.beta_2 = check.number("beta_2", beta_2, low=0.0, high=np.nextafter(1.0, 0.0))
-
-    def attributes(self) -> dict[str, Any]:
-        return {"beta_1": self.beta_1, "beta_2": self.beta_2}
+        super().__init__(**passed_on(locals(), "beta_1", "beta_2"))
+        self.beta_1 = memory("beta_1", beta_1)
+        self.beta_2 = memory("beta_2", beta_2)

@@ -13,7 +13,7 @@ from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import program
 from rnncore._keras_names import OPTIMIZER, PointsElsewhere
-from rnncore._overrides import NoIgnoredOverrides
+from rnncore._overrides import NoIgnoredOverrides, is_own
 from rnncore.optimizers import schedules
 from rnncore.optimizers.schedules import LearningRateSchedule
 
@@ -108,7 +108,7 @@ class Optimizer(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable, 
         " with model.forward, model.backward and model.set_weights"
     )
 
-    kind: ClassVar[str]
+    kind: ClassVar[str]  # what the executors call it: the name of the class in lower case
     _keras_arguments: ClassVar[Mapping[str, configurable.Accepts]] = {
         "lr": configurable.instead("give learning_rate"),
         "decay": configurable.instead("give learning_rate a schedule such as schedules.InverseTimeDecay"),
@@ -116,7 +116,12 @@ class Optimizer(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable, 
 
     @classmethod
     def _names(cls) -> tuple[str, ...]:
-        return cls.__name__, cls.__name__.lower()
+        return cls.__name__, cls.kind
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        if is_own(cls):
+            cls.kind = cls.__name__.lower()
+        super().__init_subclass__(**options)
 
     def __init__(
         self,
@@ -187,7 +192,7 @@ class Optimizer(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable, 
 
     def attributes(self) -> dict[str, Any]:
         """What the executors need to know of this kind of update."""
-        return {}
+        return self._own_arguments()
 
     def describe(self) -> program.Optimizer:
         """Describe this update rule as the executors read it."""
@@ -250,6 +255,11 @@ def _takes_step(function: Callable[..., float]) -> bool:
     except TypeError:
         return False
     return True
+
+
+def memory(argument: str, value: float) -> float:
+    """A number in [0, 1), the share of what was in a running mean."""
+    return check.number(argument, value, low=0.0, high=np.nextafter(1.0, 0.0))
 
 
 def _optional(argument: str, value: float | None) -> float | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rnncore import _validation as check
+from rnncore._configurable import passed_on
 from rnncore.optimizers.base import Optimizer, Rate
 
 
@@ -35,8 +34,6 @@ class RMSprop(Optimizer):
     0.95
     """
 
-    kind = "rmsprop"
-
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -55,23 +52,8 @@ class RMSprop(Optimizer):
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-        )
+        super().__init__(**passed_on(locals(), "rho", "momentum", "epsilon", "centered"))
         self.rho = check.number("rho", rho, low=0.0, high=1.0)
         self.momentum = check.number("momentum", momentum, low=0.0, high=1.0)
         self.epsilon = check.number("epsilon", epsilon, low=0.0)
         self.centered = check.boolean("centered", centered)
-
-    def attributes(self) -> dict[str, Any]:
-        return {"rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon, "centered": self.centered}

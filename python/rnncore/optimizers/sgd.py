@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rnncore import _validation as check
+from rnncore._configurable import passed_on
 from rnncore.optimizers.base import Optimizer, Rate
 
 
@@ -27,8 +26,6 @@ class SGD(Optimizer):
     0.9
     """
 
-    kind = "sgd"
-
     def __init__(
         self,
         learning_rate: Rate = 0.01,
@@ -45,21 +42,6 @@ class SGD(Optimizer):
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-        )
+        super().__init__(**passed_on(locals(), "momentum", "nesterov"))
         self.momentum = check.number("momentum", momentum, low=0.0, high=1.0)
         self.nesterov = check.boolean("nesterov", nesterov)
-
-    def attributes(self) -> dict[str, Any]:
-        return {"momentum": self.momentum, "nesterov": self.nesterov}
