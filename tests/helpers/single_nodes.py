@@ -12,17 +12,6 @@ from rnncore.reference import Executor
 
 SEED, STEP = 11, 4
 MASK = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 1], [0, 1, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1]], np.int32)
-RECURRENT = [
-    ("simple_rnn", [(3, 2), (2, 2), (2,)], 1, {"activation": "tanh"}),
-    ("lstm", [(3, 8), (2, 8), (8,)], 2, {"activation": "tanh", "recurrent_activation": "sigmoid"}),
-    (
-        "gru",
-        [(3, 6), (2, 6), (2, 6)],
-        1,
-        {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True},
-    ),
-    ("gru", [(3, 6), (2, 6), (6,)], 1, {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": False}),
-]
 
 
 def one_node(
@@ -73,16 +62,3 @@ def check_gradients(program: Program, inputs: list[Array], lengths: Array | None
         else:
             assert gradient is not None
             assert_close(gradient, numerical_gradient(loss, array), FINITE_DIFFERENCES)
-
-
-def recurrent(
-    op: str,
-    parameters: list[tuple[int, ...]],
-    states: int,
-    attributes: dict[str, Any],
-    given_state: bool,
-    mask: bool = False,
-) -> Program:
-    state = [(f"state{k}" if given_state else "absent", (None, 2), "float") for k in range(states)]
-    steps = ("mask", (None, None), "int") if mask else ("lengths", (None,), "int")
-    return one_node(op, [("x", (None, None, 3), "float"), steps, *state], 1 + states, parameters, attributes)

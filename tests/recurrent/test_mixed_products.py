@@ -1,4 +1,4 @@
-"""Products of bfloat16: the rounding itself, both executors, every level and number of threads."""
+"""Products of bfloat16: the rounding itself, what it changes, and the policy."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recurrent_passes import assert_nearly_equal, layer, passes
-from tolerance import assert_all_equal
+from recurrent_options import Case, passes
 
 from rnncore import _core, layers, models, optimizers, reference
 from rnncore.reference.rounding import to_bfloat16
-
-CELLS = ["simple_rnn", "lstm", "gru"]
-SHAPES = [(1, 1, 1, 1), (1, 33, 3, 17), (3, 5, 2, 33), (6, 3, 17, 5), (40, 4, 9, 70)]  # N, T, I, H
 
 
 def test_rounding_is_to_nearest_even() -> None:
@@ -32,47 +28,15 @@ def test_rounding_is_to_nearest_even() -> None:
     np.testing.assert_array_equal(to_bfloat16(special), special)
 
 
-@pytest.mark.parametrize("level", _core.isa_levels())
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("op", CELLS)
-def test_executors_agree(op: str, shape: tuple[int, ...], level: str) -> None:
-    _core.set_isa(level)
-    for attributes in ({}, {"recurrent_dropout": 0.3}, {"go_backwards": True}, {"zoneout": 0.3}):
-        program = layer(op, shape, "bfloat16", **attributes)
-        for ragged in (False, True):
-            expected = passes(reference.Executor, program, shape, ragged)
-            for actual, wanted in zip(passes(_core.Executor, program, shape, ragged), expected, strict=True):
-                assert_nearly_equal(actual, wanted)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("op", CELLS)
-@pytest.mark.parametrize("attributes", [{}, {"zoneout": 0.3, "recurrent_dropout": 0.3}], ids=["plain", "zoneout"])
-def test_threads_give_the_same_bits(op: str, shape: tuple[int, ...], attributes: dict[str, Any]) -> None:
-    program = layer(op, shape, "bfloat16", **attributes)
-    _core.set_num_threads(1)
-    single = [passes(_core.Executor, program, shape, ragged) for ragged in (False, True)]
-    for threads in (2, 3, 8):
-        _core.set_num_threads(threads, always=True)
-        for ragged in (False, True):
-            assert_all_equal(passes(_core.Executor, program, shape, ragged), single[ragged])
-
-
 @pytest.mark.parametrize("kind", [_core.Executor, reference.Executor])
-@pytest.mark.parametrize("op", CELLS)
-def test_products_are_rounded(op: str, kind: Any) -> None:
-    shape = SHAPES[-1]
-    rounded, exact = (passes(kind, layer(op, shape, products), shape, False) for products in ("bfloat16", "exact"))
+@pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
+def test_products_are_rounded(cell: str, kind: Any) -> None:
+    shape = (40, 4, 9, 70, 0)
+    programs = (Case(cell).program(shape, products=products) for products in ("bfloat16", "exact"))
+    rounded, exact = (passes(kind, program, shape, np.float32, False) for program in programs)
     for a, b in zip(rounded, exact, strict=True):
         error = np.abs(a - b).max() / np.abs(b).max()
         assert 1e-4 < error < 0.2
-
-
-@pytest.mark.parametrize("kind", [_core.Executor, reference.Executor])
-def test_reset_before_is_exact_only(kind: Any) -> None:
-    program = layer("gru", SHAPES[1], "bfloat16", reset_after=False)
-    with pytest.raises(ValueError, match="products: expected 'exact'"):
-        passes(kind, program, SHAPES[1], False)
 
 
 @pytest.mark.parametrize("backend", ["compiled", "reference"])

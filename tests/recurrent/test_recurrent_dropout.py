@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from goldens import arrays
-from single_nodes import MASK, RECURRENT, SEED, STEP, check_gradients, recurrent
+from recurrent_options import PLAIN, Case
+from single_nodes import SEED, STEP
 from tolerance import assert_close
 
 from rnncore import layers, models
@@ -39,47 +40,19 @@ def test_cells_match_keras(name: str) -> None:
     assert_close(result.output, expected)
 
 
-@pytest.mark.parametrize(("op", "parameters", "states", "attributes"), RECURRENT)
-@pytest.mark.parametrize("given_state", [False, True])
-def test_gradients(
-    op: str, parameters: list[tuple[int, ...]], states: int, attributes: dict[str, Any], given_state: bool
-) -> None:
-    rng = np.random.default_rng(5)
-    attributes = {**attributes, "recurrent_dropout": 0.4, "seed": 3, "go_backwards": given_state}
-    program = recurrent(op, parameters, states, attributes, given_state, mask=True)
-    initial = [rng.normal(size=(6, 2)) for _ in range(states if given_state else 0)]
-    check_gradients(program, [rng.normal(size=(6, 4, 3)), MASK, *initial])
-
-
-@pytest.mark.parametrize(("op", "parameters", "states", "attributes"), RECURRENT)
-def test_recurrent_dropout_is_off_outside_training(
-    op: str, parameters: list[tuple[int, ...]], states: int, attributes: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("case", PLAIN, ids=str)
+def test_recurrent_dropout_is_off_outside_training(case: Case) -> None:
     rng = np.random.default_rng(5)
     x = rng.normal(size=(6, 4, 3))
     results = []
     for rate, training in [(0.0, False), (0.9, False), (0.9, True)]:
-        program = recurrent(op, parameters, states, {**attributes, "recurrent_dropout": rate}, False)
+        program = case.program((6, 4, 3, 2, 0), given=False, recurrent_dropout=rate)
         vector = np.random.default_rng(1).normal(size=sum(p.size for p in program.parameters))
         executor = Executor(program, vector, vector.copy())
         results.append(executor.forward([x], training=training, seed=SEED, step=STEP)[0])
     np.testing.assert_array_equal(results[0], results[1])
     assert not np.array_equal(results[0][:, 1:], results[2][:, 1:])
     np.testing.assert_array_equal(results[0][:, 0], results[2][:, 0])  # no state to drop yet
-
-
-@pytest.mark.parametrize("backend", ["compiled", "reference"])
-@pytest.mark.parametrize("make", [layers.SimpleRNN, layers.LSTM, layers.GRU], ids=lambda make: make.__name__)
-def test_layers_drop_in_training_only(make: Any, backend: str) -> None:
-    x = np.random.default_rng(0).normal(size=(5, 6, 3)).astype(np.float32)
-    model = models.Sequential([layers.Input((6, 3)), make(4, dropout=0.5, recurrent_dropout=0.25, seed=2)])
-    model.compile(loss="mse", backend=backend)
-    np.testing.assert_array_equal(model.predict(x, verbose=0), model.predict(x, verbose=0))
-    assert not np.allclose(model.forward(x, training=True), model.predict(x, verbose=0))
-    layer = model.layers[-1]
-    config = layer.get_config()
-    assert (config["dropout"], config["recurrent_dropout"], config["seed"]) == (0.5, 0.25, 2)
-    assert type(layer).from_config(config).get_config() == config
 
 
 def test_input_dropout_has_one_mask_for_all_steps() -> None:
@@ -91,10 +64,3 @@ def test_input_dropout_has_one_mask_for_all_steps() -> None:
     y = model.forward(np.ones((rows, steps, features), np.float32), training=True)
     assert set(np.unique(np.round(y, 4))) == {0.0, 10.0}
     assert abs(np.mean(y == 0) - 0.3) < 0.03
-
-
-@pytest.mark.parametrize("argument", ["dropout", "recurrent_dropout"])
-@pytest.mark.parametrize(("value", "error"), [(1.0, ValueError), (-0.1, ValueError), ("half", TypeError)])
-def test_bad_rates_are_refused(argument: str, value: Any, error: type[Exception]) -> None:
-    with pytest.raises(error, match=rf"\b{argument}\b"):
-        layers.LSTM(3, **{argument: value})

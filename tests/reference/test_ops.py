@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from single_nodes import MASK, RECURRENT, SEED, STEP, check_gradients, one_node, recurrent
+from recurrent_options import PLAIN, Case
+from single_nodes import MASK, SEED, STEP, check_gradients, one_node
 from tolerance import assert_all_equal
 
 from rnncore.reference import Executor, lstm
@@ -187,47 +188,41 @@ def test_dropout_adds_its_seed_to_that_of_the_run() -> None:
     np.testing.assert_array_equal(results[0], results[2])
 
 
-@pytest.mark.parametrize(("op", "parameters", "states", "attributes"), RECURRENT)
+@pytest.mark.parametrize("case", PLAIN, ids=str)
 @pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize("lengths", [None, [2, 4, 0]], ids=["full", "lengths"])
 @pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
 def test_recurrent(
-    op: str,
-    parameters: list[tuple[int, ...]],
-    states: int,
-    attributes: dict[str, Any],
+    case: Case,
     go_backwards: bool,
     lengths: list[int] | None,
     bias: bool,
 ) -> None:
     rng = np.random.default_rng(5)
-    attributes = {**attributes, "go_backwards": go_backwards}
-    program = recurrent(op, parameters if bias else parameters[:2], states, attributes, given_state=bias)
-    inputs = [rng.normal(size=(3, 4, 3)), *(rng.normal(size=(3, 2)) for _ in range(states if bias else 0))]
+    program = case.program((3, 4, 3, 2, 0), given=bias, bias=bias, go_backwards=go_backwards)
+    inputs = [rng.normal(size=(3, 4, 3)), *(rng.normal(size=(3, 2)) for _ in range(case.states if bias else 0))]
     check_gradients(program, inputs, None if lengths is None else np.array(lengths, np.int32))
 
 
-@pytest.mark.parametrize(("op", "parameters", "states", "attributes"), RECURRENT)
+@pytest.mark.parametrize("case", PLAIN, ids=str)
 @pytest.mark.parametrize("direction", [{}, {"go_backwards": True}, {"go_backwards": True, "aligned": True}])
 @pytest.mark.parametrize("zeros", [False, True])
 def test_masked_recurrent(
-    op: str,
-    parameters: list[tuple[int, ...]],
-    states: int,
-    attributes: dict[str, Any],
+    case: Case,
     direction: dict[str, bool],
     zeros: bool,
 ) -> None:
     rng = np.random.default_rng(5)
-    attributes = {**attributes, **direction, "zero_output_for_mask": zeros}
-    program = recurrent(op, parameters, states, attributes, given_state=True, mask=True)
-    x, initial = rng.normal(size=(6, 4, 3)), [rng.normal(size=(6, 2)) for _ in range(states)]
-    check_gradients(program, [x, MASK, *initial])
+    shape = (6, 4, 3, 2, 0)
+    program = case.program(shape, "mask", **direction, zero_output_for_mask=zeros)
+    x, initial = rng.normal(size=shape[:3]), [rng.normal(size=(6, 2)) for _ in range(case.states)]
+    check_gradients(program, [x, *initial, MASK])
 
     # Each row as if alone, with the steps that are not real cut out of it.
     vector = rng.normal(size=sum(parameter.size for parameter in program.parameters))
-    alone = recurrent(op, parameters, states, {**attributes, "aligned": False}, given_state=True)
-    sequence, *state = Executor(program, vector, vector.copy()).forward([x, MASK, *initial])
+    backwards = direction.get("go_backwards", False)
+    alone = case.program(shape, "none", go_backwards=backwards)
+    sequence, *state = Executor(program, vector, vector.copy()).forward([x, *initial, MASK])
     for n, real in enumerate(MASK.astype(bool)):
         held = initial[0][n]
         expected = np.empty((4, 2))
@@ -237,7 +232,6 @@ def test_masked_recurrent(
             steps = iter(outputs[0])
         else:
             last, steps = [part[n : n + 1] for part in initial], iter(())
-        backwards = attributes.get("go_backwards", False)
         for t in range(3, -1, -1) if backwards else range(4):
             held = next(steps) if real[t] else held
             expected[t] = 0 if zeros and not real[t] else held
@@ -249,30 +243,27 @@ def test_masked_recurrent(
 
 @pytest.mark.parametrize("shape", [(6, 3), (5, 4)])
 def test_masks_of_a_wrong_shape(shape: tuple[int, int]) -> None:
-    op, shapes, states, attributes = RECURRENT[0]
-    program = recurrent(op, shapes, states, attributes, given_state=False, mask=True)
-    with pytest.raises(ValueError, match=r"mask.*expected shape \(6, 4\)|mask: expected shape \(6, None\)"):
+    program = Case("simple_rnn").program((6, 4, 3, 2, 0), "mask", given=False)
+    with pytest.raises(ValueError, match=r"mask.*expected shape \(6, 4\)|mask\d: expected shape \(6, None\)"):
         Executor(program, np.ones(12), np.ones(12)).forward([np.ones((6, 4, 3)), np.ones(shape, np.int32)])
 
 
 def test_lengths_are_a_mask_whose_real_steps_come_first() -> None:
     rng = np.random.default_rng(7)
-    op, shapes, states, attributes = RECURRENT[1]
     x, lengths, vector = rng.normal(size=(5, 4, 3)), np.array([2, 4, 0, 1, 3], np.int32), rng.normal(size=48)
     mask = (np.arange(4) < lengths[:, None]).astype(np.int32)
     for go_backwards in (False, True):
         found = []
         for inputs, given in (([x], lengths), ([x, mask], None)):
-            options = {**attributes, "go_backwards": go_backwards}
-            program = recurrent(op, shapes, states, options, given_state=False, mask=given is None)
+            steps = "mask" if given is None else "lengths"
+            program = Case("lstm").program((5, 4, 3, 2, 0), steps, given=False, go_backwards=go_backwards)
             found.append(Executor(program, vector, np.zeros(48)).forward(inputs, given))
         assert_all_equal(*found)
 
 
 def test_go_backwards_gives_the_sequence_in_reversed_time() -> None:
     rng = np.random.default_rng(6)
-    op, shapes, states, attributes = RECURRENT[1]
-    program = recurrent(op, shapes, states, {**attributes, "go_backwards": True}, given_state=False)
+    program = Case("lstm").program((3, 4, 3, 2, 0), given=False, go_backwards=True)
     parameters, x, lengths = rng.normal(size=48), rng.normal(size=(3, 4, 3)), np.array([2, 4, 0], np.int32)
     sequence, h, c = Executor(program, parameters, np.zeros(48)).forward([x], lengths)
     kernel, recurrent_kernel, bias = parameters[:24].reshape(3, 8), parameters[24:40].reshape(2, 8), parameters[40:]

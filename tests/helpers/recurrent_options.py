@@ -1,0 +1,153 @@
+"""Every recurrent cell with every option and every set of options that go together: Programs of one such node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from executor_zoo import random_parameters
+from program_builder import Builder
+from tolerance import RELATIVE, Array, assert_close
+
+from rnncore.program import Program
+
+# Name of a cell: its op and what that is told.
+CELLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "simple_rnn": ("simple_rnn", {}),
+    "lstm": ("lstm", {}),
+    "gru": ("gru", {}),
+    "gru_reset_before": ("gru", {"reset_after": False}),
+}
+STATES = {"simple_rnn": 1, "lstm": 2, "gru": 1}  # of an op
+
+# Attributes of each option, and the cells that have it. How many numbers a projection has is in the shape.
+OPTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "recurrent_dropout": ({"recurrent_dropout": 0.3}, tuple(CELLS)),
+    "zoneout": ({"zoneout": 0.3}, tuple(CELLS)),
+    "cell_zoneout": ({"cell_zoneout": 0.4}, ("lstm",)),
+    "peepholes": ({"peepholes": True}, ("lstm",)),
+    "projected": ({}, ("lstm",)),
+    "layer_normalization": ({"layer_normalization": True}, ("simple_rnn", "lstm", "gru")),
+    "bfloat16": ({"products": "bfloat16"}, ("simple_rnn", "lstm", "gru")),
+}
+RANDOM = {"recurrent_dropout", "zoneout", "cell_zoneout"}  # other numbers in training than in prediction
+# Two options that no node has together, and what both executors say.
+EXCLUDED = {
+    ("zoneout", "projected"): "zoneout: expected none beside projected",
+    ("cell_zoneout", "projected"): "zoneout: expected none beside projected",
+    ("peepholes", "projected"): "projected: expected (neither|no) peepholes",
+    ("projected", "bfloat16"): "products|projected: expected neither peepholes nor rounded products",
+    ("zoneout", "layer_normalization"): "zoneout: expected none beside layer_normalization",
+    ("cell_zoneout", "layer_normalization"): "zoneout: expected none beside layer_normalization",
+    ("peepholes", "layer_normalization"): "layer_normalization: expected (no )?peepholes",
+    ("projected", "layer_normalization"): "layer_normalization: expected (no )?projected",
+    ("layer_normalization", "bfloat16"): "products",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A cell and some options; without any, the plain cell."""
+
+    cell: str
+    options: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "-".join([self.cell, *self.options])
+
+    @property
+    def op(self) -> str:
+        return CELLS[self.cell][0]
+
+    @property
+    def states(self) -> int:
+        return STATES[self.op]
+
+    @property
+    def dtypes(self) -> list[Any]:
+        return [np.float32] if "bfloat16" in self.options else [np.float32, np.float64]
+
+    def program(self, shape: tuple[int, ...], steps: str = "lengths", given: bool = True, **attributes: Any) -> Program:
+        """A node for x (N, T, I) with H units, P of them projected, in a `shape` (N, T, I, H, P).
+
+        The inputs are x, the initial states if `given`, and a mask if `steps` is "mask". All outputs go on.
+        """
+        _, _, features, units, size = shape
+        projected = size if "projected" in self.options else 0
+        for option in self.options:
+            attributes = {**OPTIONS[option][0], **attributes}
+        b = Builder()
+        x = b.input(None, features)
+        initial = tuple(b.input(n) for n in (projected or units, units)[: self.states]) if given else ()
+        return b.build(
+            *b.recurrent(
+                self.op,
+                x,
+                units,
+                outputs="sequence h c" if self.states == 2 else "sequence h",
+                initial=initial,
+                lengths=steps == "lengths",
+                mask=b.mask() if steps == "mask" else -1,
+                projected=projected,
+                **CELLS[self.cell][1],
+                **attributes,
+            )
+        )
+
+    def assert_close(self, actual: Array, expected: Array) -> None:
+        """Products of bfloat16 are rounded to one side or the other by the last bit of a factor, if only few."""
+        if "bfloat16" in self.options:
+            error = np.abs(actual - expected) / (np.abs(expected).max() or 1)
+            assert np.median(error) <= RELATIVE[np.dtype(np.float32)]
+            assert error.max() <= 2**-7
+        else:
+            assert_close(actual, expected)
+
+
+def together(cell: str) -> list[tuple[str, ...]]:
+    """Each option of a cell, each two that go together, and all that do."""
+    own = [option for option, (_, cells) in OPTIONS.items() if cell in cells]
+    sets = [chosen for count in range(1, len(own) + 1) for chosen in combinations(own, count)]
+    sets = [chosen for chosen in sets if not any(pair in EXCLUDED for pair in combinations(chosen, 2))]
+    return [chosen for chosen in sets if len(chosen) < 3 or not any({*chosen} < {*other} for other in sets)]
+
+
+PLAIN = [Case(cell) for cell in CELLS]
+SINGLE = [Case(cell, options) for cell in CELLS for options in together(cell) if len(options) == 1]
+COMBINED = [Case(cell, options) for cell in CELLS for options in together(cell) if len(options) > 1]
+# N, T, I, H, P: one of everything, many steps, odd sizes that fill no vector, panel or tile, P above and at H.
+SHAPES = [
+    (1, 1, 1, 1, 1),
+    (1, 1, 3, 5, 2),
+    (1, 33, 3, 17, 5),
+    (3, 5, 2, 6, 33),
+    (6, 3, 17, 33, 5),
+    (40, 4, 9, 70, 13),
+    (5, 3, 64, 64, 64),
+]
+
+
+def inputs_of(program: Program, shape: tuple[int, ...], dtype: Any, seed: int = 3) -> list[Array]:
+    """Normal numbers for x and the initial states."""
+    rows, steps = shape[:2]
+    rng = np.random.default_rng(seed)
+    sizes = [[steps if size is None else size for size in program.values[k].shape[1:]] for k in program.inputs]
+    return [rng.normal(size=(rows, *size)).astype(dtype) for size in sizes]
+
+
+def passes(
+    kind: Any, program: Program, shape: tuple[int, ...], dtype: Any, ragged: bool, rows: Any = slice(None)
+) -> list[Array]:
+    """Outputs and gradients of the inputs, for some rows of a batch, and each parameter's gradient from them."""
+    parameters = random_parameters(program, dtype)
+    gradients = np.full_like(parameters, 7)
+    executor = kind(program, parameters, gradients)
+    rng = np.random.default_rng(4)
+    lengths = rng.integers(0, shape[1] + 1, shape[0]).astype(np.int32)[rows] if ragged else None
+    inputs = [x[rows] for x in inputs_of(program, shape, dtype)]
+    outputs = executor.forward(inputs, lengths, training=True, seed=5, step=2)
+    doutputs = [rng.normal(size=(shape[0], *y.shape[1:])).astype(dtype)[rows] for y in outputs]
+    dinputs = executor.backward(doutputs)
+    return [*outputs, *dinputs, *(gradients[p.offset : p.offset + p.size] for p in program.parameters)]
