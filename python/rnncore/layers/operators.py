@@ -56,25 +56,24 @@ class Operators(PointsElsewhere):
         return _merged("Multiply", *[self] * int(power)) if int(power) > 1 else self
 
     def __getitem__(self, index: Any) -> Any:
-        from rnncore.layers.get_item import GetItem
-
-        return GetItem(index)(self)
+        return _made(self, "GetItem", index)(self)
 
 
 def _is_symbolic(value: Any) -> bool:
     return isinstance(value, Operators)
 
 
-def _merged(layer: str, *values: Any) -> Any:
-    from rnncore.layers import merging
+def _made(value: Any, layer: str, *arguments: Any) -> Any:
+    """A layer by its name, as the modules of layers import this one."""
+    return value.layer._registry[layer](*arguments)
 
-    return getattr(merging, layer)()(list(values))
+
+def _merged(layer: str, *values: Any) -> Any:
+    return _made(values[0], layer)(list(values))
 
 
 def _rescaled(value: Any, operation: str, scale: Any, offset: Any) -> Any:
-    from rnncore.layers.rescaling import Rescaling
-
-    return Rescaling(_number(operation, scale), _number(operation, offset))(value)
+    return _made(value, "Rescaling", _number(operation, scale), _number(operation, offset))(value)
 
 
 def _number(operation: str, value: Any) -> float:
