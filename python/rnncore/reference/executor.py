@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +14,12 @@ from .._sequence_arguments import Array
 from .._turns import Turns
 from .._whole_steps import undone_on_error, uninterrupted
 from ..program import Parameter, Program, Training
+from .checks import batches, check_array, check_program, check_rows, check_samples, check_states, check_training
 from .constraints import CONSTRAINTS
 from .objective import Objective
 from .op import Arrays, Run
 from .ops import OPS
-from .optimizers import OPTIMIZERS, update
+from .optimizers import update
 from .passes import Pass, Passes
 from .sequence import Tape
 
@@ -63,19 +63,7 @@ class Executor:
     """
 
     def __init__(self, program: Program, parameters: Array, gradients: Array) -> None:
-        if parameters.dtype not in (np.float32, np.float64):
-            raise TypeError(f"parameters: expected dtype float32 or float64, got {parameters.dtype}")
-        needed = max((parameter.offset + parameter.size for parameter in program.parameters), default=0)
-        if parameters.ndim != 1 or parameters.size < needed:
-            raise ValueError(f"parameters: expected shape (P,) with P at least {needed}, got {parameters.shape}")
-        _check(gradients, "gradients", parameters.shape, parameters.dtype)
-        if not (parameters.flags.c_contiguous and gradients.flags.c_contiguous):
-            raise ValueError("parameters, gradients: expected contiguous vectors")
-        for node in program.nodes:
-            if node.op not in OPS:
-                raise ValueError(f"program: unknown op {node.op!r} in node {node.name!r}; known: {sorted(OPS)}")
-        _check_order(program)
-        _check_masks(program)
+        check_program(program, parameters, gradients)
         self._program = program
         self._parameters = parameters
         self._gradients = gradients
@@ -102,7 +90,7 @@ class Executor:
     ) -> list[Array]:
         """Compute the outputs; with `training`, draw dropout masks and keep what `backward` needs."""
         if states is not None:
-            self._check_states(states, len(inputs[0]))
+            check_states(self._program, self._parameters.dtype, states, len(inputs[0]))
         if training:
             self._refuse_within_step("forward with training=True")
             # The tape holds them.
@@ -130,7 +118,7 @@ class Executor:
         resume: bool,
     ) -> Pass:
         program = self._program
-        self._check_samples(inputs, lengths)
+        check_samples(program, self._parameters.dtype, inputs, lengths)
         values: Arrays = [None] * len(program.values)
         for value, array in zip(program.inputs, inputs, strict=True):
             values[value] = array
@@ -194,7 +182,7 @@ class Executor:
             raise ValueError(f"output_gradients: expected {len(program.outputs)}, got {len(output_gradients)}")
         for number, array in enumerate(output_gradients):
             if array is not None:
-                _check(array, f"output_gradients[{number}]", done.outputs[number].shape, self._parameters.dtype)
+                check_array(array, f"output_gradients[{number}]", done.outputs[number].shape, self._parameters.dtype)
                 _accumulate(dvalues, program.outputs[number], np.copy(array))
         if self._objective is not None:
             for value, gradient in zip(self._objective.penalised, penalties, strict=False):
@@ -232,19 +220,8 @@ class Executor:
         self._refuse_within_step("configure")
         if self._turns.in_series:
             raise ValueError("configure: not possible while the executor trains, tests or predicts")
-        if training.optimizer is not None:
-            if training.optimizer.kind not in OPTIMIZERS:
-                raise ValueError(f"training: unknown optimizer {training.optimizer.kind!r}; known: {list(OPTIMIZERS)}")
-            shape = (training.optimizer.slot_count(), self._parameters.size)
-            _check(slots, "slots", shape, self._parameters.dtype)
+        check_training(training, slots, self._program, self._parameters)
         parameters = self._program.parameters
-        for constraint in training.constraints:
-            if constraint.kind not in CONSTRAINTS:
-                raise ValueError(f"training: unknown constraint {constraint.kind!r}; known: {sorted(CONSTRAINTS)}")
-            if not 0 <= constraint.parameter < len(parameters):
-                raise ValueError(
-                    f"training: a constraint is on parameter {constraint.parameter}, the program has {len(parameters)}"
-                )
         objective = Objective(
             training,
             self._program,
@@ -304,10 +281,9 @@ class Executor:
     ) -> int:
         """Train on the samples in `order`, batch by batch; return the number of batches done."""
         self._refuse_within_step("train")
-        batches = self._batches(inputs, order, batch_size, lengths, states)
-        lengths = None if lengths is None else lengths.copy()
+        parts, lengths = batches(self._program, self._parameters.dtype, inputs, order, batch_size, lengths, states)
         evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
-        _check(learning_rate, "learning_rate", (len(batches),), np.dtype(np.float64))
+        check_array(learning_rate, "learning_rate", (len(parts),), np.dtype(np.float64))
         _, objective = self._configured()
         self._passes.forward = None
 
@@ -332,7 +308,7 @@ class Executor:
                     _commit(states, written)
                     undo.clear()
 
-        return self._loop(batches, run, on_batch, every_batch)
+        return self._loop(parts, run, on_batch, every_batch)
 
     def test(
         self,
@@ -350,8 +326,7 @@ class Executor:
         resume: bool = True,
     ) -> int:
         """Measure losses and metrics on the samples in `order`; return the number of batches done."""
-        batches = self._batches(inputs, order, batch_size, lengths, states)
-        lengths = None if lengths is None else lengths.copy()
+        parts, lengths = batches(self._program, self._parameters.dtype, inputs, order, batch_size, lengths, states)
         evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
 
         def run(number: int, rows: Array) -> None:
@@ -363,7 +338,7 @@ class Executor:
                 state[...] += increment
                 _commit(states, written)
 
-        return self._loop(batches, run, on_batch, every_batch)
+        return self._loop(parts, run, on_batch, every_batch)
 
     def predict(
         self,
@@ -379,8 +354,7 @@ class Executor:
         resume: bool = True,
     ) -> int:
         """Fill `outputs` (len(order), ...) with the predictions; return the number of batches done."""
-        batches = self._batches(inputs, order, batch_size, lengths, states)
-        lengths = None if lengths is None else lengths.copy()
+        parts, lengths = batches(self._program, self._parameters.dtype, inputs, order, batch_size, lengths, states)
         for output in outputs:
             if len(output) != len(order):
                 raise ValueError(f"outputs: expected {len(order)} rows, as in order, got {len(output)}")
@@ -396,7 +370,7 @@ class Executor:
             for output, result in zip(outputs, results, strict=True):
                 output[start : start + len(rows)] = result
 
-        return self._loop(batches, run, on_batch, every_batch)
+        return self._loop(parts, run, on_batch, every_batch)
 
     def _loop(
         self, batches: list[Array], run: Callable[[int, Array], None], on_batch: OnBatch | None, every_batch: bool
@@ -424,8 +398,8 @@ class Executor:
         """The parameters that backward may read: all but the averages of batch normalization."""
         nodes = self._program.nodes
         moved = {number for node in nodes if node.op == "batch_normalization" for number in node.parameters[-2:]}
-        numbered = enumerate(self._program.parameters)
-        return [self._window(self._parameters, parameter) for number, parameter in numbered if number not in moved]
+        read = [parameter for number, parameter in enumerate(self._program.parameters) if number not in moved]
+        return [self._window(self._parameters, parameter) for parameter in read]
 
     def _window(self, vector: Array, parameter: Parameter) -> Array:
         """The view of a parameter in a flat vector (P,)."""
@@ -442,25 +416,14 @@ class Executor:
         return self._training, self._objective
 
     def _evaluation(
-        self,
-        samples: int,
-        targets: Sequence[Array],
-        sample_weight: Weights | None,
-        state: Array,
+        self, samples: int, targets: Sequence[Array], sample_weight: Weights | None, state: Array
     ) -> Callable[[Pass, Array], tuple[Array, Arrays]]:
         """A function of the pass of a batch and its rows, after a check of what belongs to the samples."""
         training, objective = self._configured()
-        _check(state, "state", (training.state_size(),), np.dtype(np.float64))
+        check_array(state, "state", (training.state_size(),), np.dtype(np.float64))
         weights = [None] * len(training.losses) if sample_weight is None else sample_weight
-        for name, arrays, count in (
-            ("targets", targets, len(self._program.outputs)),
-            ("sample_weight", weights, len(training.losses)),
-        ):
-            if len(arrays) != count:
-                raise ValueError(f"{name}: expected {count} array(s), got {len(arrays)}")
-            for array in arrays:
-                if array is not None and len(array) != samples:
-                    raise ValueError(f"{name}: expected {samples} rows, as in the inputs, got {len(array)}")
+        check_rows("targets", targets, len(self._program.outputs), samples)
+        check_rows("sample_weight", weights, len(training.losses), samples)
 
         def evaluate(done: Pass, rows: Array) -> tuple[Array, Arrays]:
             return objective.evaluate(
@@ -473,94 +436,6 @@ class Executor:
             )
 
         return evaluate
-
-    def _check_states(self, states: Array, samples: int) -> None:
-        _check(states, "states", (samples * self._program.state_size,), self._parameters.dtype)
-
-    def _batches(
-        self,
-        inputs: Sequence[Array],
-        order: Array,
-        batch_size: int,
-        lengths: Array | None,
-        states: Array | None,
-    ) -> list[Array]:
-        """`order` cut into batches, after a check of the samples."""
-        self._check_samples(inputs, lengths)
-        samples = len(inputs[0])
-        if order.ndim != 1 or order.dtype != np.int64:
-            raise TypeError(f"order: expected a vector of int64, got {order.dtype} of shape {order.shape}")
-        if order.size and not 0 <= order.min() <= order.max() < samples:
-            raise ValueError(f"order: expected sample numbers from 0 to {samples - 1}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
-        if states is not None:
-            if len(order) % batch_size:
-                raise ValueError(
-                    f"states: expected batches of {batch_size} samples, the last one has {len(order) % batch_size}"
-                )
-            self._check_states(states, batch_size)
-        order = order.copy()  # callbacks may write to it, as to the lengths
-        return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-
-    def _check_samples(self, inputs: Sequence[Array], lengths: Array | None) -> None:
-        program, dtype = self._program, self._parameters.dtype
-        if len(inputs) != len(program.inputs):
-            raise ValueError(f"inputs: expected {len(program.inputs)} array(s), got {len(inputs)}")
-        samples = len(inputs[0])
-        for number, array in zip(program.inputs, inputs, strict=True):
-            value = program.values[number]
-            expected = np.dtype(np.int32) if value.dtype == "int" else dtype
-            _check(array, value.name, (samples, *value.shape[1:]), expected)
-        if lengths is not None:
-            _check(lengths, "lengths", (samples,), np.dtype(np.int32))
-
-
-def _check_order(program: Program) -> None:
-    """Nodes are in an order in which each value is made, once, before it is read; so there is no cycle."""
-    made = {*program.inputs, program.lengths} - {-1}
-
-    def read(reader: str, ids: Sequence[int]) -> None:
-        for value in ids:
-            if value != -1 and not 0 <= value < len(program.values):
-                raise ValueError(f"program: value {value} does not exist")
-            if value != -1 and value not in made:
-                raise ValueError(f"program: {reader} reads value {value} before it is made")
-
-    for node in program.nodes:
-        read(node.name, node.inputs)
-        for value in node.outputs:
-            if value in made:
-                raise ValueError(f"program: {node.name} makes value {value}, which is there already")
-            made |= {value} - {-1}
-    read("an output", program.outputs)
-    read("a mask of an output", program.masks)
-
-
-def _check_masks(program: Program) -> None:
-    """Check that masks belong to outputs with a time axis."""
-    if program.masks and len(program.masks) != len(program.outputs):
-        raise ValueError(
-            f"program: expected one mask for each of {len(program.outputs)} output(s), got {len(program.masks)}"
-        )
-    for number, mask in enumerate(program.masks):
-        if mask >= 0 and len(program.values[program.outputs[number]].shape) < 3:
-            raise ValueError(f"program: output {number} has a mask, but no time axis")
-        if mask not in (-1, program.lengths) and len(program.values[mask].shape) != 2:
-            raise ValueError(
-                f"program: the mask of output {number} must be (N, T), got shape {program.values[mask].shape}"
-            )
-
-
-def _check(array: Array, name: str, shape: tuple[int | None, ...], dtype: np.dtype[Any]) -> None:
-    """Check dtype and shape, where None fits any size."""
-    if array.dtype != dtype:
-        raise TypeError(f"{name}: expected dtype {dtype}, got {array.dtype}")
-    fits = len(array.shape) == len(shape) and all(
-        expected in (None, given) for expected, given in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
-        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
 
 
 def _commit(states: Array | None, written: Array | None) -> None:

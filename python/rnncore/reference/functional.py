@@ -39,43 +39,9 @@ def simple_rnn(
     training: bool = False,
     activation: str = "tanh",
 ) -> SequenceResult:
-    """Run a simple recurrent layer, h' = activation(x @ kernel + h @ recurrent_kernel + bias).
+    """Run a simple recurrent layer, h' = activation(x @ kernel + h @ recurrent_kernel + bias), in NumPy.
 
-    Parameters
-    ----------
-    x : array_like (N, T, I)
-        Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
-        arrays are converted to the dtype of `x`.
-    kernel : array_like (I, H)
-    recurrent_kernel : array_like (H, H)
-    bias : array_like (H,), optional
-    initial_state : array_like (N, H) or tuple of one, optional
-        State before the first step; zeros by default.
-    lengths : array_like of int (N,), optional
-        How many leading steps of each row are real; all by default. Padded steps are not processed:
-        the output repeats the row's final state there.
-    reverse : bool, default False
-        Process each row from its last real step to its first. The output stays aligned with `x`.
-    training : bool, default False
-        Keep a tape for `backward`, with copies of all arguments that it needs. `output` is read-only then, as
-        that of the compiled function: take `output.copy()` to write to it.
-    activation : {"tanh", "relu", "sigmoid", "linear", "hard_sigmoid"}
-
-    Returns
-    -------
-    SequenceResult
-        `output` (N, T, H), `state` ((N, H),) and `tape`.
-
-    Raises
-    ------
-    TypeError
-        If an array does not hold real numbers.
-    ValueError
-        If a shape, a length or the activation's name is wrong.
-
-    References
-    ----------
-    J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990).
+    Parameters, result and errors are those of `rnncore.functional.simple_rnn`.
 
     Examples
     --------
@@ -102,45 +68,9 @@ def lstm(
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
 ) -> SequenceResult:
-    """Run an LSTM layer. Gates are blocks of H columns in the order i, f, c, o.
+    """Run an LSTM layer in NumPy. Gates are blocks of H columns in the order i, f, c, o.
 
-    Parameters
-    ----------
-    x : array_like (N, T, I)
-        Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
-        arrays are converted to the dtype of `x`.
-    kernel : array_like (I, 4·H)
-    recurrent_kernel : array_like (H, 4·H)
-    bias : array_like (4·H,), optional
-    initial_state : tuple of two array_like (N, H), optional
-        `(h, c)` before the first step; zeros by default.
-    lengths : array_like of int (N,), optional
-        How many leading steps of each row are real; all by default. Padded steps are not processed:
-        the output repeats the row's final state there.
-    reverse : bool, default False
-        Process each row from its last real step to its first. The output stays aligned with `x`.
-    training : bool, default False
-        Keep a tape for `backward`, with copies of all arguments that it needs. `output` is read-only then, as
-        that of the compiled function: take `output.copy()` to write to it.
-    activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}
-        Of candidate and output, and of the gates; "tanh" and "sigmoid" by default.
-
-    Returns
-    -------
-    SequenceResult
-        `output` (N, T, H), `state` ((N, H), (N, H)) = `(h, c)` and `tape`.
-
-    Raises
-    ------
-    TypeError
-        If an array does not hold real numbers.
-    ValueError
-        If a shape, a length or an activation's name is wrong.
-
-    References
-    ----------
-    S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997);
-    F. Gers et al., "Learning to forget", Neural Computation 12 (2000).
+    Parameters, result and errors are those of `rnncore.functional.lstm`.
 
     Examples
     --------
@@ -170,47 +100,9 @@ def gru(
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
 ) -> SequenceResult:
-    """Run a GRU layer. Gates are blocks of H columns in the order z, r, h.
+    """Run a GRU layer in NumPy. Gates are blocks of H columns in the order z, r, h.
 
-    Parameters
-    ----------
-    x : array_like (N, T, I)
-        Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
-        arrays are converted to the dtype of `x`.
-    kernel : array_like (I, 3·H)
-    recurrent_kernel : array_like (H, 3·H)
-    bias : array_like, optional
-        (2, 3·H), input and recurrent part, if `reset_after`; (3·H,) otherwise.
-    initial_state : array_like (N, H) or tuple of one, optional
-        State before the first step; zeros by default.
-    lengths : array_like of int (N,), optional
-        How many leading steps of each row are real; all by default. Padded steps are not processed:
-        the output repeats the row's final state there.
-    reverse : bool, default False
-        Process each row from its last real step to its first. The output stays aligned with `x`.
-    training : bool, default False
-        Keep a tape for `backward`, with copies of all arguments that it needs. `output` is read-only then, as
-        that of the compiled function: take `output.copy()` to write to it.
-    reset_after : bool, default True
-        Apply the reset gate after the recurrent product, not before it.
-    activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}
-        Of the candidate and of the gates; "tanh" and "sigmoid" by default.
-
-    Returns
-    -------
-    SequenceResult
-        `output` (N, T, H), `state` ((N, H),) and `tape`.
-
-    Raises
-    ------
-    TypeError
-        If an array does not hold real numbers.
-    ValueError
-        If a shape, a length or an activation's name is wrong.
-
-    References
-    ----------
-    K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP (2014).
+    Parameters, result and errors are those of `rnncore.functional.gru`.
 
     Examples
     --------
@@ -231,33 +123,9 @@ def gru(
 
 @quiet
 def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = None) -> SequenceGradients:
-    """Back-propagate through time.
+    """Back-propagate through time in NumPy.
 
-    Parameters
-    ----------
-    tape : Tape
-        `tape` of a result computed with `training=True`.
-    doutput : array_like (N, T, H), optional
-        Gradient of the loss with respect to `output`; zeros by default.
-    dstate : array_like (N, H) or tuple of them, optional
-        Gradient with respect to the final `state`; zeros by default.
-
-    Returns
-    -------
-    SequenceGradients
-        Gradients with respect to `x`, `kernel`, `recurrent_kernel`, `bias` (None without one) and
-        `initial_state` (a tuple like `state`).
-
-    Raises
-    ------
-    TypeError
-        If `tape` is not a tape, or an array does not hold real numbers.
-    ValueError
-        If a shape is wrong.
-
-    References
-    ----------
-    P. Werbos, "Backpropagation through time: what it does and how to do it", Proc. IEEE 78 (1990).
+    Parameters, result and errors are those of `rnncore.functional.backward`, but that a tape may be used again.
 
     Examples
     --------
