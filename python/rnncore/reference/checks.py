@@ -133,7 +133,7 @@ def batches(
     lengths: Array | None,
     states: Array | None,
 ) -> tuple[list[Array], Array | None]:
-    """`order` cut into batches, and the lengths, after a check of the samples: copies, as callbacks may write to both."""
+    """`order` cut into batches, and the lengths, after a check: copies, as callbacks may write to both."""
     check_samples(program, dtype, inputs, lengths)
     samples = len(inputs[0])
     if order.ndim != 1 or order.dtype != np.int64:

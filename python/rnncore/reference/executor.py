@@ -187,8 +187,7 @@ class Executor:
         if self._objective is not None:
             for value, gradient in zip(self._objective.penalised, penalties, strict=False):
                 _accumulate(dvalues, value, gradient)
-        for parameter in self._trainable:
-            self._window(self._gradients, parameter)[...] = 0
+        self._gradients[self._trainable_elements] = 0
         for node, saved in reversed(done.tape):
             doutputs = [dvalues[i] if i >= 0 else None for i in node.outputs]
             if all(dy is None for dy in doutputs):  # also of a node without outputs
@@ -239,8 +238,8 @@ class Executor:
 
     @quiet
     def _apply_gradients(self, learning_rate: float, step: int) -> None:
-        optimizer = self._configured()[0].optimizer
-        if optimizer is None:
+        training, _ = self._configured()
+        if (optimizer := training.optimizer) is None:
             raise ValueError("apply_gradients: expected an optimizer in the training description")
         elements = self._trainable_elements
         parameters, slots = update(
@@ -251,7 +250,7 @@ class Executor:
             float(learning_rate),
             step,
         )
-        for constraint in self._configured()[0].constraints:
+        for constraint in training.constraints:
             parameter = self._program.parameters[constraint.parameter]
             if parameter.trainable:
                 window = self._place(parameter)
