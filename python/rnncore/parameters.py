@@ -156,13 +156,25 @@ class Weighted(Protocol):
     @property
     def weights(self) -> list[Weight]: ...
     @property
+    def trainable(self) -> bool: ...
+    @property
     def trainable_weights(self) -> list[Weight]: ...
     @property
     def non_trainable_weights(self) -> list[Weight]: ...
 
 
 class HasWeights(PointsElsewhere):
-    """Base of layers and models: further names of their weights, and penalties."""
+    """Base of layers and models: which of their weights train, by two names, and penalties."""
+
+    @property
+    def trainable_weights(self: Weighted) -> list[Weight]:
+        """The weights that training changes: those whose own `trainable` is True, as in Keras."""
+        return [weight for weight in self.weights if weight.trainable] if self.trainable else []
+
+    @property
+    def non_trainable_weights(self: Weighted) -> list[Weight]:
+        """The weights that training leaves alone, or that layers keep statistics in."""
+        return [weight for weight in self.weights if not (self.trainable and weight.trainable)]
 
     @property
     def variables(self: Weighted) -> list[Weight]:

@@ -308,16 +308,6 @@ class Layer(NoIgnoredOverrides, Configurable, HasWeights, registry="layer"):
             weight.trainable = self._trainable and not weight.statistic
 
     @property
-    def trainable_weights(self) -> list[Weight]:
-        """The weights that training changes."""
-        return [weight for weight in self.weights if weight.trainable] if self.trainable else []
-
-    @property
-    def non_trainable_weights(self) -> list[Weight]:
-        """The weights that training leaves alone, or that the layer keeps statistics in."""
-        return [weight for weight in self.weights if not (self.trainable and weight.trainable)]
-
-    @property
     def dtype(self) -> str:
         """The precision of the weights: that of the model once it has computed."""
         return self.weights[0].dtype.name if self.weights else current_policy().dtype.name

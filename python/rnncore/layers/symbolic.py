@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnncore.layers.operators import Operators
 from rnncore.program import Shape
@@ -12,7 +12,9 @@ from rnncore.program import Shape
 if TYPE_CHECKING:
     from rnncore.layers.base import Layer
 
-__all__ = ["Call", "SymbolicValue", "distinct_names", "keyed_values", "symbolic_values", "walk"]
+__all__ = ["Call", "SymbolicValue", "distinct_names", "keyed_values", "packed", "symbolic_values", "walk"]
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,3 +161,10 @@ def walk(inputs: Iterable[SymbolicValue], outputs: Iterable[SymbolicValue]) -> l
     for call in met:
         order.setdefault(call.layer, len(order))
     return sorted(finished, key=lambda call: (-depth[call], order[call.layer]))
+
+
+def packed(values: Sequence[Value], keys: tuple[str, ...] | None) -> Any:
+    """What belongs to a model's inputs or outputs as users see it: one value, a list, or a dict by key."""
+    if keys is not None:
+        return dict(zip(keys, values, strict=True))
+    return values[0] if len(values) == 1 else list(values)

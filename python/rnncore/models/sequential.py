@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +22,6 @@ from rnncore.models.model import Model
 from rnncore.program import Shape
 from rnncore.training.base import NOTHING_TO_TAKE_BACK
 from rnncore.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    pass
 
 
 class Sequential(Model):

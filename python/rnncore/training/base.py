@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from rnncore._turns import Turns
 from rnncore.callbacks.base import Callback, CallbackList, History, Logs
 from rnncore.config import current_policy
 from rnncore.data import Array, Samples
-from rnncore.layers.base import Layer
-from rnncore.layers.symbolic import SymbolicValue
+from rnncore.layers.graph import Graph
 from rnncore.layers.trainable import TrainableState
 from rnncore.metrics import Metric
 from rnncore.optimizers import Optimizer
@@ -32,19 +31,10 @@ from rnncore.training.sharing import trains
 if TYPE_CHECKING:
     from rnncore.models import Model
 
-Value = TypeVar("Value")
-
 NOTHING_TO_TAKE_BACK = nullcontext()  # around checks that build no model
 
 
-def packed(values: Sequence[Value], keys: tuple[str, ...] | None) -> Any:
-    """What belongs to a model's inputs or outputs as users see it: one value, a list, or a dict by key."""
-    if keys is not None:
-        return dict(zip(keys, values, strict=True))
-    return values[0] if len(values) == 1 else list(values)
-
-
-class Base(NoIgnoredOverrides):
+class Base(NoIgnoredOverrides, Graph):
     """What a model needs to compute: its compilation and the engine that runs it."""
 
     _ignored = frozenset(
@@ -91,12 +81,6 @@ class Base(NoIgnoredOverrides):
         " Model(inputs, outputs), give compile a loss that is a function, or train in a loop of your own with"
         " model.forward, model.backward and model.apply_gradients"
     )
-
-    inputs: list[SymbolicValue]
-    outputs: list[SymbolicValue]
-    _input_keys: tuple[str, ...] | None = None  # of a dict that the inputs came in
-    _output_keys: tuple[str, ...] | None = None
-    trainable: bool
 
     def __init__(self) -> None:
         self.stop_training = False
@@ -220,26 +204,6 @@ class Base(NoIgnoredOverrides):
     def direction(self, key: str) -> str:
         """Whether the quantity logged as `key` should fall ("min") or rise ("max"); ValueError if unknown."""
         return self._compiled("it can be monitored").direction(key)
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers; a model knows them."""
-        raise NotImplementedError
-
-    @property
-    def input_names(self) -> list[str]:
-        """The names of the inputs, for dicts of arrays."""
-        raise NotImplementedError
-
-    @property
-    def output_names(self) -> list[str]:
-        """The names of the outputs, for dicts of losses, metrics and targets."""
-        raise NotImplementedError
-
-    @property
-    def built(self) -> bool:
-        """Whether the shape of the input is known and the weights are made."""
-        return bool(self.outputs)
 
     def _build_for(self, x: Any) -> None:
         """Build for the shape of `x`; only a Sequential can."""

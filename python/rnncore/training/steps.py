@@ -13,9 +13,9 @@ from rnncore import _validation as check
 from rnncore import data, seeds
 from rnncore.callbacks.base import Logs
 from rnncore.data import Array
-from rnncore.layers.symbolic import SymbolicValue
+from rnncore.layers.symbolic import SymbolicValue, packed
 from rnncore.training import epoch
-from rnncore.training.base import Base, packed
+from rnncore.training.base import Base
 from rnncore.training.feed import ArrayFeed, Part
 from rnncore.training.gradient_norms import gradient_norms
 from rnncore.training.loss_weights import of_losses

@@ -10,7 +10,7 @@ import numpy as np
 from rnncore import _validation as check
 from rnncore import data
 from rnncore.data import Array, show
-from rnncore.training.base import packed
+from rnncore.layers.symbolic import packed
 from rnncore.training.windows import is_sequence, timed_outputs
 
 if TYPE_CHECKING:

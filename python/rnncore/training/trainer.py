@@ -12,9 +12,9 @@ from rnncore import _validation as check
 from rnncore import seeds
 from rnncore.callbacks.base import Callback, History, Logs
 from rnncore.data import Array, Samples
+from rnncore.layers.symbolic import packed
 from rnncore.training import epoch
 from rnncore.training.augment import augmenter
-from rnncore.training.base import packed
 from rnncore.training.feed import (
     ArrayFeed,
     Part,
