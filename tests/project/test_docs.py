@@ -10,7 +10,8 @@ import pytest
 
 import rnncore
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 PACKAGES = (
     "activations|augmentation|callbacks|config|constraints|decoding|layers|losses|metrics|mixed_precision|models"
     "|optimizers|regularizers|utils"
@@ -30,13 +31,16 @@ def test_what_the_last_column_names_exists(page: str, row: str) -> None:
         reduce(getattr, name.removeprefix("rnncore.").split("."), rnncore)
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS)))
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("CONTRIBUTING.md")), *sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_modules_that_pages_name_exist_and_links_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (page.parent / link).exists(), link
-    for path in re.findall(r"`(examples/\w+\.py)`", text):
-        assert (DOCS.parent / path).exists(), path
+    for path in re.findall(r"`((?:\.ci|benchmarks|cpp|docs|examples|python|tests)/[\w./]+)`", text):
+        assert (ROOT / path).exists() or not (ROOT / path.split("/")[0]).exists(), path  # where the folder is at hand
 
 
 def test_enough_names_are_found() -> None:
