@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from rnncore.program import Node, Parameter, Program, Value
+from rnncore.reference.ops import OPS
+from rnncore.reference.recurrent import Recurrent, normalization_rows
 
 
 @dataclass
@@ -83,7 +85,10 @@ class Builder:
         """Outputs are named: "sequence", "h" and "c", separated by spaces. With `projected` h has so many numbers."""
         features = self.values[x].shape[-1]
         assert features is not None
-        gates, states = {"simple_rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}[op]
+        recurrent = OPS[op]
+        assert isinstance(recurrent, Recurrent)
+        cell: Any = recurrent.make_cell
+        gates, states = cell.GATES, cell.STATES
         split = op == "gru" and attributes.get("reset_after", True)
         hidden = projected or units
         shapes: list[tuple[int, ...]] = [(features, gates * units), (hidden, gates * units)]
@@ -96,7 +101,7 @@ class Builder:
             parameters.append(self.parameter(units, projected, trainable=trainable[2]))
             attributes["projected"] = True
         if attributes.get("layer_normalization", False):
-            rows = {"simple_rnn": 1, "lstm": 10, "gru": 6}[op]
+            rows = normalization_rows(cast("Any", recurrent.make_normalized_cell))
             parameters.append(self.parameter(rows, units, trainable=trainable[2]))
         made = {}
         slots = []

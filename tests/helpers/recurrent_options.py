@@ -12,15 +12,15 @@ from program_builder import Builder
 from tolerance import RELATIVE, Array, assert_close
 
 from rnncore.program import Program
+from rnncore.reference.ops import OPS
+from rnncore.reference.recurrent import Recurrent
 
-# Name of a cell: its op and what that is told.
+# Of each op its states, and of each cell its op and what that is told.
+STATES: dict[str, int] = {name: op.make_cell.STATES for name, op in OPS.items() if isinstance(op, Recurrent)}
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "simple_rnn": ("simple_rnn", {}),
-    "lstm": ("lstm", {}),
-    "gru": ("gru", {}),
+    **{op: (op, {}) for op in STATES},
     "gru_reset_before": ("gru", {"reset_after": False}),
 }
-STATES = {"simple_rnn": 1, "lstm": 2, "gru": 1}  # of an op
 
 # Attributes of each option, and the cells that have it. How many numbers a projection has is in the shape.
 OPTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {

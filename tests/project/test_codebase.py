@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 import rnncore
+import rnncore.activations
 import rnncore.functional
 import rnncore.reference
 from rnncore import _core
 from rnncore.program import Loss, Metric, Node, Optimizer, Program, Training, Value
+from rnncore.reference.functions import FUNCTIONS
 from rnncore.reference.losses import LOSSES
 from rnncore.reference.metrics import METRICS
 from rnncore.reference.ops import OPS
@@ -95,6 +97,17 @@ def test_both_executors_know_each_loss_and_metric(executor_class: Any, kind: str
     configure(executor_class, "flatten", Training((Loss(kind if kind in LOSSES else "huber"),), metrics))
     with pytest.raises(ValueError, match="unknown metric"):
         configure(executor_class, "flatten", Training((Loss("huber"),), (Metric(kind + "s"),)))
+
+
+@pytest.mark.parametrize("executor_class", EXECUTORS)
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_both_executors_know_each_activation(executor_class: Any, function: str) -> None:
+    values = (Value("x", (None, 2)), Value("y", (None, 2)))
+    node = Node("activation", "node", (0,), (1,), attributes={"function": function})
+    program = Program(values, (), (node,), inputs=(0,), outputs=(1,))
+    (y,) = executor_class(program, np.zeros(0), np.zeros(0)).forward([np.ones((1, 2))])
+    assert np.isfinite(y).all()
+    assert set(rnncore.activations.__all__) - {"get", "serialize", "swish"} == set(FUNCTIONS)
 
 
 @pytest.mark.parametrize("module", PUBLIC_MODULES)
