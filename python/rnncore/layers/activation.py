@@ -12,10 +12,21 @@ if TYPE_CHECKING:
 
     from rnncore.layers.arguments import LayerArguments
 
-__all__ = ["Activation"]
+__all__ = ["Activation", "Elementwise"]
 
 
-class Activation(Layer):
+class Elementwise(Layer, registered=False):
+    """Base of the layers that apply a function; a subclass, or its constructor, says which."""
+
+    _op = "activation"
+    _acts_per_step = True
+    _function: str
+
+    def _attributes(self) -> dict[str, Any]:
+        return {"function": self._function, **super()._attributes()}
+
+
+class Activation(Elementwise):
     """Apply an activation function; softmax goes over the last axis.
 
     Parameters
@@ -37,14 +48,7 @@ class Activation(Layer):
     (None, 5, 3)
     """
 
-    _op = "activation"
-    _acts_per_step = True
-
     def __init__(self, activation: str | activations.Function, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
-        self.activation = activations.serialize(activation)
+        self.activation = self._function = activations.serialize(activation)
         self._mixes_features = self.activation == "softmax"
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {"function": self.activation}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnncore._keras_names import LAYER
-from rnncore.layers.buildable import Buildable, WeightView
+from rnncore.layers.buildable import Buildable, WeightView, described
 from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
 from rnncore.layers.trainable import parts
@@ -94,6 +94,7 @@ class Layer(Buildable, registry="layer"):
     _op: ClassVar[str]  # of the one node that `_emit` appends
     _input_dtype: ClassVar[str] = "float"
     _output_dtype: str = "float"
+    _node_arguments: ClassVar[tuple[str, ...]] = ()  # the arguments that are attributes of the node
     _keeps_time: bool = True  # axis 1 of the first output is axis 1 of the input
     _treats_steps_as_samples: bool = False  # over (N, T, ...) it does what it does over (N·T, ...)
     _ends_masks: ClassVar[bool] = False  # lengths alone go on with the time axis, as Keras's masks do not
@@ -207,7 +208,7 @@ class Layer(Buildable, registry="layer"):
 
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {}
+        return {name: described(getattr(self, name)) for name in self._node_arguments}
 
     def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append the layer's nodes; return the value of each output.

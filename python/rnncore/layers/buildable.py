@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from rnncore.layers.base import Layer
 
-__all__ = ["Buildable", "WeightView"]
+__all__ = ["Buildable", "WeightView", "described"]
 
 
 class WeightView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
@@ -70,6 +70,7 @@ class Conv1D(WindowLayer):
     """
 
     _op = "conv1d"
+    _node_arguments = ("strides", "padding", "dilation_rate", "activation")
     kernel = WeightView()
     bias = WeightView()
 
@@ -139,12 +140,3 @@ class Conv1D(WindowLayer):
     def _channels(self, input_shape: Shape) -> int | None:
         """The filters."""
         return self.filters
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {
-            "strides": self.strides,
-            "padding": self.padding,
-            "dilation_rate": self.dilation_rate,
-            "activation": self.activation,
-        }

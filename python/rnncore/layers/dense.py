@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
@@ -54,6 +54,7 @@ class Dense(Layer):
     """
 
     _op = "dense"
+    _node_arguments = ("activation",)
     _mixes_features = True
     _acts_per_step = True
     kernel = WeightView()
@@ -101,7 +102,3 @@ class Dense(Layer):
     def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """The input's shape with `units` features."""
         return ((*input_shape[:-1], self.units),)
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {"activation": self.activation}

@@ -36,7 +36,7 @@ class Noise(Layer, registered=False):
 
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {"kind": self._kind, "seed": self.seed or 0}
+        return {"kind": self._kind, "seed": self.seed or 0, **super()._attributes()}
 
 
 class GaussianNoise(Noise):
@@ -64,14 +64,11 @@ class GaussianNoise(Noise):
     """
 
     _kind = "gaussian_noise"
+    _node_arguments = ("stddev",)
 
     def __init__(self, stddev: float, seed: int | None = None, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(seed, arguments)
         self.stddev = check.number("stddev", stddev, low=0.0)
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {**super()._attributes(), "stddev": self.stddev}
 
 
 class GaussianDropout(Noise):
@@ -101,14 +98,11 @@ class GaussianDropout(Noise):
     """
 
     _kind = "gaussian_dropout"
+    _node_arguments = ("rate",)
 
     def __init__(self, rate: float, seed: int | None = None, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(seed, arguments)
         self.rate = dropout_rate(rate)
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {**super()._attributes(), "rate": self.rate}
 
 
 class AlphaDropout(Noise):
@@ -140,6 +134,7 @@ class AlphaDropout(Noise):
     """
 
     _kind = "alpha_dropout"
+    _node_arguments = ("rate",)
 
     def __init__(
         self, rate: float, noise_shape: None = None, seed: int | None = None, **arguments: Unpack[LayerArguments]
@@ -147,7 +142,3 @@ class AlphaDropout(Noise):
         check.unsupported("AlphaDropout", noise_shape=noise_shape)
         super().__init__(seed, arguments)
         self.rate = dropout_rate(rate)
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {**super()._attributes(), "rate": self.rate}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnncore import _validation as check
 from rnncore import constraints, initializers, regularizers
@@ -24,6 +24,7 @@ __all__ = ["BatchNormalization", "LayerNormalization"]
 class Normalization(Layer, registered=False):
     """Base of both: scale `gamma` and offset `beta` of each feature."""
 
+    _node_arguments: ClassVar[tuple[str, ...]] = ("epsilon", "scale", "center")
     gamma = WeightView()
     beta = WeightView()
 
@@ -73,10 +74,6 @@ class Normalization(Layer, registered=False):
         names = ["gamma"] * self.scale + ["beta"] * self.center
         return [self._own_weight(name, shape) for name in names]
 
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {"epsilon": self.epsilon, "scale": self.scale, "center": self.center}
-
 
 class BatchNormalization(Normalization):
     """(x - mean) / √(variance + epsilon) · gamma + beta, for each feature over all positions of a batch.
@@ -123,6 +120,7 @@ class BatchNormalization(Normalization):
     """
 
     _op = "batch_normalization"
+    _node_arguments = (*Normalization._node_arguments, "momentum")
     _treats_steps_as_samples = True
     _takes_mask = True
     moving_mean = WeightView()
@@ -180,10 +178,6 @@ class BatchNormalization(Normalization):
         attributes = self._attributes() | {"frozen": not builder.trainable.of_layer(self)}
         builder.node(self._op, self.name, (inputs[0], mask), (output,), self._emit_weights(builder), attributes)
         return (output,)
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node, but for `frozen`, which belongs to a model."""
-        return {**super()._attributes(), "momentum": self.momentum}
 
 
 class LayerNormalization(Normalization):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
@@ -46,6 +46,7 @@ class Permute(Layer):
     """
 
     _op = "permute"
+    _node_arguments = ("dims",)
     _keeps_time = False
 
     def __init__(self, dims: Sequence[int], **arguments: Unpack[LayerArguments]) -> None:
@@ -70,7 +71,3 @@ class Permute(Layer):
     ) -> tuple[Mask, ...]:
         """Lengths, where the time stays first."""
         return (masks[0].padding_alone if self.dims[0] == 1 else NO_MASK,)
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {"dims": list(self.dims)}

@@ -23,6 +23,7 @@ class Pooling(WindowLayer, registered=False):
     """Base of the layers that pool windows; a subclass sets `kind`."""
 
     _op = "pool1d"
+    _node_arguments = ("pool_size", "strides", "padding")
     _kind: ClassVar[str]
 
     def __init__(
@@ -42,7 +43,7 @@ class Pooling(WindowLayer, registered=False):
 
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {"kind": self._kind, "pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}
+        return {"kind": self._kind, **super()._attributes()}
 
 
 _WINDOWS = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rnncore import _validation as check
-from rnncore.layers.base import Layer
+from rnncore.layers.activation import Elementwise
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["ELU", "LeakyReLU", "ReLU"]
 
 
-class ReLU(Layer):
+class ReLU(Elementwise):
     """`max_value` where x reaches it, x from `threshold` on, negative_slope · (x - threshold) below.
 
     Parameters
@@ -39,8 +39,7 @@ class ReLU(Layer):
     (None, 5, 3)
     """
 
-    _op = "activation"
-    _acts_per_step = True
+    _function = "relu"
 
     def __init__(
         self,
@@ -56,7 +55,7 @@ class ReLU(Layer):
 
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        attributes: dict[str, Any] = {"function": "relu"}
+        attributes = super()._attributes()
         if self.max_value is not None:
             attributes["max_value"] = self.max_value
         if self.negative_slope:
@@ -66,7 +65,7 @@ class ReLU(Layer):
         return attributes
 
 
-class LeakyReLU(Layer):
+class LeakyReLU(Elementwise):
     """x from zero on, negative_slope · x below.
 
     Parameters
@@ -88,19 +87,15 @@ class LeakyReLU(Layer):
     (None, 5, 3)
     """
 
-    _op = "activation"
-    _acts_per_step = True
+    _function = "leaky_relu"
+    _node_arguments = ("negative_slope",)
 
     def __init__(self, negative_slope: float = 0.3, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.negative_slope = check.number("negative_slope", negative_slope, low=0.0)
 
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {"function": "leaky_relu", "negative_slope": self.negative_slope}
 
-
-class ELU(Layer):
+class ELU(Elementwise):
     """x from zero on, alpha · (exp(x) - 1) below.
 
     Parameters
@@ -121,13 +116,9 @@ class ELU(Layer):
     (None, 5, 3)
     """
 
-    _op = "activation"
-    _acts_per_step = True
+    _function = "elu"
+    _node_arguments = ("alpha",)
 
     def __init__(self, alpha: float = 1.0, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.alpha = check.number("alpha", alpha)
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {"function": "elu", "alpha": self.alpha}

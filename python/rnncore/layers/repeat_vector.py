@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
@@ -38,6 +38,7 @@ class RepeatVector(Layer):
     """
 
     _op = "repeat_vector"
+    _node_arguments = ("n",)
     _keeps_time = False
 
     def __init__(self, n: int, **arguments: Unpack[LayerArguments]) -> None:
@@ -52,7 +53,3 @@ class RepeatVector(Layer):
     def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """(N, n, C)."""
         return ((input_shape[0], self.n, input_shape[1]),)
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {"n": self.n}

@@ -35,13 +35,10 @@ class Rescaling(Layer):
     """
 
     _op = "rescale"
+    _node_arguments = ("scale", "offset")
     _acts_per_step = True
 
     def __init__(self, scale: float, offset: float = 0.0, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.scale = check.number("scale", scale)
         self.offset = check.number("offset", offset)
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {"scale": self.scale, "offset": self.offset}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnncore import _validation as check
-from rnncore.layers.base import Layer
+from rnncore.layers.activation import Elementwise
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Softmax"]
 
 
-class Softmax(Layer):
+class Softmax(Elementwise):
     """exp(x) / Σ exp(x) over the last axis.
 
     Parameters
@@ -37,16 +37,11 @@ class Softmax(Layer):
     (None, 5, 3)
     """
 
-    _op = "activation"
+    _function = "softmax"
     _mixes_features = True
-    _acts_per_step = True
 
     def __init__(self, axis: int = -1, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
         self.axis = check.integer("axis", axis)
         if self.axis != -1:
             raise ValueError(f"axis of {self.name!r} must be -1, the last one, got {axis}")
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {"function": "softmax"}
