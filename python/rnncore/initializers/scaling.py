@@ -92,6 +92,11 @@ class VarianceScaling(Seeded):
 class _FixedScaling(VarianceScaling):
     """Base of the named kinds of variance scaling, which have a seed only."""
 
+    _sections = """
+    Parameters
+    ----------
+    seed : int, optional
+    """
     _kind: tuple[float, str, str]
 
     def __init__(self, seed: int | None = None) -> None:
@@ -100,10 +105,6 @@ class _FixedScaling(VarianceScaling):
 
 class GlorotUniform(_FixedScaling):
     """Uniform numbers of variance 2 / (inputs + outputs) (Glorot and Bengio 2010).
-
-    Parameters
-    ----------
-    seed : int, optional
 
     Examples
     --------
@@ -118,10 +119,6 @@ class GlorotUniform(_FixedScaling):
 class GlorotNormal(_FixedScaling):
     """Truncated normal numbers of variance 2 / (inputs + outputs) (Glorot and Bengio 2010).
 
-    Parameters
-    ----------
-    seed : int, optional
-
     Examples
     --------
     >>> from rnncore import initializers
@@ -134,10 +131,6 @@ class GlorotNormal(_FixedScaling):
 
 class HeUniform(_FixedScaling):
     """Uniform numbers of variance 2 / inputs (He et al. 2015).
-
-    Parameters
-    ----------
-    seed : int, optional
 
     Examples
     --------
@@ -152,10 +145,6 @@ class HeUniform(_FixedScaling):
 class HeNormal(_FixedScaling):
     """Truncated normal numbers of variance 2 / inputs (He et al. 2015).
 
-    Parameters
-    ----------
-    seed : int, optional
-
     Examples
     --------
     >>> from rnncore import initializers
@@ -169,10 +158,6 @@ class HeNormal(_FixedScaling):
 class LecunUniform(_FixedScaling):
     """Uniform numbers of variance 1 / inputs (LeCun et al. 1998).
 
-    Parameters
-    ----------
-    seed : int, optional
-
     Examples
     --------
     >>> from rnncore import initializers
@@ -185,10 +170,6 @@ class LecunUniform(_FixedScaling):
 
 class LecunNormal(_FixedScaling):
     """Truncated normal numbers of variance 1 / inputs (LeCun et al. 1998).
-
-    Parameters
-    ----------
-    seed : int, optional
 
     Examples
     --------

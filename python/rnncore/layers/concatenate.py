@@ -46,6 +46,7 @@ class Concatenate(Merge):
     (None, 5, 6)
     """
 
+    _sections = ""
     _op = "concatenate"
     _least = 1
 

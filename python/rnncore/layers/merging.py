@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from rnncore.layers.base import Layer
 from rnncore.layers.masks import NO_MASK, Mask
@@ -40,6 +40,23 @@ class Merge(Layer, registered=False):
     where one has none, none goes on. The lengths of a batch go on in any case.
     """
 
+    _sections = """
+    Parameters
+    ----------
+    **arguments
+        `name`, `trainable`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For inputs whose shapes do not fit.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.NAME()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
+    (None, 5, 3)
+    """
     _op = "merge"
     _acts_per_step = True
     _kind: ClassVar[str]
@@ -126,47 +143,13 @@ class Merge(Layer, registered=False):
 
 
 class Add(Merge):
-    """Add values element by element.
-
-    Parameters
-    ----------
-    **arguments
-        `name`, `trainable`: see `Layer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For inputs whose shapes do not fit.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.Add()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
-    (None, 5, 3)
-    """
+    """Add values element by element."""
 
     _kind = "add"
 
 
 class Subtract(Merge):
-    """Subtract the second of two values from the first.
-
-    Parameters
-    ----------
-    **arguments
-        `name`, `trainable`: see `Layer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For inputs whose shapes do not fit.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.Subtract()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
-    (None, 5, 3)
-    """
+    """Subtract the second of two values from the first."""
 
     _kind = "subtract"
 
@@ -183,22 +166,6 @@ class Multiply(Merge):
     """Multiply values element by element.
 
     At a masked step an input counts as ones; where all are masked, the product is zero.
-
-    Parameters
-    ----------
-    **arguments
-        `name`, `trainable`: see `Layer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For inputs whose shapes do not fit.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.Multiply()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
-    (None, 5, 3)
     """
 
     _kind = "multiply"
@@ -206,24 +173,7 @@ class Multiply(Merge):
 
 
 class Average(Merge):
-    """The mean of values, element by element.
-
-    Parameters
-    ----------
-    **arguments
-        `name`, `trainable`: see `Layer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For inputs whose shapes do not fit.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.Average()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
-    (None, 5, 3)
-    """
+    """The mean of values, element by element."""
 
     _kind = "average"
 
@@ -233,22 +183,6 @@ class Maximum(Merge):
 
     At a masked step an input does not take part, unless all are masked there: then it is the first.
     Equal elements share the gradient, as in a chain of pairwise comparisons.
-
-    Parameters
-    ----------
-    **arguments
-        `name`, `trainable`: see `Layer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For inputs whose shapes do not fit.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.Maximum()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
-    (None, 5, 3)
     """
 
     _kind = "maximum"
@@ -260,95 +194,37 @@ class Minimum(Merge):
 
     At a masked step an input does not take part, unless all are masked there: then it is the first.
     Equal elements share the gradient, as in a chain of pairwise comparisons.
-
-    Parameters
-    ----------
-    **arguments
-        `name`, `trainable`: see `Layer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For inputs whose shapes do not fit.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.Minimum()([layers.Input((5, 3)), layers.Input((1, 3))]).shape
-    (None, 5, 3)
     """
 
     _kind = "minimum"
     _leaves_out_masked = True
 
 
-def add(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
-    """Add values element by element. The same as `Add(**arguments)(inputs)`.
+class Function(Protocol):
+    """A merging layer as a function."""
 
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.add([layers.Input((3,)), layers.Input((3,))]).shape
-    (None, 3)
-    """
-    return Add(**arguments)(inputs)
+    def __call__(self, inputs: Any, **arguments: Unpack[LayerArguments]) -> Any: ...
 
 
-def subtract(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
-    """Subtract the second of two values from the first. The same as `Subtract(**arguments)(inputs)`.
+_DOC = """{summary} The same as `{cls}(**arguments)(inputs)`.
 
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.subtract([layers.Input((3,)), layers.Input((3,))]).shape
-    (None, 3)
-    """
-    return Subtract(**arguments)(inputs)
+Examples
+--------
+>>> from rnncore import layers
+>>> layers.{function}([layers.Input((3,)), layers.Input((3,))]).shape
+(None, 3)
+"""
 
 
-def multiply(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
-    """Multiply values element by element. The same as `Multiply(**arguments)(inputs)`.
+def _function(cls: type[Merge]) -> Function:
+    def function(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
+        return cls(**arguments)(inputs)
 
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.multiply([layers.Input((3,)), layers.Input((3,))]).shape
-    (None, 3)
-    """
-    return Multiply(**arguments)(inputs)
+    function.__name__ = function.__qualname__ = cls._kind
+    summary = (cls.__doc__ or "").partition("\n")[0]
+    function.__doc__ = _DOC.format(summary=summary, cls=cls.__name__, function=cls._kind)
+    return function
 
 
-def average(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
-    """The mean of values, element by element. The same as `Average(**arguments)(inputs)`.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.average([layers.Input((3,)), layers.Input((3,))]).shape
-    (None, 3)
-    """
-    return Average(**arguments)(inputs)
-
-
-def maximum(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
-    """The greatest of values, element by element. The same as `Maximum(**arguments)(inputs)`.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.maximum([layers.Input((3,)), layers.Input((3,))]).shape
-    (None, 3)
-    """
-    return Maximum(**arguments)(inputs)
-
-
-def minimum(inputs: Any, **arguments: Unpack[LayerArguments]) -> Any:
-    """The least of values, element by element. The same as `Minimum(**arguments)(inputs)`.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.minimum([layers.Input((3,)), layers.Input((3,))]).shape
-    (None, 3)
-    """
-    return Minimum(**arguments)(inputs)
+add, subtract, multiply = _function(Add), _function(Subtract), _function(Multiply)
+average, maximum, minimum = _function(Average), _function(Maximum), _function(Minimum)

@@ -22,31 +22,7 @@ __all__ = ["AveragePooling1D", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "
 class Pooling(WindowLayer, registered=False):
     """Base of the layers that pool windows; a subclass sets `kind`."""
 
-    _op = "pool1d"
-    _node_arguments = ("pool_size", "strides", "padding")
-    _kind: ClassVar[str]
-
-    def __init__(
-        self,
-        pool_size: int | tuple[int],
-        strides: int | tuple[int] | None = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        **arguments: Unpack[LayerArguments],
-    ) -> None:
-        super().__init__(**arguments)
-        channels_last(type(self).__name__, data_format)
-        self.pool_size = self.window_size = single("pool_size", pool_size)
-        self.strides = self.window_stride = self.pool_size if strides is None else single("strides", strides)
-        self.padding = check.lookup("padding", padding, {name: name for name in ("valid", "same")})
-        self._keeps_time = self._keeps_steps()
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the layer's node."""
-        return {"kind": self._kind, **super()._attributes()}
-
-
-_WINDOWS = """
+    _sections = """
     Steps before the first and after the last, and with `lengths` those beyond a row's length, do not take part; a
     window without any gives zero. The lengths go on with the output as those of a `Conv1D` do; a mask ends here, as
     in Keras.
@@ -73,12 +49,33 @@ _WINDOWS = """
     >>> layers.NAME(3, strides=2)(layers.Input((9, 4))).shape
     (None, 4, 4)
     """
+    _op = "pool1d"
+    _node_arguments = ("pool_size", "strides", "padding")
+    _kind: ClassVar[str]
+
+    def __init__(
+        self,
+        pool_size: int | tuple[int],
+        strides: int | tuple[int] | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **arguments: Unpack[LayerArguments],
+    ) -> None:
+        super().__init__(**arguments)
+        channels_last(type(self).__name__, data_format)
+        self.pool_size = self.window_size = single("pool_size", pool_size)
+        self.strides = self.window_stride = self.pool_size if strides is None else single("strides", strides)
+        self.padding = check.lookup("padding", padding, {name: name for name in ("valid", "same")})
+        self._keeps_time = self._keeps_steps()
+
+    def _attributes(self) -> dict[str, Any]:
+        """Attributes of the layer's node."""
+        return {"kind": self._kind, **super()._attributes()}
 
 
 class MaxPooling1D(Pooling):
-    __doc__ = "The largest value of each channel in each window: (N, T, C) to (N, T', C).\n" + _WINDOWS.replace(
-        "NAME", "MaxPooling1D"
-    )
+    """The largest value of each channel in each window: (N, T, C) to (N, T', C)."""
+
     _kind = "max"
 
     def __init__(
@@ -93,15 +90,36 @@ class MaxPooling1D(Pooling):
 
 
 class AveragePooling1D(Pooling):
-    __doc__ = "The mean of each channel in each window: (N, T, C) to (N, T', C).\n" + _WINDOWS.replace(
-        "NAME", "AveragePooling1D"
-    )
+    """The mean of each channel in each window: (N, T, C) to (N, T', C)."""
+
     _kind = "average"
 
 
 class GlobalPooling(Layer, registered=False):
     """Base of the layers that pool all steps; a subclass sets `kind`."""
 
+    _sections = """
+    Parameters
+    ----------
+    data_format : None or "channels_last"
+    keepdims : bool, default False
+        Keep a time axis of one step.
+    **arguments
+        `name`, `trainable`, `input_shape`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument or an input of another rank.
+
+    Examples
+    --------
+    >>> from rnncore import layers
+    >>> layers.NAME()(layers.Input((9, 4))).shape
+    (None, 4)
+    >>> layers.NAME(keepdims=True)(layers.Input((9, 4))).shape
+    (None, 1, 4)
+    """
     _op = "global_pool1d"
     _keeps_time = False
     _kind: ClassVar[str]
@@ -142,25 +160,6 @@ class GlobalAveragePooling1D(GlobalPooling):
     """The mean of each channel over all steps: (N, T, C) to (N, C).
 
     Steps that a mask or `lengths` leave out do not take part; a row without any step gives zeros.
-
-    Parameters
-    ----------
-    data_format : None or "channels_last"
-    keepdims : bool, default False
-        Keep a time axis of one step.
-    **arguments
-        `name`, `trainable`, `input_shape`: see `Layer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a bad argument or an input of another rank.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.GlobalAveragePooling1D()(layers.Input((9, 4))).shape
-    (None, 4)
     """
 
     _kind = "average"
@@ -171,25 +170,6 @@ class GlobalMaxPooling1D(GlobalPooling):
     """The largest value of each channel over all steps: (N, T, C) to (N, C).
 
     Steps beyond `lengths` do not take part, and a row of length 0 gives zeros. A mask plays no role, as in Keras.
-
-    Parameters
-    ----------
-    data_format : None or "channels_last"
-    keepdims : bool, default False
-        Keep a time axis of one step.
-    **arguments
-        `name`, `trainable`, `input_shape`: see `Layer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a bad argument or an input of another rank.
-
-    Examples
-    --------
-    >>> from rnncore import layers
-    >>> layers.GlobalMaxPooling1D(keepdims=True)(layers.Input((9, 4))).shape
-    (None, 1, 4)
     """
 
     _kind = "max"

@@ -69,6 +69,14 @@ def optional_class_id(value: int | None) -> int | None:
 
 
 class _AtThresholds(Confusion):
+    _sections = """
+    Parameters
+    ----------
+    thresholds : float or list of float, optional
+        0.5 by default. Give 0 for logits. The value is an array (K,) for a list.
+    name : str, optional
+    """
+
     def __init__(self, thresholds: float | Sequence[float] | None = None, name: str | None = None) -> None:
         super().__init__(name)
         if isinstance(thresholds, (list, tuple)):
@@ -90,6 +98,18 @@ class _AtThresholds(Confusion):
 
 
 class _Share(_AtThresholds):
+    _sections = """
+    Parameters
+    ----------
+    thresholds : float or list of float, optional
+        0.5 by default, and with `top_k` none. Give 0 for logits. The value is an array (K,) for a list.
+    top_k : int, optional
+        Only the so many largest outputs of a position count as positive.
+    class_id : int, optional
+        Look at this output only.
+    name : str, optional
+    """
+
     def __init__(
         self,
         thresholds: float | Sequence[float] | None = None,
@@ -107,16 +127,6 @@ class _Share(_AtThresholds):
 class Precision(_Share):
     """Which share of the outputs above the threshold has a positive target.
 
-    Parameters
-    ----------
-    thresholds : float or list of float, optional
-        0.5 by default, and with `top_k` none. Give 0 for logits. The value is an array (K,) for a list.
-    top_k : int, optional
-        Only the so many largest outputs of a position count as positive.
-    class_id : int, optional
-        Look at this output only.
-    name : str, optional
-
     Examples
     --------
     >>> from rnncore import metrics
@@ -132,16 +142,6 @@ class Precision(_Share):
 
 class Recall(_Share):
     """Which share of the positive targets has an output above the threshold.
-
-    Parameters
-    ----------
-    thresholds : float or list of float, optional
-        0.5 by default, and with `top_k` none. Give 0 for logits. The value is an array (K,) for a list.
-    top_k : int, optional
-        Only the so many largest outputs of a position count as positive.
-    class_id : int, optional
-        Look at this output only.
-    name : str, optional
 
     Examples
     --------
@@ -159,12 +159,6 @@ class Recall(_Share):
 class TruePositives(_AtThresholds):
     """The weight of all positive targets with an output above the threshold.
 
-    Parameters
-    ----------
-    thresholds : float or list of float, optional
-        0.5 by default. Give 0 for logits. The value is an array (K,) for a list.
-    name : str, optional
-
     Examples
     --------
     >>> from rnncore import metrics
@@ -180,12 +174,6 @@ class TruePositives(_AtThresholds):
 
 class FalsePositives(_AtThresholds):
     """The weight of all negative targets with an output above the threshold.
-
-    Parameters
-    ----------
-    thresholds : float or list of float, optional
-        0.5 by default. Give 0 for logits. The value is an array (K,) for a list.
-    name : str, optional
 
     Examples
     --------
@@ -205,12 +193,6 @@ class FalsePositives(_AtThresholds):
 class FalseNegatives(_AtThresholds):
     """The weight of all positive targets with an output up to the threshold.
 
-    Parameters
-    ----------
-    thresholds : float or list of float, optional
-        0.5 by default. Give 0 for logits. The value is an array (K,) for a list.
-    name : str, optional
-
     Examples
     --------
     >>> from rnncore import metrics
@@ -228,12 +210,6 @@ class FalseNegatives(_AtThresholds):
 
 class TrueNegatives(_AtThresholds):
     """The weight of all negative targets with an output up to the threshold.
-
-    Parameters
-    ----------
-    thresholds : float or list of float, optional
-        0.5 by default. Give 0 for logits. The value is an array (K,) for a list.
-    name : str, optional
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,7 +14,21 @@ __all__ = ["PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity",
 
 
 class _AtLevel(Confusion):
+    _sections = """
+    Parameters
+    ----------
+    LEVEL : float in [0, 1]
+    num_thresholds : int, default 200
+        Evenly spread from 0 to 1; a single one is 0.5.
+    class_id : int, optional
+        Look at this output only.
+    name : str, optional
+    """
     level: ClassVar[str]  # the name of the argument that must be reached
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        cls._sections = cls._sections.replace("LEVEL", cls.level)
+        super().__init_subclass__(**options)
 
     def _set(self, level: float, num_thresholds: int, class_id: int | None) -> None:
         setattr(self, self.level, check.number(self.level, level, low=0.0, high=1.0))
@@ -36,15 +50,6 @@ class SensitivityAtSpecificity(_AtLevel):
     """The best sensitivity at a threshold where the specificity is at least the given one; 0 if there is none.
 
     Sensitivity is the share of the positive targets, specificity that of the negative ones that are told right.
-
-    Parameters
-    ----------
-    specificity : float in [0, 1]
-    num_thresholds : int, default 200
-        Evenly spread from 0 to 1; a single one is 0.5.
-    class_id : int, optional
-        Look at this output only.
-    name : str, optional
 
     Examples
     --------
@@ -72,15 +77,6 @@ class SpecificityAtSensitivity(_AtLevel):
 
     Sensitivity is the share of the positive targets, specificity that of the negative ones that are told right.
 
-    Parameters
-    ----------
-    sensitivity : float in [0, 1]
-    num_thresholds : int, default 200
-        Evenly spread from 0 to 1; a single one is 0.5.
-    class_id : int, optional
-        Look at this output only.
-    name : str, optional
-
     Examples
     --------
     >>> from rnncore import metrics
@@ -107,15 +103,6 @@ class PrecisionAtRecall(_AtLevel):
 
     Recall is the share of the positive targets that are found, precision that of the found ones that are positive.
 
-    Parameters
-    ----------
-    recall : float in [0, 1]
-    num_thresholds : int, default 200
-        Evenly spread from 0 to 1; a single one is 0.5.
-    class_id : int, optional
-        Look at this output only.
-    name : str, optional
-
     Examples
     --------
     >>> from rnncore import metrics
@@ -141,15 +128,6 @@ class RecallAtPrecision(_AtLevel):
     """The best recall at a threshold where the precision is at least the given one; 0 if there is none.
 
     Recall is the share of the positive targets that are found, precision that of the found ones that are positive.
-
-    Parameters
-    ----------
-    precision : float in [0, 1]
-    num_thresholds : int, default 200
-        Evenly spread from 0 to 1; a single one is 0.5.
-    class_id : int, optional
-        Look at this output only.
-    name : str, optional
 
     Examples
     --------
