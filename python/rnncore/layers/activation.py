@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rnncore import activations
+from rnncore.layers.arguments import LayerArguments, Unpack
 from rnncore.layers.base import Layer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["Activation", "Elementwise"]
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from rnncore import regularizers
 
-__all__ = ["EmbeddingArguments", "LayerArguments", "OwnArguments", "RecurrentArguments"]
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+else:
+    Self = Unpack = Any  # in annotations alone, which nobody evaluates
+
+__all__ = ["EmbeddingArguments", "LayerArguments", "OwnArguments", "RecurrentArguments", "Self", "Unpack"]
 
 
 class _FirstArguments(TypedDict, total=False):

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rnncore import _validation as check
 from rnncore import initializers
 from rnncore._configurable import fields
+from rnncore.layers.arguments import LayerArguments, Unpack
 from rnncore.layers.base import Layer, WeightView
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.symbolic import SymbolicValue, symbolic_values
 from rnncore.parameters import Weight
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import LayerArguments
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["AdditiveAttention", "Attention", "AttentionLayer"]
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rnncore._keras_names import LAYER
 from rnncore.layers.buildable import Buildable, WeightView, described
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
 from rnncore.layers.trainable import parts
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["Layer", "WeightView"]
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy.typing as npt
 
 from rnncore import _validation as check
+from rnncore.layers.arguments import LayerArguments, Self, Unpack
 from rnncore.layers.base import Layer
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.registry import deserialize, serialize
 from rnncore.layers.wrapper import Wrapper
 from rnncore.parameters import Array, Weight
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
-
-    from rnncore.layers.arguments import LayerArguments
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["Bidirectional"]
 

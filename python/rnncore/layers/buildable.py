@@ -15,13 +15,12 @@ from rnncore._configurable import Configurable, serialize
 from rnncore._naming import given_name
 from rnncore._overrides import NoIgnoredOverrides, is_own
 from rnncore.config import current_policy
+from rnncore.layers.arguments import Self
 from rnncore.parameters import Array, HasWeights, Weight, assign_all, start
 from rnncore.policies import POLICIES
 from rnncore.program import Shape
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from rnncore.layers.base import Layer
 
 __all__ = ["Buildable", "WeightView", "described"]

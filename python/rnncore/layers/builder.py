@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncore import regularizers
-from rnncore.layers.base import Layer
 from rnncore.layers.masks import Mask
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values, walk
 from rnncore.layers.trainable import TrainableState
 from rnncore.parameters import ParameterStore, Weight
 from rnncore.program import ActivityRegularizer, Node, Parameter, Program, Shape, Value
+
+if TYPE_CHECKING:
+    from rnncore.layers.base import Layer
 
 __all__ = ["ProgramBuilder", "build_program", "layers_of"]
 

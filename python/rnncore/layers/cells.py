@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rnncore import _validation as check
 from rnncore import activations, initializers, regularizers
 from rnncore._configurable import Configurable, fields, passed_on
+from rnncore.layers.arguments import LayerArguments, Self, Unpack
 from rnncore.layers.gru import GRU
 from rnncore.layers.lstm import LSTM
 from rnncore.layers.recurrent import Recurrent
 from rnncore.layers.registry import deserialize, serialize
 from rnncore.layers.simple_rnn import SimpleRNN
-
-if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
-
-    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
+from rnncore.layers.arguments import OwnArguments, Unpack
 from rnncore.layers.base import Layer, WeightView
 from rnncore.parameters import Weight
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import OwnArguments
 
 __all__ = ["Dense"]
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rnncore import _validation as check
+from rnncore.layers.arguments import LayerArguments, Unpack
 from rnncore.layers.base import Layer
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["Dropout", "SpatialDropout1D"]
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import constraints, initializers, regularizers
+from rnncore.layers.arguments import EmbeddingArguments, Unpack
 from rnncore.layers.base import Layer, WeightView
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.input import InputLayer
 from rnncore.layers.masks import Mask
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.parameters import Weight
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import EmbeddingArguments
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["Embedding"]
 

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from rnncore.layers.arguments import LayerArguments, Unpack
 from rnncore.layers.base import Layer
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["Flatten"]
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rnncore.layers.base import Layer
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import Mask
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["GetItem"]
 

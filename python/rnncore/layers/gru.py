@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
 from rnncore._configurable import passed_on
+from rnncore.layers.arguments import RecurrentArguments, Unpack
 from rnncore.layers.recurrent import Gated
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import RecurrentArguments
 
 __all__ = ["GRU"]
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import Mask
 from rnncore.layers.symbolic import SymbolicValue, symbolic_values
 from rnncore.parameters import Array
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["TakesInitialState"]
 

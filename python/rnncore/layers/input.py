@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore.layers.base import Layer
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import Mask
 from rnncore.layers.symbolic import Call, SymbolicValue
-
-if TYPE_CHECKING:
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["Input", "InputLayer"]
 

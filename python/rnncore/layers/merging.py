@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
+from rnncore.layers.arguments import LayerArguments, Unpack
 from rnncore.layers.base import Layer
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import LayerArguments
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = [
     "Add",

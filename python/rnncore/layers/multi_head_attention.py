@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rnncore import _validation as check
 from rnncore import initializers, regularizers
+from rnncore.layers.arguments import LayerArguments, Unpack
 from rnncore.layers.attention import AttentionLayer
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import Mask
 from rnncore.parameters import Weight
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import LayerArguments
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["MultiHeadAttention"]
 

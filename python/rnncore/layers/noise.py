@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rnncore import _validation as check
+from rnncore.layers.arguments import LayerArguments, Unpack
 from rnncore.layers.base import Layer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import LayerArguments
 
 __all__ = ["AlphaDropout", "GaussianDropout", "GaussianNoise"]
 

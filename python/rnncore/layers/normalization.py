@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rnncore import _validation as check
 from rnncore import constraints, initializers, regularizers
 from rnncore._configurable import passed_on
+from rnncore.layers.arguments import LayerArguments, Unpack
 from rnncore.layers.base import Layer, WeightView
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import Mask
 from rnncore.parameters import Weight
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import LayerArguments
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["BatchNormalization", "LayerNormalization"]
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rnncore import _validation as check
+from rnncore.layers.arguments import LayerArguments, Unpack
 from rnncore.layers.base import Layer
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import Mask
 from rnncore.layers.window import WindowLayer, channels_last, single
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import LayerArguments
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["AveragePooling1D", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "MaxPooling1D"]
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rnncore import _validation as check
 from rnncore.layers.activation import Elementwise
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import LayerArguments
+from rnncore.layers.arguments import LayerArguments, Unpack
 
 __all__ = ["ELU", "LeakyReLU", "ReLU"]
 

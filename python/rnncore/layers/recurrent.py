@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
 from rnncore._sequence_arguments import RECURRENT_ACTIVATIONS
 from rnncore.layers.base import Layer, WeightView
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.masks import Mask
 from rnncore.parameters import Weight
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["Gated", "Recurrent"]
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rnncore import activations, constraints, initializers, regularizers
 from rnncore._configurable import passed_on
+from rnncore.layers.arguments import RecurrentArguments, Unpack
 from rnncore.layers.recurrent import Recurrent
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import RecurrentArguments
 
 __all__ = ["SimpleRNN"]
 

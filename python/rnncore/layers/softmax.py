@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rnncore import _validation as check
 from rnncore.layers.activation import Elementwise
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from rnncore.layers.arguments import LayerArguments
+from rnncore.layers.arguments import LayerArguments, Unpack
 
 __all__ = ["Softmax"]
 

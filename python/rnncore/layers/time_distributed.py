@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rnncore import _validation as check
+from rnncore.layers.arguments import LayerArguments, Self, Unpack
 from rnncore.layers.base import Layer
+from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.registry import deserialize
@@ -13,12 +15,6 @@ from rnncore.layers.symbolic import SymbolicValue
 from rnncore.layers.wrapper import Wrapper
 from rnncore.parameters import Weight
 from rnncore.program import Shape
-
-if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
-
-    from rnncore.layers.arguments import LayerArguments
-    from rnncore.layers.builder import ProgramBuilder
 
 __all__ = ["TimeDistributed"]
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rnncore import _validation as check
+from rnncore.layers.arguments import Self
 from rnncore.layers.base import Layer
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = ["Wrapper"]
 
