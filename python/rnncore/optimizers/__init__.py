@@ -6,29 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _configurable as configurable
 from rnncore._namespace import public
-from rnncore.optimizers import schedules
-from rnncore.optimizers.adam import Adam, Adamax, AdamW, Nadam
-from rnncore.optimizers.adaptive import Adadelta, Adagrad, Lion
+from rnncore.optimizers import adam, adaptive, rmsprop, schedules, sgd
+from rnncore.optimizers.adam import *
+from rnncore.optimizers.adaptive import *
 from rnncore.optimizers.base import Optimizer
-from rnncore.optimizers.rmsprop import RMSprop
-from rnncore.optimizers.sgd import SGD
+from rnncore.optimizers.rmsprop import *
+from rnncore.optimizers.sgd import *
 
-__all__ = [
-    "SGD",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Lion",
-    "Nadam",
-    "Optimizer",
-    "RMSprop",
-    "deserialize",
-    "get",
-    "schedules",
-    "serialize",
-]
+__all__ = ["Optimizer", "deserialize", "get", "schedules", "serialize"]
+__all__ += adam.__all__
+__all__ += adaptive.__all__
+__all__ += rmsprop.__all__
+__all__ += sgd.__all__
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = public(__name__, __all__)

@@ -8,6 +8,8 @@ from rnncore import _validation as check
 from rnncore._configurable import passed_on
 from rnncore.optimizers.base import Optimizer, Rate, memory
 
+__all__ = ["Adam", "AdamW", "Adamax", "Nadam"]
+
 
 class _Moments(Optimizer):
     """Base of those with running means of the gradient and of its size."""

@@ -6,6 +6,8 @@ from rnncore import _validation as check
 from rnncore._configurable import passed_on
 from rnncore.optimizers.base import Optimizer, Rate, memory
 
+__all__ = ["Adadelta", "Adagrad", "Lion"]
+
 
 class Adagrad(Optimizer):
     """Steps divided by the root of the sum of all squared gradients.

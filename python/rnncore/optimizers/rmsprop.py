@@ -6,6 +6,8 @@ from rnncore import _validation as check
 from rnncore._configurable import passed_on
 from rnncore.optimizers.base import Optimizer, Rate
 
+__all__ = ["RMSprop"]
+
 
 class RMSprop(Optimizer):
     """Steps divided by a running root mean square of the gradient: w ← w − learning_rate · g / √(v + epsilon).

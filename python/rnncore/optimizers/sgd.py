@@ -6,6 +6,8 @@ from rnncore import _validation as check
 from rnncore._configurable import passed_on
 from rnncore.optimizers.base import Optimizer, Rate
 
+__all__ = ["SGD"]
+
 
 class SGD(Optimizer):
     """Gradient descent: w ← w − learning_rate · g, or with momentum m ← momentum · m − learning_rate · g; w ← w + m.

@@ -18,31 +18,46 @@ from .magnitude import norm
 
 __all__ = ["LOSSES", "REDUCTIONS", "weighted_loss"]
 
+Function = Callable[..., tuple[Array, Array]]
+
+LOSSES: dict[str, Function] = {}
+
 EPSILON = 1e-7  # probabilities are kept this far from 0 and 1
 
 
+def loss(function: Function) -> Function:
+    """Enter a loss by its name: a function of target and output gives the value of each position, and its gradient."""
+    LOSSES[function.__name__] = function
+    return function
+
+
+@loss
 def mean_squared_error(target: Array, output: Array) -> tuple[Array, Array]:
     error = output - target
     return _mean(error * error), 2 * error / error.shape[-1]
 
 
+@loss
 def mean_absolute_error(target: Array, output: Array) -> tuple[Array, Array]:
     error = output - target
     return _mean(np.abs(error)), np.sign(error) / error.shape[-1]
 
 
+@loss
 def mean_absolute_percentage_error(target: Array, output: Array) -> tuple[Array, Array]:
     factor = 100 / np.maximum(np.abs(target), EPSILON)
     error = output - target
     return _mean(factor * np.abs(error)), factor * np.sign(error) / error.shape[-1]
 
 
+@loss
 def mean_squared_logarithmic_error(target: Array, output: Array) -> tuple[Array, Array]:
     y = np.maximum(output, EPSILON)
     error = np.log1p(y) - np.log1p(np.maximum(target, EPSILON))
     return _mean(error * error), np.where(output < EPSILON, 0, 2 * error / (1 + y)) / error.shape[-1]
 
 
+@loss
 def log_cosh(target: Array, output: Array) -> tuple[Array, Array]:
     """log(cosh(error)), written so that it does not overflow."""
     error = output - target
@@ -50,11 +65,13 @@ def log_cosh(target: Array, output: Array) -> tuple[Array, Array]:
     return _mean(size + np.log1p(np.exp(-2 * size)) - math.log(2)), np.tanh(error) / error.shape[-1]
 
 
+@loss
 def poisson(target: Array, output: Array) -> tuple[Array, Array]:
     y = output + output.dtype.type(EPSILON)
     return _mean(output - target * np.log(y)), (1 - target / y) / output.shape[-1]
 
 
+@loss
 def cosine_similarity(target: Array, output: Array) -> tuple[Array, Array]:
     t, _ = _unit(target)
     y, length = _unit(output)
@@ -64,6 +81,7 @@ def cosine_similarity(target: Array, output: Array) -> tuple[Array, Array]:
     return value.astype(output.dtype), gradient.astype(output.dtype)
 
 
+@loss
 def hinge(target: Array, output: Array) -> tuple[Array, Array]:
     """Targets are −1 or 1; 0 stands for −1."""
     sign = np.where(target == 0, -1, target).astype(output.dtype)
@@ -71,12 +89,14 @@ def hinge(target: Array, output: Array) -> tuple[Array, Array]:
     return _mean(margin), np.where(margin > 0, -sign, margin) / output.shape[-1]
 
 
+@loss
 def squared_hinge(target: Array, output: Array) -> tuple[Array, Array]:
     sign = np.where(target == 0, -1, target).astype(output.dtype)
     margin = np.maximum(1 - sign * output, 0)
     return _mean(margin * margin), -2 * sign * margin / output.shape[-1]
 
 
+@loss
 def categorical_hinge(target: Array, output: Array) -> tuple[Array, Array]:
     """The best wrong class stays 1 below the right one."""
     others = (1 - target) * output
@@ -87,6 +107,7 @@ def categorical_hinge(target: Array, output: Array) -> tuple[Array, Array]:
     return np.maximum(value, 0), (slope[..., None] * gradient).astype(output.dtype)
 
 
+@loss
 def huber(target: Array, output: Array, delta: float = 1.0) -> tuple[Array, Array]:
     """Quadratic up to `delta`, linear beyond (P. Huber, Ann. Math. Stat. 35, 1964)."""
     error = output - target
@@ -95,6 +116,7 @@ def huber(target: Array, output: Array, delta: float = 1.0) -> tuple[Array, Arra
     return _mean(value), np.clip(error, -delta, delta) / error.shape[-1]
 
 
+@loss
 def binary_crossentropy(
     target: Array, output: Array, from_logits: bool = False, label_smoothing: float = 0.0
 ) -> tuple[Array, Array]:
@@ -109,6 +131,7 @@ def binary_crossentropy(
     return _mean(value), gradient / features
 
 
+@loss
 def categorical_crossentropy(
     target: Array, output: Array, from_logits: bool = False, label_smoothing: float = 0.0
 ) -> tuple[Array, Array]:
@@ -124,6 +147,7 @@ def categorical_crossentropy(
     return value, (dq - np.sum(dq * q, axis=-1, keepdims=True)) / total  # q = output / total
 
 
+@loss
 def sparse_categorical_crossentropy(
     target: Array, output: Array, from_logits: bool = False, ignore_class: int | None = None
 ) -> tuple[Array, Array]:
@@ -138,12 +162,14 @@ def sparse_categorical_crossentropy(
     return categorical_crossentropy(one_hot.astype(output.dtype), output, from_logits)
 
 
+@loss
 def kl_divergence(target: Array, output: Array) -> tuple[Array, Array]:
     """Both are kept within [1e-7, 1]."""
     t, y = (np.clip(p, EPSILON, 1) for p in (target, output))
     return np.sum(t * np.log(t / y), axis=-1), np.where((output < EPSILON) | (output > 1), 0, -t / y)
 
 
+@loss
 def binary_focal_crossentropy(
     target: Array,
     output: Array,
@@ -170,6 +196,7 @@ def binary_focal_crossentropy(
     return value.astype(dtype), (balance * gradient / output.shape[-1]).astype(dtype)
 
 
+@loss
 def categorical_focal_crossentropy(
     target: Array,
     output: Array,
@@ -221,26 +248,6 @@ def _clip(p: Array, dtype: npt.DTypeLike | None = None) -> tuple[Array, Array]:
     low, high = np.array([EPSILON, 1 - EPSILON], p.dtype if dtype is None else dtype).astype(p.dtype)
     return np.clip(p, low, high), ~((p < low) | (p > high))
 
-
-LOSSES: dict[str, Callable[..., tuple[Array, Array]]] = {
-    "mean_squared_error": mean_squared_error,
-    "mean_absolute_error": mean_absolute_error,
-    "mean_absolute_percentage_error": mean_absolute_percentage_error,
-    "mean_squared_logarithmic_error": mean_squared_logarithmic_error,
-    "huber": huber,
-    "log_cosh": log_cosh,
-    "poisson": poisson,
-    "cosine_similarity": cosine_similarity,
-    "hinge": hinge,
-    "squared_hinge": squared_hinge,
-    "categorical_hinge": categorical_hinge,
-    "binary_crossentropy": binary_crossentropy,
-    "categorical_crossentropy": categorical_crossentropy,
-    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
-    "kl_divergence": kl_divergence,
-    "binary_focal_crossentropy": binary_focal_crossentropy,
-    "categorical_focal_crossentropy": categorical_focal_crossentropy,
-}
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean_with_sample_weight")
 

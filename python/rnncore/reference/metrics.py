@@ -14,20 +14,35 @@ from .losses import LOSSES
 __all__ = ["METRICS", "state_increment"]
 
 
+Function = Callable[..., Array]
+
+METRICS: dict[str, Function] = {}
+
+
+def averaged(function: Function) -> Function:
+    """Enter a metric by its name: a function of target and output gives a value (N, ...) for each position."""
+    METRICS[function.__name__] = function
+    return function
+
+
+@averaged
 def binary_accuracy(target: Array, output: Array, threshold: float = 0.5) -> Array:
     value: Array = np.mean(target == (output > threshold), axis=-1)
     return value
 
 
+@averaged
 def sparse_categorical_accuracy(target: Array, output: Array) -> Array:
     value: Array = target == output.argmax(axis=-1)
     return value
 
 
+@averaged
 def categorical_accuracy(target: Array, output: Array) -> Array:
     return sparse_categorical_accuracy(target.argmax(axis=-1), output)
 
 
+@averaged
 def sparse_top_k_categorical_accuracy(target: Array, output: Array, k: int = 5) -> Array:
     """Whether fewer than k classes score higher than the right one: ties count in its favour."""
     known = (target >= 0) & (target < output.shape[-1])  # a loss may ignore others
@@ -37,17 +52,9 @@ def sparse_top_k_categorical_accuracy(target: Array, output: Array, k: int = 5) 
     return value
 
 
+@averaged
 def top_k_categorical_accuracy(target: Array, output: Array, k: int = 5) -> Array:
     return sparse_top_k_categorical_accuracy(target.argmax(axis=-1), output, k)
-
-
-METRICS: dict[str, Callable[..., Array]] = {  # each gives a value (N, ...) per position, averaged
-    "binary_accuracy": binary_accuracy,
-    "categorical_accuracy": categorical_accuracy,
-    "sparse_categorical_accuracy": sparse_categorical_accuracy,
-    "top_k_categorical_accuracy": top_k_categorical_accuracy,
-    "sparse_top_k_categorical_accuracy": sparse_top_k_categorical_accuracy,
-}
 
 
 @quiet

@@ -16,9 +16,20 @@ from .magnitude import norm
 
 __all__ = ["OPTIMIZERS", "clip", "update"]
 
+Function = Callable[..., tuple[Array, Array]]
+
+OPTIMIZERS: dict[str, Function] = {}
+
 CLIPPING = ("clipvalue", "clipnorm", "global_clipnorm")
 
 
+def optimizer(function: Function) -> Function:
+    """Enter an update by its name: a function of weights, gradients and slots gives new weights and slots."""
+    OPTIMIZERS[function.__name__] = function
+    return function
+
+
+@optimizer
 def sgd(
     w: Array, g: Array, slots: Array, learning_rate: float, step: int, *, momentum: float = 0.0, nesterov: bool = False
 ) -> tuple[Array, Array]:
@@ -29,6 +40,7 @@ def sgd(
     return w + move, m[None]
 
 
+@optimizer
 def rmsprop(
     w: Array,
     g: Array,
@@ -54,6 +66,7 @@ def rmsprop(
     return w - move, np.stack([velocity, m, average])
 
 
+@optimizer
 def adam(
     w: Array,
     g: Array,
@@ -81,6 +94,10 @@ def adam(
     return w - alpha * m / (np.sqrt(v) + epsilon), np.stack([m, v])
 
 
+OPTIMIZERS["adamw"] = adam  # the decoupled weight decay is common to all
+
+
+@optimizer
 def nadam(
     w: Array,
     g: Array,
@@ -103,6 +120,7 @@ def nadam(
     return w - learning_rate * ahead / (np.sqrt(v / (1 - beta_2**t)) + epsilon), np.stack([m, v])
 
 
+@optimizer
 def adagrad(
     w: Array,
     g: Array,
@@ -118,6 +136,7 @@ def adagrad(
     return w - learning_rate * g / np.sqrt(added + (initial_accumulator_value + epsilon)), added[None]
 
 
+@optimizer
 def adadelta(
     w: Array, g: Array, slots: Array, learning_rate: float, step: int, *, rho: float = 0.95, epsilon: float = 1e-7
 ) -> tuple[Array, Array]:
@@ -128,6 +147,7 @@ def adadelta(
     return w + learning_rate * move, np.stack([squares, rho * moves + (1 - rho) * move * move])
 
 
+@optimizer
 def adamax(
     w: Array,
     g: Array,
@@ -146,6 +166,7 @@ def adamax(
     return w - learning_rate / (1 - beta_1 ** (step + 1)) * m / (largest + epsilon), np.stack([m, largest])
 
 
+@optimizer
 def lion(
     w: Array, g: Array, slots: Array, learning_rate: float, step: int, *, beta_1: float = 0.9, beta_2: float = 0.99
 ) -> tuple[Array, Array]:
@@ -153,19 +174,6 @@ def lion(
     m = slots[0]
     w = w - learning_rate * np.sign(beta_1 * m + (1 - beta_1) * g)
     return w, (beta_2 * m + (1 - beta_2) * g)[None]
-
-
-OPTIMIZERS: dict[str, Callable[..., tuple[Array, Array]]] = {
-    "sgd": sgd,
-    "rmsprop": rmsprop,
-    "adam": adam,
-    "adamw": adam,  # the decoupled weight decay is common to all
-    "nadam": nadam,
-    "adagrad": adagrad,
-    "adadelta": adadelta,
-    "adamax": adamax,
-    "lion": lion,
-}
 
 
 def clip(
