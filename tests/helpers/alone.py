@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+
+HELPERS = str(Path(__file__).parent)
 
 
 def run_alone(code: str, *arguments: str, seconds: float = 60, **environment: str) -> str:
-    """What `code` prints to the standard output.
+    """What `code`, which may import from this folder, prints to the standard output.
 
     Fails with both of its outputs when it raises, dies of a signal, or takes longer than `seconds`, which counts as
     a hang: everything that it started is ended then.
@@ -20,7 +23,7 @@ def run_alone(code: str, *arguments: str, seconds: float = 60, **environment: st
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([HELPERS, os.environ.get("PYTHONPATH", "")]), **environment},
         start_new_session=True,
     )
     try:

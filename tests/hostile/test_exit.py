@@ -8,28 +8,11 @@ import pytest
 from alone import run_alone
 
 SETUP = """
-import os, sys, threading, time
-import numpy as np, rnncore
-from rnncore import callbacks, functional, layers, models
+from busy_process import *
 
-rnncore.set_num_threads(2)
-rng = np.random.default_rng(0)
-x = rng.normal(size=(256, 40, 16)).astype("float32")
-y = x.sum(axis=(1, 2))
-kernel, recurrent = rng.normal(size=(16, 256)).astype("float32"), rng.normal(size=(64, 256)).astype("float32") / 8
+x, y = data(256, 40, 16)
+kernel, recurrent = weights(16, 64)
 big = np.tile(x, (40, 1, 1))
-
-def make():
-    model = models.Sequential([layers.Input((40, 16)), layers.LSTM(64), layers.Dense(1)])
-    model.compile("adam", "mse")
-    return model
-
-def squared(target, output):
-    return np.mean((output - target[:, None]) ** 2), 2 * (output - target[:, None]) / output.size
-
-def forever(work):
-    while True:
-        work()
 """
 
 WORK = {
@@ -43,7 +26,7 @@ WORK = {
         model.fit(x, y, epochs=10**9, verbose=0, callbacks=hook)
     """,
     "fit with a loss in Python": """
-        model.compile("adam", squared)
+        model.compile("adam", squared_error)
         model.fit(x, y, epochs=10**9, verbose=0)
     """,
     "evaluate": "forever(lambda: model.evaluate(x, y, verbose=0))",
@@ -74,7 +57,7 @@ def test_daemon_threads_do_not_disturb_the_end(work: str, threads: int) -> None:
     code = f"""{SETUP}
 # Each has a model of its own, so that none is refused.
 def work():
-    model = make()
+    model = chain(x, 64)
 {body}
 
 for _ in range({threads}):

@@ -8,32 +8,20 @@ import pytest
 from alone import run_alone
 
 SETUP = """
-import os, sys, threading, time, traceback, warnings
+import os, warnings
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's own threads are not what is looked at
 warnings.simplefilter("ignore", DeprecationWarning)
-import numpy as np, rnncore
-from rnncore import callbacks, functional, layers, models, utils
+from busy_process import *
 
 backend = sys.argv[1]
-rnncore.set_num_threads(2)
-rng = np.random.default_rng(0)
-x = rng.normal(size=(256, 20, 8)).astype("float32")
-y = x.sum(axis=(1, 2))
-kernel, recurrent = rng.normal(size=(8, 128)).astype("float32"), rng.normal(size=(32, 128)).astype("float32") / 8
+x, y = data(256, 20, 8)
+kernel, recurrent = weights(8, 32)
 
 def make():
-    utils.set_random_seed(1)
-    model = models.Sequential([layers.Input((20, 8)), layers.LSTM(32), layers.Dense(1)])
-    model.compile("adam", "mse", backend=backend)
-    return model
+    return chain(x, 32, backend=backend)
 
 def fit(model):
-    utils.set_random_seed(2)
-    model.fit(x, y, epochs=1, verbose=0)
-    return model.get_weights()
-
-def same(a, b):
-    return all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
+    return fitted(model, x, y)
 
 def call():
     result = functional.lstm(x, kernel, recurrent, training=True)
@@ -41,17 +29,14 @@ def call():
 
 model = make()
 # What a child must find again.
-predicted, fitted, called = model.predict(x, verbose=0), fit(make()), call()
+predicted, trained, called = model.predict(x, verbose=0), fit(make()), call()
 
 def repeat(work):
-    def run():
-        while True:
-            work()
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=forever, args=(work,), daemon=True).start()
 
 def check():
     assert same([model.predict(x, verbose=0)], [predicted])
-    assert same(fit(make()), fitted)
+    assert same(fit(make()), trained)
     assert same(call(), called)
     output = model.forward(x, training=True)
     model.backward(np.ones_like(output))

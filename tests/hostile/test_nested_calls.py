@@ -6,30 +6,17 @@ import pytest
 from alone import run_alone
 
 SETUP = """
-import gc, os, signal, threading, time
-import numpy as np, rnncore
-from rnncore import callbacks, functional, layers, models, utils
+from busy_process import *
 
-rnncore.set_num_threads(2)
-rng = np.random.default_rng(0)
-x = rng.normal(size=(256, 40, 16)).astype("float32")
-y = x.sum(axis=(1, 2))
-kernel, recurrent = rng.normal(size=(16, 256)).astype("float32"), rng.normal(size=(64, 256)).astype("float32") / 8
+x, y = data(256, 40, 16)
+kernel, recurrent = weights(16, 64)
 
 def make(seed=1, units=64):
-    utils.set_random_seed(seed)
-    model = models.Sequential([layers.Input((40, 16)), layers.LSTM(units), layers.Dense(1)])
-    model.compile("adam", "mse")
-    return model
+    return chain(x, units, seed=seed)
 
-def fit(model, hook=None, epochs=1, batch_size=32):
-    utils.set_random_seed(2)
+def fit(model, hook=None, **options):
     hooks = callbacks.LambdaCallback(on_train_batch_end=hook) if hook else None
-    model.fit(x, y, epochs=epochs, batch_size=batch_size, verbose=0, callbacks=hooks)
-    return model.get_weights()
-
-def same(a, b):
-    return all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
+    return fitted(model, x, y, callbacks=hooks, **options)
 
 expected = fit(make())
 model, other, done = make(), make(3, 32), []

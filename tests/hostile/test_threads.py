@@ -8,32 +8,18 @@ import pytest
 from alone import run_alone
 
 SETUP = """
-import sys, threading
-import numpy as np, rnncore
-from rnncore import callbacks, layers, models, utils
+from busy_process import *
 
 backend = sys.argv[1]
 small = backend == "reference"
-rnncore.set_num_threads(2)
-rng = np.random.default_rng(0)
-x = rng.normal(size=(48 if small else 256, 10 if small else 40, 8)).astype("float32")
-y = x.sum(axis=(1, 2))[:, None]
-
-def mse(target, output):
-    return np.mean((output - target) ** 2), 2 * (output - target) / output.size
+x, y = data(48 if small else 256, 10 if small else 40, 8)
 
 def make(loss="mse", metrics=None, seed=1, extra=(), **options):
-    utils.set_random_seed(seed)
-    found = models.Sequential([layers.Input(x.shape[1:]), layers.LSTM(16, **options), *extra, layers.Dense(1)])
-    found.compile("adam", loss, metrics=metrics, backend=backend)
-    return found
+    return chain(x, 16, loss=loss, metrics=metrics, seed=seed, extra=extra, backend=backend, **options)
 
 def fit(model, **options):
-    utils.set_random_seed(2)
-    return model.fit(x, y, epochs=2, verbose=0, **options)
-
-def same(a, b):
-    return all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
+    fitted(model, x, y, epochs=2, **options)
+    return model.history
 
 def meanwhile(work, *threads):
     # Runs `threads` over and over while `work` lasts; what they raised.
@@ -57,39 +43,24 @@ def meanwhile(work, *threads):
     return errors
 """
 
+FITS = """
+        refused, done = [], []
+        def train(size):
+            for _ in range(3):
+                try:
+                    done.append(fit(model, batch_size=size))
+                except RuntimeError as error:
+                    assert "another thread fits this model" in str(error), error
+                    refused.append(error)
+        side_by_side(train, 4, 64, 16)
+        assert len(done) + len(refused) == 9 and done
+        assert np.isfinite(model.predict(x, verbose=0)).all()
+"""
 CASES = {
-    "fits of a loss in Python": """
-        model, refused, done = make(mse), [], []
-        def train(size):
-            for _ in range(3):
-                try:
-                    done.append(fit(model, batch_size=size))
-                except RuntimeError as error:
-                    assert "another thread fits this model" in str(error), error
-                    refused.append(error)
-        threads = [threading.Thread(target=train, args=(size,)) for size in (4, 64, 16)]
-        for thread in threads: thread.start()
-        for thread in threads: thread.join()
-        assert len(done) + len(refused) == 9 and done
-        assert np.isfinite(model.predict(x, verbose=0)).all()
-    """,
-    "fits": """
-        model, refused, done = make(), [], []
-        def train(size):
-            for _ in range(3):
-                try:
-                    done.append(fit(model, batch_size=size))
-                except RuntimeError as error:
-                    assert "another thread fits this model" in str(error), error
-                    refused.append(error)
-        threads = [threading.Thread(target=train, args=(size,)) for size in (4, 64, 16)]
-        for thread in threads: thread.start()
-        for thread in threads: thread.join()
-        assert len(done) + len(refused) == 9 and done
-        assert np.isfinite(model.predict(x, verbose=0)).all()
-    """,
+    "fits of a loss in Python": "        model = make(squared_error)" + FITS,
+    "fits": "        model = make()" + FITS,
     "others look on while a loss in Python trains": """
-        alone, model = make(mse, ["mae"]), make(mse, ["mae"])
+        alone, model = make(squared_error, ["mae"]), make(squared_error, ["mae"])
         fit(alone)
         errors = meanwhile(
             lambda: fit(model),
@@ -129,7 +100,7 @@ CASES = {
         assert found == [expected], (found, expected)
     """,
     "a loss in Python and moving averages": """
-        model = make(mse, extra=[layers.BatchNormalization()])
+        model = make(squared_error, extra=[layers.BatchNormalization()])
         errors = meanwhile(lambda: fit(model), lambda: model(x[:7], training=True))
         assert not errors, errors
         assert np.isfinite(model.predict(x, verbose=0)).all()
@@ -138,8 +109,8 @@ CASES = {
         def looks(target, output):
             assert np.isfinite(model.predict(x[:9], verbose=0)).all()
             assert model(x[:5], training=True).shape == (5, 1)
-            return mse(target, output)
-        alone, model = make(mse), make(looks)
+            return squared_error(target, output)
+        alone, model = make(squared_error), make(looks)
         fit(alone)
         fit(model)
         assert same(model.get_weights(), alone.get_weights())
@@ -176,20 +147,16 @@ CASES = {
             for _ in range(20):
                 if not np.array_equal(gradient(parts[number]), expected[number]):
                     wrong.append(number)
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-        for thread in threads: thread.start()
-        for thread in threads: thread.join()
+        side_by_side(work, *range(6))
         assert not wrong, wrong
     """,
     "single steps take turns": """
         model = make()
         model.train_on_batch(x, y)
-        def work():
+        def work(number):
             for _ in range(10):
                 model.train_on_batch(x[:32], y[:32])
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads: thread.start()
-        for thread in threads: thread.join()
+        side_by_side(work, *range(4))
         assert model.optimizer.iterations == 41, model.optimizer.iterations
         assert np.isfinite(model.predict(x, verbose=0)).all()
     """,
@@ -223,9 +190,7 @@ CASES = {
             for _ in range(5):
                 if not np.array_equal(run(row), expected[row]):
                     wrong.append(row)
-        threads = [threading.Thread(target=work, args=(row,)) for row in range(6)]
-        for thread in threads: thread.start()
-        for thread in threads: thread.join()
+        side_by_side(work, *range(6))
         assert not wrong, wrong
     """,
     "a stateful model": """
@@ -236,25 +201,21 @@ CASES = {
         two = model.predict(x[:8], batch_size=8, verbose=0)
         model.reset_states()
         found = []
-        def work():
+        def work(number):
             found.append(model.predict(x[:8], batch_size=8, verbose=0))
-        threads = [threading.Thread(target=work) for _ in range(2)]
-        for thread in threads: thread.start()
-        for thread in threads: thread.join()
+        side_by_side(work, *range(2))
         assert sorted(a.sum() for a in found) == sorted(a.sum() for a in (one, two)), "each goes on from the other"
     """,
     "first use by many": """
         for _ in range(10):
             model, found, errors = models.Sequential([layers.LSTM(16), layers.Dense(1)]), [], []  # not built
             model.compile("adam", "mse", backend=backend)
-            def work():
+            def work(number):
                 try:
                     found.append(model.predict(x[:9], verbose=0))
                 except BaseException as error:
                     errors.append(error)
-            threads = [threading.Thread(target=work) for _ in range(8)]
-            for thread in threads: thread.start()
-            for thread in threads: thread.join()
+            side_by_side(work, *range(8))
             assert not errors and len(found) == 8 and same(found, found[:1] * 8), errors
     """,
 }
