@@ -47,13 +47,16 @@ class Configurable:
     """Base of objects that keep each argument of their constructor in an attribute of that name.
 
     A class with `registry`, the word for its kind of objects, begins a registry. rnncore's subclasses of it enter
-    themselves by their `_names` and `aliases`, but for private ones and those with `registered=False`. The `_sections`
-    that their docstrings share, where NAME stands for the class, go before the examples of each.
+    themselves by their `_names` and `aliases`, but for private ones and those with `registered=False`.
+
+    Docstrings that share text have it from the base: `_parameters`, after their own and before the attributes, and
+    `_sections`, before the examples. NAME stands for the class there.
     """
 
     _keras_arguments: ClassVar[Mapping[str, Accepts]] = {}  # known to Keras's constructors, and not to these
     _word: ClassVar[str]  # the word for objects of the registry
     _registry: ClassVar[dict[str, type[Any]]]
+    _parameters: ClassVar[str] = ""
     _sections: ClassVar[str] = ""
     _root: ClassVar[Any]  # the class that began the registry
 
@@ -67,10 +70,20 @@ class Configurable:
             cls._word, cls._registry, cls._root = registry, {}, cls
         elif registered and is_own(cls) and not cls.__name__.startswith("_"):
             cls._registry.update(dict.fromkeys((*cls._names(), *aliases), cls))
-            if cls._sections and cls.__doc__:
-                before, heading, examples = inspect.cleandoc(cls.__doc__).partition("\n\nExamples\n")
-                shared = inspect.cleandoc(cls._sections).replace("NAME", cls.__name__)
-                cls.__doc__ = f"{before}\n\n{shared}{heading}{examples}"
+            cls.__doc__ = cls._documented()
+
+    @classmethod
+    def _documented(cls) -> str | None:
+        """The docstring with what it shares with others."""
+        if not cls.__doc__:
+            return cls.__doc__  # as Python leaves it out on demand
+        before, heading, examples = inspect.cleandoc(cls.__doc__).partition("\n\nExamples\n")
+        if cls._parameters:
+            own, gap, after = before.partition("\n\nAttributes\n")
+            before = f"{own}\n{inspect.cleandoc(cls._parameters)}{gap}{after}"
+        if cls._sections:
+            before = f"{before}\n\n{inspect.cleandoc(cls._sections)}"
+        return f"{before}{heading}{examples}".replace("NAME", cls.__name__)
 
     @classmethod
     def _names(cls) -> tuple[str, ...]:

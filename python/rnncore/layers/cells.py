@@ -24,6 +24,7 @@ SEQUENCE_ARGUMENTS = ("return_sequences", "return_state", "go_backwards", "state
 class Cell(Recurrent, registered=False):
     """Base of the cells: the recurrent layer without what belongs to sequences."""
 
+    _parameters = ""
     _fixed = SEQUENCE_ARGUMENTS
 
     def __init__(self, **arguments: Any) -> None:

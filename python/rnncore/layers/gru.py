@@ -24,46 +24,18 @@ class GRU(Gated):
         Of the candidate: linear, relu, sigmoid, tanh or hard_sigmoid.
     recurrent_activation : str or function of `rnncore.activations`, default "sigmoid"
         Of the two gates; same choice.
-    use_bias : bool, default True
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
         Default glorot_uniform, orthogonal and zeros, over the fused matrices.
-    kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
-    return_sequences : bool, default False
-        Whether the output is h of every step (N, T, H) rather than of the last (N, H).
     return_state : bool, default False
         Whether the last state (N, H) is returned beside the output.
-    go_backwards : bool, default False
-        Read the sequence from its end; a returned sequence stays in the order of processing.
-    stateful : bool, default False
-        Whether each batch begins with the states after the batch before; the batch size is then fixed, see
-        `Input`, and `reset_states` begins anew.
-    unroll : bool, default False
-        Kept for compatibility: the numbers are the same.
     reset_after : bool, default True
         Whether the reset gate acts after the recurrent product rather than on the state before it.
-    dropout : float, default 0.0
-        In training, the part of the features of x that is set to zero, the same at all steps and for all gates; the
-        others are scaled by 1 / (1 - dropout). From 0 to below 1.
-    recurrent_dropout : float, default 0.0
-        Likewise for h where the recurrent kernel multiplies it: one mask for all steps (Gal and Ghahramani 2016) and
-        all gates, where Keras draws one for each gate. What passes the product stays whole.
-    zoneout : float, default 0.0
-        The part of the units of h that each training step leaves as they were before it, drawn anew for every step;
-        otherwise h is the mean of that (Krueger et al. 2016). From 0 to below 1; beyond Keras, by keyword only.
     layer_normalization : bool, default False
         Whether x·W and h·U are normalized, each over all 3·H columns, before their gains and biases (Ba et al. 2016,
         with ε = 1e-3); with `reset_after` and without zoneout.
         Beyond Keras, by keyword only.
-    seed : int, optional
-        Added to the seed of the run for dropout and zoneout.
     use_cudnn : {"auto", False}
         Kept for compatibility; True is refused.
-    kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
-    activity_regularizer : str or Regularizer, optional
-        The penalty on the outputs: see `Layer`.
-    **arguments
-        `name`, `trainable`, `input_shape`: see `Layer`. `zero_output_for_mask`, default False: whether a returned
-        sequence is zero at masked steps, not the state held.
 
     Attributes
     ----------
