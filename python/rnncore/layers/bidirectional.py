@@ -13,6 +13,7 @@ from rnncore.layers.base import Layer
 from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.masks import NO_MASK, Mask
+from rnncore.layers.reads_sequences import ReadsSequences
 from rnncore.layers.registry import deserialize, serialize
 from rnncore.layers.wrapper import Wrapper
 from rnncore.parameters import Array, Weight
@@ -74,7 +75,7 @@ class Bidirectional(Wrapper, TakesInitialState):
         **arguments: Unpack[LayerArguments],
     ) -> None:
         for argument, given in (("layer", layer), ("backward_layer", backward_layer or layer)):
-            if not isinstance(given, TakesInitialState) or isinstance(given, Bidirectional):
+            if not isinstance(given, ReadsSequences):
                 raise TypeError(f"{argument} of Bidirectional must be a recurrent layer, got {given!r}")
         if layer.go_backwards:
             raise ValueError("layer of Bidirectional must go forwards, got go_backwards=True")

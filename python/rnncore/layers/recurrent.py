@@ -9,15 +9,14 @@ from rnncore import activations, constraints, initializers, regularizers
 from rnncore._sequence_arguments import RECURRENT_ACTIVATIONS
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.builder import ProgramBuilder
-from rnncore.layers.initial_state import TakesInitialState
-from rnncore.layers.masks import Mask
+from rnncore.layers.reads_sequences import ReadsSequences
 from rnncore.parameters import Weight
 from rnncore.program import Shape
 
 __all__ = ["Gated", "Recurrent"]
 
 
-class Recurrent(TakesInitialState, registered=False):
+class Recurrent(ReadsSequences, registered=False):
     """Base of the recurrent layers: (N, T, I) to (N, H), or (N, T, H) with `return_sequences`.
 
     A subclass names its op, the number of gates and the states, and passes its constructor's
@@ -92,7 +91,6 @@ class Recurrent(TakesInitialState, registered=False):
     ) -> None:
         zero_output_for_mask = check.boolean("zero_output_for_mask", arguments.pop("zero_output_for_mask", False))
         super().__init__(**arguments)
-        self.zero_output_for_mask = zero_output_for_mask
         self.units = check.positive_int("units", units)
         self.activation = elementwise("activation", activation)
         self.use_bias = check.boolean("use_bias", use_bias)
@@ -105,18 +103,14 @@ class Recurrent(TakesInitialState, registered=False):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.recurrent_constraint = constraints.get(recurrent_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.return_sequences = check.boolean("return_sequences", return_sequences)
-        self.return_state = check.boolean("return_state", return_state)
-        self.go_backwards = check.boolean("go_backwards", go_backwards)
-        self.unroll = check.boolean("unroll", unroll)
-        self.stateful = check.boolean("stateful", stateful)
+        self._keep_sequence_arguments(
+            return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask
+        )
         self.dropout = unit_rate("dropout", dropout)
         self.recurrent_dropout = unit_rate("recurrent_dropout", recurrent_dropout)
         self.zoneout = unit_rate("zoneout", zoneout)
         self.layer_normalization = check.boolean("layer_normalization", layer_normalization)
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
-        self._keeps_time = self.return_sequences
-        self._acts_per_step = self.return_sequences and not self.go_backwards
 
     def _declared_shape(self, arguments: dict[str, Any]) -> Shape | None:
         """As in `Layer`, but `input_dim` is the number of features and `input_length` that of steps."""
@@ -158,22 +152,6 @@ class Recurrent(TakesInitialState, registered=False):
             weights.append(self._weight("normalization_weights", shape, initializers.Ones(), None, None))
         return weights
 
-    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
-        """Sequence or last output, then the states if they are returned."""
-        states = [(input_shape[0], size) for _, size in self._state_sizes()]
-        sequence = (*input_shape[:2], self._output_size)
-        return (sequence if self.return_sequences else states[0], *states[: len(states) * self.return_state])
-
-    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
-        """Append one node: sequence and states from x, its mask and initial states; dropout of x is one before."""
-        x, *initial = inputs
-        keeper = (self, 0) if self.stateful else None
-        sequence, states = self._emit_sequence(builder, x, builder.real(x, masks[0]), tuple(initial), keeper=keeper)
-        return (
-            sequence if self.return_sequences else self._last_output(states),
-            *(states if self.return_state else ()),
-        )
-
     def _emit_sequence(
         self,
         builder: ProgramBuilder,
@@ -186,24 +164,7 @@ class Recurrent(TakesInitialState, registered=False):
         zero_output: bool = False,
         keeper: tuple[Layer, int] | None = None,
     ) -> tuple[int, tuple[int, ...]]:
-        """Append the node and return its sequence and its last states, whatever the layer itself returns.
-
-        Parameters
-        ----------
-        builder : ProgramBuilder
-        x, mask : int
-            Values; the mask may be -1.
-        initial : tuple of int
-            Values of the initial states, or empty.
-        go_backwards : bool, optional
-            By default as the layer says.
-        aligned : bool, default False
-            Whether a sequence read from its end stays in the order of time.
-        zero_output : bool, default False
-            Whether the sequence is zero at masked steps; it then repeats no state.
-        keeper : tuple of Layer and int, optional
-            The stateful layer that keeps the states from batch to batch, and the number of the first one.
-        """
+        """Append one node, after the dropout of x if there is any."""
         shape = builder.shape(x)
         if self.dropout > 0:
             dropped = builder.value(f"{self.name}/dropout", shape)
@@ -239,11 +200,6 @@ class Recurrent(TakesInitialState, registered=False):
         for name, state, offset in zip(self._state_names, states, kept, strict=False):
             builder.write_state(f"{self.name}/{name}", state, offset)
         return sequence, states
-
-    @staticmethod
-    def _last_output(states: tuple[int, ...]) -> int:
-        """Which of the last states is the last output."""
-        return states[0]
 
     @property
     def _zeros(self) -> dict[str, Any]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnncore import _validation as check
 from rnncore._configurable import FROM_KERAS, fields
 from rnncore.layers.arguments import LayerArguments, Self, Unpack
 from rnncore.layers.base import Layer
 from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.cells import Cell, StackedRNNCells, check_cell
-from rnncore.layers.initial_state import TakesInitialState
-from rnncore.layers.masks import Mask
+from rnncore.layers.reads_sequences import ReadsSequences
 from rnncore.layers.registry import deserialize
 from rnncore.layers.wrapper import Wrapper
 from rnncore.parameters import Weight
@@ -20,7 +18,7 @@ from rnncore.program import Shape
 __all__ = ["RNN"]
 
 
-class RNN(Wrapper, TakesInitialState):
+class RNN(Wrapper, ReadsSequences):
     """Run a cell, or a stack of cells, over a sequence: (N, T, I) to (N, H), or (N, T, H) with `return_sequences`.
 
     The same computation as the layer of the cell's name; stacked cells are as fast as stacked layers.
@@ -78,14 +76,9 @@ class RNN(Wrapper, TakesInitialState):
         self.cell = cell if isinstance(cell, StackedRNNCells) else check_cell("cell of RNN", cell)
         self.cells: list[Cell] = self.cell.cells if isinstance(self.cell, StackedRNNCells) else [self.cell]
         super().__init__(tuple(self.cells), **arguments)
-        self.return_sequences = check.boolean("return_sequences", return_sequences)
-        self.return_state = check.boolean("return_state", return_state)
-        self.go_backwards = check.boolean("go_backwards", go_backwards)
-        self.stateful = check.boolean("stateful", stateful)
-        self.unroll = check.boolean("unroll", unroll)
-        self.zero_output_for_mask = check.boolean("zero_output_for_mask", zero_output_for_mask)
-        self._keeps_time = self.return_sequences
-        self._acts_per_step = self.return_sequences and not self.go_backwards
+        self._keep_sequence_arguments(
+            return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask
+        )
 
     def _state_sizes(self) -> tuple[tuple[str, int], ...]:
         """The states of all cells, one cell after another."""
@@ -107,27 +100,10 @@ class RNN(Wrapper, TakesInitialState):
             shape = (*shape[:2], cell._output_size)
         return [weight for cell in self.cells for weight in cell.weights]
 
-    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
-        """Sequence or last output, then the states if they are returned."""
-        output = (*input_shape[: 2 if self.return_sequences else 1], self.cells[-1]._output_size)
-        states = [(input_shape[0], size) for _, size in self._state_sizes()]
-        return (output, *states[: len(states) * self.return_state])
-
-    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
-        """Append one node for each cell."""
-        x, *initial = inputs
-        sequence, states = self._emit_sequence(
-            builder,
-            x,
-            builder.real(x, masks[0]),
-            tuple(initial),
-            zero_output=self.zero_output_for_mask,
-            keeper=(self, 0) if self.stateful else None,
-        )
-        return (
-            sequence if self.return_sequences else self._last_output(states),
-            *(states if self.return_state else ()),
-        )
+    @property
+    def _output_size(self) -> int:
+        """The size of the last cell's output."""
+        return self.cells[-1]._output_size
 
     def _emit_sequence(
         self,
@@ -141,7 +117,7 @@ class RNN(Wrapper, TakesInitialState):
         zero_output: bool = False,
         keeper: tuple[Layer, int] | None = None,
     ) -> tuple[int, tuple[int, ...]]:
-        """Append the nodes; see `Recurrent._emit_sequence`."""
+        """Append the nodes of all cells."""
         backwards = self.go_backwards if go_backwards is None else go_backwards
         states: list[int] = []
         for cell in self.cells:
