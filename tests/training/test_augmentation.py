@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_models import BACKENDS, Array, data, forecaster, same
 
-from rnncore import augmentation, layers, models, utils
+from rnncore import augmentation, layers, models, seeds, utils
 from rnncore.augmentation.draws import Draws
 
 ALL = [
@@ -117,7 +117,7 @@ def test_fit_augments_each_epoch_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not same(found, trained(shuffle=False))
     utils.set_random_seed(5)
     model = forecaster(optimizer="adam", loss="mse", dtype_policy="float64")
-    seed = int(np.random.default_rng(utils.next_seed()).integers(2**32))
+    seed = int(np.random.default_rng(seeds.next_seed()).integers(2**32))
     for epoch in range(3):
         changed = x
         for stage, function in enumerate(augment):
