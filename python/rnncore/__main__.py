@@ -12,11 +12,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m rnncore", description="Recurrent networks for NumPy.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("info", help="show the build and what it uses on this machine")
-    demo = commands.add_parser("demo", help="forecast sunspot numbers, beside simpler forecasts")
+    demo = commands.add_parser("demo", help="forecast sunspot numbers, compared with simpler forecasts")
     demo.add_argument("--seed", type=int, default=0, help="seed of the initial weights and the shuffling (default 0)")
     demo.add_argument("--output", type=Path, default=Path(), help="folder for the model and the picture (default .)")
     demo.add_argument("--quiet", action="store_true", help="no progress bar")
-    commands.add_parser("bench", help="time the kernels beside other packages (bench --help says more)", add_help=False)
+    commands.add_parser(
+        "bench", help="time the kernels against other packages (bench --help says more)", add_help=False
+    )
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "bench":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

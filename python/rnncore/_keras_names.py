@@ -25,7 +25,7 @@ _NORMS = "use LayerNormalization or BatchNormalization"
 _LOSSES = "not there; a loss may be a function that returns its value and gradient: see Model.compile"
 _METRICS = "not there; a metric may be a function of NumPy arrays: see metrics.MeanMetricWrapper"
 _UPDATES = "not there; use Adam, AdamW, Lion or another one of rnncore.optimizers"
-_OBJECTS = "classes of one's own are given to load_model(custom_objects=...)"
+_OBJECTS = "your own classes are given to load_model(custom_objects=...)"
 _SWITCH = "there is nothing to switch here; leave it out"
 
 MODULES: Mapping[str, Mapping[str, str]] = {
@@ -170,7 +170,7 @@ OPTIMIZER: Mapping[str, str] = {
     "set_weights": "slots can be overwritten in place",
 }
 METRIC: Mapping[str, str] = {
-    **_for("add_weight add_variable variables", "a metric of one's own has state_size, increment and compute"),
+    **_for("add_weight add_variable variables", "your own metric has state_size, increment and compute"),
     **_for("total count", "see state"),
     **_for("stateless_update_state stateless_result stateless_reset_state", "see increment and compute"),
     "reset_states": "use reset_state",

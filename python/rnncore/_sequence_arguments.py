@@ -48,7 +48,7 @@ class SequenceResult(NamedTuple):
     output : ndarray (N, T, H)
         Hidden state after each step; read-only where there is a tape.
     state : tuple of ndarray (N, H)
-        State after the last real step of each row: `(h, c)` for an LSTM, `(h,)` otherwise.
+        State after the last valid step of each row: `(h, c)` for an LSTM, `(h,)` otherwise.
     tape : object or None
         What `backward` needs; None unless the call was made with `training=True`.
 

@@ -185,7 +185,7 @@ def class_weight(value: Any, targets: Array, *, sparse: bool, dtype: npt.DTypeLi
 
 
 def lengths(value: Any, rows: int, steps: int) -> npt.NDArray[np.int32]:
-    """How many leading steps of each row are real: (N,), from 0 to T."""
+    """How many leading steps of each row are valid: (N,), from 0 to T."""
     array = real("lengths", value)
     if array.shape != (rows,):
         raise ValueError(f"lengths must have shape ({rows},), one for each row of x, got {show(array.shape)}")

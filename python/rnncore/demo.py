@@ -31,7 +31,7 @@ BATCH_SIZE = 8
 def run(folder: Path | str = ".", *, seed: int = 0, verbose: int = 1) -> dict[str, float]:
     """Train a GRU on the sunspot numbers up to 1920 and forecast 1921 to 1955, one year ahead each.
 
-    Prints the errors beside those of simpler forecasts, saves the model, loads it again, checks that it gives the
+    Prints the errors and those of simpler forecasts, saves the model, loads it again, checks that it gives the
     same bits, and draws the forecast.
 
     Parameters

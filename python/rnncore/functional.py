@@ -61,10 +61,10 @@ def simple_rnn(
     initial_state : array_like (N, H) or tuple of one, optional
         State before the first step; zeros by default.
     lengths : array_like of int (N,), optional
-        How many leading steps of each row are real; all by default. Padded steps cost nothing and
+        How many leading steps of each row are valid; all by default. Padded steps cost nothing and
         are not processed: the output repeats the row's final state there.
     reverse : bool, default False
-        Process each row from its last real step to its first. The output stays aligned with `x`.
+        Process each row from its last valid step to its first. The output stays aligned with `x`.
     training : bool, default False
         Keep a tape for `backward`. It has copies of all arguments that it needs, which may then change; it
         reads `output`, which is read-only for that: take `output.copy()` to write to it.
@@ -126,10 +126,10 @@ def lstm(
     initial_state : tuple of two array_like (N, H), optional
         `(h, c)` before the first step; zeros by default.
     lengths : array_like of int (N,), optional
-        How many leading steps of each row are real; all by default. Padded steps cost nothing and
+        How many leading steps of each row are valid; all by default. Padded steps cost nothing and
         are not processed: the output repeats the row's final state there.
     reverse : bool, default False
-        Process each row from its last real step to its first. The output stays aligned with `x`.
+        Process each row from its last valid step to its first. The output stays aligned with `x`.
     training : bool, default False
         Keep a tape for `backward`. It has copies of all arguments that it needs, which may then change; it
         reads `output`, which is read-only for that: take `output.copy()` to write to it.
@@ -205,10 +205,10 @@ def gru(
     initial_state : array_like (N, H) or tuple of one, optional
         State before the first step; zeros by default.
     lengths : array_like of int (N,), optional
-        How many leading steps of each row are real; all by default. Padded steps cost nothing and
+        How many leading steps of each row are valid; all by default. Padded steps cost nothing and
         are not processed: the output repeats the row's final state there.
     reverse : bool, default False
-        Process each row from its last real step to its first. The output stays aligned with `x`.
+        Process each row from its last valid step to its first. The output stays aligned with `x`.
     training : bool, default False
         Keep a tape for `backward`. It has copies of all arguments that it needs, which may then change; it
         reads `output`, which is read-only for that: take `output.copy()` to write to it.

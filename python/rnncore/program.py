@@ -80,7 +80,7 @@ class Program:
 
     `lengths` is the id of the implicit value that carries the lengths of a batch, or -1.
     Its value is absent at run time when the caller gives no lengths.
-    `masks`: for each output (N, T, ...) the value that says which of its steps are real, the lengths or a mask (N, T),
+    `masks`: for each output (N, T, ...) the value that says which of its steps are valid, the lengths or a mask (N, T),
     or -1; losses and metrics leave out the other steps. Empty when no output has any.
     """
 

@@ -43,7 +43,7 @@ def model(**output: Any) -> models.Sequential:
 )
 def test_a_layer_of_sequences_on_a_last_output_names_return_sequences(layer: layers.Layer) -> None:
     with pytest.raises(ValueError, match="return_sequences=True"):
-        models.Sequential([layers.Input((None, 2)), layers.LSTM(4), layer])
+        models.Sequential([layers.Input((None, 2)), layers.LSTM(4, name="last"), layer])
 
 
 def test_attention_on_a_last_output_names_return_sequences() -> None:

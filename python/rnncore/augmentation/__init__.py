@@ -1,7 +1,7 @@
 """Seeded random changes of training sequences.
 
 An augmentation is called on sequences (N, T, C), or given to `fit(..., augment=...)`, which applies it to the training
-data anew in each epoch. The same seed, epoch and sample get the same change, in whatever order samples are visited.
+data anew in each epoch. The same seed, epoch and sample get the same change, whatever the order of samples.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Augmentation:
         x : array_like, shape (N, T, C)
             Stays as it is; the result is a new array.
         lengths : array_like of int, shape (N,), optional
-            How many leading steps of each row are real; the others are not changed.
+            How many leading steps of each row are valid; the others are not changed.
         seed : int, optional
             By default drawn after `utils.set_random_seed`.
         epoch : int, default 0

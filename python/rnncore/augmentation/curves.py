@@ -11,7 +11,7 @@ Array = npt.NDArray[Any]
 
 
 def smooth_curves(values: Array, lengths: Array, steps: int) -> Array:
-    """Curves (N, T, C) through knots (N, K, C) spread evenly over the real steps: Catmull-Rom splines."""
+    """Curves (N, T, C) through knots (N, K, C) spread evenly over the valid steps: Catmull-Rom splines."""
     knots = values.shape[1]
     place = np.arange(steps) * (knots - 1) / np.maximum(lengths - 1, 1)[:, None]  # (N, T), in knots
     place = np.minimum(place, knots - 1)

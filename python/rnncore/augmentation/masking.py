@@ -32,7 +32,7 @@ class TimeMasking(_Bands):
     Parameters
     ----------
     max_width : int
-        The width of each band is drawn from 0 to this, its place among the real steps.
+        The width of each band is drawn from 0 to this, its place among the valid steps.
     count : int, default 1
         Number of bands; they may overlap.
     value : float, default 0.0

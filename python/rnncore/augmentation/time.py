@@ -15,7 +15,7 @@ SLOWEST = 0.1  # of the usual speed: time never stands still or runs back
 class TimeWarp(Augmentation):
     """Let time run faster and slower along a smooth random curve (Um et al. 2017).
 
-    First and last real step stay; between them the sequence is read on the straight lines between its steps.
+    First and last valid step stay; between them the sequence is read on the straight lines between its steps.
 
     Parameters
     ----------

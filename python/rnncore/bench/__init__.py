@@ -1,4 +1,4 @@
-"""Time rnncore beside PyTorch and JAX, where they are installed: `python -m rnncore bench`."""
+"""Time rnncore against PyTorch and JAX, where they are installed: `python -m rnncore bench`."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class Case:
 
     @cached_property
     def lengths(self) -> Array | None:
-        """Real steps of each row (N,), or None when all are real."""
+        """Valid steps of each row (N,), or None when all are valid."""
         if not self.padded:
             return None
         return np.random.default_rng(2).integers(1, self.shape.steps, self.shape.rows, np.int32, endpoint=True)

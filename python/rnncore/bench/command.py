@@ -62,7 +62,7 @@ def main(
     ...
     SystemExit: 2
     """
-    parser = argparse.ArgumentParser(program, description="Time rnncore beside the engines that are installed.")
+    parser = argparse.ArgumentParser(program, description="Time rnncore against the engines that are installed.")
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
     parser.add_argument("--shapes", nargs="+", default=list(shapes), help=f"of {', '.join(SHAPES)}, or N,T,I,H")
     parser.add_argument("--modes", nargs="+", choices=("training", "forward"), default=["training", "forward"])

@@ -37,9 +37,9 @@ def ctc_greedy(scores: npt.ArrayLike, lengths: npt.ArrayLike | None = None, *, b
     scores : array_like, shape (N, T, C)
         Logits, or logarithms of probabilities.
     lengths : array_like of int, shape (N,), optional
-        How many leading steps of each row are real; all by default.
+        How many leading steps of each row are valid; all by default.
     blank : int, default 0
-        The class that stands for no label.
+        The class that means no label.
 
     Returns
     -------
@@ -89,13 +89,13 @@ def ctc_beam(
     scores : array_like, shape (N, T, C)
         Logits, or logarithms of probabilities.
     lengths : array_like of int, shape (N,), optional
-        How many leading steps of each row are real; all by default.
+        How many leading steps of each row are valid; all by default.
     beam_width : int, default 100
         How many prefixes are kept after each step.
     top_paths : int, default 1
         How many of the last ones are returned, at most `beam_width`.
     blank : int, default 0
-        The class that stands for no label.
+        The class that means no label.
 
     Returns
     -------

@@ -73,7 +73,7 @@ def truncated_normal(generator: np.random.Generator, shape: Shape) -> Array:
 
 
 class TruncatedNormal(Seeded):
-    """Normal numbers, none further than two standard deviations from the mean.
+    """Normal numbers, none farther than two standard deviations from the mean.
 
     Parameters
     ----------

@@ -115,7 +115,7 @@ class Layer(Buildable, registry="layer"):
         ----------
         inputs : SymbolicValue or list of SymbolicValue
         mask : SymbolicValue of shape (N, T), optional
-            An `Input` of integers or booleans, zero where a step is not real, in the place of the mask that comes with
+            An `Input` of integers or booleans, zero where a step is not valid, in place of the mask that comes with
             `inputs`; for layers that read a mask.
         """
         if mask is not None and not self._takes_mask:
@@ -143,7 +143,7 @@ class Layer(Buildable, registry="layer"):
         return outputs[0] if len(outputs) == 1 else list(outputs)
 
     def _call_options(self, index: int) -> dict[str, Any]:
-        """What call number `index` was told beside its values, as JSON-serialisable data."""
+        """What call number `index` was told besides its values, as JSON-serialisable data."""
         return {}
 
     def _call_again(self, values: list[SymbolicValue], options: dict[str, Any]) -> Any:
@@ -217,7 +217,7 @@ class Layer(Buildable, registry="layer"):
         inputs : tuple of int
             Values the layer reads.
         masks : tuple of Mask
-            For each of them what says which of its steps are real; `builder.real` makes one value of it.
+            For each of them what says which of its steps are valid; `builder.real` makes one value of it.
         """
         (shape,) = self._output_shapes(builder.shape(inputs[0]))
         output = builder.value(self.name, shape, self._output_dtype)

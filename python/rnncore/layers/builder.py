@@ -153,14 +153,14 @@ class ProgramBuilder:
         return self.merge_masks(kind, name, values, [mask.own for _, mask in of])
 
     def both(self, name: str, *of: tuple[int, Mask]) -> Mask:
-        """The steps that are real in all of some values with one time axis."""
+        """The steps that are valid in all of some values with one time axis."""
         values = [value for value, _ in of]
         self.shared_times.append(set().union(*(self.times.get(mask.padding, ()) for _, mask in of)))
         padding = self.merge_masks("and", name, values, [mask.padding for _, mask in of])
         return Mask(padding, self.merge_own("and", name, of))
 
     def real(self, x: int, mask: Mask) -> int:
-        """The one value that says which steps of x are real: the lengths, a mask (N, T), or -1."""
+        """The one value that says which steps of x are valid: the lengths, a mask (N, T), or -1."""
         of = x if mask.own < 0 else mask.own
         return self.merge_masks("and", self._values[x].name, (of, of), (mask.padding, mask.own))
 

@@ -27,7 +27,7 @@ class GRU(Gated):
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
         Default glorot_uniform, orthogonal and zeros, over the fused matrices.
     return_state : bool, default False
-        Whether the last state (N, H) is returned beside the output.
+        Whether the last state (N, H) is returned too.
     reset_after : bool, default True
         Whether the reset gate acts after the recurrent product rather than on the state before it.
     layer_normalization : bool, default False

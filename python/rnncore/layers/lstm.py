@@ -34,7 +34,7 @@ class LSTM(Gated):
     unit_forget_bias : bool, default True
         Start the forget gate's bias at one.
     return_state : bool, default False
-        Whether the last states h and c, (N, H) each, are returned beside the output.
+        Whether the last states h and c, (N, H) each, are returned too.
     cell_zoneout : float, default 0.0
         As `zoneout`, for c. What h is made of is the new c, held or not.
     peepholes : bool, default False

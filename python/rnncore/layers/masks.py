@@ -1,4 +1,4 @@
-"""What a description knows of the steps of a value that are not real."""
+"""What a description knows of the steps of a value that are not valid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["NO_MASK", "Mask"]
 
 @dataclass(frozen=True)
 class Mask:
-    """Which steps of a value (N, T, ...) are real: those that both parts call so.
+    """Which steps of a value (N, T, ...) are valid: those that both parts call valid.
 
     The lengths of a batch go on wherever the time axis does, so that what padding holds is never read. A mask ends
     where Keras drops it: the two are kept apart, and put together where they are read.

@@ -57,7 +57,7 @@ class Merge(Layer, registered=False):
     _acts_per_step = True
     _kind: ClassVar[str]
     _least: ClassVar[int] = 1
-    _leaves_out_masked: ClassVar[bool] = False  # inputs where their step is not real, but others' are
+    _leaves_out_masked: ClassVar[bool] = False  # inputs where their step is not valid, but others' are
 
     def __call__(self, inputs: Any, mask: SymbolicValue | None = None) -> Any:
         """Describe this layer applied to a list of symbolic values; it takes no mask."""

@@ -42,8 +42,8 @@ class Recurrent(ReadsSequences, registered=False):
         In training, the part of the features of x that is set to zero, the same at all steps and for all gates; the
         others are scaled by 1 / (1 - dropout). From 0 to below 1.
     recurrent_dropout : float, default 0.0
-        Likewise for h where the recurrent kernel multiplies it: one mask for all steps (Gal and Ghahramani 2016) and
-        all gates, where Keras draws one for each gate. What passes the product stays whole.
+        The same for h in the product with the recurrent kernel: one mask for all steps (Gal and Ghahramani 2016) and
+        all gates, where Keras draws one for each gate. Elsewhere h is read whole.
     zoneout : float, default 0.0
         The part of the units of h that each training step leaves as they were before it, drawn anew for every step;
         otherwise h is the mean of that (Krueger et al. 2016). From 0 to below 1; beyond Keras, by keyword only.

@@ -29,7 +29,7 @@ class RNN(Wrapper, ReadsSequences):
     return_sequences : bool, default False
         Whether the output is that of every step (N, T, H) rather than of the last (N, H).
     return_state : bool, default False
-        Whether the last states of all cells, (N, H) each, are returned beside the output.
+        Whether the last states of all cells, (N, H) each, are returned too.
     go_backwards : bool, default False
         Read the sequence from its end; a returned sequence stays in the order of processing.
     stateful : bool, default False

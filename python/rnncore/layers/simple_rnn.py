@@ -22,7 +22,7 @@ class SimpleRNN(Recurrent):
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
         Default glorot_uniform, orthogonal and zeros.
     return_state : bool, default False
-        Whether the last state (N, H) is returned beside the output.
+        Whether the last state (N, H) is returned too.
     layer_normalization : bool, default False
         Whether x·W + h·U is normalized over its units before gain and bias (Ba et al. 2016, with ε = 1e-3); without
         zoneout.

@@ -133,7 +133,7 @@ def distinct_names(values: Sequence[SymbolicValue]) -> list[str]:
 def walk(inputs: Iterable[SymbolicValue], outputs: Iterable[SymbolicValue]) -> list[Call]:
     """The calls that lead from `inputs` to `outputs`, each after the calls it reads.
 
-    Calls further from the outputs come first, as in Keras, so that layers and weights are numbered
+    Calls farther from the outputs come first, as in Keras, so that layers and weights are numbered
     alike. The calls that made `inputs` are not part of the result.
     """
     given = set(inputs)

@@ -18,7 +18,7 @@ __all__ = [
 class Hinge(Loss):
     """The mean of max(1 − y_true · y_pred, 0) over the last axis.
 
-    Targets are −1 or 1; 0 stands for −1.
+    Targets are −1 or 1; 0 counts as −1.
 
     Examples
     --------
@@ -34,7 +34,7 @@ hinge = function_of(Hinge)
 class SquaredHinge(Loss):
     """The mean of max(1 − y_true · y_pred, 0)² over the last axis.
 
-    Targets are −1 or 1; 0 stands for −1.
+    Targets are −1 or 1; 0 counts as −1.
 
     Examples
     --------

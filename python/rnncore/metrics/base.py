@@ -25,7 +25,7 @@ Direction = Literal["min", "max"] | None
 class Metric(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable, registry="metric"):
     """Base of the metrics: by default the weighted mean of one value per position.
 
-    A metric is a state, float64 numbers to which each batch adds, and a value computed from it. A metric of one's own
+    A metric is a state, float64 numbers to which each batch adds, and a value computed from it. Your own metric
     is a function (`MeanMetricWrapper`), or a class with `state_size`, `increment` and `compute`, and a `direction`,
     "min" or "max", for callbacks with `mode="auto"`. Such a metric is computed in Python: `fit` calls it after each
     batch, and computes the outputs of the batch once more for it.

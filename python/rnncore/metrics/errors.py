@@ -200,7 +200,7 @@ cosine_similarity = losses.cosine_similarity
 
 
 class Hinge(Error, of=losses.Hinge):
-    """The mean of max(1 − y_true · y_pred, 0); a target of 0 stands for −1.
+    """The mean of max(1 − y_true · y_pred, 0); a target of 0 counts as −1.
 
     Examples
     --------
@@ -216,7 +216,7 @@ hinge = losses.hinge
 
 
 class SquaredHinge(Error, of=losses.SquaredHinge):
-    """The mean of max(1 − y_true · y_pred, 0)²; a target of 0 stands for −1.
+    """The mean of max(1 − y_true · y_pred, 0)²; a target of 0 counts as −1.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Metrics of numbers as they come, for loops of one's own."""
+"""Metrics of numbers as they come, for your own loops."""
 
 from __future__ import annotations
 

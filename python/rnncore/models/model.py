@@ -101,7 +101,7 @@ class Model(Trainer):
     ) -> None:
         """Print a table of layers, output shapes and numbers of weights.
 
-        Where layers branch, a further column tells which outputs of which calls of layers each layer reads. The total
+        Where layers branch, another column tells which outputs of which calls of layers each layer reads. The total
         counts the numbers that the optimizer keeps once training has begun.
 
         Parameters

@@ -58,7 +58,7 @@ def backward(doutputs: Arrays, saved: Any) -> tuple[Arrays, list[Array]]:
     dgamma = np.where(real[..., None], dy * normal, product(normal, dy)).sum(axis=axes)
     dbeta = dy.sum(axis=axes)
     bracket = dy
-    if of_batch:  # mean and variance depend on the positions that are real
+    if of_batch:  # mean and variance depend on the positions that are valid
         common = (dbeta + normal * dgamma) / dy.dtype.type(max(real.sum(), 1))
         bracket = dy - np.where(real[..., None], common, dy.dtype.type(0))
     dx = bracket * (factor if gamma is None else factor * gamma)

@@ -1,4 +1,4 @@
-"""y = activation(x * kernel + bias), a convolution over time; steps that are not real count as zeros.
+"""y = activation(x * kernel + bias), a convolution over time; steps that are not valid count as zeros.
 
 The second output is a mask of the first windows of each row, as many as begin before its end, for what comes next.
 """

@@ -205,7 +205,7 @@ class Executor:
     def state_gradients(self) -> dict[str, Array]:
         """After `backward` or `train` of this thread: the gradient (N, T, H) to h after each step, by recurrent node.
 
-        It counts what h does by way of all later steps; at steps that are not real it is zero.
+        It counts what h does by way of all later steps; at steps that are not valid it is zero.
         """
         found = {}
         for node, saved in self._passes.last.tape if self._passes.last else []:

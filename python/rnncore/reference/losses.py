@@ -83,7 +83,7 @@ def cosine_similarity(target: Array, output: Array) -> tuple[Array, Array]:
 
 @loss
 def hinge(target: Array, output: Array) -> tuple[Array, Array]:
-    """Targets are −1 or 1; 0 stands for −1."""
+    """Targets are −1 or 1; 0 counts as −1."""
     sign = np.where(target == 0, -1, target).astype(output.dtype)
     margin = np.maximum(1 - sign * output, 0)
     return _mean(margin), np.where(margin > 0, -sign, margin) / output.shape[-1]

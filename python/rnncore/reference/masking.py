@@ -1,4 +1,4 @@
-"""Which steps are real: a feature differs from mask_value, or the id from 0. y is x there and 0 elsewhere."""
+"""Which steps are valid: a feature differs from mask_value, or the id from 0. y is x there and 0 elsewhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def backward(doutputs: Arrays, saved: Any) -> tuple[Arrays, list[Array]]:
 
 
 def real_steps(mask: Array | None, shape: tuple[int, ...]) -> Array:
-    """Which steps of an array of `shape` (N, T, ...) are real (N, T), from lengths (N,), a mask (N, T) or None."""
+    """Which steps of an array of `shape` (N, T, ...) are valid (N, T), from lengths (N,), a mask (N, T) or None."""
     rows, steps = shape[:2]
     if mask is None:
         return np.ones((rows, steps), bool)

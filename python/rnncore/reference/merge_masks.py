@@ -1,4 +1,4 @@
-"""Masks of arrays (N, T, ...) into one (N, T): of steps that are real in all, in any, or one mask after the other.
+"""Masks of arrays (N, T, ...) into one (N, T): of steps that are valid in all, in any, or one mask after the other.
 
 Kind "reverse", of two masks of one array: what the second says of the steps that the first calls real, in their order,
 for the array in reversed order of time.

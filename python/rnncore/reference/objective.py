@@ -179,7 +179,7 @@ def _ctc(
 
 
 def _real_positions(output: Array, mask: Array | None) -> Any:
-    """An index of the positions (N, T, ...) of an output whose steps are real: which they are, or all of them."""
+    """An index of the positions (N, T, ...) of an output whose steps are valid: which they are, or all of them."""
     if mask is None:
         return ...
     real = real_steps(mask, output.shape)

@@ -19,7 +19,7 @@ Arrays = list[Any]  # positional slots of a node: arrays, or None where a slot i
 
 @dataclass(frozen=True)
 class Run:
-    """What a node may know of the run beside its inputs."""
+    """What a node may know of the run besides its inputs."""
 
     training: bool
     seed: int

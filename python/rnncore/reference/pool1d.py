@@ -1,4 +1,4 @@
-"""The largest or the mean of the real steps of each window, zero where there are none.
+"""The largest or the mean of the valid steps of each window, zero where there are none.
 
 `pool1d` has windows like `conv1d`, and its second output; `global_pool1d` has one window of all steps
 and no time axis.
@@ -31,7 +31,7 @@ class Pool:
         x, mask = inputs  # (N, T, C)
         windows = self.windows(x.shape[1], attributes)
         real = real_steps(mask, x.shape)
-        seen = np.zeros((windows.size, len(x), windows.count), bool)  # whether a place of a window has a real step
+        seen = np.zeros((windows.size, len(x), windows.count), bool)  # whether a place of a window has a valid step
         steps = np.zeros((windows.size, windows.count), int)  # and which
         for tap in range(windows.size):
             to, found = windows.seen(tap)

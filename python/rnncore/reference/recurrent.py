@@ -22,8 +22,8 @@ __all__ = ["Recurrent"]
 class Recurrent:
     """inputs x (N, T, I), lengths (N,) or mask (N, T), initial states -> sequence (N, T, H), final states.
 
-    A step that is not real holds the state. The sequence is in the order of processing, or, when `aligned`, in
-    that of x; at steps that are not real it repeats the state held, or with `zero_output_for_mask` is zero.
+    At a step that is not valid the state is held. The sequence is in the order of processing, or, when `aligned`, in
+    that of x; at steps that are not valid it repeats the state held, or with `zero_output_for_mask` is zero.
     In training, `recurrent_dropout` is the part of h that the recurrent product does not see, the same at all steps;
     `zoneout` and `cell_zoneout` are the parts of h and c that a step leaves as they were, otherwise their mean counts.
     """

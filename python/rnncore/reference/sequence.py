@@ -1,6 +1,6 @@
 """The time loop: runs a cell over a batch of sequences, forward and backward through time.
 
-A row takes part in the steps that are real for it; in the others it holds its state.
+A row takes part in the steps that are valid for it; in the others it holds its state.
 """
 
 from __future__ import annotations

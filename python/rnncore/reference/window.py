@@ -41,7 +41,7 @@ class Windows:
         return windows, steps[windows]
 
     def mask(self, real: Array) -> Array:
-        """(N, J): the first windows of each row, as many as there are when its real steps (N, T) come first."""
+        """(N, J): the first windows of each row, as many as there are when its valid steps (N, T) come first."""
         length = real.sum(axis=1)
         if self.padding == "valid":
             count = (length - (self.size - 1) * self.dilation - 1) // self.stride + 1

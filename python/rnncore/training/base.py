@@ -190,7 +190,7 @@ class Base(NoIgnoredOverrides, Graph):
     def metrics(self) -> list[Metric]:
         """The metrics given to `compile`, in the order of the logs; empty before the model is built and compiled.
 
-        What they measured is in the logs; their own state is for `update_state` in loops of one's own.
+        What they measured is in the logs; their own state is for `update_state` in your own loops.
         """
         return [] if self._compilation is None else [measure.metric for measure in self._compilation.measures]
 

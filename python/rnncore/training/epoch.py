@@ -62,7 +62,7 @@ def train(
 ) -> tuple[Logs, int]:
     """Train on the parts of an epoch; the logs, and the number of samples seen.
 
-    Afterwards `optimizer.iterations` counts the steps done, come what may.
+    Afterwards `optimizer.iterations` counts the steps done, even after an error.
     """
     state = compilation.state()
     watch = Watch("train", callbacks, bar)

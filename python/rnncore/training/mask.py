@@ -1,4 +1,4 @@
-"""Which steps of an output are real, for what is computed in Python."""
+"""Which steps of an output are valid, for what is computed in Python."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Mask:
     def real(
         self, inputs: Sequence[Array], lengths: Array | None, states: Array | None = None, **run: Any
     ) -> Array | None:
-        """Which steps are real (N, T), or None for all; `states` stay as they are."""
+        """Which steps are valid (N, T), or None for all; `states` stay as they are."""
         if self._by_lengths and lengths is not None:
             return np.asarray(np.arange(inputs[0].shape[1]) < lengths[:, None])
         if self._executor is None:
@@ -61,7 +61,7 @@ def _nodes_for(program: Program, value: int) -> tuple[Node, ...]:
 
 
 def counted(weight: Array | None, real: Array | None, output: Array) -> Array | None:
-    """The weights (N,) or (N, ...) of an output's positions, 0 where a step is not real."""
+    """The weights (N,) or (N, ...) of an output's positions, 0 where a step is not valid."""
     if real is None:
         return weight
     if weight is None:

@@ -168,7 +168,7 @@ class Steps(Base):
 
         Examples
         --------
-        A training step with a loss of one's own:
+        A training step with your own loss:
 
         >>> import numpy as np
         >>> from rnncore import layers, models

@@ -103,7 +103,7 @@ class Trainer(Steps):
         validation_freq : int or list of int, default 1
             Validate after every so many epochs, or after the listed ones, counted from 1.
         lengths : array_like of int, shape (N,), optional
-            How many leading time steps of each row are real, from 0 to T; the others are padding, in the first
+            How many leading time steps of each row are valid, from 0 to T; the others are padding, in the first
             input and those that are merged with it step by step. Where an output keeps the time axis, padding
             counts neither in metrics nor in the loss: it is Σ w·l over the real positions / their number. Data that
             looks padded at its beginning is warned of.
@@ -115,7 +115,7 @@ class Trainer(Steps):
         checkpoint_every : int, optional
             Save memory on long sequences: recurrent layers keep only their states every so many time steps, and the
             backward pass computes one such segment after another once more (Chen et al., "Training deep nets with
-            sublinear memory cost", 2016). What a layer of T steps keeps beside its input and output then grows with
+            sublinear memory cost", 2016). What a layer of T steps keeps besides its input and output then grows with
             checkpoint_every + T / checkpoint_every in place of T, for one more forward pass. Gradients are the
             same but for rounding. Holds until the next `fit`.
         truncate : int, optional
