@@ -70,14 +70,13 @@ class Configurable:
             cls._word, cls._registry, cls._root = registry, {}, cls
         elif registered and is_own(cls) and not cls.__name__.startswith("_"):
             cls._registry.update(dict.fromkeys((*cls._names(), *aliases), cls))
-            cls.__doc__ = cls._documented()
+            if cls.__doc__ and (cls._parameters or cls._sections):
+                cls.__doc__ = cls._documented(inspect.cleandoc(cls.__doc__))
 
     @classmethod
-    def _documented(cls) -> str | None:
-        """The docstring with what it shares with others."""
-        if not cls.__doc__:
-            return cls.__doc__  # as Python leaves it out on demand
-        before, heading, examples = inspect.cleandoc(cls.__doc__).partition("\n\nExamples\n")
+    def _documented(cls, text: str) -> str:
+        """A docstring with what it shares with others."""
+        before, heading, examples = text.partition("\n\nExamples\n")
         if cls._parameters:
             own, gap, after = before.partition("\n\nAttributes\n")
             before = f"{own}\n{inspect.cleandoc(cls._parameters)}{gap}{after}"

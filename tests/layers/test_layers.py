@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -435,3 +436,14 @@ def test_activations_by_name_and_function() -> None:
     assert activations.serialize("swish") == "silu"
     with pytest.raises(ValueError, match="at least one axis"):
         activations.softmax(1.0)
+
+
+DESCRIBED = [name for name in layers.__all__ if isinstance(getattr(layers, name), type) and not name.endswith("Cell")]
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_help_describes_every_argument(name: str) -> None:
+    text = inspect.getdoc(getattr(layers, name)) or ""
+    entries, _, others = text.partition("Parameters\n----------\n")[2].partition("\n\n")[0].partition("**arguments")
+    described = re.findall(r"\w+", " ".join(re.findall(r"^\S.*", entries, re.MULTILINE)) + " arguments " + others)
+    assert set(inspect.signature(getattr(layers, name)).parameters) <= set(described)

@@ -32,6 +32,8 @@ class InputLayer(Layer):
     batch_shape : sequence of int or None, optional
         Instead of `shape`: with the batch first.
     name : str, optional
+    trainable : bool, default True
+        Kept for compatibility: an input has no weights.
 
     Raises
     ------

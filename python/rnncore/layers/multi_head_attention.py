@@ -41,6 +41,8 @@ class MultiHeadAttention(AttentionLayer):
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
     seed : int, optional
         Added to the seed of the run.
+    kernel_constraint, bias_constraint, flash_attention, sliding_window, use_gate
+        Only the defaults.
     **arguments
         `name`, `trainable`: see `Layer`.
 

@@ -90,8 +90,8 @@ class BatchNormalization(Normalization):
         Default zeros, ones, zeros, ones.
     beta_regularizer, gamma_regularizer : str or Regularizer, optional
     beta_constraint, gamma_constraint : str or Constraint, optional
-    renorm, synchronized : False
-        Not supported: a ValueError otherwise.
+    renorm, renorm_clipping, renorm_momentum, synchronized
+        Only the defaults.
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`.
 

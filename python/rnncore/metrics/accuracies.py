@@ -125,7 +125,7 @@ class _TopK(Metric):
     direction = "max"
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
-        super().__init__(self.kind if name is None else name)
+        super().__init__(name)
         self.k = check.positive_int("k", k)
 
 
@@ -146,7 +146,7 @@ class TopKCategoricalAccuracy(_TopK):
     1.0
     """
 
-    kind = "top_k_categorical_accuracy"
+    kind = _called = "top_k_categorical_accuracy"
 
 
 top_k_categorical_accuracy = function_of(TopKCategoricalAccuracy, "k")
@@ -169,7 +169,7 @@ class SparseTopKCategoricalAccuracy(_TopK):
     0.0
     """
 
-    kind = "sparse_top_k_categorical_accuracy"
+    kind = _called = "sparse_top_k_categorical_accuracy"
     sparse = True
 
 

@@ -262,6 +262,8 @@ class AUC(Confusion):
     0.75
     """
 
+    _called = "auc"
+
     def __init__(
         self,
         num_thresholds: int = 200,
@@ -274,7 +276,7 @@ class AUC(Confusion):
         num_labels: int | None = None,
         label_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__("auc" if name is None else name)
+        super().__init__(name)
         self.multi_label = check.boolean("multi_label", multi_label)
         self.num_labels = None if num_labels is None else check.positive_int("num_labels", num_labels)
         self.label_weights = None

@@ -61,6 +61,7 @@ class R2Score(_Sums):
     0.5714
     """
 
+    _called = "r2_score"
     head = 1
 
     def __init__(
@@ -69,7 +70,7 @@ class R2Score(_Sums):
         num_regressors: int = 0,
         name: str | None = None,
     ) -> None:
-        super().__init__("r2_score" if name is None else name)
+        super().__init__(name)
         if class_aggregation is not None:
             known = ("uniform_average", "variance_weighted_average")
             check.lookup("class_aggregation", class_aggregation, dict.fromkeys(known))
@@ -128,6 +129,8 @@ class FBetaScore(_Sums, aliases=("fbeta_score",)):
     array([0.385, 0.909, 0.833])
     """
 
+    _called = "fbeta_score"
+
     def __init__(
         self,
         average: str | None = None,
@@ -135,7 +138,7 @@ class FBetaScore(_Sums, aliases=("fbeta_score",)):
         threshold: float | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__("fbeta_score" if name is None else name)
+        super().__init__(name)
         if average is not None:
             check.lookup("average", average, dict.fromkeys(("micro", "macro", "weighted")))
         self.average = average
@@ -191,5 +194,7 @@ class F1Score(FBetaScore):
     0.6556
     """
 
+    _called = "f1_score"
+
     def __init__(self, average: str | None = None, threshold: float | None = None, name: str | None = None) -> None:
-        super().__init__(average, 1.0, threshold, "f1_score" if name is None else name)
+        super().__init__(average, 1.0, threshold, name)
