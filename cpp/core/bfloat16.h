@@ -1,5 +1,6 @@
 // What the products of the recurrent kernels multiply: numbers of T as they are, or pairs of bfloat16 (float's upper
-// half), which one instruction multiplies and adds up in float. Without that instruction it is two multiply-adds.
+// half), which one instruction multiplies and adds up in float. Where the processor lacks it, the products take numbers
+// of float that are rounded to bfloat16.
 #pragma once
 
 #include "core/simd.h"
@@ -41,15 +42,11 @@ RNNCORE_INLINE Vec<Bfloat16Pair> broadcast(Bfloat16Pair pair) { return pair.bits
 
 RNNCORE_INLINE void multiply_add(Vec<float>& sum, Vec<float> a, Vec<float> b) { sum += a * b; }
 RNNCORE_INLINE void multiply_add(Vec<double>& sum, Vec<double> a, Vec<double> b) { sum += a * b; }
+#if defined(__AVX512BF16__)
 RNNCORE_INLINE void multiply_add(Vec<float>& sum, Vec<Bfloat16Pair> a, Vec<Bfloat16Pair> b) {
-#if defined(__AVX512BF16__) && RNNCORE_VECTOR_BYTES == 64
   sum = _mm512_dpbf16_ps(sum, bit_cast<__m512bh>(a), bit_cast<__m512bh>(b));
-#else
-  // The instruction's order: the second number of a pair first.
-  sum += bit_cast<Vec<float> >(a & 0xffff0000u) * bit_cast<Vec<float> >(b & 0xffff0000u);
-  sum += bit_cast<Vec<float> >(a << 16) * bit_cast<Vec<float> >(b << 16);
-#endif
 }
+#endif
 
 // To the nearest bfloat16, ties to even, in the lower half of each lane. NaN stays NaN.
 RNNCORE_INLINE Vec<Bfloat16Pair> round_to_bfloat16(Vec<float> v) {
@@ -63,7 +60,12 @@ RNNCORE_INLINE Vec<Bfloat16Pair> pair_up(Vec<Bfloat16Pair> first, Vec<Bfloat16Pa
   return first | (second << 16);
 }
 
-RNNCORE_INLINE void store_bfloat16(Bfloat16* to, Vec<float> v) {
+// The same as a float.
+RNNCORE_INLINE Vec<float> rounded_float(Vec<float> v) { return bit_cast<Vec<float>>(round_to_bfloat16(v) << 16); }
+
+// Stores v as numbers of bfloat16.
+RNNCORE_INLINE void store_rounded(float* to, Vec<float> v) { store(to, rounded_float(v)); }
+RNNCORE_INLINE void store_rounded(Bfloat16* to, Vec<float> v) {
   const HalfWords words = __builtin_convertvector(round_to_bfloat16(v), HalfWords);
   __builtin_memcpy(to, &words, sizeof(words));
 }

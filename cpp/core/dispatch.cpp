@@ -8,18 +8,17 @@
 namespace rnncore {
 
 // Each object file of a level exports one table.
-#define RNNCORE_LEVEL(level)                                  \
-  extern const SequenceKernels<float> sequence_f32_##level;   \
-  extern const SequenceKernels<float> sequence_mixed_##level; \
-  extern const SequenceKernels<double> sequence_f64_##level;  \
-  extern const OpKernels<float> ops_f32_##level;              \
-  extern const OpKernels<double> ops_f64_##level;             \
-  extern const MathKernels<float> math_f32_##level;           \
+#define RNNCORE_LEVEL(level)                                 \
+  extern const SequenceKernels<float> sequence_f32_##level;  \
+  extern const SequenceKernels<double> sequence_f64_##level; \
+  extern const OpKernels<float> ops_f32_##level;             \
+  extern const OpKernels<double> ops_f64_##level;            \
+  extern const MathKernels<float> math_f32_##level;          \
   extern const MathKernels<double> math_f64_##level;
 RNNCORE_LEVELS
 #undef RNNCORE_LEVEL
 #ifdef RNNCORE_HAS_AVX512BF16
-extern const SequenceKernels<float> sequence_mixed_avx512bf16;
+extern const SequenceKernels<float> sequence_bf16_avx512bf16;
 #endif
 
 namespace {
@@ -41,8 +40,8 @@ struct Levels {
   std::atomic<int> chosen{0};
 
   Levels() {
-#define RNNCORE_LEVEL(level)                                                                               \
-  add(Kernels{#level, sequence_f32_##level, sequence_mixed_##level, sequence_f64_##level, ops_f32_##level, \
+#define RNNCORE_LEVEL(level)                                                                             \
+  add(Kernels{#level, sequence_f32_##level, sequence_f32_##level, sequence_f64_##level, ops_f32_##level, \
               ops_f64_##level, math_f32_##level, math_f64_##level});
     RNNCORE_LEVELS
 #undef RNNCORE_LEVEL
@@ -64,9 +63,9 @@ struct Levels {
     for (int i = count; i > 0; --i) table[i] = table[i - 1];
     table[0] = kernels;
 #ifdef RNNCORE_HAS_AVX512BF16
-    // The same level with one more instruction; without it these products are emulated.
+    // The same level with one more instruction.
     if (std::strcmp(kernels.name, "avx512") == 0 && __builtin_cpu_supports("avx512bf16"))
-      table[0].sequence_mixed = sequence_mixed_avx512bf16;
+      table[0].sequence_bf16 = sequence_bf16_avx512bf16;
 #endif
     ++count;
   }

@@ -10,7 +10,7 @@ namespace rnncore {
 struct Kernels {
   const char* name;
   SequenceKernels<float> sequence_f32;
-  SequenceKernels<float> sequence_mixed;  // products of bfloat16
+  SequenceKernels<float> sequence_bf16;  // where the processor multiplies bfloat16, for calls that round to it
   SequenceKernels<double> sequence_f64;
   OpKernels<float> ops_f32;
   OpKernels<double> ops_f64;

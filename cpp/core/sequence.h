@@ -31,6 +31,7 @@ struct SequenceShape {
   bool zoneout = false;            // a state is mixed with the one before
   bool peepholes = false;          // gates of an lstm read c
   bool normalized = false;         // products are normalized over their columns
+  bool bfloat16 = false;           // products take numbers rounded to bfloat16
   int64_t projected = 0;           // numbers P of h where an lstm projects it, else 0: then they are H
   int64_t cache_bytes = 1 << 20;   // second-level cache of a processor
 };
@@ -41,6 +42,9 @@ struct SequenceView {
   T* data;
   int64_t step, row;
 };
+
+// Rows of H weights that the cells read beside the products'.
+RNNCORE_INLINE constexpr int64_t extra_rows(const SequenceShape& s) { return s.peepholes ? 3 : 0; }
 
 template <class T>
 struct SequenceForward {

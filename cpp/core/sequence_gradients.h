@@ -59,6 +59,7 @@ struct TransposedPanels {
   int64_t columns, H;
   int first_slot;
   bool chained;  // rows may be few, so latency counts
+  bool rounded;  // columns to bfloat16, as numbers of float
 
   int64_t column_vectors() const { return (columns + W<T> - 1) / W<T>; }
   static constexpr int64_t part_depth = L::part_vectors * W<T> / L::factor_numbers;  // of a block
@@ -116,6 +117,8 @@ struct TransposedPanels {
                                                  round_to_bfloat16(load(square + (k + 1) * W<T>))));
           } else {
             transpose(from, row_size, columns - column, H - unit, out, width);
+            if constexpr (std::is_same_v<T, float>)
+              for (int64_t k = 0; k < (rounded ? W<T> : 0); ++k) store_rounded(out + k * width, load(out + k * width));
           }
           out += W<T> / L::factor_numbers * width;
         }
@@ -192,7 +195,7 @@ RNNCORE_INLINE void accumulate_band(const TransposedPanels<L>& panels, int64_t s
 // lane.
 template <class L>
 RNNCORE_INLINE bool has_narrow_inputs(const SequenceShape& s) {
-  return !L::rounded && 4 * s.inputs <= W<typename L::Type>;
+  return !rounds<L>(s) && 4 * s.inputs <= W<typename L::Type>;
 }
 
 // sum [rows][Inputs] = products of some rows' slot gradients with the rows of the input weights, `weight` being where

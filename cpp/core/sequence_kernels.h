@@ -4,6 +4,7 @@
 #include "core/cells/gru.h"
 #include "core/cells/lstm_peephole.h"
 #include "core/cells/simple_rnn.h"
+#include "core/cells/zoneout.h"
 #include "core/gru_reset_before.h"
 #include "core/normalized_sequence.h"
 #include "core/projected_lstm.h"
@@ -12,50 +13,45 @@
 namespace rnncore {
 namespace {
 
-// Calls body<Layout>(cell) for a cell of one gate a unit, of which several unit vectors fill a tile. Two do nearly as
-// well as four, which may be more padding.
-template <class T, class P, class Form, class CellT, class Body>
-RNNCORE_INLINE void with_simple_layout(const SequenceShape& s, const CellT& cell, Body body) {
-  const int64_t vectors = (s.units + W<T> - 1) / W<T>, beyond_four = vectors % 4;
-  // Slots that are rounded in place must not share a block with another unit vector's.
-  constexpr bool alone = Form::keeps_slots && !std::is_same_v<T, P>;
-  if constexpr (!alone) {
-    if (vectors > 1 && (beyond_four == 1 || beyond_four == 2))
-      return body.template operator()<Layout<T, Form, 2, P>>(cell);
-    if (vectors > 1) return body.template operator()<Layout<T, Form, 4, P>>(cell);
+// The usual cells' rows are compiled as one piece, those of all others call the cell.
+template <class L, class CellT>
+constexpr CellKernels<L> kUsual{forward_tile<L, CellT>, backward_tile<L, CellT>, forward_row<L, InlineCell<L, CellT>>,
+                                backward_row<L, InlineCell<L, CellT>>};
+template <class L, class CellT>
+constexpr CellKernels<L> kOther{forward_tile<L, CellT>, backward_tile<L, CellT>, forward_row<L, CellKernels<L>>,
+                                backward_row<L, CellKernels<L>>};
+
+template <class L>
+RNNCORE_INLINE const CellKernels<L>& cell_kernels(const SequenceShape& s) {
+  using T = typename L::Type;
+  const bool usual = s.activation == Function::tanh && s.recurrent_activation == Function::sigmoid;
+  if constexpr (std::is_same_v<typename L::Form, SimpleRnn>) {
+    using Any = SimpleRnnCell<T, Chosen>;
+    if (s.zoneout) return kOther<L, Zoned<Any>>;
+    return s.activation == Function::tanh ? kUsual<L, SimpleRnnCell<T, Tanh>> : kOther<L, Any>;
+  } else if constexpr (std::is_same_v<typename L::Form, Gru>) {
+    using Any = GruCell<T, Chosen, Chosen>;
+    if (s.zoneout) return kOther<L, Zoned<Any>>;
+    return usual ? kUsual<L, GruCell<T, Tanh, Sigmoid>> : kOther<L, Any>;
+  } else {
+    using Any = LstmCell<T, Chosen, Chosen>;
+    using Peephole = PeepholeLstmCell<T, Chosen, Chosen>;
+    if (s.peepholes) return s.zoneout ? kOther<L, Zoned<Peephole>> : kOther<L, Peephole>;
+    if (s.zoneout) return kOther<L, Zoned<Any>>;
+    return usual ? kUsual<L, LstmCell<T, Tanh, Sigmoid>> : kOther<L, Any>;
   }
-  body.template operator()<Layout<T, Form, 1, P>>(cell);
 }
 
-// Calls body.operator()<Layout>(cell) with the types that serve the shape; products multiply elements P. The usual
-// activations are fixed at compile time.
+// Calls body.operator()<Layout>() with the layout that serves the shape; products multiply elements P.
 template <class T, class P, class Body>
-RNNCORE_INLINE void with_cell(const SequenceShape& s, Body body) {
-  const Chosen a{s.activation}, r{s.recurrent_activation};
-  const bool usual = s.activation == Function::tanh && s.recurrent_activation == Function::sigmoid;
-  if (s.peepholes) {
-    const PeepholeLstmCell<T, Chosen, Chosen> cell{a, r};
-    s.zoneout ? body.template operator()<Layout<T, Zoned<PeepholeLstm>, 1, P>>(cell)
-              : body.template operator()<Layout<T, PeepholeLstm, 1, P>>(cell);
-  } else if (s.zoneout) {
-    if (s.cell == Cell::lstm)
-      body.template operator()<Layout<T, Zoned<Lstm>, 1, P>>(LstmCell<T, Chosen, Chosen>{a, r});
-    else if (s.cell == Cell::gru)
-      body.template operator()<Layout<T, Zoned<Gru>, 1, P>>(GruCell<T, Chosen, Chosen>{a, r});
-    else
-      with_simple_layout<T, P, Zoned<SimpleRnn>>(s, SimpleRnnCell<T, Chosen>{a}, body);
-  } else if (s.cell == Cell::lstm) {
-    using L = Layout<T, Lstm, 1, P>;
-    usual ? body.template operator()<L>(LstmCell<T, Tanh, Sigmoid>{})
-          : body.template operator()<L>(LstmCell<T, Chosen, Chosen>{a, r});
-  } else if (s.cell == Cell::gru) {
-    using L = Layout<T, Gru, 1, P>;
-    usual ? body.template operator()<L>(GruCell<T, Tanh, Sigmoid>{})
-          : body.template operator()<L>(GruCell<T, Chosen, Chosen>{a, r});
-  } else {
-    s.activation == Function::tanh ? with_simple_layout<T, P, SimpleRnn>(s, SimpleRnnCell<T, Tanh>{}, body)
-                                   : with_simple_layout<T, P, SimpleRnn>(s, SimpleRnnCell<T, Chosen>{a}, body);
-  }
+RNNCORE_INLINE void with_layout(const SequenceShape& s, Body body) {
+  if (s.cell == Cell::lstm) return body.template operator()<Layout<T, Lstm, 1, P>>();
+  if (s.cell == Cell::gru) return body.template operator()<Layout<T, Gru, 1, P>>();
+  // Several vectors of units of one gate fill a tile. Two do nearly as well as four, which may be more padding.
+  const int64_t vectors = (s.units + W<T> - 1) / W<T>, beyond_four = vectors % 4;
+  if (vectors == 1) return body.template operator()<Layout<T, SimpleRnn, 1, P>>();
+  if (beyond_four == 1 || beyond_four == 2) return body.template operator()<Layout<T, SimpleRnn, 2, P>>();
+  body.template operator()<Layout<T, SimpleRnn, 4, P>>();
 }
 
 // Calls body(cell) with the cell of a projected lstm.
@@ -113,7 +109,7 @@ static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, i
     });
     return sizes;
   }
-  with_cell<T, P>(shape, [&]<class L>(const auto&) {
+  with_layout<T, P>(shape, [&]<class L>() {
     sizes.tape = training ? ForwardPlan<L>::tape_size(shape) : 0;
     sizes.forward_workspace = ForwardPlan<L>(call.forward, threads).workspace_used;
     if (training) sizes.backward_workspace = BackwardPlan<L>(call, Team{0, threads, nullptr}).workspace_used;
@@ -129,7 +125,7 @@ static SequenceSharing sequence_sharing(const SequenceShape& shape, int limit) {
   SequenceSharing sharing{};
   SequenceBackward<T> call{};
   call.forward.shape = shape;
-  with_cell<T, P>(shape, [&]<class L>(const auto&) {
+  with_layout<T, P>(shape, [&]<class L>() {
     sharing.threads = useful_threads<L>(shape, limit);
     const BackwardPlan<L> plan(call, Team{0, sharing.threads, nullptr});
     sharing.forward_by_units = plan.forward.split == Split::units;
@@ -146,7 +142,7 @@ static void run_forward(const SequenceForward<T>& call, const Team& team) {
     return with_projected_cell<T>(call.shape, [&](const auto& cell) { projected_forward(call, cell, team); });
   if (call.shape.normalized)
     return with_normalized_cell<T>(call.shape, [&](const auto& cell) { normalized_forward(call, cell, team); });
-  with_cell<T, P>(call.shape, [&]<class L>(const auto& cell) { sequence_forward<L>(call, cell, team); });
+  with_layout<T, P>(call.shape, [&]<class L>() { sequence_forward<L>(call, cell_kernels<L>(call.shape), team); });
 }
 
 template <class T, class P>
@@ -157,7 +153,8 @@ static void run_backward(const SequenceBackward<T>& call, const Team& team) {
   if (call.forward.shape.normalized)
     return with_normalized_cell<T>(call.forward.shape,
                                    [&](const auto& cell) { normalized_backward(call, cell, team); });
-  with_cell<T, P>(call.forward.shape, [&]<class L>(const auto& cell) { sequence_backward<L>(call, cell, team); });
+  with_layout<T, P>(call.forward.shape,
+                    [&]<class L>() { sequence_backward<L>(call, cell_kernels<L>(call.forward.shape), team); });
 }
 
 template <class T, class P = T>

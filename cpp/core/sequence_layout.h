@@ -36,6 +36,24 @@ struct Layout {
   }
 };
 
+// Whether the products' factors are rounded to bfloat16, as pairs or as numbers of float.
+template <class L>
+RNNCORE_INLINE bool rounds(const SequenceShape& s) {
+  if constexpr (std::is_same_v<typename L::Type, float>)
+    return L::rounded || s.bfloat16;
+  else
+    return false;
+}
+
+// v as a factor of products that multiply numbers of its type.
+template <class T>
+RNNCORE_INLINE Vec<T> factor_of(const SequenceShape& s, Vec<T> v) {
+  if constexpr (std::is_same_v<T, float>)
+    return s.bfloat16 ? rounded_float(v) : v;
+  else
+    return v;
+}
+
 // A thread's share of the rows: first, first + step, ...
 struct RowShare {
   int64_t first, step, count;

@@ -7,7 +7,7 @@
 namespace rnncore {
 namespace {
 
-struct Gru {
+struct Gru : CellForm {
   static constexpr int gates = 3;
   static constexpr int slots = 4;  // n, z, r, q: the input product adds to n z r, the recurrent one to z r q
   static constexpr int input_slot = 0, recurrent_slot = 1;
@@ -26,6 +26,10 @@ struct GruCell {
   using Form = Gru;
   A a;
   R r;
+
+  static RNNCORE_INLINE GruCell make(const SequenceShape& s) {
+    return {function_for<A>(s.activation), function_for<R>(s.recurrent_activation)};
+  }
 
   static RNNCORE_INLINE V forward(const GruCell& cell, V (&s)[Form::slots], V h_before, V& /*c*/) {
     s[1] = cell.r.template value<T>(s[1]);

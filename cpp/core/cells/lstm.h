@@ -7,7 +7,7 @@
 namespace rnncore {
 namespace {
 
-struct Lstm {
+struct Lstm : CellForm {
   static constexpr int gates = 4;
   static constexpr int slots = 4;  // i, f, g, o
   static constexpr int input_slot = 0, recurrent_slot = 0;
@@ -25,6 +25,10 @@ struct LstmCell {
   using Form = Lstm;
   A a;
   R r;
+
+  static RNNCORE_INLINE LstmCell make(const SequenceShape& s) {
+    return {function_for<A>(s.activation), function_for<R>(s.recurrent_activation)};
+  }
 
   static RNNCORE_INLINE V forward(const LstmCell& cell, V (&s)[Form::slots], V /*h_before*/, V& c) {
     s[0] = cell.r.template value<T>(s[0]);

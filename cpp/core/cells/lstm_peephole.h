@@ -4,17 +4,14 @@
 // A unit's gates read its own c only, so p holds one factor of each unit for each of i, f, o.
 #pragma once
 
-#include <type_traits>
-
 #include "core/cells/lstm.h"
 
 namespace rnncore {
 namespace {
 
-struct PeepholeLstm : Lstm {};
-
-template <class Form>
-constexpr bool has_peepholes = std::is_base_of_v<PeepholeLstm, Form>;
+struct PeepholeLstm : Lstm {
+  static constexpr int extra_rows = 3;  // p of i, f, o
+};
 
 template <class T, class A, class R>
 struct PeepholeLstmCell {
@@ -23,6 +20,10 @@ struct PeepholeLstmCell {
   A a;
   R r;
   V p_i{}, p_f{}, p_o{};  // of the units at hand
+
+  static RNNCORE_INLINE PeepholeLstmCell make(const SequenceShape& s) {
+    return {function_for<A>(s.activation), function_for<R>(s.recurrent_activation)};
+  }
 
   // The cell for a vector of units; peepholes (3, H).
   static RNNCORE_INLINE PeepholeLstmCell at(const PeepholeLstmCell& cell, const T* peepholes, int64_t unit, int64_t H) {
@@ -53,16 +54,14 @@ struct PeepholeLstmCell {
     dc = unfused(dc * f) + s[0] * cell.p_i;       // c = f·c' + i·g, i = r(... + p·c')
     dc += s[1] * cell.p_f;                        // f = r(... + p·c')
   }
-};
 
-// The cell for a vector of units: itself, or with their peepholes.
-template <class Form, class CellT, class T>
-RNNCORE_INLINE CellT cell_at(const CellT& cell, const T* peepholes, int64_t unit, int64_t H) {
-  if constexpr (has_peepholes<Form>)
-    return CellT::at(cell, peepholes, unit, H);
-  else
-    return cell;
-}
+  // What a step adds to the gradients of the peepholes, from the gradients in s.
+  static RNNCORE_INLINE void extra_gradients(const V (&s)[Form::slots], V c, V c_before, V (&d)[Form::extra_rows]) {
+    d[0] = s[0] * c_before;
+    d[1] = s[1] * c_before;
+    d[2] = s[3] * c;
+  }
+};
 
 }  // namespace
 }  // namespace rnncore

@@ -6,7 +6,7 @@
 namespace rnncore {
 namespace {
 
-struct SimpleRnn {
+struct SimpleRnn : CellForm {
   static constexpr int gates = 1;                           // columns of the weights, in units
   static constexpr int slots = 1;                           // pre-activations of a unit
   static constexpr int input_slot = 0, recurrent_slot = 0;  // first slot each product adds to
@@ -23,6 +23,8 @@ struct SimpleRnnCell {
   using V = Vec<T>;
   using Form = SimpleRnn;
   F f;
+
+  static RNNCORE_INLINE SimpleRnnCell make(const SequenceShape& s) { return {function_for<F>(s.activation)}; }
 
   static RNNCORE_INLINE V forward(const SimpleRnnCell& cell, V (&s)[Form::slots], V /*h_before*/, V& /*c*/) {
     return cell.f.template value<T>(s[0]);

@@ -132,12 +132,14 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   return outputs;
 }
 
-// The kernels with the products that a node asks for.
+bool rounds_products(const Site& site) {
+  return site.node.attributes.get("products", std::string("exact")) == "bfloat16";
+}
+
 template <class T>
-const SequenceKernels<T>& products_of(const Site& site, const Kernels& kernels) {
-  const std::string products = site.node.attributes.get("products", std::string("exact"));
+const SequenceKernels<T>& kernels_for(const Site& site, const Kernels& kernels) {
   if constexpr (sizeof(T) == 4)
-    if (products == "bfloat16") return kernels.sequence_mixed;
+    if (rounds_products(site)) return kernels.sequence_bf16;
   return sequence_kernels<T>(kernels);
 }
 
@@ -145,7 +147,7 @@ template <class T>
 class RecurrentOp final : public Op<T> {
  public:
   RecurrentOp(const Site& site, const Kernels& kernels)
-      : kernels_(products_of<T>(site, kernels)),
+      : kernels_(kernels_for<T>(site, kernels)),
         op_kernels_(op_kernels<T>(kernels)),
         facts_(cell_of(site)),
         slots_(parameter_slots(site)),
@@ -170,6 +172,7 @@ class RecurrentOp final : public Op<T> {
     shape.rows = N_, shape.steps = T_, shape.inputs = I_, shape.units = sizes_[1];
     shape.peepholes = site.node.attributes.get("peepholes", false);
     shape.normalized = site.node.attributes.get("layer_normalization", false);
+    shape.bfloat16 = rounds_products(site);
     if (site.node.attributes.get("projected", false)) shape.projected = sizes_[0];
     shape.recurrent_dropout = recurrent_dropout_ > 0;
     zoneout_[0] = site.node.attributes.get("zoneout", 0.0);
