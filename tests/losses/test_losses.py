@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
 
-from rnncore import losses
+from rnncore import losses, metrics
 from rnncore.losses.functions import FUNCTIONS
 
 ALL = [
@@ -143,3 +144,8 @@ def test_functions_give_the_value_of_each_position_and_name_the_loss(name: str) 
     assert values.mean() == pytest.approx(loss(target, output), rel=1e-12)
     assert type(loss) is type(losses.get(name))
     assert loss.kind == name
+
+
+def test_functions_are_found_where_they_say() -> None:
+    for function in (*FUNCTIONS, *metrics.FUNCTIONS):
+        assert pickle.loads(pickle.dumps(function)) is function

@@ -63,6 +63,7 @@ def function_of(cls: type[Loss]) -> Function:
         return cls(*arguments, **options).values(y_true, y_pred)
 
     function.__name__ = function.__qualname__ = cls.kind
+    function.__module__ = cls.__module__  # where it gets its name
     function.__doc__ = _DOC.format(name=cls.__name__, function=cls.kind, **_described(cls))
     FUNCTIONS[function] = cls
     return function

@@ -52,6 +52,7 @@ def function_of(cls: type[Metric], *names: str) -> Function:
         return METRICS[cls.kind](target, output, **metric.attributes()).astype("float32")
 
     function.__name__ = function.__qualname__ = cls.kind
+    function.__module__ = cls.__module__  # where it gets its name
     function.__doc__ = _DOC.format(
         name=cls.__name__,
         function=cls.kind,
