@@ -69,10 +69,17 @@ class Case:
     def dtypes(self) -> list[Any]:
         return [np.float32] if "bfloat16" in self.options else [np.float32, np.float64]
 
-    def program(self, shape: tuple[int, ...], steps: str = "lengths", given: bool = True, **attributes: Any) -> Program:
-        """A node for x (N, T, I) with H units, P of them projected, in a `shape` (N, T, I, H, P).
+    def program(
+        self,
+        shape: tuple[int, ...],
+        steps: str = "lengths",
+        given: bool = True,
+        outputs: str = "sequence h c",
+        **attributes: Any,
+    ) -> Program:
+        """A node for x (N, T, I) with H units and a projection to P numbers, in a `shape` (N, T, I, H, P).
 
-        The inputs are x, the initial states if `given`, and a mask if `steps` is "mask". All outputs go on.
+        The inputs are x, the initial states if `given`, and a mask if `steps` is "mask".
         """
         _, _, features, units, size = shape
         projected = size if "projected" in self.options else 0
@@ -86,7 +93,7 @@ class Case:
                 self.op,
                 x,
                 units,
-                outputs="sequence h c" if self.states == 2 else "sequence h",
+                outputs=outputs if self.states == 2 else outputs.removesuffix(" c"),
                 initial=initial,
                 lengths=steps == "lengths",
                 mask=b.mask() if steps == "mask" else -1,

@@ -7,52 +7,26 @@ from typing import Any
 import numpy as np
 import pytest
 from executor_zoo import Builder
-from tolerance import assert_all_close
+from recurrent_options import PLAIN, Case, passes
+from tolerance import assert_all_close, assert_all_equal
 
 from rnncore import _core, layers, models, utils
 
-CELLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "simple_rnn": ("simple_rnn", {}),
-    "lstm": ("lstm", {}),
-    "gru": ("gru", {}),
-    "gru_reset_before": ("gru", {"reset_after": False}),
-}
-ROWS, STEPS, FEATURES, UNITS = 3, 17, 4, 21
+SHAPE = (3, 17, 4, 21, 0)  # N, T, I, H, and no projection
 
 
-def results(op: str, every: int, lengths: bool, sequence: bool, **attributes: Any) -> list[Any]:
-    """Outputs and gradients of a pass of one node."""
-    b = Builder()
-    x, h0 = b.input(None, FEATURES), b.input(UNITS)
-    names = "sequence h" if sequence else "h"
-    if every:
-        attributes["checkpoint_every"] = every
-    outputs = b.recurrent(op, x, UNITS, outputs=names, initial=(h0,), lengths=lengths, **attributes)
-    program = b.build(*outputs)
-    rng = np.random.default_rng(2)
-    parameters = rng.normal(scale=0.4, size=sum(p.size for p in program.parameters))
-    gradients = np.full_like(parameters, np.nan)
-    executor = _core.Executor(program, parameters, gradients)
-    given = np.array([STEPS, 0, 9], np.int32) if lengths else None
-    inputs = [rng.normal(size=(ROWS, STEPS, FEATURES)), rng.normal(size=(ROWS, UNITS))]
-    made = executor.forward(inputs, given, training=True, seed=4, step=2)
-    dinputs = executor.backward([rng.normal(size=y.shape) for y in made])
-    return [*made, *dinputs, gradients]
-
-
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("case", PLAIN, ids=str)
 @pytest.mark.parametrize("every", [1, 2, 5, 16, 17, 40])
-@pytest.mark.parametrize("lengths", [False, True])
+@pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_gradients_are_those_of_a_whole_tape(name: str, every: int, lengths: bool, dropout: float) -> None:
-    op, attributes = CELLS[name]
-    attributes = {**attributes, "recurrent_dropout": dropout}
-    for sequence in (False, True):
-        whole = results(op, 0, lengths, sequence, **attributes)
-        parts = results(op, every, lengths, sequence, **attributes)
+def test_gradients_are_those_of_a_whole_tape(case: Case, every: int, ragged: bool, dropout: float) -> None:
+    for outputs in ("h", "sequence h"):
+        told: dict[str, Any] = {"outputs": outputs, "recurrent_dropout": dropout}
+        programs = (case.program(SHAPE, **told, **more) for more in ({}, {"checkpoint_every": every}))
+        whole, parts = (passes(_core.Executor, program, SHAPE, np.float64, ragged) for program in programs)
         assert_all_close(parts, whole)
-        if every >= STEPS:
-            np.testing.assert_array_equal(parts[-1], whole[-1])
+        if every >= SHAPE[1]:
+            assert_all_equal(parts[-3:], whole[-3:])  # of kernel, recurrent kernel and bias
 
 
 def arena_bytes(op: str, steps: int, every: int) -> int:
