@@ -67,7 +67,7 @@ def simple_rnn(
         Process each row from its last valid step to its first. The output stays aligned with `x`.
     training : bool, default False
         Keep a tape for `backward`. It has copies of all arguments that it needs, which may then change; it
-        reads `output`, which is read-only for that: take `output.copy()` to write to it.
+        also reads `output`, which is therefore read-only: write to `output.copy()` instead.
     activation : {"tanh", "relu", "sigmoid", "linear", "hard_sigmoid"}
 
     Returns
@@ -132,7 +132,7 @@ def lstm(
         Process each row from its last valid step to its first. The output stays aligned with `x`.
     training : bool, default False
         Keep a tape for `backward`. It has copies of all arguments that it needs, which may then change; it
-        reads `output`, which is read-only for that: take `output.copy()` to write to it.
+        also reads `output`, which is therefore read-only: write to `output.copy()` instead.
     activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}
         Of candidate and output, and of the gates; "tanh" and "sigmoid" by default.
 
@@ -211,7 +211,7 @@ def gru(
         Process each row from its last valid step to its first. The output stays aligned with `x`.
     training : bool, default False
         Keep a tape for `backward`. It has copies of all arguments that it needs, which may then change; it
-        reads `output`, which is read-only for that: take `output.copy()` to write to it.
+        also reads `output`, which is therefore read-only: write to `output.copy()` instead.
     reset_after : bool, default True
         Apply the reset gate after the recurrent product, as PyTorch does, or before it.
     activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}

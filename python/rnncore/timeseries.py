@@ -72,7 +72,7 @@ def timeseries_dataset_from_array(
     sequence_length : int
         Steps of a window.
     sequence_stride : int, default 1
-        Steps between the begins of windows.
+        Steps between the beginnings of windows.
     sampling_rate : int, default 1
         Steps between the steps of a window.
     batch_size : int or None, default 128

@@ -31,8 +31,8 @@ class Layer(Buildable, registry="layer"):
     **arguments
         `input_shape`, `batch_input_shape`, or `input_dim`: the shape of the input, where the layer
         is the first of a model; `activity_regularizer`: a str or Regularizer, the penalty on every output of a
-        call, masked steps too, divided by the number of samples; `dtype`: the precision "float32" or "float64", or a
-        `dtype_policy`, if it should be told: that of the model, which refuses to compute with a layer of another one.
+        call, masked steps too, divided by the number of samples; `dtype`: a precision, "float32" or "float64",
+        or a `dtype_policy`; a model refuses a layer whose precision is not its own.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ class LSTM(Gated):
     Parameters
     ----------
     units : int
-        H, the size of both states, but of c alone with `projection_units`.
+        H, the size of h and c; with `projection_units` of c alone.
     activation : str or function of `rnncore.activations`, default "tanh"
         Of the cell input and the output: linear, relu, sigmoid, tanh or hard_sigmoid.
     recurrent_activation : str or function of `rnncore.activations`, default "sigmoid"
@@ -36,12 +36,12 @@ class LSTM(Gated):
     return_state : bool, default False
         Whether the last states h and c, (N, H) each, are returned too.
     cell_zoneout : float, default 0.0
-        As `zoneout`, for c. What h is made of is the new c, held or not.
+        As `zoneout`, for c. The new h is made of the new c, whether c was held or not.
     peepholes : bool, default False
-        Whether the gates read c too, each unit its own: input and forget gate c before the step, the output gate the
+        Whether the gates of a unit read its c too: the input and forget gates c before the step, the output gate the
         new c (Gers and Schmidhuber 2000). The weights begin as zeros; beyond Keras, by keyword only.
     projection_units : int, optional
-        P, the size of h: h is (o·a(c))·R with a projection kernel R (H, P) in place of o·a(c), and the recurrent
+        P, the size of h: h is (o·a(c))·R, not o·a(c), with a projection kernel R (H, P), and the recurrent
         kernel is (P, 4·H) (Sak et al. 2014; `proj_size` in PyTorch). R starts as `kernel_initializer` says and has
         neither regularizer nor constraint. Not together with zoneout or peepholes; beyond Keras, by keyword only.
     layer_normalization : bool, default False

@@ -45,8 +45,8 @@ class Recurrent(ReadsSequences, registered=False):
         The same for h in the product with the recurrent kernel: one mask for all steps (Gal and Ghahramani 2016) and
         all gates, where Keras draws one for each gate. Elsewhere h is read whole.
     zoneout : float, default 0.0
-        The part of the units of h that each training step leaves as they were before it, drawn anew for every step;
-        otherwise h is the mean of that (Krueger et al. 2016). From 0 to below 1; beyond Keras, by keyword only.
+        In training, the part of the units of h that a step leaves as they were, drawn anew for every step; otherwise
+        h is the mean over such draws (Krueger et al. 2016). From 0 to below 1; beyond Keras, by keyword only.
     seed : int, optional
         Added to the seed of the run for dropout and zoneout.
     **arguments

@@ -45,7 +45,7 @@ class Model(Trainer):
     history : History or None
         Of the last `fit`.
     stop_training : bool
-        Set to True, by a callback for instance, it ends training after the batch or epoch.
+        A callback sets it to True to end training after the batch or epoch.
     first_epoch : int
         Where `fit` begins to count; a callback may raise it in `on_train_begin`.
 

@@ -127,7 +127,7 @@ class Steps(Base):
 
         Returns
         -------
-        ndarray, shape (N, ..., U), or list of ndarray, or dict of ndarray where the outputs were given as one
+        ndarray, shape (N, ..., U), or list of ndarray, or dict of ndarray if the outputs were given as a dict
 
         Raises
         ------
@@ -159,7 +159,7 @@ class Steps(Base):
 
         Returns
         -------
-        ndarray, shape (N, ..., U), or list of ndarray, or dict of ndarray where the outputs were given as one
+        ndarray, shape (N, ..., U), or list of ndarray, or dict of ndarray if the outputs were given as a dict
 
         Raises
         ------

@@ -70,8 +70,8 @@ class Trainer(Steps):
 
             An iterable, a generator, or an object such as `utils.PyDataset` gives batches (x, y),
             (x, y, sample_weight) or (x, y, sample_weight, lengths), or dicts with these keys; their sizes, the
-            number of steps too, may differ. The order of a PyDataset's batches is shuffled, that of others
-            not.
+            number of steps too, may differ. The batches of a PyDataset are shuffled; other iterables keep
+            their order.
         y : array_like, shape (N, ..., U) as the output, or (N, ...) class ids for a sparse loss
             A last axis of size 1 may be left out.
         batch_size : int, default 32
@@ -84,12 +84,12 @@ class Trainer(Steps):
         validation_split : float in [0, 1), default 0.0
             The share of the samples, the last ones, that is kept from training and evaluated after epochs.
         validation_data : tuple (x, y), (x, y, sample_weight) or (x, y, sample_weight, lengths), optional
-            What is evaluated after epochs; beats `validation_split`. Or an iterable of batches.
+            Evaluated after each epoch, in place of a `validation_split`. Or an iterable of batches.
         shuffle : bool, default True
             Whether each epoch visits the samples in a new order, drawn after `utils.set_random_seed`.
         class_weight : dict of int to float, optional
             Weights of the samples by class id; 1 for classes not named. Multiplies `sample_weight`.
-            Validation knows none.
+            Not used in validation.
         sample_weight : array_like, shape (N,) or (N, T), optional
             Weights of samples or of their time steps. The loss is Σ w·l / N, not divided by Σ w.
         initial_epoch : int, default 0
@@ -97,16 +97,16 @@ class Trainer(Steps):
             Batches per epoch; the next epoch goes on where the last one stopped. By default all samples.
             A generator that ends too early ends training with a warning.
         validation_steps : int, optional
-            Batches of a validation: the first ones, each time anew. Those of a generator are kept for the next epochs,
-            and so are all of them where no number is given.
+            Number of batches of each validation, from the first. The batches of a generator are kept for the next
+            epochs, and so are all batches when no number is given.
         validation_batch_size : int, optional
         validation_freq : int or list of int, default 1
             Validate after every so many epochs, or after the listed ones, counted from 1.
         lengths : array_like of int, shape (N,), optional
             How many leading time steps of each row are valid, from 0 to T; the others are padding, in the first
             input and those that are merged with it step by step. Where an output keeps the time axis, padding
-            counts neither in metrics nor in the loss: it is Σ w·l over the real positions / their number. Data that
-            looks padded at its beginning is warned of.
+            counts neither in metrics nor in the loss, which is then Σ w·l over the valid positions / their number.
+            Data that looks padded at its beginning gives a warning.
         augment : callable, or list of them, or dict by input name, optional
             Changes the training rows of the (first) input anew in each epoch; validation data stays as it is.
             An augmentation of `rnncore.augmentation`, which depends on the seed, the epoch and the number of the
@@ -245,7 +245,7 @@ class Trainer(Steps):
         x, y, batch_size, verbose, sample_weight, callbacks, lengths
             As for `fit`, iterables included.
         steps : int, optional
-            Number of batches, from the first; by default all. What has fewer is read once, with a warning.
+            Number of batches, from the first; by default all. If there are fewer, they are read once, with a warning.
         return_dict : bool, default False
 
         Returns
@@ -302,11 +302,11 @@ class Trainer(Steps):
         x, batch_size, verbose, callbacks, lengths
             As for `fit`. Of the batches of an iterable only x and lengths are read.
         steps : int, optional
-            Number of batches, from the first; by default all. What has fewer is read once, with a warning.
+            Number of batches, from the first; by default all. If there are fewer, they are read once, with a warning.
 
         Returns
         -------
-        ndarray, shape (N, ..., U), or list of ndarray, or dict of ndarray where the outputs were given as one
+        ndarray, shape (N, ..., U), or list of ndarray, or dict of ndarray if the outputs were given as a dict
             In the model's dtype.
 
         Raises
