@@ -100,7 +100,7 @@ enum class Split { rows, units };
 
 // A thread with rows to itself needs no barrier, but reads all weights in each step; threads that share a step's units
 // read only theirs, for rows enough to fill the products' tiles. The fewer rows a thread would have, the nearer the
-// weights must be for its rows to be the better share. Measured; docs/architecture.md has the figures.
+// weights must be for its rows to be the better share. Measured; docs/kernel_notes.md has the figures.
 RNNCORE_INLINE Split choose_split(const SequenceShape& s, int threads, int64_t blocks, int64_t number_bytes) {
   constexpr int64_t kManyRows = 12, kSomeRows = 4;  // of a thread
   constexpr int64_t kLargeWeights = 8;              // second-level caches, with many rows

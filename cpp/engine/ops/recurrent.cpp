@@ -199,7 +199,7 @@ class RecurrentOp final : public Op<T> {
   }
 
   // Threads wait for fewer others, and pack and read weights of one layer only; but all of them, which must not be too
-  // far away. Measured; docs/architecture.md has the figures.
+  // far away. Measured; docs/kernel_notes.md has the figures.
   bool prefers_half(int threads) const override {
     constexpr int64_t kManyRows = 8, kLargeWeights = 8;  // the latter in second-level caches
     const int64_t cache = second_level_cache();
