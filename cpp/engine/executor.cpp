@@ -47,7 +47,12 @@ class Undo {
 
 template <class T>
 Executor<T>::Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels)
-    : program_(std::move(program)), parameters_(parameters), gradients_(gradients), size_(size), kernels_(kernels) {
+    : program_(std::move(program)),
+      parameters_(parameters),
+      gradients_(gradients),
+      size_(size),
+      kernels_(kernels),
+      turns_(turns_with(parameters)) {
   check_program(program_, size);
   unpadded_ = without_lengths(program_);
   for (const Node& node : program_.nodes)
@@ -58,7 +63,7 @@ Executor<T>::Executor(Program program, T* parameters, T* gradients, int64_t size
 
 template <class T>
 void Executor<T>::configure(Training training, T* slots) {
-  const Turn turn(turns_);
+  const Inside turn(*this);
   if (!running_.empty())
     throw std::invalid_argument("configure: not possible while the executor trains, tests or predicts");
   refuse_within_batch("configure");
@@ -82,7 +87,7 @@ std::shared_ptr<const Setup<T>> Executor<T>::setup() const {
 // What other threads were at stays as it is, for nobody knows how far they were.
 template <class T>
 void Executor<T>::in_child() {
-  if (turns_.in_child()) new (&work_) Work;
+  if (inside_ > 0 && !turns_->turns.mine()) new (&work_) Work, inside_ = 0;
   if (!asked_mutex_.try_lock()) new (&shapes_of_) std::vector<Tensor>, new (&shapes_) std::vector<Tensor>;
   new (&asked_mutex_) std::mutex;
   std::erase_if(running_, [](std::thread::id thread) { return thread != std::this_thread::get_id(); });
@@ -213,7 +218,7 @@ template <class T>
 std::unique_ptr<Pass<T>> Executor<T>::forward(Samples samples, int64_t sample_count, bool training, uint64_t seed,
                                               uint32_t step, const States& states, const std::vector<T*>& outputs,
                                               const Interrupt& interrupt) {
-  const Turn turn(turns_);
+  const Inside turn(*this);
   if (training) refuse_within_batch("forward with training=True");
   const PlanPointer plan =
       take_plan(batch_shape(training ? Mode::differentiation : Mode::inference, samples, sample_count));
@@ -252,7 +257,7 @@ std::unique_ptr<Pass<T>> Executor<T>::forward(Samples samples, int64_t sample_co
 template <class T>
 void Executor<T>::backward(std::unique_ptr<Pass<T>> pass, const std::vector<const T*>& output_gradients,
                            const std::vector<T*>& input_gradients, const Interrupt& interrupt) {
-  const Turn turn(turns_);
+  const Inside turn(*this);
   refuse_within_batch("backward");
   if (!pass->parameters.same(program_, parameters_))
     throw std::invalid_argument("backward: the weights have changed since the forward pass; run it again");
@@ -274,7 +279,7 @@ void Executor<T>::backward(std::unique_ptr<Pass<T>> pass, const std::vector<cons
 
 template <class T>
 void Executor<T>::apply_gradients(double learning_rate, int64_t step) {
-  const Turn turn(turns_);
+  const Inside turn(*this);
   refuse_within_batch("apply_gradients");
   Optimizer<T>* optimizer = setup_ ? setup_->optimizer.get() : nullptr;
   if (!optimizer) throw std::invalid_argument("apply_gradients: expected an optimizer in the training description");
@@ -312,7 +317,7 @@ bool Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, co
 
 template <class T>
 int64_t Executor<T>::run(Epoch epoch, const Setup<T>* setup) {
-  Turn turn(turns_);
+  Inside turn(*this);
   if (epoch.mode == Mode::training) refuse_within_batch("train");
   if (epoch.mode != Mode::inference && setup != setup_.get())
     throw std::invalid_argument("executor: another thread called configure meanwhile");
@@ -333,7 +338,7 @@ int64_t Executor<T>::run(Epoch epoch, const Setup<T>* setup) {
 }
 
 template <class T>
-int64_t Executor<T>::run_batches(const Epoch& epoch, Turn& turn) {
+int64_t Executor<T>::run_batches(const Epoch& epoch, Inside& turn) {
   const int64_t batches = epoch.batches();
   const int64_t last_size = epoch.order.count - (batches - 1) * epoch.batch_size;
   const PlanPointer usual = plan(batch_shape(epoch.mode, epoch.samples, std::min(epoch.batch_size, epoch.order.count)));

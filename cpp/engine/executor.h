@@ -108,6 +108,28 @@ class Executor : ForkObserver {
     Buffer spare;                  // of a pass that is over
   };
 
+  // A turn with the weights, spent at this executor's work.
+  class Inside {
+   public:
+    explicit Inside(Executor& executor) : turn_(executor.turns_->turns), executor_(executor) { ++executor_.inside_; }
+    ~Inside() { --executor_.inside_; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+    // Lets those who wait have theirs first.
+    template <class F>
+    auto between(F f) {
+      --executor_.inside_;
+      const auto result = turn_.between(f);
+      ++executor_.inside_;
+      return result;
+    }
+
+   private:
+    Turn turn_;
+    Executor& executor_;
+  };
+
   // Asks the interrupt of a call within a batch. Calls on this executor from there find other places to work at.
   struct Asking {
     Executor& executor;
@@ -131,7 +153,7 @@ class Executor : ForkObserver {
   void check(const Plan<T>& plan, const Samples& samples, int64_t sample_count, const BatchRows& rows) const;
   bool run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, const BatchRows& rows, const Team& team,
                  const Team& calm);
-  int64_t run_batches(const Epoch& epoch, Turn& turn);
+  int64_t run_batches(const Epoch& epoch, Inside& turn);
 
   const Program program_;
   Program unpadded_;  // as batches without lengths run it
@@ -141,7 +163,8 @@ class Executor : ForkObserver {
   const Kernels& kernels_;
   std::vector<const Parameter*> moved_;  // by the forward pass of a training step itself
 
-  Turns turns_;
+  const std::shared_ptr<SharedTurns> turns_;  // one after the other, executors of the same weights among them
+  int inside_ = 0;                            // turns that are spent here
   Work work_;
   bool within_batch_ = false;             // while an interrupt is asked there
   std::vector<std::thread::id> running_;  // who runs batches, as often as they do

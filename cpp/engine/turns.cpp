@@ -1,5 +1,6 @@
 #include "engine/turns.h"
 
+#include <map>
 #include <new>
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -16,7 +17,26 @@ std::mutex& observers_mutex() {
 }
 ForkObserver* observers = nullptr;
 
+// The turns that someone has. Its mutex is held while the process forks, too, and taken before the other.
+struct Shared {
+  std::mutex mutex;
+  std::map<const void*, std::weak_ptr<SharedTurns>> turns;
+};
+Shared& shared() {
+  static auto* const instance = new Shared;
+  return *instance;
+}
+
 }  // namespace
+
+std::shared_ptr<SharedTurns> turns_with(const void* weights) {
+  const std::lock_guard lock(shared().mutex);
+  std::erase_if(shared().turns, [](const auto& entry) { return entry.second.expired(); });
+  auto& place = shared().turns[weights];
+  auto found = place.lock();
+  if (!found) place = found = std::make_shared<SharedTurns>();
+  return found;
+}
 
 ForkObserver::ForkObserver() {
   const std::lock_guard lock(observers_mutex());
@@ -38,12 +58,12 @@ void tell_fork_observers() {
 #if defined(__unix__) || defined(__APPLE__)
 namespace {
 
-[[maybe_unused]] const int at_fork =
-    pthread_atfork([] { observers_mutex().lock(); }, [] { observers_mutex().unlock(); },
-                   [] {
-                     tell_fork_observers();
-                     observers_mutex().unlock();
-                   });
+[[maybe_unused]] const int at_fork = pthread_atfork([] { shared().mutex.lock(), observers_mutex().lock(); },
+                                                    [] { observers_mutex().unlock(), shared().mutex.unlock(); },
+                                                    [] {
+                                                      tell_fork_observers();
+                                                      observers_mutex().unlock(), shared().mutex.unlock();
+                                                    });
 
 }  // namespace
 #endif
@@ -68,13 +88,12 @@ void Turns::give() {
   changed_.notify_all();
 }
 
-bool Turns::in_child() {
-  const bool kept = mine(), lost = !kept && holder_.load() != std::thread::id{};
+void Turns::in_child() {
+  const bool kept = mine();
   new (&mutex_) std::mutex;
   new (&changed_) std::condition_variable;
   if (!kept) holder_ = std::thread::id{}, depth_ = 0;
   served_ = next_ - (kept ? 1 : 0);
-  return lost;
 }
 
 }  // namespace rnncore

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -32,13 +33,15 @@ class Turns {
   void give();
   bool mine() const { return holder_ == std::this_thread::get_id(); }
 
-  // Frees it of threads that are not in a forked child; whether one of them had it.
-  bool in_child();
+  // Frees it of threads that are not in a forked child.
+  void in_child();
 
  private:
   std::mutex mutex_;  // of the numbers
   std::condition_variable changed_;
-  uint64_t next_ = 0, served_ = 0;  // numbers that those who ask get; that of who has it, or is the next to
+  uint64_t next_ = 0;  // the number that who asks next gets
+  // That of who has it, or is the next to. Atomic for the thread sanitizer, which does not see into `changed_`.
+  std::atomic<uint64_t> served_{0};
   std::atomic<std::thread::id> holder_{};
   int depth_ = 0;
 };
@@ -62,5 +65,17 @@ class Turn {
  private:
   Turns& turns_;
 };
+
+// Turns with weights, which several executors may share.
+class SharedTurns final : public ForkObserver {
+ public:
+  Turns turns;
+
+ private:
+  void in_child() override { turns.in_child(); }
+};
+
+// Those with the weights at an address, as long as someone has them.
+std::shared_ptr<SharedTurns> turns_with(const void* weights);
 
 }  // namespace rnncore
