@@ -178,7 +178,7 @@ model.predict(random(2, 5, 8), verbose=0)
 def states():
     return [np.copy(state) for state in model.layers[0].states]
 before, weights = states(), model.get_weights()
-x, y = random(2, 30_000, 8), np.ones((2, 1))
+x, y = random(2, 80_000, 8), np.ones((2, 1))
 for call in (
     lambda: model.predict(x, verbose=0),
     lambda: model.evaluate(x, y, verbose=0),

@@ -198,7 +198,8 @@ def test_more_threads_are_taken_only_where_they_help() -> None:
 
     assert threads(640, 100, 16, 32) >= 60  # rows to themselves, no waiting
     assert threads(1, 500, 4, 16) == 1  # a step takes no longer than a barrier of two
-    assert 2 <= threads(1, 500, 32, 256) <= 16
+    few = threads(1, 500, 32, 256)
+    assert 2 <= few <= (16 if _core.isa() == "avx512" else 64)  # slower steps repay more waiting
     assert threads(128, 50, 512, 1024) >= 60
     for limit in (1, 2, 3, 5, 8):
         assert 1 <= threads(3, 20, 30, 200, limit=limit) <= limit
