@@ -14,6 +14,9 @@ set(RNNCORE_ISA_avx512 64 32 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -m
 set(RNNCORE_ISA_avx512bf16 ${RNNCORE_ISA_avx512} -mavx512bf16)
 if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   set(RNNCORE_ISA_portable 16 32)
+elseif(NOT RNNCORE_SANITIZE)
+  # Few processors without AVX2 are left: small is better than fast here.
+  list(APPEND RNNCORE_ISA_portable -Os)
 endif()
 
 file(GLOB RNNCORE_KERNEL_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cpp/core/isa/*.cpp)
@@ -27,14 +30,14 @@ function(rnncore_add_isa level)
   target_compile_definitions(
     ${target} PRIVATE RNNCORE_ISA=${level} RNNCORE_VECTOR_BYTES=${bytes} RNNCORE_VECTOR_REGISTERS=${registers})
   # Contraction to FMA is wanted; the rest of -ffast-math is not. Link-time optimisation could move code
-  # of one level into another. Instrumented loops take too long to optimise.
-  set(optimisation -O2)
-  if(RNNCORE_SANITIZE)
-    set(optimisation -O1)
+  # of one level into another. -O3 makes the kernels larger and their build longer, and nothing faster; the engine
+  # and the bindings gain by it.
+  if(NOT RNNCORE_SANITIZE)
+    list(PREPEND RNNCORE_ISA_${level} -O2)
   endif()
   target_compile_options(
-    ${target} PRIVATE ${RNNCORE_ISA_${level}} ${optimisation} -ffp-contract=fast -fno-math-errno -fno-trapping-math
-                      -fno-exceptions -fno-rtti -fno-lto -Wno-psabi -Wno-unused-function)
+    ${target} PRIVATE ${RNNCORE_ISA_${level}} -ffp-contract=fast -fno-math-errno -fno-trapping-math -fno-exceptions
+                      -fno-rtti -fno-lto -Wno-psabi -Wno-unused-function)
 endfunction()
 
 function(rnncore_add_isa_levels engine)
