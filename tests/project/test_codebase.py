@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from public_api import MODULES
 
 import rnncore
 import rnncore.activations
@@ -25,29 +26,6 @@ from rnncore.reference.ops import OPS
 from rnncore.reference.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parents[2]
-PUBLIC_MODULES = [
-    "rnncore",
-    "rnncore.augmentation",
-    "rnncore.callbacks",
-    "rnncore.config",
-    "rnncore.constraints",
-    "rnncore.datasets",
-    "rnncore.decoding",
-    "rnncore.functional",
-    "rnncore.initializers",
-    "rnncore.inspection",
-    "rnncore.layers",
-    "rnncore.losses",
-    "rnncore.metrics",
-    "rnncore.mixed_precision",
-    "rnncore.models",
-    "rnncore.optimizers",
-    "rnncore.plotting",
-    "rnncore.reference",
-    "rnncore.regularizers",
-    "rnncore.runtime",
-    "rnncore.utils",
-]
 
 
 def public(module: ModuleType) -> list[str]:
@@ -110,7 +88,7 @@ def test_both_executors_know_each_activation(executor_class: Any, function: str)
     assert set(rnncore.activations.__all__) - {"get", "serialize", "swish"} == set(FUNCTIONS)
 
 
-@pytest.mark.parametrize("module", PUBLIC_MODULES)
+@pytest.mark.parametrize("module", MODULES)
 def test_public_names_exist_and_are_documented(module: str) -> None:
     namespace = importlib.import_module(module)
     undocumented = []
