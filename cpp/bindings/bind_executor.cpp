@@ -59,7 +59,7 @@ class BoundExecutor {
   virtual const char* isa() const = 0;
   virtual size_t arena_bytes() const = 0;
   virtual py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::object& seed,
-                           int64_t step, const py::object& states, bool resume) = 0;
+                           int64_t step, const py::object& states, bool resume, bool masks) = 0;
   virtual py::list backward(const py::sequence& output_gradients) = 0;
   virtual void configure(const py::object& training, const py::object& slots) = 0;
   virtual void apply_gradients(double learning_rate, int64_t step) = 0;
@@ -128,15 +128,27 @@ class TypedExecutor final : public BoundExecutor {
   size_t arena_bytes() const override { return engine_.arena_bytes(); }
 
   py::list forward(const py::sequence& given, const py::object& lengths, bool training, const py::object& seed,
-                   int64_t step, const py::object& states, bool resume) override {
+                   int64_t step, const py::object& states, bool resume, bool masks) override {
     const py::tuple inputs(given);
     Samples samples;
     const int64_t count = read_inputs(inputs, lengths, samples);
     py::list outputs;
     std::vector<T*> pointers;
-    for (const Tensor& tensor : engine_.output_shapes(samples.inputs)) {
+    std::vector<int32_t*> mask_pointers;
+    const std::vector<Tensor> shapes = engine_.output_shapes(samples.inputs);
+    for (const Tensor& tensor : shapes) {
       NumpyArray<T> array(tensor.shape);
       pointers.push_back(array.mutable_data());
+      outputs.append(array);
+    }
+    for (size_t i = 0; masks && i < shapes.size(); ++i) {
+      mask_pointers.push_back(nullptr);
+      if (!engine_.has_mask(i, samples)) {
+        outputs.append(py::none());
+        continue;
+      }
+      NumpyArray<int32_t> array({count, shapes[i].steps()});
+      mask_pointers.back() = array.mutable_data();
       outputs.append(array);
     }
     const uint64_t bits = read_seed(seed);
@@ -144,7 +156,8 @@ class TypedExecutor final : public BoundExecutor {
     std::unique_ptr<Pass<T>> pass;
     SignalPoll signals;
     run_interruptible(signals, [&](const Interrupt& interrupt) {
-      pass = engine_.forward(samples, count, training, bits, static_cast<uint32_t>(step), kept, pointers, interrupt);
+      pass = engine_.forward(samples, count, training, bits, static_cast<uint32_t>(step), kept, pointers, mask_pointers,
+                             interrupt);
     });
     if (pass) {
       auto held = std::make_unique<Held>(number_);
@@ -397,7 +410,7 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
       .def_property_readonly("isa", &BoundExecutor::isa, "The instruction set level in use.")
       .def("forward", &BoundExecutor::forward, py::arg("inputs"), py::arg("lengths") = py::none(), py::kw_only(),
            py::arg("training") = false, py::arg("seed") = 0, py::arg("step") = 0, py::arg("states") = py::none(),
-           py::arg("resume") = true)
+           py::arg("resume") = true, py::arg("masks") = false)
       .def("backward", &BoundExecutor::backward, py::arg("output_gradients"))
       .def("configure", &BoundExecutor::configure, py::arg("training"), py::arg("slots"))
       .def("apply_gradients", &BoundExecutor::apply_gradients, py::arg("learning_rate"), py::arg("step"))

@@ -110,7 +110,7 @@ std::vector<Tensor> Executor<T>::output_shapes(const std::vector<Array>& inputs)
 
 template <class T>
 BatchShape Executor<T>::batch_shape(Mode mode, const Samples& samples, int64_t batch) const {
-  BatchShape shape{mode, {}, samples.lengths != nullptr && program_.lengths != kAbsent};
+  BatchShape shape{mode, {}, is_ragged(samples)};
   for (const Array& array : samples.inputs) {
     shape.inputs.push_back({array.shape, array.integer});
     shape.inputs.back().shape[0] = batch;
@@ -125,8 +125,7 @@ auto Executor<T>::take_plan(const BatchShape& shape) -> PlanPointer {
       std::find_if(plans.begin(), plans.end(), [&](const PlanPointer& p) { return p->shape() == shape; });
   if (found == plans.end()) {
     static const Training none{};
-    return std::make_shared<Plan<T>>(shape.ragged ? program_ : unpadded_, setup_ ? setup_->training : none, kernels_,
-                                     shape);
+    return std::make_shared<Plan<T>>(as_run(shape.ragged), setup_ ? setup_->training : none, kernels_, shape);
   }
   PlanPointer plan = std::move(*found);
   plans.erase(found);
@@ -217,7 +216,7 @@ Undo<T> Executor<T>::undo_of(const States& states, int64_t samples, bool trainin
 template <class T>
 std::unique_ptr<Pass<T>> Executor<T>::forward(Samples samples, int64_t sample_count, bool training, uint64_t seed,
                                               uint32_t step, const States& states, const std::vector<T*>& outputs,
-                                              const Interrupt& interrupt) {
+                                              const std::vector<int32_t*>& masks, const Interrupt& interrupt) {
   const Inside turn(*this);
   if (training) refuse_within_batch("forward with training=True");
   const PlanPointer plan =
@@ -238,6 +237,8 @@ std::unique_ptr<Pass<T>> Executor<T>::forward(Samples samples, int64_t sample_co
         if (plan->failed()) return;
         plan->forward(seed, step, states, team);
         for (size_t i = 0; i < outputs.size(); ++i) plan->copy_output(i, outputs[i], team);
+        for (size_t i = 0; i < masks.size(); ++i)
+          if (masks[i]) plan->copy_mask(i, samples.lengths, masks[i], team);
       });
     } catch (const Stopped&) {
       undo.put_back();

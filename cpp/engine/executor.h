@@ -82,13 +82,19 @@ class Executor : ForkObserver {
   // `slots`: (S, P), shared like the parameters. Not while train, test or predict run, nor from within an interrupt.
   void configure(Training training, T* slots);
 
+  // Whether some steps of an output may not count, for these samples.
+  bool has_mask(size_t output, const Samples& samples) const {
+    return as_run(is_ragged(samples)).mask_of(output) != kAbsent;
+  }
+
   // Shapes of the outputs for a batch or all samples; throws when the inputs do not fit.
   std::vector<Tensor> output_shapes(const std::vector<Array>& inputs) const;
 
   // These two, and `run`, throw Stopped when they are interrupted; weights and states are then those before the batch.
-  // Null unless in training.
+  // Null unless in training. `masks` (N, T) are by output, null where none is wanted; empty: none at all.
   std::unique_ptr<Pass<T>> forward(Samples samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step,
-                                   const States& states, const std::vector<T*>& outputs, const Interrupt& interrupt);
+                                   const States& states, const std::vector<T*>& outputs,
+                                   const std::vector<int32_t*>& masks, const Interrupt& interrupt);
   // Gradients are by output and input; null: zeros, not wanted.
   void backward(std::unique_ptr<Pass<T>> pass, const std::vector<const T*>& output_gradients,
                 const std::vector<T*>& input_gradients, const Interrupt& interrupt);
@@ -142,6 +148,8 @@ class Executor : ForkObserver {
 
   void in_child() override;
 
+  bool is_ragged(const Samples& samples) const { return samples.lengths && program_.lengths != kAbsent; }
+  const Program& as_run(bool ragged) const { return ragged ? program_ : unpadded_; }
   BatchShape batch_shape(Mode mode, const Samples& samples, int64_t batch) const;
   // Taken out of those that are kept, where there is one.
   PlanPointer take_plan(const BatchShape& shape);

@@ -108,15 +108,14 @@ Plan<T>::Plan(const Program& program, const Training& training, const Kernels& k
       kernels_(op_kernels<T>(kernels)),
       shape_(shape),
       tensors_(infer_shapes(program, shape.inputs)) {
+  for (size_t i = 0; i < program.outputs.size(); ++i)
+    if (const int mask = program.mask_of(i); mask != kAbsent && mask != program.lengths) {
+      const Tensor& output = tensors_[index(program.outputs[i])];
+      if (tensors_[index(mask)] != Tensor{{output.samples(), output.steps()}, true})
+        throw std::invalid_argument("program: the mask of output " + std::to_string(i) +
+                                    " must be integers (N, T) for an output of shape " + to_string(output.shape));
+    }
   if (shape_.measures()) {
-    std::vector<Tensor> outputs;
-    outputs.reserve(program.outputs.size());
-    for (const int id : program.outputs) outputs.push_back(tensors_[static_cast<size_t>(id)]);
-    for (size_t i = 0; i < outputs.size(); ++i)
-      if (const int mask = program.mask_of(i); mask != kAbsent && mask != program.lengths)
-        if (tensors_[index(mask)] != Tensor{{outputs[i].samples(), outputs[i].steps()}, true})
-          throw std::invalid_argument("program: the mask of output " + std::to_string(i) +
-                                      " must be integers (N, T) for an output of shape " + to_string(outputs[i].shape));
     objective_ = std::make_unique<Objective<T>>(training, program, tensors_, kernels, fault_);
     for (const auto& r : training.activity_regularizers) penalised_.push_back(r.value);
   }
@@ -511,6 +510,16 @@ void Plan<T>::copy_output(size_t number, T* to, const Team& team) const {
   const size_t value = index(program_.outputs[number]);
   const Tensor& tensor = tensors_[value];
   scatter(at<T>(value_block_[value]), to, tensor.steps(), tensor.width(), samples(), team);
+}
+
+template <class T>
+void Plan<T>::copy_mask(size_t number, const int32_t* lengths, int32_t* to, const Team& team) const {
+  const int mask = program_.mask_of(number);
+  const int64_t steps = tensors_[index(program_.outputs[number])].steps();
+  if (mask != program_.lengths) return scatter(at<int32_t>(value_block_[index(mask)]), to, steps, 1, samples(), team);
+  const Range mine = team_range(samples(), team, 1);
+  for (int64_t n = mine.begin; n < mine.end; ++n)
+    for (int64_t t = 0; t < steps; ++t) to[n * steps + t] = t < lengths[n];
 }
 
 template <class T>

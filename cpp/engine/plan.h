@@ -49,6 +49,8 @@ class Plan {
   int64_t output_size(size_t number) const { return tensors_[index(program_.outputs[number])].size(); }
   // Copies between outputs and batch-first arrays. A null gradient stands for zeros.
   void copy_output(size_t number, T* to, const Team& team) const;
+  // The mask (N, T) of an output that has one; `lengths` are those of the batch.
+  void copy_mask(size_t number, const int32_t* lengths, int32_t* to, const Team& team) const;
   void load_output_gradients(const std::vector<const T*>& gradients, const Team& team);
   void copy_input_gradient(size_t number, T* to, const Team& team) const;
 

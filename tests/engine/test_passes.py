@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from executor_zoo import PROGRAMS, SAMPLES, Array, random_inputs, random_parameters
+from executor_zoo import PROGRAMS, SAMPLES, Array, Builder, random_inputs, random_parameters
 from tolerance import assert_all_close, assert_close, assert_threads_agree
 
 from rnncore import _core, reference
@@ -59,6 +59,34 @@ def test_inference_matches_the_reference(name: str) -> None:
     for given in {id(lengths): lengths, id(None): None}.values():
         compiled, expected = (executor.forward(inputs, given) for executor in executors)
         assert_all_close(compiled, expected)
+
+
+@pytest.mark.parametrize("kind", [_core.Executor, reference.Executor])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_forward_gives_the_masks_of_outputs(kind: Any, training: bool, ragged: bool) -> None:
+    b = Builder()
+    x, lengths = b.input(None, 3), b.lengths_value()
+    y, made = b.value(None, 3), b.value(None, dtype="int")
+    b.node("masking", (x, lengths), (y, made), (), mask_value=0.5)
+    (sequence,) = b.recurrent("gru", y, 4, mask=made)
+    program = b.build(sequence, b.dense(sequence, 2), y, masks=(made, -1, lengths))
+    parameters = random_parameters(program, np.float32)
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(6, 5, 3)).astype(np.float32)
+    hidden = rng.uniform(size=(6, 5)) < 0.3
+    values[hidden] = 0.5
+    counts = np.array([5, 0, 3, 1, 4, 2], np.int32)
+    valid = np.arange(5) < counts[:, None] if ragged else np.ones((6, 5), bool)
+    executor = kind(program, parameters, np.zeros_like(parameters))
+    given = counts if ragged else None
+    *outputs, own, none, padding = executor.forward([values], given, training=training, masks=True)
+    assert own.dtype == np.int32
+    assert np.array_equal(own, valid & ~hidden)
+    assert none is None
+    assert np.array_equal(padding, valid) if ragged else padding is None
+    plain = executor.forward([values], given, training=training)
+    assert all(np.array_equal(a, b) for a, b in zip(outputs, plain, strict=True))
 
 
 @pytest.mark.parametrize("given", [{1}, {3}, {0, 2}, {0, 3}])

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from .._whole_steps import undone_on_error, uninterrupted
 from ..program import Parameter, Program, Training
 from .checks import batches, check_array, check_program, check_rows, check_samples, check_states, check_training
 from .constraints import CONSTRAINTS
+from .masking import real_steps
 from .objective import Objective
 from .op import Arrays, Run
 from .ops import OPS
@@ -87,8 +89,12 @@ class Executor:
         step: int = 0,
         states: Array | None = None,
         resume: bool = True,
-    ) -> list[Array]:
-        """Compute the outputs; with `training`, draw dropout masks and keep what `backward` needs."""
+        masks: bool = False,
+    ) -> list[Any]:
+        """Compute the outputs; with `training`, draw dropout masks and keep what `backward` needs.
+
+        With `masks` there follows for each output which of its steps are valid (N, T), or None for all.
+        """
         if states is not None:
             check_states(self._program, self._parameters.dtype, states, len(inputs[0]))
         if training:
@@ -104,7 +110,9 @@ class Executor:
                 done = replace(done, parameters=[window.copy() for window in self._windows()])
         if training:
             self._passes.forward = done
-        return done.outputs
+        if not masks:
+            return done.outputs
+        return [*done.outputs, *(_own_mask(mask, y) for mask, y in zip(done.masks, done.outputs, strict=True))]
 
     @quiet
     def _forward(
@@ -441,6 +449,11 @@ def _commit(states: Array | None, written: Array | None) -> None:
     """Let the caller's states be those after the step."""
     if states is not None and written is not None:
         states[...] = written
+
+
+def _own_mask(mask: Array | None, output: Array) -> Array | None:
+    """Which steps of an output are valid (N, T), as an array of its own."""
+    return None if mask is None else real_steps(mask, output.shape).astype(np.int32)
 
 
 def _accumulate(gradients: Arrays, index: int, gradient: Array | None) -> None:

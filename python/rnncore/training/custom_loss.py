@@ -13,7 +13,6 @@ from rnncore.data import Array
 from rnncore.program import Program, Regularizer
 from rnncore.reference.penalties import penalty
 from rnncore.training.compilation import Compilation
-from rnncore.training.mask import Mask, counted
 
 
 class FunctionLossExecutor:
@@ -37,7 +36,6 @@ class FunctionLossExecutor:
         parameters, gradients = vectors
         self._program, self._parameters = program, parameters
         self._state_size = compilation.state().size
-        self._mask = Mask(program, parameters, 0) if self._measures else None
         self._penalised = [
             (regularizer, parameters[window].reshape(parameter.shape), gradients[window].reshape(parameter.shape))
             for regularizer in regularizers
@@ -68,8 +66,7 @@ class FunctionLossExecutor:
             written = None if states is None else states.copy()
             run = {"training": True, "seed": seed, "step": step + number, "states": written, "resume": resume}
             with undone_on_error(self._program, self._parameters) as undo:
-                real = self._real(inputs, rows, lengths, **run)
-                output = self._forward(inputs, rows, lengths, **run)
+                output, real = self._forward(inputs, rows, lengths, **run)
                 forward = self._executor.last_pass
                 value, gradient = self._loss(targets[0][rows], output)  # which may run the model, too
                 increment = self._increment(value, targets[0][rows], output, real)
@@ -104,24 +101,20 @@ class FunctionLossExecutor:
     ) -> int:
         """Measure the samples in `order`; return the number of batches done."""
         for number, rows in enumerate(batches(order, batch_size)):
-            real = self._real(inputs, rows, lengths, states=states, resume=resume)
-            output = self._forward(inputs, rows, lengths, states=states, resume=resume)
+            output, real = self._forward(inputs, rows, lengths, states=states, resume=resume)
             value, _ = self._loss(targets[0][rows], output)
             state += self._increment(value, targets[0][rows], output, real)
             if on_batch is not None and on_batch(number + 1):
                 return number + 1
         return -(-len(order) // batch_size)
 
-    def _forward(self, inputs: Sequence[Array], rows: Array, lengths: Array | None, **run: Any) -> Array:
+    def _forward(
+        self, inputs: Sequence[Array], rows: Array, lengths: Array | None, **run: Any
+    ) -> tuple[Array, Array | None]:
+        """The output, and which of its steps count in metrics (N, T), or None for all."""
         batch = [array[rows] for array in inputs]
-        (output,) = self._executor.forward(batch, batch_of(lengths, rows), **run)
-        return np.asarray(output)
-
-    def _real(self, inputs: Sequence[Array], rows: Array, lengths: Array | None, **run: Any) -> Array | None:
-        """Which steps of the output count in metrics (N, T), or None for all."""
-        if self._mask is None:
-            return None
-        return self._mask.real([array[rows] for array in inputs], batch_of(lengths, rows), **run)
+        output, mask = self._executor.forward(batch, batch_of(lengths, rows), **run, masks=True)
+        return np.asarray(output), mask
 
     def _loss(self, target: Array, output: Array) -> tuple[float, Array]:
         result = self._function(target, output.copy() if self._measures else output)  # metrics read it later
@@ -145,6 +138,17 @@ class FunctionLossExecutor:
 
 def batches(order: Array, batch_size: int) -> list[Array]:
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def counted(weight: Array | None, real: Array | None, output: Array) -> Array | None:
+    """The weights (N,) or (N, ...) of an output's positions, 0 where a step is not valid."""
+    if real is None:
+        return weight
+    if weight is None:
+        return real.astype(output.dtype)
+    ndim = max(weight.ndim, 2)
+    spread: Array = weight.reshape(weight.shape + (1,) * (ndim - weight.ndim))
+    return np.ascontiguousarray(spread * real.reshape(real.shape + (1,) * (ndim - 2)), output.dtype)
 
 
 def batch_of(lengths: Array | None, rows: Array) -> Array | None:

@@ -11,8 +11,7 @@ from rnncore._turns import Turns
 from rnncore.data import Array
 from rnncore.program import Program
 from rnncore.training.compilation import Compilation
-from rnncore.training.custom_loss import batch_of, batches
-from rnncore.training.mask import Mask, counted
+from rnncore.training.custom_loss import batch_of, batches, counted
 
 
 class FunctionMetricsExecutor:
@@ -25,7 +24,6 @@ class FunctionMetricsExecutor:
         self._executor = executor
         self._measures = [measure for measure in compilation.measures if not measure.native]
         self._known = compilation.training(()).state_size()
-        self._masks = {measure.output: Mask(program, parameters, measure.output) for measure in self._measures}
         self._parameters = parameters
         self._turns = Turns()
         self._held = parameters
@@ -117,11 +115,11 @@ class FunctionMetricsExecutor:
         **run: Any,
     ) -> Array:
         """What a batch adds to the metrics."""
-        real = {k: mask.real(inputs, lengths, **run) for k, mask in self._masks.items()}
         with self._turns:
             if self._held is not self._parameters:
                 self._held[...] = self._parameters
-            outputs = self._looker.forward(inputs, lengths, **run)
+            made = self._looker.forward(inputs, lengths, **run, masks=True)
+        outputs, real = made[: len(targets)], made[len(targets) :]
         found = []
         for measure in self._measures:
             k = measure.output
