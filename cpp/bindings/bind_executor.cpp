@@ -15,27 +15,25 @@ namespace py = pybind11;
 namespace rnncore {
 namespace {
 
-// The arguments that train, test and predict share. Lists become tuples, which hold their arrays whatever others do to
-// the list meanwhile.
-struct EpochArguments {
+// Batches of samples, read once: others may change their lists meanwhile, while tuples hold their arrays.
+struct Batches {
+  explicit Batches(py::handle batches) : samples(member(batches, "samples")) {
+    order = member(batches, "order");
+    batch_size = read<int64_t>(batches, "batch_size");
+    states = member(batches, "states");
+    resume = read<bool>(batches, "resume");
+    on_batch = member(batches, "on_batch");
+    every_batch = read<bool>(batches, "every_batch");
+    inputs = py::tuple(member(samples, "inputs"));
+    lengths = member(samples, "lengths");
+  }
+
+  py::object samples;
+  py::object order, states, on_batch, lengths;
   py::tuple inputs;
-  py::object order;
   int64_t batch_size;
-  py::object lengths, on_batch;
-  bool every_batch;
-  py::object states;
-  bool resume;
+  bool resume, every_batch;
 };
-
-// What train and test have beside.
-struct MeasuredArguments {
-  py::tuple targets;
-  py::object state, sample_weight;  // the latter a tuple, or None
-};
-
-py::object tuple_or_none(py::object sequence) {
-  return sequence.is_none() ? std::move(sequence) : py::tuple(std::move(sequence));
-}
 
 uint64_t next_number() {
   static std::atomic<uint64_t> last{0};
@@ -63,10 +61,9 @@ class BoundExecutor {
   virtual py::list backward(const py::sequence& output_gradients) = 0;
   virtual void configure(const py::object& training, const py::object& slots) = 0;
   virtual void apply_gradients(double learning_rate, int64_t step) = 0;
-  virtual int64_t train(const EpochArguments& arguments, const MeasuredArguments& measured,
-                        const py::object& learning_rate, int64_t step, const py::object& seed) = 0;
-  virtual int64_t test(const EpochArguments& arguments, const MeasuredArguments& measured) = 0;
-  virtual int64_t predict(const EpochArguments& arguments, const py::tuple& outputs) = 0;
+  virtual int64_t train(const py::object& batches, const py::object& update, const py::object& state) = 0;
+  virtual int64_t test(const py::object& batches, const py::object& state) = 0;
+  virtual int64_t predict(const py::object& batches, const py::sequence& outputs) = 0;
 };
 
 // Any integer, modulo 2^64.
@@ -231,29 +228,32 @@ class TypedExecutor final : public BoundExecutor {
     engine_.apply_gradients(learning_rate, step);
   }
 
-  int64_t train(const EpochArguments& arguments, const MeasuredArguments& measured, const py::object& learning_rate,
-                int64_t step, const py::object& seed) override {
-    Epoch epoch = read_epoch(arguments, Mode::training);
+  int64_t train(const py::object& given, const py::object& update, const py::object& state) override {
+    const Batches batches(given);
+    Epoch epoch = read_epoch(batches, Mode::training);
     const auto setup = engine_.setup();
-    read_measured(measured, setup.get(), epoch);
-    const auto rates = expect_array<double>(learning_rate, "learning_rate");
-    expect_shape(shape_of(rates), {epoch.batches()}, "learning_rate");
+    const Measured measured = read_measured(batches, state, setup.get(), epoch);
+    const auto rates = expect_array<double>(member(update, "rates"), "rates");
+    expect_shape(shape_of(rates), {epoch.batches()}, "rates");
     epoch.learning_rates = rates.data();
-    epoch.step = step;
-    epoch.seed = read_seed(seed);
+    epoch.step = read<int64_t>(update, "step");
+    epoch.seed = read_seed(member(update, "seed"));
     set_last_pass(py::none());  // the weights change
-    return run(epoch, arguments, setup.get());
+    return run(epoch, batches, setup.get());
   }
 
-  int64_t test(const EpochArguments& arguments, const MeasuredArguments& measured) override {
-    Epoch epoch = read_epoch(arguments, Mode::evaluation);
+  int64_t test(const py::object& given, const py::object& state) override {
+    const Batches batches(given);
+    Epoch epoch = read_epoch(batches, Mode::evaluation);
     const auto setup = engine_.setup();
-    read_measured(measured, setup.get(), epoch);
-    return run(epoch, arguments, setup.get());
+    const Measured measured = read_measured(batches, state, setup.get(), epoch);
+    return run(epoch, batches, setup.get());
   }
 
-  int64_t predict(const EpochArguments& arguments, const py::tuple& outputs) override {
-    Epoch epoch = read_epoch(arguments, Mode::inference);
+  int64_t predict(const py::object& given, const py::sequence& given_outputs) override {
+    const Batches batches(given);
+    const py::tuple outputs(given_outputs);
+    Epoch epoch = read_epoch(batches, Mode::inference);
     const std::vector<Tensor> shapes = engine_.output_shapes(epoch.samples.inputs);
     if (outputs.size() != shapes.size())
       throw py::value_error("outputs: expected " + std::to_string(shapes.size()) + " array(s), got " +
@@ -266,7 +266,7 @@ class TypedExecutor final : public BoundExecutor {
       expect_shape(shape_of(array), expected, name);
       epoch.outputs.push_back(array.mutable_data());
     }
-    return run(epoch, arguments, nullptr);
+    return run(epoch, batches, nullptr);
   }
 
  private:
@@ -313,20 +313,20 @@ class TypedExecutor final : public BoundExecutor {
     return {array.data(), shape_of(array), false};
   }
 
-  Epoch read_epoch(const EpochArguments& arguments, Mode mode) const {
+  Epoch read_epoch(const Batches& batches, Mode mode) const {
     Epoch epoch{};
     epoch.mode = mode;
-    epoch.sample_count = read_inputs(arguments.inputs, arguments.lengths, epoch.samples);
-    const auto order = expect_array<int64_t>(arguments.order, "order");
+    epoch.sample_count = read_inputs(batches.inputs, batches.lengths, epoch.samples);
+    const auto order = expect_array<int64_t>(batches.order, "order");
     expect_shape(shape_of(order), {kUnknown}, "order");
     epoch.order = {order.data(), order.size()};
-    if (arguments.batch_size < 1)
-      throw py::value_error("batch_size: expected at least 1, got " + std::to_string(arguments.batch_size));
-    epoch.batch_size = arguments.batch_size;
-    if (!arguments.states.is_none() && epoch.order.count % epoch.batch_size != 0)
+    if (batches.batch_size < 1)
+      throw py::value_error("batch_size: expected at least 1, got " + std::to_string(batches.batch_size));
+    epoch.batch_size = batches.batch_size;
+    if (!batches.states.is_none() && epoch.order.count % epoch.batch_size != 0)
       throw py::value_error("states: expected batches of " + std::to_string(epoch.batch_size) +
                             " samples, the last one has " + std::to_string(epoch.order.count % epoch.batch_size));
-    epoch.states = read_states(arguments.states, arguments.resume, epoch.batch_size);
+    epoch.states = read_states(batches.states, batches.resume, epoch.batch_size);
     return epoch;
   }
 
@@ -339,32 +339,41 @@ class TypedExecutor final : public BoundExecutor {
     return {array.mutable_data(), resume};
   }
 
-  void read_measured(const MeasuredArguments& measured, const Setup<T>* setup, Epoch& epoch) const {
+  // What the views of targets and weights are of.
+  struct Measured {
+    py::tuple targets, weights;
+  };
+
+  Measured read_measured(const Batches& batches, const py::object& given_state, const Setup<T>* setup,
+                         Epoch& epoch) const {
     if (!setup) throw py::value_error("executor: expected a call of configure before training or testing");
-    for (size_t i = 0; i < measured.targets.size(); ++i) {
-      const py::handle target = measured.targets[i];
+    Measured measured{py::tuple(member(batches.samples, "targets")), py::tuple(member(batches.samples, "weights"))};
+    const auto& [targets, weights] = measured;
+    for (size_t i = 0; i < targets.size(); ++i) {
+      const py::handle target = targets[i];
       const bool labels = py::isinstance<py::array_t<int32_t>>(target);
       epoch.samples.targets.push_back(
           target.is_none() ? Array{} : read_array(target, "targets[" + std::to_string(i) + "]", labels));
     }
-    if (!measured.sample_weight.is_none()) {
-      const auto weights = py::reinterpret_borrow<py::tuple>(measured.sample_weight);
-      const size_t losses = setup->training.losses.size();
-      if (weights.size() != losses)
-        throw py::value_error("sample_weight: expected one entry per loss (" + std::to_string(losses) + "), got " +
-                              std::to_string(weights.size()));
-      for (size_t i = 0; i < weights.size(); ++i)
+    const size_t outputs = engine_.program().outputs.size();
+    if (weights.size() != 0 && weights.size() != outputs)
+      throw py::value_error("sample_weight: expected one entry per output (" + std::to_string(outputs) + "), got " +
+                            std::to_string(weights.size()));
+    if (weights.size() != 0)
+      for (const auto& loss : setup->training.losses) {
+        const size_t i = static_cast<size_t>(loss.output);
         epoch.samples.weights.push_back(
             weights[i].is_none() ? Array{} : read_array(weights[i], "sample_weight[" + std::to_string(i) + "]", false));
-    }
-    auto state = expect_writable<double>(measured.state, "state");
+      }
+    auto state = expect_writable<double>(given_state, "state");
     expect_shape(shape_of(state), {state_size(setup->training)}, "state");
     epoch.state = state.mutable_data();
+    return measured;
   }
 
-  int64_t run(Epoch& epoch, const EpochArguments& arguments, const Setup<T>* setup) {
-    PythonPoll poll(arguments.on_batch);
-    epoch.poll = {PythonPoll::call, &poll, arguments.every_batch && !arguments.on_batch.is_none()};
+  int64_t run(Epoch& epoch, const Batches& batches, const Setup<T>* setup) {
+    PythonPoll poll(batches.on_batch);
+    epoch.poll = {PythonPoll::call, &poll, batches.every_batch && !batches.on_batch.is_none()};
     int64_t done = 0;
     run_interruptible(poll, [&](const Interrupt& interrupt) {
       epoch.interrupt = interrupt;
@@ -414,46 +423,9 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
       .def("backward", &BoundExecutor::backward, py::arg("output_gradients"))
       .def("configure", &BoundExecutor::configure, py::arg("training"), py::arg("slots"))
       .def("apply_gradients", &BoundExecutor::apply_gradients, py::arg("learning_rate"), py::arg("step"))
-      .def(
-          "train",
-          [](BoundExecutor& self, py::sequence inputs, py::sequence targets, py::object order, int64_t batch_size,
-             const py::object& learning_rate, int64_t step, const py::object& seed, py::object state,
-             py::object sample_weight, py::object lengths, py::object on_batch, bool every_batch, py::object states,
-             bool resume) {
-            return self.train({std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch),
-                               every_batch, std::move(states), resume},
-                              {std::move(targets), std::move(state), tuple_or_none(std::move(sample_weight))},
-                              learning_rate, step, seed);
-          },
-          py::arg("inputs"), py::arg("targets"), py::arg("order"), py::kw_only(), py::arg("batch_size"),
-          py::arg("learning_rate"), py::arg("step"), py::arg("seed"), py::arg("state"),
-          py::arg("sample_weight") = py::none(), py::arg("lengths") = py::none(), py::arg("on_batch") = py::none(),
-          py::arg("every_batch") = false, py::arg("states") = py::none(), py::arg("resume") = true)
-      .def(
-          "test",
-          [](BoundExecutor& self, py::sequence inputs, py::sequence targets, py::object order, int64_t batch_size,
-             py::object state, py::object sample_weight, py::object lengths, py::object on_batch, bool every_batch,
-             py::object states, bool resume) {
-            return self.test({std::move(inputs), std::move(order), batch_size, std::move(lengths), std::move(on_batch),
-                              every_batch, std::move(states), resume},
-                             {std::move(targets), std::move(state), tuple_or_none(std::move(sample_weight))});
-          },
-          py::arg("inputs"), py::arg("targets"), py::arg("order"), py::kw_only(), py::arg("batch_size"),
-          py::arg("state"), py::arg("sample_weight") = py::none(), py::arg("lengths") = py::none(),
-          py::arg("on_batch") = py::none(), py::arg("every_batch") = false, py::arg("states") = py::none(),
-          py::arg("resume") = true)
-      .def(
-          "predict",
-          [](BoundExecutor& self, py::sequence inputs, py::object order, int64_t batch_size,
-             const py::sequence& outputs, py::object lengths, py::object on_batch, bool every_batch, py::object states,
-             bool resume) {
-            return self.predict({std::move(inputs), std::move(order), batch_size, std::move(lengths),
-                                 std::move(on_batch), every_batch, std::move(states), resume},
-                                outputs);
-          },
-          py::arg("inputs"), py::arg("order"), py::kw_only(), py::arg("batch_size"), py::arg("outputs"),
-          py::arg("lengths") = py::none(), py::arg("on_batch") = py::none(), py::arg("every_batch") = false,
-          py::arg("states") = py::none(), py::arg("resume") = true);
+      .def("train", &BoundExecutor::train, py::arg("batches"), py::arg("update"), py::arg("state"))
+      .def("test", &BoundExecutor::test, py::arg("batches"), py::arg("state"))
+      .def("predict", &BoundExecutor::predict, py::arg("batches"), py::arg("outputs"));
 }
 
 }  // namespace rnncore

@@ -7,30 +7,6 @@ namespace py = pybind11;
 namespace rnncore {
 namespace {
 
-// ValueError for an integer that is too large, TypeError for what is of another type.
-template <class A>
-A cast(py::handle value, const std::string& name) {
-  try {
-    return value.cast<A>();
-  } catch (const py::cast_error&) {
-    const std::string message = name + ": got " + std::string(py::repr(value));
-    if (py::isinstance<py::int_>(value)) throw py::value_error(message + ", which is too large");
-    throw py::type_error(message);
-  }
-}
-
-py::object member(py::handle object, const char* attribute) {
-  if (!py::hasattr(object, attribute))
-    throw py::type_error(std::string("program or training: expected an object with ") + attribute + ", got " +
-                         std::string(py::str(py::type::of(object).attr("__name__"))));
-  return object.attr(attribute);
-}
-
-template <class A>
-A read(py::handle object, const char* attribute) {
-  return cast<A>(member(object, attribute), attribute);
-}
-
 Shape read_shape(py::handle object) {
   Shape sizes;
   for (const py::handle size : member(object, "shape")) {
@@ -64,6 +40,15 @@ Attributes read_attributes(py::handle object) {
 }
 
 }  // namespace
+
+py::object member(py::handle object, const char* attribute) {
+  auto found = py::reinterpret_steal<py::object>(PyObject_GetAttrString(object.ptr(), attribute));
+  if (found) return found;
+  if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
+  PyErr_Clear();
+  throw py::type_error(std::string("expected an object with ") + attribute + ", got " +
+                       std::string(py::str(py::type::of(object).attr("__name__"))));
+}
 
 Program read_program(py::handle program) {
   Program p;

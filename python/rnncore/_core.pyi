@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._sequence_arguments import SequenceGradients, SequenceResult
+from .batches import Batches, Update
 from .program import Program, Training
 
 _Float = TypeVar("_Float", np.float32, np.float64)
@@ -75,49 +76,6 @@ class Executor:
     def backward(self, output_gradients: Sequence[npt.NDArray[Any] | None]) -> list[npt.NDArray[Any] | None]: ...
     def configure(self, training: Training, slots: npt.NDArray[Any]) -> None: ...
     def apply_gradients(self, learning_rate: float, step: int) -> None: ...
-    def train(
-        self,
-        inputs: Sequence[npt.NDArray[Any]],
-        targets: Sequence[npt.NDArray[Any]],
-        order: npt.NDArray[np.int64],
-        *,
-        batch_size: int,
-        learning_rate: npt.NDArray[np.float64],
-        step: int,
-        seed: int,
-        state: npt.NDArray[np.float64],
-        sample_weight: Sequence[npt.NDArray[Any] | None] | None = None,
-        lengths: npt.NDArray[np.int32] | None = None,
-        on_batch: Callable[[int], bool] | None = None,
-        every_batch: bool = False,
-        states: npt.NDArray[Any] | None = None,
-        resume: bool = True,
-    ) -> int: ...
-    def test(
-        self,
-        inputs: Sequence[npt.NDArray[Any]],
-        targets: Sequence[npt.NDArray[Any]],
-        order: npt.NDArray[np.int64],
-        *,
-        batch_size: int,
-        state: npt.NDArray[np.float64],
-        sample_weight: Sequence[npt.NDArray[Any] | None] | None = None,
-        lengths: npt.NDArray[np.int32] | None = None,
-        on_batch: Callable[[int], bool] | None = None,
-        every_batch: bool = False,
-        states: npt.NDArray[Any] | None = None,
-        resume: bool = True,
-    ) -> int: ...
-    def predict(
-        self,
-        inputs: Sequence[npt.NDArray[Any]],
-        order: npt.NDArray[np.int64],
-        *,
-        batch_size: int,
-        outputs: Sequence[npt.NDArray[Any]],
-        lengths: npt.NDArray[np.int32] | None = None,
-        on_batch: Callable[[int], bool] | None = None,
-        every_batch: bool = False,
-        states: npt.NDArray[Any] | None = None,
-        resume: bool = True,
-    ) -> int: ...
+    def train(self, batches: Batches, update: Update, state: npt.NDArray[np.float64]) -> int: ...
+    def test(self, batches: Batches, state: npt.NDArray[np.float64]) -> int: ...
+    def predict(self, batches: Batches, outputs: Sequence[npt.NDArray[Any]]) -> int: ...

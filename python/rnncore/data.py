@@ -8,7 +8,6 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,35 +17,6 @@ from rnncore import _validation as check
 from rnncore.program import Shape, Value
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Arrays ready for an executor, one row per sample."""
-
-    inputs: list[Array]
-    targets: list[Array]
-    weights: list[Array | None]
-    lengths: Array | None
-
-    @property
-    def rows(self) -> int:
-        return len(self.inputs[0])
-
-    def __getitem__(self, part: slice) -> Samples:
-        return self._each(part)
-
-    def take(self, rows: Array) -> Samples:
-        """Copies of the rows with these numbers."""
-        return self._each(rows)
-
-    def _each(self, part: slice | Array) -> Samples:
-        return Samples(
-            [array[part] for array in self.inputs],
-            [array[part] for array in self.targets],
-            [None if array is None else array[part] for array in self.weights],
-            None if self.lengths is None else self.lengths[part],
-        )
 
 
 def real(argument: str, value: Any) -> Array:

@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore._namespace import public
+from rnncore.batches import Batches, Update
 from rnncore.optimizers import SGD
 from rnncore.reference import Executor
 from rnncore.reference.magnitude import norm
-from rnncore.training.custom_loss import FunctionLossExecutor
+from rnncore.training.functions import FunctionExecutor
 
 if TYPE_CHECKING:
     from rnncore.models import Model
@@ -93,19 +94,8 @@ def gradient_flow(
     state = np.zeros(description.state_size())
     if compilation.function is not None:
         state = compilation.state()
-        trainer = FunctionLossExecutor(executor, compilation, engine.program, vectors, ())
-    trainer.train(
-        samples.inputs,
-        samples.targets,
-        np.arange(samples.rows),
-        batch_size=samples.rows,
-        learning_rate=np.zeros(1),
-        step=0,
-        seed=seed,
-        state=state,
-        sample_weight=samples.weights,
-        lengths=samples.lengths,
-    )
+        trainer = FunctionExecutor(executor, compilation, engine.program, vectors)
+    trainer.train(Batches.whole(samples), Update(np.zeros(1), 0, seed), state)
     norms = {name: norm(dh, 2)[..., 0].astype(dh.dtype) for name, dh in executor.state_gradients().items()}
     if not norms:
         raise ValueError(f"model must have a recurrent layer, {model.name!r} has none")

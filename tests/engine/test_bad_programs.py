@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executor_calls import run_predict
 from program_builder import Builder
 
 from rnncore import _core
@@ -222,5 +223,5 @@ def test_batches_larger_than_the_samples() -> None:
     )
     made = _core.Executor(program, np.ones(1), np.zeros(1))
     y = np.zeros((3, 1))
-    assert made.predict([np.arange(3.0)[:, None]], np.arange(3), batch_size=LARGEST, outputs=[y]) == 1
+    assert run_predict(made, [np.arange(3.0)[:, None]], np.arange(3), batch_size=LARGEST, outputs=[y]) == 1
     assert y[:, 0].tolist() == [0, 1, 2]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executor_calls import run_predict, run_test, run_train
 from executor_zoo import PROGRAMS, Array, Builder, random_inputs, random_parameters
 from tolerance import assert_all_equal
 
@@ -50,7 +51,7 @@ class Call:
         }
 
     def train(self, **changes: Any) -> int:
-        return self.executor.train(**{**self.arguments, **changes})
+        return run_train(self.executor, **{**self.arguments, **changes})
 
     def everything(self) -> list[Array]:
         return [array.copy() for array in (self.parameters, self.slots, self.state)]
@@ -110,9 +111,9 @@ def test_control_c_stops_a_long_call(method: str, threads: int) -> None:
     measured: dict[str, Any] = {"targets": call.arguments["targets"], "state": call.state}
     rates = np.full(batches, 1e-3)
     run = {
-        "train": partial(call.executor.train, **shared, **measured, learning_rate=rates, step=0, seed=0),
-        "test": partial(call.executor.test, **shared, **measured),
-        "predict": partial(call.executor.predict, **shared, outputs=[np.empty((len(order), 5, 4))]),
+        "train": partial(run_train, call.executor, **shared, **measured, learning_rate=rates, step=0, seed=0),
+        "test": partial(run_test, call.executor, **shared, **measured),
+        "predict": partial(run_predict, call.executor, **shared, outputs=[np.empty((len(order), 5, 4))]),
     }
     interrupted_at = []
 
@@ -141,7 +142,7 @@ def test_a_callback_may_use_the_executor() -> None:
         nested.executor.forward(*random_inputs(PROGRAMS["words"](), 40 * batches, np.float64), training=True)
         state = np.zeros(2)
         test = {name: nested.arguments[name] for name in ("inputs", "targets", "order", "lengths")}
-        nested.executor.test(**test, batch_size=7, state=state)
+        run_test(nested.executor, **test, batch_size=7, state=state)
         with pytest.raises(ValueError, match="configure"):
             nested.executor.configure(nested.training, nested.slots)
         return False
@@ -190,7 +191,8 @@ def test_only_its_own_windows_are_touched() -> None:
     executor = _core.Executor(program, parameters, gradients)
     executor.configure(Training((MSE,), (), (Regularizer(1, 0.1, 0.1),), SGD), slots)
     inputs, _ = random_inputs(program, 4, np.float64)
-    executor.train(
+    run_train(
+        executor,
         inputs,
         [np.zeros((4, 4))],
         np.arange(4),
@@ -241,14 +243,14 @@ BAD_ARGUMENTS: dict[str, tuple[Callable[[Call], dict[str, Any]], type[Exception]
     "order rank": (lambda c: {"order": np.zeros((2, 2), np.int64)}, ValueError, r"order: expected shape"),
     "order range": (lambda c: {"order": np.arange(1, SAMPLES + 1)}, ValueError, r"order.*0 to 22, got 23"),
     "batch size": (lambda c: {"batch_size": 0}, ValueError, r"batch_size.*got 0"),
-    "rates": (lambda c: {"learning_rate": np.ones(BATCHES - 1)}, ValueError, r"learning_rate: expected shape \(5,\)"),
+    "rates": (lambda c: {"learning_rate": np.ones(BATCHES - 1)}, ValueError, r"rates: expected shape \(5,\)"),
     "state size": (lambda c: {"state": np.zeros(3)}, ValueError, r"state: expected shape \(4,\)"),
     "state dtype": (lambda c: {"state": np.zeros(4, np.float32)}, TypeError, r"state.*float64"),
     "lengths dtype": (lambda c: {"lengths": np.ones(SAMPLES)}, TypeError, r"lengths.*int32"),
     "lengths size": (lambda c: {"lengths": np.ones(4, np.int32)}, ValueError, r"lengths: expected shape \(23,\)"),
     "lengths range": (lambda c: {"lengths": with_item(c.lengths, 2, 6)}, ValueError, r"lengths.*0 to 5.*got 6"),
     "negative length": (lambda c: {"lengths": with_item(c.lengths, 2, -1)}, ValueError, r"lengths.*got -1"),
-    "weights": (lambda c: {"sample_weight": []}, ValueError, r"sample_weight: expected one"),
+    "weights": (lambda c: {"sample_weight": [None, None]}, ValueError, r"sample_weight: expected one"),
     "weight shape": (
         lambda c: {"sample_weight": [np.ones((SAMPLES, 3))]},
         ValueError,
@@ -326,7 +328,7 @@ def test_calls_out_of_order() -> None:
     with pytest.raises(ValueError, match="backward: expected a forward pass"):
         fresh.backward([np.zeros((SAMPLES, 4))])
     with pytest.raises(ValueError, match="expected a call of configure"):
-        fresh.train(**call.arguments)
+        run_train(fresh, **call.arguments)
     with pytest.raises(ValueError, match="expected an optimizer"):
         fresh.apply_gradients(0.1, 0)
     call.executor.forward(call.inputs, training=True)

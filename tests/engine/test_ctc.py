@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executor_calls import run_train
 from executor_zoo import Builder
 from goldens import load
 from small_models import BACKENDS
@@ -40,7 +41,8 @@ def step(kind: Any, dtype: Any, loss: Loss, weight: Any = None, target: Any = TA
     executor = kind(made, parameters, gradients)
     executor.configure(Training((loss,), optimizer=SGD), np.zeros((1, parameters.size), dtype))
     state = np.zeros(2)
-    executor.train(
+    run_train(
+        executor,
         [x],
         [target],
         np.random.default_rng(1).permutation(len(target)),

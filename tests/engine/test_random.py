@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executor_calls import run_train
 from executor_zoo import Array, Builder, random_parameters
 from tolerance import assert_all_close
 
@@ -117,7 +118,8 @@ def results(kind: Any, program: Program, samples: int, steps: int, seed: int) ->
     training = Training(losses, optimizer=Optimizer("sgd", {"momentum": 0.5, "nesterov": False}))
     slots, state = np.zeros((1, parameters.size)), np.zeros(training.state_size())
     executor.configure(training, slots)
-    executor.train(
+    run_train(
+        executor,
         inputs,
         [rng.normal(size=y.shape) for y in outputs],
         rng.permutation(samples),

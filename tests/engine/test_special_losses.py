@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executor_calls import run_test, run_train
 from program_builder import Builder
 from special_numbers import DTYPES, EXECUTORS, Array, assert_numbers, executor_of
 
@@ -127,7 +128,8 @@ def evaluated(kind: Any, loss: Loss, y: Array, target: Array, weight: Array | No
     training = Training((loss,), optimizer=Optimizer("sgd"))
     executor.configure(training, np.zeros((1, y.size), y.dtype))
     state = np.zeros(2)
-    executor.train(
+    run_train(
+        executor,
         [np.ones((1, 1), y.dtype)],
         [target],
         np.array([0]),
@@ -197,7 +199,7 @@ def test_metrics(executor: str, metric: str, output: list[float], target: list[f
         training = Training((), (Metric(metric, attributes=attributes),))
         made.configure(training, np.zeros((0, y.size)))
         state = np.zeros(4)
-        made.test([np.ones((1, 1))], [t], np.array([0]), batch_size=1, state=state)
+        run_test(made, [np.ones((1, 1))], [t], np.array([0]), batch_size=1, state=state)
     assert state[2] / state[3] == value
 
 

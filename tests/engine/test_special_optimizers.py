@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executor_calls import run_test, run_train
 from program_builder import Builder
 from special_numbers import DTYPES, EXECUTORS, Array, executor_of
 
@@ -149,7 +150,8 @@ def penalised(kind: Any, w: Array, l1: float, l2: float) -> tuple[float, Array]:
     training = Training((loss,), regularizers=(Regularizer(0, l1, l2),), optimizer=Optimizer("sgd"))
     executor.configure(training, np.zeros((1, parameters.size), w.dtype))
     state = np.zeros(2)
-    executor.train(
+    run_train(
+        executor,
         [np.zeros((1, 1), w.dtype)],
         [np.zeros((1, w.size), w.dtype), np.zeros((1, 1), w.dtype)],
         np.array([0]),
@@ -243,5 +245,5 @@ def test_a_training_loss_goes_on_where_float32_ends(executor: str) -> None:
         made.configure(Training((Loss("mean_absolute_error"),)), np.zeros((0, 1), np.float32))
         state = np.zeros(2)
         x, y = np.full((4, 1), 3e19, np.float32), np.zeros((4, 1), np.float32)
-        made.test([x], [y], np.arange(4), batch_size=4, state=state)
+        run_test(made, [x], [y], np.arange(4), batch_size=4, state=state)
     assert state[0] / state[1] == pytest.approx(3e38, rel=1e-6)

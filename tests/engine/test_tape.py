@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executor_calls import run_predict
 from executor_zoo import PROGRAMS, SAMPLES, random_inputs, random_parameters
 from small_models import BACKENDS, Array
 
@@ -199,7 +200,7 @@ def test_backward_follows_one_forward_pass(executor: Any) -> None:
     with pytest.raises(ValueError, match="expected a forward pass"):
         runner.backward([output])
     runner.forward(inputs, lengths, training=True)
-    runner.predict(inputs, np.arange(SAMPLES), batch_size=4, outputs=[np.empty_like(output)], lengths=lengths)
+    run_predict(runner, inputs, np.arange(SAMPLES), batch_size=4, outputs=[np.empty_like(output)], lengths=lengths)
     gradients[...] = 0
     runner.backward([output])  # a prediction between them changes nothing
     np.testing.assert_array_equal(gradients, expected)

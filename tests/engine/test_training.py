@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executor_calls import run_predict, run_test, run_train
 from executor_zoo import PROGRAMS, random_parameters
 from program_builder import Builder
 from tolerance import assert_all_close, assert_threads_agree
@@ -174,7 +175,7 @@ def test_saturated_probabilities(kind: str, dtype: Any) -> None:
         executor = executor_class(program, parameters.copy(), gradients)
         executor.configure(setting.training, np.zeros((1, parameters.size), dtype))
         state = np.zeros(2)
-        executor.train(**shared, **measured, learning_rate=np.zeros(4), step=0, seed=0, state=state)
+        run_train(executor, **shared, **measured, learning_rate=np.zeros(4), step=0, seed=0, state=state)
         results.append((gradients, state))
     assert_all_close(*results, STEPS_RELATIVE[np.dtype(dtype)])
 
@@ -191,10 +192,10 @@ def test_measuring_and_predicting(name: str) -> None:
         executor = executor_class(program, parameters, np.zeros_like(parameters))
         executor.configure(setting.training, np.zeros((0, parameters.size)))
         state = np.zeros(setting.training.state_size())
-        assert executor.test(**shared, **measured, state=state) == 4
+        assert run_test(executor, **shared, **measured, state=state) == 4
         shapes = [y.shape[1:] for y in executor.forward([x[:1] for x in shared["inputs"]])]
         outputs = [np.full((len(shared["order"]), *shape), np.nan) for shape in shapes]
-        assert executor.predict(**shared, outputs=outputs) == 4
+        assert run_predict(executor, **shared, outputs=outputs) == 4
         results.append([state, *outputs])
     assert_all_close(*results)
 
@@ -213,7 +214,7 @@ def test_gradient_of_logits_lies_where_they_did() -> None:
     shared, measured = setting.arrays()
     _core.set_num_threads(1)
     state = np.zeros(setting.training.state_size())
-    executor.train(**shared, **measured, learning_rate=np.zeros(4), step=0, seed=0, state=state)
+    run_train(executor, **shared, **measured, learning_rate=np.zeros(4), step=0, seed=0, state=state)
     logits_bytes = BATCH * classes * 8
     assert logits_bytes < executor.arena_bytes < 1.5 * logits_bytes
 

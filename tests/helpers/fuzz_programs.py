@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from executor_calls import run_predict, run_test, run_train
 from executor_zoo import PROGRAMS, SAMPLES, random_inputs, random_parameters
 
 from rnncore import _core
@@ -186,7 +187,8 @@ def run(case: int) -> str:
         for keep in ({}, kept):
             batches = order[:8] if keep else order
             rates = np.full(-(-len(batches) // 4), 0.01)
-            executor.train(
+            run_train(
+                executor,
                 inputs,
                 targets,
                 batches,
@@ -197,9 +199,9 @@ def run(case: int) -> str:
                 **options,
                 **keep,
             )
-            executor.test(inputs, targets, batches, state=np.zeros(count), **options, **keep)
+            run_test(executor, inputs, targets, batches, state=np.zeros(count), **options, **keep)
             shaped = [np.zeros((len(batches), *output.shape[1:]), dtype) for output in outputs]
-            executor.predict(inputs, batches, outputs=shaped, **options, **keep)
+            run_predict(executor, inputs, batches, outputs=shaped, **options, **keep)
     except (ValueError, TypeError, MemoryError) as error:
         return type(error).__name__
     return "worked"

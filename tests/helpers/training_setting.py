@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from executor_calls import run_train
 from executor_zoo import Array, random_inputs, random_parameters
 from tolerance import RELATIVE, assert_close
 
@@ -48,10 +49,9 @@ class Setting:
                 targets.append(rng.normal(size=shape).astype(self.dtype))
         weights = None
         if self.weights != "none":
-            outputs = [shapes[loss.output] for loss in self.training.losses]
             weights = [
                 rng.uniform(size=shape[:-1] if self.weights == "positions" else shape[:1]).astype(self.dtype)
-                for shape in outputs
+                for shape in shapes
             ]
         order = rng.permutation(self.samples)[: self.samples - 2]
         return (
@@ -71,8 +71,8 @@ class Setting:
         batches = -(-len(shared["order"]) // shared["batch_size"])
         for epoch in range(epochs):
             rates = 0.01 / (1 + np.arange(batches) + epoch)
-            done = executor.train(**shared, **measured, learning_rate=rates, step=epoch * batches, seed=5, state=state)
-            assert done == batches
+            step = {"learning_rate": rates, "step": epoch * batches, "seed": 5, "state": state}
+            assert run_train(executor, **shared, **measured, **step) == batches
         return parameters, slots, state
 
     def assert_trains_alike(self) -> None:

@@ -8,6 +8,7 @@ from alone import run_alone
 PREPARE = """
 import sys, threading
 import numpy as np
+from executor_calls import run_predict, run_test, run_train
 from rnncore import _core, callbacks, layers, losses, models, reference
 from rnncore.program import Loss, Metric, Node, Optimizer, Parameter, Program, Training, Value
 
@@ -125,11 +126,11 @@ for bad in (None, *BAD):
         return dict(batch_size=8, lengths=lengths, on_batch=spoil, every_batch=True)
     state, outputs = np.zeros(2), np.zeros((N, T, 4))
     options = fresh()
-    executor.train([x], [y], order, learning_rate=np.full(12, 0.1), step=0, seed=0, state=state, **options)
+    run_train(executor, [x], [y], order, learning_rate=np.full(12, 0.1), step=0, seed=0, state=state, **options)
     options = fresh()
-    executor.test([x], [y], order, state=state, **options)
+    run_test(executor, [x], [y], order, state=state, **options)
     options = fresh()
-    executor.predict([x], order, outputs=[outputs], **options)
+    run_predict(executor, [x], order, outputs=[outputs], **options)
     found.append((parameters, state, outputs))
 for other in found[1:]:
     for a, b in zip(other, found[0]):
@@ -197,13 +198,13 @@ def empty(done):
     return False
 options = dict(batch_size=1000, on_batch=empty, every_batch=True)
 state = np.zeros(2)
-executor.train(lists[0], lists[1], np.arange(rows), learning_rate=np.zeros(400), step=0, seed=0, state=state,
+run_train(executor, lists[0], lists[1], np.arange(rows), learning_rate=np.zeros(400), step=0, seed=0, state=state,
     sample_weight=lists[2], **options)
 assert state.tolist() == [4.0 * rows, rows], state
 lists[0].append(np.ones((rows, 3)))
 out = np.zeros((rows, 4))
 lists[3].append(out)
-executor.predict(lists[0], np.arange(rows), outputs=lists[3], **options)
+run_predict(executor, lists[0], np.arange(rows), outputs=lists[3], **options)
 assert (out == 3).all()
 """,
         "compiled",

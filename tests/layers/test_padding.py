@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executor_calls import run_train
 from executor_zoo import STEPS, Array, Builder, random_inputs, random_parameters
 from goldens import arrays
 from small_models import BACKENDS
@@ -81,7 +82,8 @@ class Batch:
         executor = EXECUTORS[backend](self.program, parameters, gradients)
         executor.configure(self.training, np.zeros((1, parameters.size), self.dtype))
         state = np.zeros(self.training.state_size())
-        executor.train(
+        run_train(
+            executor,
             self.inputs,
             self.targets,
             np.arange(self.samples)[::-1].copy(),
@@ -169,7 +171,8 @@ def test_lengths_cover_all_that_lies_behind_the_time_axis() -> None:
         gradients, state = np.zeros_like(parameters), np.zeros(4)
         executor = kind(program, parameters, gradients)
         executor.configure(Training((LOSSES[5],), LABEL_METRICS[:1], (), SGD), np.zeros((1, parameters.size)))
-        executor.train(
+        run_train(
+            executor,
             [x],
             [y],
             np.arange(4),

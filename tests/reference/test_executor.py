@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executor_calls import run_predict, run_test, run_train
 from tolerance import FINITE_DIFFERENCES, assert_close, numerical_gradient
 
 from rnncore.program import Loss, Metric, Node, Optimizer, Parameter, Program, Regularizer, Training, Value
@@ -88,7 +89,7 @@ class Run:
             "seed": 0,
             "state": self.state,
         }
-        return self.executor.train(**{**arguments, **changes})
+        return run_train(self.executor, **{**arguments, **changes})
 
 
 def test_training_steps_by_hand() -> None:
@@ -216,10 +217,12 @@ def test_test_and_predict_change_nothing_but_what_they_fill() -> None:
     run = Run(Training((MSE,), (Metric("mean_squared_error", weighted=True),)))
     before = run.parameters.copy()
     predictions = np.full((SAMPLES, 2), np.nan)
-    assert run.executor.predict([run.x], run.order, batch_size=BATCH, outputs=[predictions]) == 3
+    assert run_predict(run.executor, [run.x], run.order, batch_size=BATCH, outputs=[predictions]) == 3
     expected = run.x[run.order] @ run.parameters[:6].reshape(3, 2) + run.parameters[6:]
     assert_close(predictions, expected)
-    done = run.executor.test([run.x], [run.y], run.order, batch_size=BATCH, state=run.state, sample_weight=[run.weight])
+    done = run_test(
+        run.executor, [run.x], [run.y], run.order, batch_size=BATCH, state=run.state, sample_weight=[run.weight]
+    )
     assert done == 3
     value = np.sum(run.weight[run.order] * np.mean((expected - run.y[run.order]) ** 2, axis=1))
     assert_close(run.state, np.array([value, SAMPLES, value, run.weight.sum()]))
@@ -320,7 +323,7 @@ def test_an_error_in_the_update_changes_nothing() -> None:
         ({"order": np.array([0, 7])}, ValueError, "order: expected sample numbers from 0 to 6"),
         ({"order": np.array([0.0])}, TypeError, "order: expected a vector of int64, got float64"),
         ({"batch_size": 0}, ValueError, "batch_size: expected at least 1, got 0"),
-        ({"learning_rate": np.ones(2)}, ValueError, r"learning_rate: expected shape \(3,\), got \(2,\)"),
+        ({"learning_rate": np.ones(2)}, ValueError, r"rates: expected shape \(3,\), got \(2,\)"),
         ({"state": np.zeros(3)}, ValueError, r"state: expected shape \(2,\), got \(3,\)"),
         ({"lengths": np.ones(SAMPLES)}, TypeError, "lengths: expected dtype int32, got float64"),
     ],
@@ -383,7 +386,7 @@ def test_wrong_use() -> None:
     with pytest.raises(ValueError, match="expected an optimizer"):
         executor.apply_gradients(0.1, 0)
     with pytest.raises(ValueError, match="outputs: expected 2 rows, as in order, got 3"):
-        executor.predict([np.zeros((2, 3))], np.arange(2), batch_size=1, outputs=[np.zeros((3, 2))])
+        run_predict(executor, [np.zeros((2, 3))], np.arange(2), batch_size=1, outputs=[np.zeros((3, 2))])
     with pytest.raises(TypeError, match="parameters: expected dtype float32 or float64, got int64"):
         Executor(program, np.zeros(8, int), np.zeros(8, int))
     with pytest.raises(ValueError, match="parameters: expected shape"):

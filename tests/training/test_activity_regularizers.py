@@ -7,6 +7,7 @@ from typing import Any
 import keras_penalised_models as penalised
 import numpy as np
 import pytest
+from executor_calls import run_test, run_train
 from executor_zoo import PROGRAMS
 from goldens import arrays
 from small_models import BACKENDS, same
@@ -82,11 +83,11 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
     def loss() -> float:
         state = np.zeros(2)
-        executor.test(**shared, **measured, state=state)
+        run_test(executor, **shared, **measured, state=state)
         return float(state[0] / state[1])
 
     expected = numerical_gradient(loss, parameters)
-    executor.train(**shared, **measured, learning_rate=np.zeros(1), step=0, seed=0, state=np.zeros(2))
+    run_train(executor, **shared, **measured, learning_rate=np.zeros(1), step=0, seed=0, state=np.zeros(2))
     for p in program.parameters:
         if p.trainable:
             window = slice(p.offset, p.offset + p.size)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executor_calls import run_predict, run_train
 from executor_zoo import PROGRAMS, random_inputs, random_parameters
 from small_models import BACKENDS, same
 from tolerance import assert_all_close, assert_threads_agree
@@ -242,7 +243,8 @@ def kept_run(executor_class: Any, dtype: Any, resume: bool) -> list[Any]:
     dx, dinitial = executor.backward([np.ones_like(y)])
     dinitial = np.zeros_like(batch[1]) if dinitial is None else dinitial  # nothing flows into states that are kept
     found = [y, dx, dinitial, gradients.copy(), states.copy()]
-    executor.train(
+    run_train(
+        executor,
         inputs,
         [rng.normal(size=(12, *y.shape[1:])).astype(dtype)],
         np.arange(12),
@@ -256,7 +258,7 @@ def kept_run(executor_class: Any, dtype: Any, resume: bool) -> list[Any]:
         resume=resume,
     )
     predicted = np.empty((8, *y.shape[1:]), dtype)
-    executor.predict(inputs, np.arange(8), batch_size=4, outputs=[predicted], lengths=lengths, states=states)
+    run_predict(executor, inputs, np.arange(8), batch_size=4, outputs=[predicted], lengths=lengths, states=states)
     return [*found, parameters, states, predicted]
 
 
@@ -277,7 +279,7 @@ def test_executors_refuse_states_that_do_not_fit(executor_class: Any) -> None:
         executor.forward(inputs, lengths, states=np.zeros(5))
     states, outputs = np.zeros(2 * program.state_size), [np.empty((3, 5, 2))]
     with pytest.raises(ValueError, match="states: expected batches of 2 samples, the last one has 1"):
-        executor.predict(inputs, np.arange(3), batch_size=2, outputs=outputs, lengths=lengths, states=states)
+        run_predict(executor, inputs, np.arange(3), batch_size=2, outputs=outputs, lengths=lengths, states=states)
     assert (states == 0).all()
 
 

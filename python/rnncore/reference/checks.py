@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .._sequence_arguments import Array
+from ..batches import Batches
 from ..program import Program, Training
 from .constraints import CONSTRAINTS
 from .ops import OPS
 from .optimizers import OPTIMIZERS
 
-__all__ = ["batches", "check_array", "check_program", "check_rows", "check_samples", "check_states", "check_training"]
+__all__ = [
+    "check_array",
+    "check_program",
+    "check_rows",
+    "check_samples",
+    "check_states",
+    "check_training",
+    "checked",
+]
 
 
 def check_program(program: Program, parameters: Array, gradients: Array) -> None:
@@ -124,30 +134,21 @@ def check_states(program: Program, dtype: np.dtype[Any], states: Array, samples:
     check_array(states, "states", (samples * program.state_size,), dtype)
 
 
-def batches(
-    program: Program,
-    dtype: np.dtype[Any],
-    inputs: Sequence[Array],
-    order: Array,
-    batch_size: int,
-    lengths: Array | None,
-    states: Array | None,
-) -> tuple[list[Array], Array | None]:
-    """`order` cut into batches, and the lengths, after a check: copies, as callbacks may write to both."""
-    check_samples(program, dtype, inputs, lengths)
-    samples = len(inputs[0])
+def checked(program: Program, dtype: np.dtype[Any], batches: Batches) -> Batches:
+    """Batches that are checked, with an order and lengths of their own, as callbacks may write to both."""
+    samples, order, batch_size = batches.samples, batches.order, batches.batch_size
+    check_samples(program, dtype, samples.inputs, samples.lengths)
     if order.ndim != 1 or order.dtype != np.int64:
         raise TypeError(f"order: expected a vector of int64, got {order.dtype} of shape {order.shape}")
-    if order.size and not 0 <= order.min() <= order.max() < samples:
-        raise ValueError(f"order: expected sample numbers from 0 to {samples - 1}")
+    if order.size and not 0 <= order.min() <= order.max() < samples.rows:
+        raise ValueError(f"order: expected sample numbers from 0 to {samples.rows - 1}")
     if batch_size < 1:
         raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
-    if states is not None:
+    if batches.states is not None:
         if len(order) % batch_size:
             raise ValueError(
                 f"states: expected batches of {batch_size} samples, the last one has {len(order) % batch_size}"
             )
-        check_states(program, dtype, states, batch_size)
-    order = order.copy()
-    parts = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    return parts, None if lengths is None else lengths.copy()
+        check_states(program, dtype, batches.states, batch_size)
+    lengths = None if samples.lengths is None else samples.lengths.copy()
+    return replace(batches, samples=replace(samples, lengths=lengths), order=order.copy())

@@ -14,8 +14,9 @@ from .._quiet import quiet
 from .._sequence_arguments import Array
 from .._turns import Turns
 from .._whole_steps import undone_on_error, uninterrupted
+from ..batches import Batches, Samples, Update
 from ..program import Parameter, Program, Training
-from .checks import batches, check_array, check_program, check_rows, check_samples, check_states, check_training
+from .checks import check_array, check_program, check_rows, check_samples, check_states, check_training, checked
 from .constraints import CONSTRAINTS
 from .masking import real_steps
 from .objective import Objective
@@ -26,9 +27,6 @@ from .passes import Pass, Passes
 from .sequence import Tape
 
 __all__ = ["Executor"]
-
-OnBatch = Callable[[int], bool]
-Weights = Sequence[Array | None]
 
 CALL_INTERVAL = 0.05  # seconds between calls of on_batch when not every batch is asked for
 
@@ -268,134 +266,84 @@ class Executor:
             self._parameters[elements] = parameters
             self._slots[:, elements] = slots
 
-    def train(
-        self,
-        inputs: Sequence[Array],
-        targets: Sequence[Array],
-        order: Array,
-        *,
-        batch_size: int,
-        learning_rate: Array,
-        step: int,
-        seed: int,
-        state: Array,
-        sample_weight: Weights | None = None,
-        lengths: Array | None = None,
-        on_batch: OnBatch | None = None,
-        every_batch: bool = False,
-        states: Array | None = None,
-        resume: bool = True,
-    ) -> int:
-        """Train on the samples in `order`, batch by batch; return the number of batches done."""
+    def train(self, batches: Batches, update: Update, state: Array) -> int:
+        """Train on the samples batch by batch, and add what they measure to `state`; return how many batches were."""
         self._refuse_within_step("train")
-        parts, lengths = batches(self._program, self._parameters.dtype, inputs, order, batch_size, lengths, states)
-        evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
-        check_array(learning_rate, "learning_rate", (len(parts),), np.dtype(np.float64))
+        batches = checked(self._program, self._parameters.dtype, batches)
+        evaluate = self._evaluation(batches.samples, state)
+        check_array(update.rates, "rates", (batches.count,), np.dtype(np.float64))
         _, objective = self._configured()
         self._passes.forward = None
 
         def run(number: int, rows: Array) -> None:
-            written = None if states is None else states.copy()
             with undone_on_error(self._program, self._parameters) as undo:
-                done = self._forward(
-                    [array[rows] for array in inputs],
-                    None if lengths is None else lengths[rows],
-                    True,
-                    seed,
-                    step + number,
-                    written,
-                    resume,
-                )
+                done, states = self._batch(batches, rows, True, update.seed, update.step + number)
                 increment, output_gradients = evaluate(done, rows)
                 self._backward(done, output_gradients, objective.activity_gradients(done.penalised))
                 objective.regularize()
                 with uninterrupted():
-                    self._apply_gradients(learning_rate[number], step + number)
+                    self._apply_gradients(update.rates[number], update.step + number)
                     state[...] += increment
-                    _commit(states, written)
+                    _commit(batches.states, states)
                     undo.clear()
 
-        return self._loop(parts, run, on_batch, every_batch)
+        return self._loop(batches, run)
 
-    def test(
-        self,
-        inputs: Sequence[Array],
-        targets: Sequence[Array],
-        order: Array,
-        *,
-        batch_size: int,
-        state: Array,
-        sample_weight: Weights | None = None,
-        lengths: Array | None = None,
-        on_batch: OnBatch | None = None,
-        every_batch: bool = False,
-        states: Array | None = None,
-        resume: bool = True,
-    ) -> int:
-        """Measure losses and metrics on the samples in `order`; return the number of batches done."""
-        parts, lengths = batches(self._program, self._parameters.dtype, inputs, order, batch_size, lengths, states)
-        evaluate = self._evaluation(len(inputs[0]), targets, sample_weight, state)
+    def test(self, batches: Batches, state: Array) -> int:
+        """Add what the samples measure, losses and metrics, to `state`; return the number of batches done."""
+        batches = checked(self._program, self._parameters.dtype, batches)
+        evaluate = self._evaluation(batches.samples, state)
 
         def run(number: int, rows: Array) -> None:
-            written = None if states is None else states.copy()
-            batch = [array[rows] for array in inputs]
-            done = self._forward(batch, None if lengths is None else lengths[rows], False, 0, 0, written, resume)
+            done, states = self._batch(batches, rows)
             increment, _ = evaluate(done, rows)
             with uninterrupted():
                 state[...] += increment
-                _commit(states, written)
+                _commit(batches.states, states)
 
-        return self._loop(parts, run, on_batch, every_batch)
+        return self._loop(batches, run)
 
-    def predict(
-        self,
-        inputs: Sequence[Array],
-        order: Array,
-        *,
-        batch_size: int,
-        outputs: Sequence[Array],
-        lengths: Array | None = None,
-        on_batch: OnBatch | None = None,
-        every_batch: bool = False,
-        states: Array | None = None,
-        resume: bool = True,
-    ) -> int:
+    def predict(self, batches: Batches, outputs: Sequence[Array]) -> int:
         """Fill `outputs` (len(order), ...) with the predictions; return the number of batches done."""
-        parts, lengths = batches(self._program, self._parameters.dtype, inputs, order, batch_size, lengths, states)
+        batches = checked(self._program, self._parameters.dtype, batches)
         for output in outputs:
-            if len(output) != len(order):
-                raise ValueError(f"outputs: expected {len(order)} rows, as in order, got {len(output)}")
+            if len(output) != len(batches.order):
+                raise ValueError(f"outputs: expected {len(batches.order)} rows, as in order, got {len(output)}")
 
         def run(number: int, rows: Array) -> None:
-            results = self.forward(
-                [array[rows] for array in inputs],
-                None if lengths is None else lengths[rows],
-                states=states,
-                resume=resume,
-            )
-            start = number * batch_size
-            for output, result in zip(outputs, results, strict=True):
+            done, states = self._batch(batches, rows)
+            _commit(batches.states, states)
+            start = number * batches.batch_size
+            for output, result in zip(outputs, done.outputs, strict=True):
                 output[start : start + len(rows)] = result
 
-        return self._loop(parts, run, on_batch, every_batch)
+        return self._loop(batches, run)
 
-    def _loop(
-        self, batches: list[Array], run: Callable[[int, Array], None], on_batch: OnBatch | None, every_batch: bool
-    ) -> int:
+    def _batch(
+        self, batches: Batches, rows: Array, training: bool = False, seed: int = 0, step: int = 0
+    ) -> tuple[Pass, Array | None]:
+        """A forward pass over the samples of these numbers, and the states after it."""
+        samples, states = batches.samples, None if batches.states is None else batches.states.copy()
+        inputs = [array[rows] for array in samples.inputs]
+        lengths = None if samples.lengths is None else samples.lengths[rows]
+        return self._forward(inputs, lengths, training, seed, step, states, batches.resume), states
+
+    def _loop(self, batches: Batches, run: Callable[[int, Array], None]) -> int:
         """Run every batch; report to `on_batch`, which may stop the loop by returning True.
 
         Others have their turn between batches.
         """
         last_call = time.monotonic()
         with self._turns.series():
-            for number, rows in enumerate(batches):
+            for number, batch in enumerate(batches.each()):
                 with self._turns:
-                    run(number, rows)
-                if on_batch is not None and (every_batch or time.monotonic() - last_call >= CALL_INTERVAL):
-                    if on_batch(number + 1):
+                    run(number, batch.order)
+                waits = not batches.every_batch and time.monotonic() - last_call < CALL_INTERVAL
+                if batches.on_batch is not None and not waits:
+                    if batches.on_batch(number + 1):
                         return number + 1
                     last_call = time.monotonic()
-        return len(batches)
+        return batches.count
 
     def _refuse_within_step(self, what: str) -> None:
         if self._turns.mine:
@@ -422,15 +370,14 @@ class Executor:
             raise ValueError("executor: expected a call of configure before training or testing")
         return self._training, self._objective
 
-    def _evaluation(
-        self, samples: int, targets: Sequence[Array], sample_weight: Weights | None, state: Array
-    ) -> Callable[[Pass, Array], tuple[Array, Arrays]]:
+    def _evaluation(self, samples: Samples, state: Array) -> Callable[[Pass, Array], tuple[Array, Arrays]]:
         """A function of the pass of a batch and its rows, after a check of what belongs to the samples."""
         training, objective = self._configured()
         check_array(state, "state", (training.state_size(),), np.dtype(np.float64))
-        weights = [None] * len(training.losses) if sample_weight is None else sample_weight
-        check_rows("targets", targets, len(self._program.outputs), samples)
-        check_rows("sample_weight", weights, len(training.losses), samples)
+        outputs = len(self._program.outputs)
+        targets, weights = list(samples.targets), list(samples.weights) or [None] * outputs
+        check_rows("targets", targets, outputs, samples.rows)
+        check_rows("sample_weight", weights, outputs, samples.rows)
 
         def evaluate(done: Pass, rows: Array) -> tuple[Array, Arrays]:
             return objective.evaluate(

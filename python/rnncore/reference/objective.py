@@ -82,16 +82,16 @@ class Objective:
     ) -> tuple[Array, Arrays]:
         """Return what this batch adds to the state, and the gradient of its loss to each output.
 
-        `targets` has one array per output, `weights` one per loss: (N,), (N, ...) or None; `masks` one per output:
-        lengths (N,), a mask (N, T) or None; `penalised` one per activity regularizer: the value it is on.
+        There is one of each per output: of `targets` an array, of `weights` (N,), (N, ...) or None, of `masks` lengths
+        (N,), a mask (N, T) or None; `penalised` one per activity regularizer: the value it is on.
         `rows` (N,): which samples these are, for messages.
         """
         training = self._training
         output_gradients: Arrays = [None] * len(outputs)
         real_of_output: dict[int, Any] = {}
         losses = []
-        for loss, weight in zip(training.losses, weights, strict=True):
-            output, target = outputs[loss.output], targets[loss.output]
+        for loss in training.losses:
+            output, target, weight = (of[loss.output] for of in (outputs, targets, weights))
             if loss.kind == "ctc":
                 value, slope = _ctc(loss, output, target, weight, masks[loss.output], rows)
                 losses.append(value)
@@ -120,11 +120,10 @@ class Objective:
         shown = [total, *(losses if len(losses) > 1 else [])]
         increments = [np.array([value * samples, samples]) for value in shown]
 
-        weight_of_output = {loss.output: weight for loss, weight in zip(training.losses, weights, strict=True)}
         ignored_by_output = {loss.output: loss.attributes.get("ignore_class") for loss in training.losses}
         for metric in training.metrics:
             output, target = outputs[metric.output], targets[metric.output]
-            weight = weight_of_output.get(metric.output) if metric.weighted else None
+            weight = weights[metric.output] if metric.weighted and metric.output in ignored_by_output else None
             _check_batch(metric.kind, output, target, weight)
             real = real_of_output.get(metric.output, ...)
             ignored = ignored_by_output.get(metric.output)

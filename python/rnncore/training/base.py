@@ -13,9 +13,10 @@ from rnncore import _validation as check
 from rnncore import data
 from rnncore._overrides import NoIgnoredOverrides
 from rnncore._turns import Turns
+from rnncore.batches import Samples
 from rnncore.callbacks.base import Callback, CallbackList, History, Logs
 from rnncore.config import current_policy
-from rnncore.data import Array, Samples
+from rnncore.data import Array
 from rnncore.layers.graph import Graph
 from rnncore.layers.trainable import TrainableState
 from rnncore.metrics import Metric
@@ -335,5 +336,5 @@ class Base(NoIgnoredOverrides, Graph):
         if isinstance(feed, StreamFeed) and not self.built:
             feed.peek()
         compilation = self._compiled("evaluation")
-        logs, samples = epoch.evaluate(self._ready().trainer, compilation, feed.epoch(0), hooks, bar)
+        logs, samples = epoch.evaluate(self._ready(), compilation, feed.epoch(0), hooks, bar)
         return logs if samples else {}

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import data, losses, metrics, optimizers, program
+from rnncore.batches import Samples
 from rnncore.callbacks.base import Logs
-from rnncore.data import Array, Samples
+from rnncore.data import Array
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.losses import Loss
 from rnncore.losses.functions import FUNCTIONS
@@ -69,6 +70,11 @@ class Compilation:
     @property
     def has_loss(self) -> bool:
         return self.function is not None or self._loss is not None
+
+    @property
+    def calls_functions(self) -> bool:
+        """Whether the loss or a metric is Python code that executors do not know."""
+        return self.function is not None or not all(measure.native for measure in self.measures)
 
     def bind(self, outputs: Sequence[SymbolicValue], names: Sequence[str]) -> None:
         """Fit losses and metrics to the outputs of these names; ValueError if they do not."""
@@ -128,10 +134,7 @@ class Compilation:
         start = 2 * len(self._loss_keys)
         windows: dict[int, slice] = {}
         # Executors know masks and weights of outputs with a loss only.
-        known = [
-            metric.native and (self._given[number] is not None or self.function is not None)
-            for _, metric, number, _ in measures
-        ]
+        known = [metric.native and self._given[number] is not None for _, metric, number, _ in measures]
         for native in (True, False):
             for k, (_, metric, number, _) in enumerate(measures):
                 if known[k] == native:

@@ -23,9 +23,7 @@ from rnncore.layers.wrapper import Wrapper
 from rnncore.policies import RECURRENT_OPS, Policy
 from rnncore.program import Program
 from rnncore.training.compilation import Compilation
-from rnncore.training.custom_loss import FunctionLossExecutor
-from rnncore.training.function_metrics import FunctionMetricsExecutor
-from rnncore.training.loss_weights import LossWeights
+from rnncore.training.functions import FunctionExecutor
 
 BACKENDS = {"compiled": "compiled", "reference": "reference"}
 
@@ -97,24 +95,6 @@ def _batch_size_of(windows: dict[tuple[Layer, int], tuple[int, int]]) -> int | N
     return next(iter(sizes), None)
 
 
-class StatefulRuns:
-    """An executor whose runs over batches begin with the states of the stateful layers and leave theirs there."""
-
-    def __init__(self, engine: Engine, executor: Any) -> None:
-        self._engine = engine
-        self._executor = executor
-
-    def __getattr__(self, run: str) -> Any:
-        """One of train, test and predict."""
-
-        def stateful(*arguments: Any, **options: Any) -> Any:
-            order = arguments[1 if run == "predict" else 2]
-            self._engine.whole_batches(len(order), options["batch_size"])
-            return getattr(self._executor, run)(*arguments, **options, states=self._engine.states)
-
-        return stateful
-
-
 class Engine:
     """Runs one graph of layers; made anew when the layers' weights move to another store."""
 
@@ -140,7 +120,7 @@ class Engine:
         self.store = store.astype(policy.dtype)
         self.dtype = self.store.dtype
         self.executor = executor_class(backend)(self.program, self.store.vector, self.store.gradients)
-        self.trainer = self.executor  # what trains, tests and predicts: the executor, or a wrapper around it
+        self.trainer: Any = self.executor  # what trains and tests: the executor, or one that calls functions, too
         self.input_values = [self.program.values[number] for number in self.program.inputs]
         self.output_values = [self.program.values[number] for number in self.program.outputs]
         self._limits = [self._id_limit(number) for number in self.program.inputs]
@@ -148,8 +128,6 @@ class Engine:
         size = (self.batch_size or 0) * self.program.state_size
         self.states = np.zeros(size, self.dtype) if builder.windows else None  # of stateful layers, (N·S,)
         self._kept = self._keep_states(builder.windows)
-        self.predictor = self.executor if self.states is None else StatefulRuns(self, self.executor)
-        self.trainer = self.predictor
         self.forward_shapes = ForwardShapes()
         self._graph = inputs, outputs
         self._is_open = any(None in value.shape[1:] for value in self.input_values)
@@ -178,6 +156,11 @@ class Engine:
                 window[...] = state
             layer._states_kept = kept
         return list(found.items())
+
+    def states_for(self, rows: int, batch_size: int) -> Array | None:
+        """The states that so many rows in batches begin with and leave theirs in; ValueError if they do not fit."""
+        self.whole_batches(rows, batch_size)
+        return self.states
 
     def whole_batches(self, rows: int, batch_size: int | None) -> int | None:
         """The batch size to use; ValueError if stateful layers need another one, or one that divides `rows`."""
@@ -214,20 +197,10 @@ class Engine:
             constraints=self.store.constraints(self.program),
             activity_regularizers=self._activity_regularizers,
         )
-        slots = compilation.optimizer.build(self.store.size, self.dtype)
-        self.executor.configure(training, slots)
-        executor = self.executor
-        if 0 < len(compilation.losses) < len(self.output_values):
-            executor = self.trainer = LossWeights(executor, [loss.output for loss in compilation.losses])
-        if compilation.function is not None:
+        self.executor.configure(training, compilation.optimizer.build(self.store.size, self.dtype))
+        if compilation.calls_functions:
             vectors = (self.store.vector, self.store.gradients)
-            self.trainer = FunctionLossExecutor(self.executor, compilation, self.program, vectors, regularizers)
-        elif not all(measure.native for measure in compilation.measures):
-            self.trainer = FunctionMetricsExecutor(executor, compilation, self.program, self.store.vector)
-        elif executor is self.executor:
-            return
-        if self.states is not None:
-            self.trainer = StatefulRuns(self, self.trainer)
+            self.trainer = FunctionExecutor(self.executor, compilation, self.program, vectors, regularizers)
 
     def take_average(self, average: Array | None) -> None:
         """Put the moving average (P,) of the optimizer, if there is one, in the place of the weights that train."""

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
 
+from rnncore.batches import Batches, Update
 from rnncore.callbacks.base import CallbackList, Logs
 from rnncore.data import Array
 from rnncore.training.compilation import Compilation
-from rnncore.training.feed import Part
+from rnncore.training.engine import Engine
 from rnncore.training.progress import ProgressBar
-
-if TYPE_CHECKING:
-    from rnncore.training.base import Base
+from rnncore.training.windows import train_windows
 
 
 class Watch:
     """What an executor calls between batches, part after part."""
 
-    def __init__(self, mode: str, callbacks: CallbackList, bar: ProgressBar) -> None:
+    def __init__(
+        self,
+        mode: str,
+        callbacks: CallbackList,
+        bar: ProgressBar,
+        logs: Callable[[], Logs] = dict,
+        stops: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.mode = mode
+        self.logs = logs
+        self.stops = stops  # whether to end after this batch
         self.every_batch = callbacks.wants_batches(mode)
         self._callbacks = callbacks
         self._bar = bar
@@ -34,132 +41,107 @@ class Watch:
         if self.every_batch:
             self._callbacks.batch_begin(self.mode, self._before)
 
-    def on_batch(self, done: int, logs: Callable[[], Logs], stop: Callable[[], bool] = lambda: False) -> bool:
+    def on_batch(self, done: int) -> bool:
         """After `done` batches of the part; whether to stop."""
         number = self._before + done
-        self._bar.update(number, logs)
+        self._bar.update(number, self.logs)
         if self.every_batch:
-            self._callbacks.batch_end(self.mode, number - 1, logs())
-        if stop():
+            self._callbacks.batch_end(self.mode, number - 1, self.logs())
+        if self.stops():
             return True
         if self.every_batch and done < self._steps:
             self._callbacks.batch_begin(self.mode, number)
         return False
 
-    def end(self, logs: Callable[[], Logs]) -> None:
+    def end(self) -> None:
         """After the last batch of a part; parts of one batch may never get to `on_batch`."""
-        self._bar.update(self._before + self._steps, logs)
+        self._bar.update(self._before + self._steps, self.logs)
 
 
 def train(
-    model: Base,
-    executor: Any,
+    engine: Engine,
     compilation: Compilation,
-    parts: Iterable[Part],
+    parts: Iterable[Batches],
     seed: int,
     callbacks: CallbackList,
     bar: ProgressBar,
+    stops: Callable[[], bool],
+    window: int | None = None,
 ) -> tuple[Logs, int]:
     """Train on the parts of an epoch; the logs, and the number of samples seen.
 
-    Afterwards `optimizer.iterations` counts the steps done, even after an error.
+    With a `window` each batch is taken so many time steps at a time. Afterwards `optimizer.iterations` counts the
+    steps done, even after an error.
     """
     state = compilation.state()
-    watch = Watch("train", callbacks, bar)
+    watch = Watch("train", callbacks, bar, lambda: compilation.logs(state), stops)
     for part in parts:
-        _train_part(model, executor, compilation, part, seed, state, watch)
-        if model.stop_training:
+        watch.begin(part.count)
+        if window is None:
+            _train_part(engine, compilation, part, seed, state, watch)
+            watch.end()
+        else:
+            for number, batch in enumerate(part.each()):
+                samples = batch.samples.take(batch.order)
+                train_windows(engine, compilation.optimizer, samples, window, seed, state)
+                if watch.on_batch(number + 1):
+                    break
+        if stops():
             break
     return compilation.logs(state), int(state[1])
 
 
-def _train_part(
-    model: Base, executor: Any, compilation: Compilation, part: Part, seed: int, state: Array, watch: Watch
-) -> None:
+def _train_part(engine: Engine, compilation: Compilation, part: Batches, seed: int, state: Array, watch: Watch) -> None:
     optimizer = compilation.optimizer
-    first, seen, steps = optimizer.iterations, float(state[1]), part.steps
+    first, seen, steps = optimizer.iterations, float(state[1]), part.count
     rates = optimizer.rates(steps)
-    samples = part.samples
-
-    def logs() -> Logs:
-        return compilation.logs(state)
 
     def on_batch(done: int) -> bool:
         optimizer.iterations = first + done
-        stop = watch.on_batch(done, logs, lambda: model.stop_training)
+        stop = watch.on_batch(done)
         if watch.every_batch and done < steps:
             rates[done] = optimizer.learning_rate  # the executor reads it next; a callback may have changed it
         return stop
 
+    if watch.every_batch:
+        rates[0] = optimizer.learning_rate
     try:
-        watch.begin(steps)
-        if watch.every_batch:
-            rates[0] = optimizer.learning_rate
-        executor.train(
-            samples.inputs,
-            samples.targets,
-            part.order,
-            batch_size=part.batch_size,
-            learning_rate=rates,
-            step=first,
-            seed=seed,
-            state=state,
-            sample_weight=samples.weights,
-            lengths=samples.lengths,
-            on_batch=on_batch,
-            every_batch=watch.every_batch,
-        )
-        watch.end(logs)
+        engine.trainer.train(_run(engine, part, watch, on_batch), Update(rates, first, seed), state)
     finally:
         optimizer.iterations = first + math.ceil((state[1] - seen) / part.batch_size)
 
 
 def evaluate(
-    executor: Any, compilation: Compilation, parts: Iterable[Part], callbacks: CallbackList, bar: ProgressBar
+    engine: Engine, compilation: Compilation, parts: Iterable[Batches], callbacks: CallbackList, bar: ProgressBar
 ) -> tuple[Logs, int]:
     """Measure the samples of the parts; the logs, and the number of samples seen."""
     state = compilation.state()
-    watch = Watch("test", callbacks, bar)
+    watch = Watch("test", callbacks, bar, lambda: compilation.logs(state))
     callbacks.begin("test")
-
-    def logs() -> Logs:
-        return compilation.logs(state)
-
     for part in parts:
-        watch.begin(part.steps)
-        executor.test(
-            part.samples.inputs,
-            part.samples.targets,
-            part.order,
-            batch_size=part.batch_size,
-            state=state,
-            sample_weight=part.samples.weights,
-            lengths=part.samples.lengths,
-            on_batch=lambda done: watch.on_batch(done, logs),
-            every_batch=watch.every_batch,
-        )
-        watch.end(logs)
-    found = logs()
+        watch.begin(part.count)
+        engine.trainer.test(_run(engine, part, watch), state)
+        watch.end()
+    found = watch.logs()
     callbacks.end("test", found)
     return found, int(state[1])
 
 
 def predict(
-    executor: Any, parts: Iterable[tuple[Part, list[Array]]], callbacks: CallbackList, bar: ProgressBar
+    engine: Engine, parts: Iterable[tuple[Batches, list[Array]]], callbacks: CallbackList, bar: ProgressBar
 ) -> None:
     """Fill the arrays that go with each part with its predictions."""
     watch = Watch("predict", callbacks, bar)
     callbacks.begin("predict")
     for part, outputs in parts:
-        watch.begin(part.steps)
-        executor.predict(
-            part.samples.inputs,
-            part.order,
-            batch_size=part.batch_size,
-            outputs=outputs,
-            lengths=part.samples.lengths,
-            on_batch=lambda done: watch.on_batch(done, dict),
-            every_batch=watch.every_batch,
-        )
-        watch.end(dict)
+        watch.begin(part.count)
+        engine.executor.predict(_run(engine, part, watch), outputs)
+        watch.end()
     callbacks.end("predict", {})
+
+
+def _run(engine: Engine, part: Batches, watch: Watch, on_batch: Callable[[int], bool] | None = None) -> Batches:
+    """A part as the executor is to run it."""
+    states = engine.states_for(len(part.order), part.batch_size)
+    calls = on_batch or watch.on_batch, watch.every_batch
+    return Batches(part.samples, part.order, part.batch_size, states, part.resume, *calls)

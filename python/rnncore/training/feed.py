@@ -6,29 +6,16 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from rnncore.data import Array, Samples
+from rnncore.batches import Batches, Samples
 from rnncore.training.augment import Augment
 
 KEYS = ("x", "y", "sample_weight", "lengths")
-
-
-@dataclass(frozen=True)
-class Part:
-    """What an executor does in one call: batches of samples in an order."""
-
-    samples: Samples
-    order: Array  # (n,) int64
-    batch_size: int
-
-    @property
-    def steps(self) -> int:
-        return -(-len(self.order) // self.batch_size)
 
 
 class ArrayFeed:
@@ -50,7 +37,7 @@ class ArrayFeed:
         self._order = np.empty(0, np.int64)
         self.steps: int | None = -(-self._rows // batch_size)
 
-    def epoch(self, number: int) -> Iterator[Part]:
+    def epoch(self, number: int) -> Iterator[Batches]:
         """The parts of epoch `number`: one, or with augmentation one for each chunk of rows."""
         while len(self._order) < self._rows:
             count = self._samples.rows
@@ -58,13 +45,13 @@ class ArrayFeed:
             self._order = np.concatenate([self._order, order])
         order, self._order = self._order[: self._rows], self._order[self._rows :]
         if self._augment is None:
-            yield Part(self._samples, order, self._batch_size)
+            yield Batches(self._samples, order, self._batch_size)
             return
         chunk = self._chunk()
         for start in range(0, len(order), chunk):
             rows = order[start : start + chunk]
             samples = self._augment(self._samples.take(rows), rows, number)
-            yield Part(samples, np.arange(len(rows)), self._batch_size)
+            yield Batches(samples, np.arange(len(rows)), self._batch_size)
 
     def _chunk(self) -> int:
         """Rows to augment at a time: whole batches of about a million numbers."""
@@ -196,7 +183,7 @@ class StreamFeed:
         self._convert = convert
         self._measures = measures
         self._keeps = again and stream.once
-        self._kept: list[Part] | None = None
+        self._kept: list[Batches] | None = None
         self.augment: Augment | None = None
 
     @property
@@ -214,20 +201,20 @@ class StreamFeed:
         except (TypeError, ValueError) as error:
             raise type(error)(f"{argument}: {error}") from error
 
-    def epoch(self, number: int) -> Iterator[Part]:
+    def epoch(self, number: int) -> Iterator[Batches]:
         """One part for each batch."""
         if self._kept is not None:
             yield from self._kept
             return
         seen = 0
-        kept: list[Part] = []
+        kept: list[Batches] = []
         for k, batch in enumerate(self._stream.one_pass() if self._measures else self._stream.epoch()):
             samples = self._samples(k, batch)
             rows = np.arange(seen, seen + samples.rows)
             seen += samples.rows
             if self.augment is not None:
                 samples = self.augment(samples, rows, number)
-            part = Part(samples, np.arange(samples.rows), samples.rows)
+            part = Batches.whole(samples)
             if self._keeps:
                 kept.append(replace(part, samples=samples.take(part.order)))  # a generator may fill one array anew
             yield part

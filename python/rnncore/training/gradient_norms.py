@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rnncore.data import Array, Samples
+from rnncore.batches import Batches, Samples, Update
+from rnncore.data import Array
 from rnncore.program import Optimizer, Program, Training
 from rnncore.reference.magnitude import norm
 
@@ -30,18 +31,8 @@ def gradient_norms(
     executor.configure(losses, np.zeros((still.slot_count(), vector.size), vector.dtype))
     norms = np.zeros(samples.rows)
     for row in range(samples.rows):
-        executor.train(
-            samples.inputs,
-            samples.targets,
-            np.array([row]),
-            batch_size=1,
-            learning_rate=np.zeros(1),
-            step=0,
-            seed=seed,
-            state=np.zeros(losses.state_size()),
-            sample_weight=samples.weights,
-            lengths=samples.lengths,
-        )
+        batch, update = Batches(samples, np.array([row]), 1), Update(np.zeros(1), 0, seed)
+        executor.train(batch, update, np.zeros(losses.state_size()))
         norms[row] = norm(gradients).item()
         parameters[...] = vector  # a step may have moved averages, or met an infinite gradient
     return norms

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,14 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import data, seeds
+from rnncore.batches import Batches
 from rnncore.callbacks.base import Logs
 from rnncore.data import Array
 from rnncore.layers.symbolic import SymbolicValue, packed
 from rnncore.training import epoch
 from rnncore.training.base import Base
-from rnncore.training.feed import ArrayFeed, Part
+from rnncore.training.feed import ArrayFeed
 from rnncore.training.gradient_norms import gradient_norms
-from rnncore.training.loss_weights import of_losses
 from rnncore.training.progress import ProgressBar
 from rnncore.training.sharing import trains
 from rnncore.training.stream import SequenceStream
@@ -67,14 +66,12 @@ class Steps(Base):
         """
         samples = self._samples(x, y, sample_weight, class_weight, lengths)
         self._warn_of_trainable()
-        rows = samples.rows
-        part = Part(samples, np.arange(rows), rows)
         hooks = self._hooks(None, {})
         engine, compilation, bar = self._ready(), self._compiled("training"), ProgressBar(1, 0)
-        engine.whole_batches(rows, rows)
+        engine.whole_batches(samples.rows, samples.rows)
         self.stop_training = False
-        seed = seeds.next_seed()
-        logs, _ = epoch.train(self, engine.trainer, compilation, [part], seed, hooks, bar)
+        parts, seed = [Batches.whole(samples)], seeds.next_seed()
+        logs, _ = epoch.train(engine, compilation, parts, seed, hooks, bar, lambda: self.stop_training)
         return result(logs, return_dict)
 
     def test_on_batch(
@@ -305,7 +302,6 @@ class Steps(Base):
         if compilation.function is not None:
             raise ValueError("per_sample_gradient_norms needs a loss that rnncore knows, got a function")
         kind, training = type(engine.executor), compilation.training(())
-        samples = replace(samples, weights=of_losses(samples.weights, [loss.output for loss in training.losses]))
         return gradient_norms(kind, engine.program, engine.store.vector, training, samples, seeds.next_seed())
 
     @trains("apply_gradients")

@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import seeds
+from rnncore.batches import Batches, Samples
 from rnncore.callbacks.base import Callback, History, Logs
-from rnncore.data import Array, Samples
+from rnncore.data import Array
 from rnncore.layers.symbolic import packed
 from rnncore.training import epoch
 from rnncore.training.augment import augmenter
 from rnncore.training.feed import (
     ArrayFeed,
-    Part,
     Stream,
     StreamFeed,
     is_stream,
@@ -27,7 +27,7 @@ from rnncore.training.feed import (
 from rnncore.training.progress import ProgressBar, verbosity
 from rnncore.training.sharing import trains
 from rnncore.training.steps import Steps, result
-from rnncore.training.windows import timed_outputs, train_windows
+from rnncore.training.windows import timed_outputs
 
 BATCH_SIZE = 32
 
@@ -205,12 +205,12 @@ class Trainer(Steps):
             waiting = self._warn_of_trainable(waiting)
             with ProgressBar(feed.steps, verbose, f"Epoch {number + 1}/{epochs}") as bar:
                 engine, compilation = self._ready(), self._compiled("training")
+                if window is not None:
+                    engine = self._carrying()
                 batches = feed.epoch(number)
-                if window is None:
-                    found, seen = epoch.train(self, engine.trainer, compilation, batches, seed, hooks, bar)
-                else:
-                    carrying = self._carrying()
-                    found, seen = train_windows(self, carrying, compilation, batches, window, seed, hooks, bar)
+                found, seen = epoch.train(
+                    engine, compilation, batches, seed, hooks, bar, lambda: self.stop_training, window
+                )
                 if not seen:
                     break  # nothing was left of what can be read only once
                 logs = found
@@ -337,7 +337,7 @@ class Trainer(Steps):
         hooks = self._hooks(callbacks, {"verbose": verbose, "steps": feed.steps})
         parts: list[list[Array]] = []
         with ProgressBar(feed.steps, verbose) as bar:
-            epoch.predict(engine.predictor, self._with_outputs(feed, parts), hooks, bar)
+            epoch.predict(engine, self._with_outputs(feed, parts), hooks, bar)
             bar.finish({})
         outputs = [_joined(arrays) for arrays in zip(*parts, strict=True)]
         if not outputs:
@@ -352,11 +352,11 @@ class Trainer(Steps):
     def _inputs(self, x: Any, lengths: Any) -> Samples:
         """The checked inputs alone, for predictions."""
         _, named, kept = self._arrays(x, lengths)
-        return Samples(list(named.values()), [], [], kept)
+        return Samples(list(named.values()), lengths=kept)
 
     def _with_outputs(
         self, feed: ArrayFeed | StreamFeed, made: list[list[Array]]
-    ) -> Iterator[tuple[Part, list[Array]]]:
+    ) -> Iterator[tuple[Batches, list[Array]]]:
         """The parts with the arrays for their predictions, which `made` keeps."""
         engine = self._ready()
         for part in feed.epoch(0):

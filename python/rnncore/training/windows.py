@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
-from rnncore.callbacks.base import CallbackList, Logs
-from rnncore.data import Array, Samples
+from rnncore.batches import Batches, Samples, Update
+from rnncore.data import Array
 from rnncore.layers.bidirectional import Bidirectional
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.symbolic import Call, SymbolicValue, walk
-from rnncore.training.compilation import Compilation
+from rnncore.optimizers import Optimizer
+from rnncore.program import Value
 from rnncore.training.engine import Engine
-from rnncore.training.epoch import Watch
-from rnncore.training.feed import Part
-from rnncore.training.progress import ProgressBar
-
-if TYPE_CHECKING:
-    from rnncore.training.base import Base
 
 Place = tuple[Call, int]  # of a symbolic value: models made twice from one graph have equal places
 
 
-def is_sequence(value: SymbolicValue) -> bool:
+def is_sequence(value: SymbolicValue | Value) -> bool:
     """Whether an input has a time axis: (N, T, ...), or ids (N, T)."""
     return len(value.shape) > (1 if value.dtype == "int" else 2)
 
@@ -84,66 +78,19 @@ def timed_outputs(
     return found
 
 
-def train_windows(
-    model: Base,
-    engine: Engine,
-    compilation: Compilation,
-    parts: Iterable[Part],
-    window: int,
-    seed: int,
-    callbacks: CallbackList,
-    bar: ProgressBar,
-) -> tuple[Logs, int]:
-    """Train like `epoch.train`, but take each batch `window` time steps at a time, with one update for each window.
+def train_windows(engine: Engine, optimizer: Optimizer, batch: Samples, window: int, seed: int, state: Array) -> None:
+    """Train on a batch `window` time steps at a time, with one update for each window.
 
     Values of the states, not gradients, go from a window to the next.
     """
-    state = compilation.state()
-    watch = Watch("train", callbacks, bar)
-    seen = 0
-
-    def logs() -> Logs:
-        return compilation.logs(state)
-
-    for part in parts:
-        watch.begin(part.steps)
-        for batch in range(part.steps):
-            rows = part.order[batch * part.batch_size : (batch + 1) * part.batch_size]
-            _train_batch(model, engine, compilation, part.samples.take(rows), window, seed, state)
-            seen += len(rows)
-            if watch.on_batch(batch + 1, logs, lambda: model.stop_training):
-                break
-        if model.stop_training:
-            break
-    return logs(), seen
-
-
-def _train_batch(
-    model: Base, engine: Engine, compilation: Compilation, batch: Samples, window: int, seed: int, state: Array
-) -> None:
-    """The windows of one batch."""
-    optimizer = compilation.optimizer
-    timed = [is_sequence(value) for value in model.inputs]
+    timed = [is_sequence(value) for value in engine.input_values]
     total = batch.inputs[timed.index(True)].shape[1]
     states = np.zeros(batch.rows * engine.program.state_size, engine.dtype)
     for start in range(0, total, window):
-        part = _window(batch, slice(start, min(start + window, total)), timed)
+        part = Batches.whole(_window(batch, slice(start, start + window), timed), states=states, resume=start > 0)
         seen = state[1]
         try:
-            engine.trainer.train(
-                part.inputs,
-                part.targets,
-                np.arange(batch.rows),
-                batch_size=batch.rows,
-                learning_rate=optimizer.rates(1),
-                step=optimizer.iterations,
-                seed=seed,
-                state=state,
-                sample_weight=part.weights,
-                lengths=part.lengths,
-                states=states,
-                resume=start > 0,
-            )
+            engine.trainer.train(part, Update(optimizer.rates(1), optimizer.iterations, seed), state)
         finally:  # an interrupt leaves the step it comes in whole
             optimizer.iterations += int(state[1] > seen)
 
