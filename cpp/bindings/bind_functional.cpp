@@ -13,6 +13,7 @@
 #include "bindings/gil.h"
 #include "bindings/module.h"
 #include "bindings/signals.h"
+#include "engine/names.h"
 #include "engine/program.h"
 #include "engine/sequence_call.h"
 
@@ -268,7 +269,7 @@ class TypedTape final : public Tape {
 
     using Arrays = NewArrays<T>;
     const std::initializer_list<Py_intptr_t> of_x{N, S, I}, of_kernel{I, G * H}, of_recurrent{H, G * H}, of_state{N, H};
-    const Py_intptr_t biases = in_.cell == Cell::gru ? 2 : 1;
+    const Py_intptr_t biases = facts_of(in_.cell).bias_rows;
     Arrays arrays(Arrays::room(of_x) + Arrays::room(of_kernel) + Arrays::room(of_recurrent) +
                   Arrays::room({biases * G * H}) + states() * Arrays::room(of_state));
     // dx lies in memory as x does when that is dense, so that neither is strided for nothing.
@@ -281,7 +282,7 @@ class TypedTape final : public Tape {
     py::object kernel = arrays.take(of_kernel, dkernel);
     py::object recurrent_kernel = arrays.take(of_recurrent, drecurrent);
     py::object bias = py::none();
-    if (in_.bias) bias = biases == 2 ? arrays.take({2, G * H}, dbias) : arrays.take({G * H}, dbias);
+    if (in_.bias) bias = biases == 1 ? arrays.take({G * H}, dbias) : arrays.take({biases, G * H}, dbias);
     py::object dh = arrays.take(of_state, dinitial[0]);
     py::object dc = states() == 2 ? arrays.take(of_state, dinitial[1]) : py::none();
     used_ = true;  // before other threads may run
@@ -375,7 +376,8 @@ py::object run(Cell cell, Function activation, Function recurrent_activation, Py
   if (in.steps == 0 || in.inputs == 0 || H == 0) return py::none();
   if (!plain<T>(a[kRecurrentKernel], {H, G * H}, in.recurrent_kernel) || !in.recurrent_kernel) return py::none();
   if (!plain<T>(a[kKernel], {in.inputs, G * H}, in.kernel) || !in.kernel) return py::none();
-  if (!(cell == Cell::gru ? plain<T>(a[kBias], {2, G * H}, in.bias) : plain<T>(a[kBias], {G * H}, in.bias)))
+  const int64_t biases = facts_of(cell).bias_rows;
+  if (!(biases == 1 ? plain<T>(a[kBias], {G * H}, in.bias) : plain<T>(a[kBias], {biases, G * H}, in.bias)))
     return py::none();
   if (!state_arrays<T>(a[kState], cell, N, H, in.initial_state)) return py::none();
   if (!plain<int32_t>(a[kLengths], {N}, in.lengths)) return py::none();
@@ -430,9 +432,9 @@ PyObject* sequence(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   return guarded([&]() -> py::object {
     constexpr int before = 3;
     if (count != before + kArguments) throw py::type_error("sequence: expected 11 arguments");
-    const auto cell = static_cast<Cell>(PyLong_AsLong(arguments[0]));
-    if (PyErr_Occurred()) throw py::error_already_set();
-    return run(cell, arguments[1], arguments[2], arguments + before);
+    const auto cell = find_cell(py::cast<std::string_view>(arguments[0]));
+    if (!cell) throw py::value_error("sequence: unknown cell");
+    return run(*cell, arguments[1], arguments[2], arguments + before);
   });
 }
 

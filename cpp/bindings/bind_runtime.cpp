@@ -10,6 +10,7 @@
 #include "bindings/signals.h"
 #include "core/kernels.h"
 #include "engine/buffer.h"
+#include "engine/names.h"
 #include "engine/threads.h"
 
 namespace py = pybind11;
@@ -47,17 +48,30 @@ py::dict build_info() {
   return info;
 }
 
+// The cells by name, in the order of their enumeration.
+py::dict cells() {
+  py::dict found;
+  for (const CellFacts& cell : kCells)
+    found[cell.name] =
+        py::dict(py::arg("gates") = cell.gates, py::arg("states") = cell.states, py::arg("bias_rows") = cell.bias_rows,
+                 py::arg("normalization_rows") = cell.normalization_rows);
+  return found;
+}
+
+Cell cell_of(const std::string& name) {
+  if (const auto cell = find_cell(name)) return *cell;
+  std::string known;
+  for (const CellFacts& cell : kCells) known += (known.empty() ? "" : ", ") + std::string(cell.name);
+  throw py::value_error("cell: expected one of " + known + ", got '" + name + "'");
+}
+
 // How the kernels share a call of a cell with `threads` to choose from.
 py::dict sequence_sharing(const std::string& cell, int64_t rows, int64_t steps, int64_t inputs, int64_t units,
                           int threads) {
-  const char* const names[] = {"simple_rnn", "lstm", "gru"};
   SequenceShape shape{};
-  int number = 0;
-  while (number < 3 && cell != names[number]) ++number;
-  if (number == 3) throw py::value_error("cell: expected simple_rnn, lstm or gru, got '" + cell + "'");
   if (rows < 1 || steps < 1 || inputs < 1 || units < 1 || threads < 1)
     throw py::value_error("rows, steps, inputs, units and threads must be at least 1");
-  shape.cell = static_cast<Cell>(number);
+  shape.cell = cell_of(cell);
   shape.activation = Function::tanh;
   shape.recurrent_activation = Function::sigmoid;
   shape.rows = rows, shape.steps = steps, shape.inputs = inputs, shape.units = units;
@@ -96,6 +110,8 @@ void bind_runtime(py::module_& m) {
       },
       py::arg("level"), "Uses another level from now on; models made before keep theirs.");
   m.def("isa", [] { return std::string(kernels().name); }, "The level in use.");
+  m.def("cells", &cells,
+        "Of each recurrent cell: its gates, its states, and the rows of its bias and its normalization.");
   m.def("sequence_sharing", &sequence_sharing, py::arg("cell"), py::arg("rows"), py::arg("steps"), py::arg("inputs"),
         py::arg("units"), py::arg("threads"),
         "How the float32 kernels share a call: the threads of those that finish it first, and whether each then takes "

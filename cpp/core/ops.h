@@ -80,6 +80,7 @@ struct Embedding {
 };
 
 enum class MergeKind : uint8_t { add, multiply, average, subtract, maximum, minimum };
+constexpr const char* kMergeNames[] = {"add", "multiply", "average", "subtract", "maximum", "minimum"};
 
 template <class T>
 struct Merge {

@@ -8,6 +8,7 @@
 // Arrays over time are then packed: row r of step t is row offsets[t] + r.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "core/function.h"
@@ -16,10 +17,23 @@
 namespace rnncore {
 
 enum class Cell : int32_t { simple_rnn, lstm, gru, gru_reset_before };
-RNNCORE_INLINE constexpr int64_t gates_of(Cell cell) {
-  return cell == Cell::lstm ? 4 : cell == Cell::simple_rnn ? 1 : 3;
-}
-RNNCORE_INLINE constexpr int states_of(Cell cell) { return cell == Cell::lstm ? 2 : 1; }
+
+struct CellFacts {
+  const char* name;
+  int64_t gates;
+  int states;
+  int64_t bias_rows;           // R of the bias (R, G·H); a bias of one row is (G·H,)
+  int64_t normalization_rows;  // R of the gains and shifts (R, H) of the normalized cell; 0: there is none
+};
+
+// In the order of the enumeration. The first `kRecurrentOps` are ops of these names, the last is gru told otherwise.
+constexpr CellFacts kCells[] = {
+    {"simple_rnn", 1, 1, 1, 1}, {"lstm", 4, 2, 1, 10}, {"gru", 3, 1, 2, 6}, {"gru_reset_before", 3, 1, 1, 0}};
+constexpr size_t kRecurrentOps = 3;
+
+RNNCORE_INLINE constexpr const CellFacts& facts_of(Cell cell) { return kCells[static_cast<size_t>(cell)]; }
+RNNCORE_INLINE constexpr int64_t gates_of(Cell cell) { return facts_of(cell).gates; }
+RNNCORE_INLINE constexpr int states_of(Cell cell) { return facts_of(cell).states; }
 
 struct SequenceShape {
   Cell cell;

@@ -29,10 +29,7 @@ __all__ = ["SequenceGradients", "SequenceResult", "backward", "gru", "lstm", "si
 if not TYPE_CHECKING:
     __getattr__, __dir__ = public(__name__, __all__)
 
-# Numbers of the compiled enumeration.
-_SIMPLE_RNN, _LSTM, _GRU, _GRU_RESET_BEFORE = range(4)
-_GATES = (1, 4, 3, 3)
-_STATES = (1, 2, 1, 1)
+_CELLS = _core.cells()
 
 
 @_core.direct
@@ -95,7 +92,17 @@ def simple_rnn(
     array([1.  , 2.5 , 5.25])
     """
     return _checked(
-        _SIMPLE_RNN, activation, "linear", x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training
+        "simple_rnn",
+        activation,
+        "linear",
+        x,
+        kernel,
+        recurrent_kernel,
+        bias,
+        initial_state,
+        lengths,
+        reverse,
+        training,
     )
 
 
@@ -163,7 +170,7 @@ def lstm(
     ((2, 3, 2), 1.2614)
     """
     return _checked(
-        _LSTM,
+        "lstm",
         activation,
         recurrent_activation,
         x,
@@ -241,7 +248,7 @@ def gru(
     >>> gru(x, [[0.0, 0.0, 1.0]], [[0.0, 0.0, 0.0]], activation="linear").output[0, :, 0]
     array([0.5 , 0.75])
     """
-    cell = _GRU if reset_after else _GRU_RESET_BEFORE
+    cell = "gru" if reset_after else "gru_reset_before"
     return _checked(
         cell,
         activation,
@@ -317,7 +324,7 @@ def _dense(array: Array) -> Array:
 
 
 def _checked(
-    cell: int,
+    cell: str,
     activation: str,
     recurrent_activation: str,
     x: Any,
@@ -337,9 +344,9 @@ def _checked(
         bias,
         initial_state,
         lengths,
-        gates=_GATES[cell],
-        states=_STATES[cell],
-        split_bias=cell == _GRU,
+        gates=_CELLS[cell]["gates"],
+        states=_CELLS[cell]["states"],
+        split_bias=_CELLS[cell]["bias_rows"] == 2,
     )
     x, kernel, recurrent_kernel, bias, initial_state, lengths = arguments
     result = _core.sequence(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnncore.program import Program
+from rnncore.program import RECURRENT_OPS, Program, excluded_options
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,13 @@ class Policy:
             return program
         nodes = tuple(
             replace(node, attributes={**node.attributes, "products": self.products})
-            if node.op in RECURRENT_OPS
-            and node.attributes.get("reset_after", True)
-            and not (node.attributes.get("projected", False) or node.attributes.get("layer_normalization", False))
+            if node.op in RECURRENT_OPS and not excluded_options({**node.attributes, "products": self.products})
             else node
             for node in program.nodes
         )
         return replace(program, nodes=nodes)
 
 
-RECURRENT_OPS = ("simple_rnn", "lstm", "gru")
 POLICIES = {
     policy.name: policy
     for policy in (

@@ -35,6 +35,32 @@ OPTIMIZER_SLOTS = {
     "lion": 1,
 }
 
+# The recurrent ops, and what each of their options is where it is off.
+RECURRENT_OPS = ("simple_rnn", "lstm", "gru")
+RECURRENT_OPTIONS: dict[str, Any] = {
+    "recurrent_dropout": 0.0,
+    "zoneout": 0.0,
+    "cell_zoneout": 0.0,
+    "peepholes": False,
+    "projected": False,
+    "layer_normalization": False,
+    "products": "exact",
+    "reset_after": True,
+}
+# Of an option, those that must be off where it is on.
+EXCLUDED_OPTIONS = {
+    "projected": ("zoneout", "cell_zoneout", "peepholes", "products"),
+    "layer_normalization": ("zoneout", "cell_zoneout", "peepholes", "projected", "products", "reset_after"),
+    "products": ("reset_after",),
+}
+
+
+def excluded_options(attributes: dict[str, Any]) -> tuple[str, str] | None:
+    """An option of a recurrent node that is on and another one that must then be off but is not, if there are any."""
+    on = {name for name, off in RECURRENT_OPTIONS.items() if attributes.get(name) not in (None, off)}
+    pairs = ((option, other) for option, others in EXCLUDED_OPTIONS.items() for other in others)
+    return next((pair for pair in pairs if on.issuperset(pair)), None)
+
 
 @dataclass(frozen=True)
 class Value:

@@ -12,7 +12,7 @@ from rnncore.__main__ import main
 
 
 def test_sequence_sharing_refuses_what_is_no_sequence() -> None:
-    with pytest.raises(ValueError, match="cell: expected simple_rnn, lstm or gru, got 'rnn'"):
+    with pytest.raises(ValueError, match="cell: expected one of simple_rnn, lstm, gru, gru_reset_before, got 'rnn'"):
         _core.sequence_sharing("rnn", 1, 1, 1, 1, 1)
     with pytest.raises(ValueError, match="must be at least 1"):
         _core.sequence_sharing("gru", 1, 0, 1, 1, 1)

@@ -18,7 +18,7 @@ from tolerance import assert_close
 
 from rnncore import functional, layers, models, reference
 from rnncore.callbacks import TerminateOnNaN
-from rnncore.program import Loss, Optimizer, Program, Training
+from rnncore.program import RECURRENT_OPS, Loss, Optimizer, Program, Training
 from rnncore.reference.rounding import to_bfloat16
 
 NAN, INF = math.nan, math.inf
@@ -133,7 +133,7 @@ def test_batch_normalization(executor: str, dtype: str, masked: bool) -> None:
 
 @each_executor
 @each_dtype
-@pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", RECURRENT_OPS)
 def test_normalization_within_cells(executor: str, dtype: str, cell: str) -> None:
     """Inputs of another size give the same outputs, once the ε in the variance counts for nothing."""
     b = Builder()

@@ -11,9 +11,15 @@ from executor_zoo import random_parameters
 from program_builder import Builder
 from tolerance import RELATIVE, Array, assert_close
 
-from rnncore.program import Program
+from rnncore.program import EXCLUDED_OPTIONS, RECURRENT_OPTIONS, Program
 from rnncore.reference.ops import OPS
 from rnncore.reference.recurrent import Recurrent
+
+
+def refusal(option: str, other: str) -> str:
+    """What executors say of a node where one option excludes another."""
+    return f"{other}: expected {RECURRENT_OPTIONS[other]!r} with {option}"
+
 
 # Of each op its states, and of each cell its op and what that is told.
 STATES: dict[str, int] = {name: op.make_cell.STATES for name, op in OPS.items() if isinstance(op, Recurrent)}
@@ -29,21 +35,17 @@ OPTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "cell_zoneout": ({"cell_zoneout": 0.4}, ("lstm",)),
     "peepholes": ({"peepholes": True}, ("lstm",)),
     "projected": ({}, ("lstm",)),
-    "layer_normalization": ({"layer_normalization": True}, ("simple_rnn", "lstm", "gru")),
-    "bfloat16": ({"products": "bfloat16"}, ("simple_rnn", "lstm", "gru")),
+    "layer_normalization": ({"layer_normalization": True}, tuple(STATES)),
+    "bfloat16": ({"products": "bfloat16"}, tuple(STATES)),
 }
+NAMES = {"products": "bfloat16"}  # of an option, where it is not that of the attribute
 RANDOM = {"recurrent_dropout", "zoneout", "cell_zoneout"}  # other numbers in training than in prediction
 # Two options that no node has together, and what both executors say.
 EXCLUDED = {
-    ("zoneout", "projected"): "zoneout: expected none beside projected",
-    ("cell_zoneout", "projected"): "zoneout: expected none beside projected",
-    ("peepholes", "projected"): "projected: expected (neither|no) peepholes",
-    ("projected", "bfloat16"): "products|projected: expected neither peepholes nor rounded products",
-    ("zoneout", "layer_normalization"): "zoneout: expected none beside layer_normalization",
-    ("cell_zoneout", "layer_normalization"): "zoneout: expected none beside layer_normalization",
-    ("peepholes", "layer_normalization"): "layer_normalization: expected (no )?peepholes",
-    ("projected", "layer_normalization"): "layer_normalization: expected (no )?projected",
-    ("layer_normalization", "bfloat16"): "products",
+    tuple(sorted((NAMES.get(name, name) for name in (option, other)), key=[*OPTIONS].index)): refusal(option, other)
+    for option, others in EXCLUDED_OPTIONS.items()
+    for other in others
+    if other != "reset_after"
 }
 
 

@@ -18,12 +18,14 @@ import rnncore.activations
 import rnncore.functional
 import rnncore.reference
 from rnncore import _core
-from rnncore.program import Loss, Metric, Node, Optimizer, Program, Training, Value
+from rnncore.program import RECURRENT_OPS, Loss, Metric, Node, Optimizer, Program, Training, Value
 from rnncore.reference.functions import FUNCTIONS
+from rnncore.reference.gru import GRUCell
 from rnncore.reference.losses import LOSSES
 from rnncore.reference.metrics import METRICS
 from rnncore.reference.ops import OPS
 from rnncore.reference.optimizers import OPTIMIZERS
+from rnncore.reference.recurrent import Recurrent, normalization_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +67,22 @@ def test_both_executors_name_the_same_registry(executor_class: Any, kind: str, t
     with pytest.raises(ValueError, match=f"unknown {kind}") as error:
         configure(executor_class, program_op, Training((Loss("huber"),), optimizer=optimizer))
     assert set(re.findall(r"\w+", str(error.value).rpartition("known: ")[2])) == set(table)
+
+
+def test_both_executors_have_the_same_cells() -> None:
+    recurrent = {name: op for name, op in OPS.items() if isinstance(op, Recurrent)}
+    cells = {name: (op.make_cell(), op.make_normalized_cell()) for name, op in recurrent.items()}
+    cells["gru_reset_before"] = (GRUCell(reset_after=False), None)
+    assert tuple(recurrent) == RECURRENT_OPS
+    assert _core.cells() == {
+        name: {
+            "gates": cell.GATES,
+            "states": cell.STATES,
+            "bias_rows": 1 + cell.split_bias,
+            "normalization_rows": normalization_rows(normalized),
+        }
+        for name, (cell, normalized) in cells.items()
+    }
 
 
 @pytest.mark.parametrize("executor_class", EXECUTORS)

@@ -11,6 +11,7 @@ from recurrent_options import PLAIN, Case, passes
 from tolerance import assert_all_close, assert_all_equal
 
 from rnncore import _core, layers, models, utils
+from rnncore.program import RECURRENT_OPS
 
 SHAPE = (3, 17, 4, 21, 0)  # N, T, I, H, and no projection
 
@@ -39,7 +40,7 @@ def arena_bytes(op: str, steps: int, every: int) -> int:
     return int(executor.arena_bytes)
 
 
-@pytest.mark.parametrize("op", ["simple_rnn", "lstm", "gru"])
+@pytest.mark.parametrize("op", RECURRENT_OPS)
 def test_memory_grows_with_the_root_of_the_steps(op: str) -> None:
     _core.set_num_threads(1)  # others need workspace of their own
 

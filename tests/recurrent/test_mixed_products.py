@@ -9,6 +9,7 @@ import pytest
 from recurrent_options import Case, passes
 
 from rnncore import _core, layers, models, optimizers, reference
+from rnncore.program import RECURRENT_OPS
 from rnncore.reference.rounding import to_bfloat16
 
 
@@ -29,7 +30,7 @@ def test_rounding_is_to_nearest_even() -> None:
 
 
 @pytest.mark.parametrize("kind", [_core.Executor, reference.Executor])
-@pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", RECURRENT_OPS)
 def test_products_are_rounded(cell: str, kind: Any) -> None:
     shape = (40, 4, 9, 70, 0)
     programs = (Case(cell).program(shape, products=products) for products in ("bfloat16", "exact"))

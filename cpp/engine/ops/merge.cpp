@@ -2,6 +2,7 @@
 // fewer axes gets axes of size 1 after the batch. Such inputs are written out in full size first. When masked, the
 // masks of the inputs follow them: at each step only inputs take part whose step is real; where none is, a product is
 // zero, and a maximum or minimum the first input.
+#include "engine/names.h"
 #include "engine/ops/registry.h"
 #include "engine/step_mask.h"
 #include "engine/strides.h"
@@ -10,10 +11,8 @@ namespace rnncore {
 namespace {
 
 MergeKind merge_kind(const Site& site) {
-  static const char* const names[] = {"add", "multiply", "average", "subtract", "maximum", "minimum"};
   const std::string name = site.node.attributes.get("kind", std::string("add"));
-  for (int i = 0; i < 6; ++i)
-    if (name == names[i]) return static_cast<MergeKind>(i);
+  if (const auto kind = find_member<MergeKind>(kMergeNames, name)) return *kind;
   fail(site, "kind: unknown merge '" + name + "'");
 }
 

@@ -1,43 +1,20 @@
-// The registry of ops. A new op is one file here and one row below.
 #include "engine/ops/registry.h"
 
 #include <cmath>
-#include <iterator>
 #include <limits>
+
+#include "engine/names.h"
 
 namespace rnncore {
 
 const OpType& op_type(const std::string& name) {
-  static const OpType types[] = {
-      dense_op(),
-      simple_rnn_op(),
-      lstm_op(),
-      gru_op(),
-      embedding_op(),
-      activation_op(),
-      dropout_op(),
-      flatten_op(),
-      merge_op(),
-      concatenate_op(),
-      reshape_op(),
-      repeat_vector_op(),
-      permute_op(),
-      slice_op(),
-      rescale_op(),
-      attention_op(),
-      masking_op(),
-      merge_masks_op(),
-      fold_time_op(),
-      unfold_time_op(),
-      read_state_op(),
-      write_state_op(),
-      noise_op(),
-      batch_normalization_op(),
-      layer_normalization_op(),
-      conv1d_op(),
-      pool1d_op(),
-      global_pool1d_op(),
-  };
+  static const std::vector<OpType> types = [] {
+#define X(name) name##_op(),
+    std::vector<OpType> all{RNNCORE_OPS(X)};
+#undef X
+    for (size_t cell = 0; cell < kRecurrentOps; ++cell) all.push_back(recurrent_op(kCells[cell]));
+    return all;
+  }();
   std::string known;
   for (const OpType& type : types) {
     if (name == type.name) return type;
@@ -99,8 +76,7 @@ void expect_shape(const Site& site, const char* name, const Shape& shape, const 
 
 Function activation_of(const Site& site, const char* attribute, const char* otherwise) {
   const std::string name = site.node.attributes.get(attribute, std::string(otherwise));
-  for (size_t i = 0; i < kCellFunctions; ++i)
-    if (name == kFunctionNames[i]) return static_cast<Function>(i);
+  if (const auto found = find_member<Function>(kFunctionNames, name); found && is_cell_function(*found)) return *found;
   fail(site, std::string(attribute) + ": unknown activation '" + name + "'");
 }
 
@@ -109,10 +85,9 @@ Elementwise elementwise_of(const Site& site, const char* attribute) {
   const std::string name = a.get(attribute, std::string("linear"));
   if (name == "selu")
     return {.function = Function::elu, .alpha = 1.67326324235437728481, .scale = 1.05070098735548049342};
-  size_t i = 0;
-  while (i < std::size(kFunctionNames) && name != kFunctionNames[i]) ++i;
-  if (i == std::size(kFunctionNames)) fail(site, std::string(attribute) + ": unknown activation '" + name + "'");
-  Elementwise e{.function = static_cast<Function>(i)};
+  const auto found = find_member<Function>(kFunctionNames, name);
+  if (!found) fail(site, std::string(attribute) + ": unknown activation '" + name + "'");
+  Elementwise e{.function = *found};
   e.slope = a.get("negative_slope", name == "leaky_relu" ? 0.2 : 0.0);
   e.limit = a.get("max_value", std::numeric_limits<double>::quiet_NaN());  // NaN: none, which no x reaches
   e.threshold = a.get("threshold", 0.0);

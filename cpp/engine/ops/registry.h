@@ -1,38 +1,21 @@
-// The ops there are, and checks they share.
+// The ops there are, and checks they share. A new op is one file here and one row below.
 #pragma once
 
 #include "engine/op.h"
 
 namespace rnncore {
 
-OpType dense_op();
-OpType simple_rnn_op();
-OpType lstm_op();
-OpType gru_op();
-OpType embedding_op();
-OpType activation_op();
-OpType dropout_op();
-OpType flatten_op();
-OpType merge_op();
-OpType concatenate_op();
-OpType reshape_op();
-OpType repeat_vector_op();
-OpType permute_op();
-OpType slice_op();
-OpType rescale_op();
-OpType attention_op();
-OpType masking_op();
-OpType merge_masks_op();
-OpType fold_time_op();
-OpType unfold_time_op();
-OpType read_state_op();
-OpType write_state_op();
-OpType noise_op();
-OpType batch_normalization_op();
-OpType layer_normalization_op();
-OpType conv1d_op();
-OpType pool1d_op();
-OpType global_pool1d_op();
+// Each but the recurrent ones is a function in the file of its name.
+#define RNNCORE_OPS(X)                                                                                            \
+  X(dense)                                                                                                        \
+  X(embedding) X(activation) X(dropout) X(flatten) X(merge) X(concatenate) X(reshape) X(repeat_vector) X(permute) \
+      X(slice) X(rescale) X(attention) X(masking) X(merge_masks) X(fold_time) X(unfold_time) X(read_state)        \
+          X(write_state) X(noise) X(batch_normalization) X(layer_normalization) X(conv1d) X(pool1d) X(global_pool1d)
+
+#define X(name) OpType name##_op();
+RNNCORE_OPS(X)
+#undef X
+OpType recurrent_op(const CellFacts& cell);
 
 // Errors name the node.
 [[noreturn]] void fail(const Site& site, const std::string& message);

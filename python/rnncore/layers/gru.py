@@ -98,9 +98,7 @@ class GRU(Gated):
     ) -> None:
         super().__init__(**passed_on(locals(), "reset_after"))
         self.reset_after = check.boolean("reset_after", reset_after)
-        self._refuse_beside_normalization("zoneout")
-        if self.layer_normalization and not self.reset_after:
-            raise ValueError(f"reset_after of {type(self).__name__} must be True with layer_normalization, got False")
+        self._check_options()
 
     def _bias_shape(self) -> tuple[int, ...]:
         """Shape of the bias."""

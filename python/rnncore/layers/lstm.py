@@ -128,10 +128,7 @@ class LSTM(Gated):
         self.projection_units = None
         if projection_units is not None:
             self.projection_units = check.positive_int("projection_units", projection_units)
-            for name in ("zoneout", "cell_zoneout", "peepholes"):
-                if given := getattr(self, name):
-                    raise ValueError(f"{name} of {type(self).__name__} must be off with projection_units, got {given}")
-        self._refuse_beside_normalization("zoneout", "cell_zoneout", "peepholes", "projection_units")
+        self._check_options()
         self.unit_forget_bias = check.boolean("unit_forget_bias", unit_forget_bias)
 
     @property

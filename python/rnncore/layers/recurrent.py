@@ -11,7 +11,7 @@ from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.reads_sequences import ReadsSequences
 from rnncore.parameters import Weight
-from rnncore.program import Shape
+from rnncore.program import Shape, excluded_options
 
 __all__ = ["Gated", "Recurrent"]
 
@@ -128,11 +128,14 @@ class Recurrent(ReadsSequences, registered=False):
         """The size of h: H, unless a layer projects it."""
         return self.units
 
-    def _refuse_beside_normalization(self, *options: str) -> None:
-        """ValueError if something that a normalized cell cannot have is on."""
-        for name in options:
-            if self.layer_normalization and (given := getattr(self, name)):
-                raise ValueError(f"{name} of {type(self).__name__} must be off with layer_normalization, got {given}")
+    def _check_options(self) -> None:
+        """ValueError for two options that do not go together."""
+        if pair := excluded_options(self._attributes()):
+            option, other = ("projection_units" if name == "projected" else name for name in pair)
+            off = "True" if other == "reset_after" else "off"
+            raise ValueError(
+                f"{other} of {type(self).__name__} must be {off} with {option}, got {getattr(self, other)}"
+            )
 
     def _bias_shape(self) -> tuple[int, ...]:
         """Shape of the bias."""

@@ -85,4 +85,4 @@ class SimpleRNN(Recurrent):
         **arguments: Unpack[RecurrentArguments],
     ) -> None:
         super().__init__(**passed_on(locals()))
-        self._refuse_beside_normalization("zoneout")
+        self._check_options()

@@ -39,10 +39,6 @@ class GRUCell:
     reset_after: bool = True
     products: str = "exact"  # with reset_after
 
-    def __post_init__(self) -> None:
-        if not self.reset_after and self.products != "exact":
-            raise ValueError(f"products: expected 'exact' without reset_after, got {self.products!r}")
-
     @property
     def split_bias(self) -> bool:
         return self.reset_after

@@ -40,10 +40,6 @@ class LSTMCell:
     peepholes: bool = False  # i and f read c before the step, o reads the new c (Gers and Schmidhuber 2000)
     projected: bool = False  # h is o * p times a matrix (Sak et al. 2014)
 
-    def __post_init__(self) -> None:
-        if self.projected and (self.peepholes or self.products != "exact"):
-            raise ValueError("projected: expected neither peepholes nor rounded products beside it")
-
     split_bias: ClassVar[bool] = False
 
     def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, Saved]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._sequence_arguments import Array, gradient_arguments, sequence_arguments
+from ..program import EXCLUDED_OPTIONS, RECURRENT_OPTIONS, excluded_options
 from . import sequence
 from .cell import Cell
 from .masking import real_steps
@@ -35,6 +36,9 @@ class Recurrent:
         self, inputs: Arrays, weights: list[Array], attributes: dict[str, Any], run: Run
     ) -> tuple[list[Array], Any]:
         x, mask, *initial_state = inputs
+        if pair := excluded_options(attributes):
+            option, other = pair
+            raise ValueError(f"{other}: expected {RECURRENT_OPTIONS[other]!r} with {option}")
         options = dict(attributes)
         go_backwards = options.pop("go_backwards", False)
         flipped = not options.pop("aligned", False) and go_backwards
@@ -44,7 +48,9 @@ class Recurrent:
         zoneout = options.pop("zoneout", 0.0), options.pop("cell_zoneout", 0.0)
         normalized = options.pop("layer_normalization", False)
         if normalized:
-            refuse_beside_normalization(options)
+            options = {
+                name: value for name, value in options.items() if name not in EXCLUDED_OPTIONS["layer_normalization"]
+            }
         cell = (self.make_normalized_cell if normalized else self.make_cell)(**options)
         kernel, recurrent_kernel, *bias = weights
         units = recurrent_kernel.shape[1] // cell.GATES
@@ -59,8 +65,6 @@ class Recurrent:
         }
         further = {name: bias.pop() for name in shapes}
         projected = options.get("projected", False)
-        if (projected or normalized) and any(zoneout):
-            raise ValueError(f"zoneout: expected none beside {'projected' if projected else 'layer_normalization'}")
         arguments = sequence_arguments(
             x,
             kernel,
@@ -116,10 +120,3 @@ class Recurrent:
 def normalization_rows(cell: Cell) -> int:
     """How many rows of gains and shifts a normalized cell has."""
     return getattr(cell, "NORMALIZATION_ROWS", 0)
-
-
-def refuse_beside_normalization(options: dict[str, Any]) -> None:
-    """Take out of a cell's options what normalization has one value of; ValueError for another."""
-    for name, only in (("reset_after", True), ("peepholes", False), ("projected", False), ("products", "exact")):
-        if options.pop(name, only) != only:
-            raise ValueError(f"layer_normalization: expected {name} to be {only!r} beside it")

@@ -20,8 +20,8 @@ from rnncore.layers.shapes import shapes_of
 from rnncore.layers.symbolic import SymbolicValue, walk
 from rnncore.layers.trainable import TrainableState
 from rnncore.layers.wrapper import Wrapper
-from rnncore.policies import RECURRENT_OPS, Policy
-from rnncore.program import Program
+from rnncore.policies import Policy
+from rnncore.program import RECURRENT_OPS, Program
 from rnncore.training.compilation import Compilation
 from rnncore.training.functions import FunctionExecutor
 

@@ -1,0 +1,139 @@
+#include "engine/ops/recurrent_options.h"
+
+#include <algorithm>
+
+#include "engine/threads.h"
+
+namespace rnncore {
+namespace {
+
+// Options that do not go together: one, and what another then is. As in program.py.
+constexpr const char* kExcluded[][3] = {{"projected", "zoneout", "0.0"},
+                                        {"projected", "cell_zoneout", "0.0"},
+                                        {"projected", "peepholes", "False"},
+                                        {"projected", "products", "'exact'"},
+                                        {"layer_normalization", "zoneout", "0.0"},
+                                        {"layer_normalization", "cell_zoneout", "0.0"},
+                                        {"layer_normalization", "peepholes", "False"},
+                                        {"layer_normalization", "projected", "False"},
+                                        {"layer_normalization", "products", "'exact'"},
+                                        {"layer_normalization", "reset_after", "True"},
+                                        {"products", "reset_after", "True"}};
+
+// Whether an option is not what it is by default.
+bool is_on(const Site& site, const std::string& option) {
+  const Attributes& a = site.node.attributes;
+  if (option == "products") return a.get(option, std::string("exact")) != "exact";
+  if (option == "reset_after") return !a.get(option, true);
+  return option == "zoneout" || option == "cell_zoneout" ? a.get(option, 0.0) > 0 : a.get(option, false);
+}
+
+// An option that comes with weights: which, and their shape.
+struct WeightedOption {
+  const char* option;
+  const char* weights;
+  Shape shape;
+};
+
+// The one that is on, if there is one.
+std::optional<WeightedOption> weighted_option(const Site& site, const RecurrentOptions& o) {
+  const int64_t hidden = o.sizes[0], units = o.sizes[1];
+  for (const WeightedOption& option :
+       {WeightedOption{"peepholes", "peephole_kernel", {3, units}},
+        WeightedOption{"projected", "projection_kernel", {units, hidden}},
+        WeightedOption{"layer_normalization", "normalization_weights", {o.cell.normalization_rows, units}}})
+    if (is_on(site, option.option)) return option;
+  return std::nullopt;
+}
+
+Cell cell_of(const Site& site) {
+  const Cell cell = find_cell(site.node.op).value();
+  return cell == Cell::gru && is_on(site, "reset_after") ? Cell::gru_reset_before : cell;
+}
+
+}  // namespace
+
+RecurrentOptions::RecurrentOptions(const Site& site)
+    : cell(facts_of(cell_of(site))),
+      shape{},
+      seed(static_cast<uint64_t>(site.node.attributes.get("seed", int64_t{0}))),
+      checkpoint_every(site.node.attributes.get("checkpoint_every", int64_t{0})),
+      backwards(site.node.attributes.get("go_backwards", false)),
+      aligned(site.node.attributes.get("aligned", false)),
+      zero_output(site.node.attributes.get("zero_output_for_mask", false)) {
+  const auto rate = [&](const char* name) {
+    const double value = site.node.attributes.get(name, 0.0);
+    if (!(value >= 0 && value < 1))
+      fail(site, std::string(name) + ": expected a number from 0 to below 1, got " + std::to_string(value));
+    return value;
+  };
+  recurrent_dropout = rate("recurrent_dropout");
+  zoneout[0] = rate("zoneout");
+  zoneout[1] = rate("cell_zoneout");
+  if (cell.states == 1) zoneout[1] = 0;
+
+  const Tensor& x = expect_input(site, 0, 3);
+  const Shape& recurrent = site.parameters[1]->shape;
+  shape.projected = is_on(site, "projected") && !recurrent.empty() ? recurrent[0] : 0;
+  sizes[0] = recurrent.empty() ? 0 : recurrent[0];
+  sizes[1] = shape.projected == 0 ? sizes[0] : recurrent.size() == 2 ? recurrent[1] / cell.gates : 0;
+  shape.cell = cell_of(site);
+  shape.activation = activation_of(site, "activation", "tanh");
+  shape.recurrent_activation = activation_of(site, "recurrent_activation", "sigmoid");
+  shape.rows = x.samples(), shape.steps = x.steps(), shape.inputs = x.columns(), shape.units = sizes[1];
+  shape.recurrent_dropout = recurrent_dropout > 0;
+  shape.zoneout = zoneout[0] > 0 || zoneout[1] > 0;
+  shape.peepholes = is_on(site, "peepholes");
+  shape.normalized = is_on(site, "layer_normalization");
+  shape.bfloat16 = is_on(site, "products");
+  shape.cache_bytes = second_level_cache();
+  const bool weighted = weighted_option(site, *this).has_value();
+  const size_t others = site.parameters.size() - weighted;
+  slots = {0, 1, others > 2 ? 2 : kNoSlot, weighted ? others : kNoSlot};
+}
+
+std::vector<Tensor> infer_recurrent(const Site& site) {
+  expect_slots(site, kFirstStateInput + static_cast<size_t>(facts_of(cell_of(site)).states), 2,
+               std::max<size_t>(site.parameters.size(), 2));
+  const RecurrentOptions o(site);
+  const Tensor& x = *site.inputs[0];
+  if (x.steps() < 1) fail(site, "expected at least one time step, got an input of shape " + to_string(x.shape));
+  const std::string products = site.node.attributes.get("products", std::string("exact"));
+  if (products != "exact" && products != "bfloat16")
+    fail(site, "products: expected 'exact' or 'bfloat16', got '" + products + "'");
+  for (const auto& [option, other, off] : kExcluded)
+    if (is_on(site, option) && is_on(site, other))
+      fail(site, std::string(other) + ": expected " + off + " with " + option);
+  const int64_t columns = o.cell.gates * o.sizes[1];
+  expect_shape(site, "recurrent_kernel", site.parameters[1]->shape, {o.sizes[0], columns});
+  expect_shape(site, "kernel", site.parameters[0]->shape, {x.columns(), columns});
+  const auto weighted = weighted_option(site, o);
+  if (weighted && !o.shape.normalized && o.shape.cell != Cell::lstm)
+    fail(site, std::string(weighted->option) + ": only an lstm can have it");
+  const size_t parameters = weighted ? 3 : 2;
+  if (site.parameters.size() < parameters || site.parameters.size() > parameters + 1)
+    fail(site, "needs kernel, recurrent_kernel, at most one bias" +
+                   (weighted ? std::string(" and a ") + weighted->weights : std::string()) + ", got " +
+                   std::to_string(site.parameters.size()) + " parameters");
+  const auto& [kernel, recurrent_kernel, bias, weights] = o.slots;
+  if (site.has_parameter(bias))
+    expect_shape(site, "bias", site.parameters[bias]->shape,
+                 o.cell.bias_rows > 1 ? Shape{o.cell.bias_rows, columns} : Shape{columns});
+  if (weighted && !site.has_parameter(weights)) fail(site, std::string("needs a ") + weighted->weights);
+  if (weighted) expect_shape(site, weighted->weights, site.parameters[weights]->shape, weighted->shape);
+  if (o.checkpoint_every < 0) fail(site, "checkpoint_every: expected at least 0");
+  if (site.has_input(kMaskInput)) {
+    const Tensor& mask = *site.inputs[kMaskInput];
+    expect_shape(site, "mask", mask.shape, {x.samples(), x.steps()});
+    if (!mask.integer) fail(site, "mask: expected integers, got floating point values");
+  }
+  std::vector<Tensor> outputs{Tensor{{x.samples(), x.steps(), o.sizes[0]}, false}};
+  for (size_t i = 0; i < o.states(); ++i) {
+    outputs.push_back(Tensor{{x.samples(), o.sizes[i]}, false});
+    if (site.has_input(kFirstStateInput + i))
+      expect_shape(site, "initial state", expect_input(site, kFirstStateInput + i, 2).shape, outputs.back().shape);
+  }
+  return outputs;
+}
+
+}  // namespace rnncore
