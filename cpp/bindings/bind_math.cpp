@@ -10,10 +10,10 @@ namespace rnncore {
 namespace {
 
 template <class T>
-using Function = void (*MathKernels<T>::*)(int64_t size, const T* x, T* y);
+using MathFunction = void (*MathKernels<T>::*)(int64_t size, const T* x, T* y);
 
 template <class T>
-void bind_function(py::module_& m, const char* name, Function<T> function) {
+void bind_function(py::module_& m, const char* name, MathFunction<T> function) {
   m.def(
       name,
       [function](const py::array_t<T, py::array::c_style>& x) {

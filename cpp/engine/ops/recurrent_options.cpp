@@ -7,30 +7,46 @@
 namespace rnncore {
 namespace {
 
-// Options that do not go together: one, and what another then is. As in program.py.
-constexpr const char* kExcluded[][3] = {{"projected", "zoneout", "0.0"},
-                                        {"projected", "cell_zoneout", "0.0"},
-                                        {"projected", "peepholes", "False"},
-                                        {"projected", "products", "'exact'"},
-                                        {"layer_normalization", "zoneout", "0.0"},
-                                        {"layer_normalization", "cell_zoneout", "0.0"},
-                                        {"layer_normalization", "peepholes", "False"},
-                                        {"layer_normalization", "projected", "False"},
-                                        {"layer_normalization", "products", "'exact'"},
-                                        {"layer_normalization", "reset_after", "True"},
-                                        {"products", "reset_after", "True"}};
+enum Option { zoneout, cell_zoneout, peepholes, projected, layer_normalization, products, reset_after };
 
-// Whether an option is not what it is by default.
-bool is_on(const Site& site, const std::string& option) {
+// The attributes of these names, and what they are where the option is off.
+constexpr const char* kOptions[][2] = {
+    {"zoneout", "0.0"},     {"cell_zoneout", "0.0"},          {"peepholes", "False"},
+    {"projected", "False"}, {"layer_normalization", "False"}, {"products", "'exact'"},
+    {"reset_after", "True"}};
+
+// One that is on, and one that must then be off. As in program.py.
+constexpr Option kExcluded[][2] = {{projected, zoneout},
+                                   {projected, cell_zoneout},
+                                   {projected, peepholes},
+                                   {projected, products},
+                                   {layer_normalization, zoneout},
+                                   {layer_normalization, cell_zoneout},
+                                   {layer_normalization, peepholes},
+                                   {layer_normalization, projected},
+                                   {layer_normalization, products},
+                                   {layer_normalization, reset_after},
+                                   {products, reset_after}};
+
+bool is_on(const Site& site, Option option) {
   const Attributes& a = site.node.attributes;
-  if (option == "products") return a.get(option, std::string("exact")) != "exact";
-  if (option == "reset_after") return !a.get(option, true);
-  return option == "zoneout" || option == "cell_zoneout" ? a.get(option, 0.0) > 0 : a.get(option, false);
+  const char* name = kOptions[option][0];
+  if (option == products) return a.get(name, std::string("exact")) != "exact";
+  if (option == reset_after) return !a.get(name, true);
+  return option == zoneout || option == cell_zoneout ? a.get(name, 0.0) > 0 : a.get(name, false);
+}
+
+void refuse_excluded(const Site& site) {
+  bool on[std::size(kOptions)];
+  for (size_t i = 0; i < std::size(kOptions); ++i) on[i] = is_on(site, static_cast<Option>(i));
+  for (const auto& [option, other] : kExcluded)
+    if (on[option] && on[other])
+      fail(site, std::string(kOptions[other][0]) + ": expected " + kOptions[other][1] + " with " + kOptions[option][0]);
 }
 
 // An option that comes with weights: which, and their shape.
 struct WeightedOption {
-  const char* option;
+  Option option;
   const char* weights;
   Shape shape;
 };
@@ -39,16 +55,16 @@ struct WeightedOption {
 std::optional<WeightedOption> weighted_option(const Site& site, const RecurrentOptions& o) {
   const int64_t hidden = o.sizes[0], units = o.sizes[1];
   for (const WeightedOption& option :
-       {WeightedOption{"peepholes", "peephole_kernel", {3, units}},
-        WeightedOption{"projected", "projection_kernel", {units, hidden}},
-        WeightedOption{"layer_normalization", "normalization_weights", {o.cell.normalization_rows, units}}})
+       {WeightedOption{peepholes, "peephole_kernel", {3, units}},
+        WeightedOption{projected, "projection_kernel", {units, hidden}},
+        WeightedOption{layer_normalization, "normalization_weights", {o.cell.normalization_rows, units}}})
     if (is_on(site, option.option)) return option;
   return std::nullopt;
 }
 
 Cell cell_of(const Site& site) {
   const Cell cell = find_cell(site.node.op).value();
-  return cell == Cell::gru && is_on(site, "reset_after") ? Cell::gru_reset_before : cell;
+  return cell == Cell::gru && is_on(site, reset_after) ? Cell::gru_reset_before : cell;
 }
 
 }  // namespace
@@ -68,13 +84,13 @@ RecurrentOptions::RecurrentOptions(const Site& site)
     return value;
   };
   recurrent_dropout = rate("recurrent_dropout");
-  zoneout[0] = rate("zoneout");
-  zoneout[1] = rate("cell_zoneout");
-  if (cell.states == 1) zoneout[1] = 0;
+  this->zoneout[0] = rate("zoneout");
+  this->zoneout[1] = rate("cell_zoneout");
+  if (cell.states == 1) this->zoneout[1] = 0;
 
   const Tensor& x = expect_input(site, 0, 3);
   const Shape& recurrent = site.parameters[1]->shape;
-  shape.projected = is_on(site, "projected") && !recurrent.empty() ? recurrent[0] : 0;
+  shape.projected = is_on(site, projected) && !recurrent.empty() ? recurrent[0] : 0;
   sizes[0] = recurrent.empty() ? 0 : recurrent[0];
   sizes[1] = shape.projected == 0 ? sizes[0] : recurrent.size() == 2 ? recurrent[1] / cell.gates : 0;
   shape.cell = cell_of(site);
@@ -82,10 +98,10 @@ RecurrentOptions::RecurrentOptions(const Site& site)
   shape.recurrent_activation = activation_of(site, "recurrent_activation", "sigmoid");
   shape.rows = x.samples(), shape.steps = x.steps(), shape.inputs = x.columns(), shape.units = sizes[1];
   shape.recurrent_dropout = recurrent_dropout > 0;
-  shape.zoneout = zoneout[0] > 0 || zoneout[1] > 0;
-  shape.peepholes = is_on(site, "peepholes");
-  shape.normalized = is_on(site, "layer_normalization");
-  shape.bfloat16 = is_on(site, "products");
+  shape.zoneout = this->zoneout[0] > 0 || this->zoneout[1] > 0;
+  shape.peepholes = is_on(site, peepholes);
+  shape.normalized = is_on(site, layer_normalization);
+  shape.bfloat16 = is_on(site, products);
   shape.cache_bytes = second_level_cache();
   const bool weighted = weighted_option(site, *this).has_value();
   const size_t others = site.parameters.size() - weighted;
@@ -98,18 +114,16 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   const RecurrentOptions o(site);
   const Tensor& x = *site.inputs[0];
   if (x.steps() < 1) fail(site, "expected at least one time step, got an input of shape " + to_string(x.shape));
-  const std::string products = site.node.attributes.get("products", std::string("exact"));
-  if (products != "exact" && products != "bfloat16")
-    fail(site, "products: expected 'exact' or 'bfloat16', got '" + products + "'");
-  for (const auto& [option, other, off] : kExcluded)
-    if (is_on(site, option) && is_on(site, other))
-      fail(site, std::string(other) + ": expected " + off + " with " + option);
+  const std::string factors = site.node.attributes.get("products", std::string("exact"));
+  if (factors != "exact" && factors != "bfloat16")
+    fail(site, "products: expected 'exact' or 'bfloat16', got '" + factors + "'");
+  refuse_excluded(site);
   const int64_t columns = o.cell.gates * o.sizes[1];
   expect_shape(site, "recurrent_kernel", site.parameters[1]->shape, {o.sizes[0], columns});
   expect_shape(site, "kernel", site.parameters[0]->shape, {x.columns(), columns});
   const auto weighted = weighted_option(site, o);
   if (weighted && !o.shape.normalized && o.shape.cell != Cell::lstm)
-    fail(site, std::string(weighted->option) + ": only an lstm can have it");
+    fail(site, std::string(kOptions[weighted->option][0]) + ": only an lstm can have it");
   const size_t parameters = weighted ? 3 : 2;
   if (site.parameters.size() < parameters || site.parameters.size() > parameters + 1)
     fail(site, "needs kernel, recurrent_kernel, at most one bias" +
