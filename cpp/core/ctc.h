@@ -107,7 +107,7 @@ void ctc(const CtcArguments<T>& a, const Team& team) {
     double sums[2] = {0, 0};
     const Range mine = team_range(a.samples, part, kReductionParts, 1);
     for (int64_t n = mine.begin; n < mine.end; ++n) {
-      const int32_t* labels = a.labels + (a.order ? a.order[n] : n) * a.width;
+      const int32_t* labels = a.labels + n * a.width;
       int64_t length = 0;
       while (length < a.width && labels[length] != 0) ++length;
       CtcSample<T> sample{

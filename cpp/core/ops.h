@@ -177,6 +177,23 @@ enum class LossKind : uint8_t {
   binary_focal_crossentropy,
   categorical_focal_crossentropy
 };
+constexpr const char* kLossNames[] = {"mean_squared_error",
+                                      "mean_absolute_error",
+                                      "mean_absolute_percentage_error",
+                                      "mean_squared_logarithmic_error",
+                                      "huber",
+                                      "log_cosh",
+                                      "poisson",
+                                      "cosine_similarity",
+                                      "hinge",
+                                      "squared_hinge",
+                                      "categorical_hinge",
+                                      "binary_crossentropy",
+                                      "categorical_crossentropy",
+                                      "sparse_categorical_crossentropy",
+                                      "kl_divergence",
+                                      "binary_focal_crossentropy",
+                                      "categorical_focal_crossentropy"};
 
 template <class T>
 struct LossArguments {
@@ -196,13 +213,12 @@ struct LossArguments {
   double* sums;         // (kReductionParts, 2): sum of weight·loss, sum of weight
 };
 
-// Batches of labels of any number; samples are the fastest axis but one of the output.
+// Samples are the fastest axis but one of the output.
 template <class T>
 struct CtcArguments {
   int64_t steps, samples, classes, width;
   const T* output;        // (T, N, C) logits
-  const int32_t* labels;  // (..., L): labels from 1 on, then zeros
-  const int64_t* order;   // (N,) the row of labels of each sample, or null for their order
+  const int32_t* labels;  // (N, L): labels from 1 on, then zeros
   const T* weight;        // (N,) or null for ones
   const bool* counted;    // (T, N) or null for all
   T scale;                // factor of the gradient

@@ -14,6 +14,17 @@ struct Block {
 
 constexpr int64_t kLine = 64;
 
+// Offsets of buffers that lie one behind another.
+struct Room {
+  int64_t bytes = 0;
+
+  int64_t take(int64_t size) {
+    const int64_t offset = bytes;
+    bytes += (size + kLine - 1) / kLine * kLine;
+    return offset;
+  }
+};
+
 // Sets the offsets, multiples of a cache line; returns the bytes of the arena.
 int64_t place(std::vector<Block>& blocks);
 

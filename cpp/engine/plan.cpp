@@ -352,25 +352,19 @@ void Plan<T>::bind(std::byte* memory, T* parameters, T* gradients) {
   for (PlannedNode& node : nodes_)
     if (node.op) node.op->bind(buffers_of(node, parameters));
   if (!objective_) return;
-  std::vector<const T*> outputs;
-  std::vector<T*> output_gradients;
-  for (const int id : program_.outputs) {
-    outputs.push_back(at<T>(value_block_[index(id)]));
-    output_gradients.push_back(at<T>(gradient_block_[index(id)]));
-  }
-  std::vector<const int32_t*> masks;
+  ObjectiveBuffers<T> b{.memory = at<std::byte>(objective_block_), .parameters = parameters, .gradients = gradients};
   for (size_t i = 0; i < program_.outputs.size(); ++i) {
+    const size_t value = index(program_.outputs[i]);
     const int mask = program_.mask_of(i);
-    masks.push_back(mask == kAbsent || mask == program_.lengths ? nullptr : at<int32_t>(value_block_[index(mask)]));
+    b.outputs.push_back(at<T>(value_block_[value]));
+    b.output_gradients.push_back(at<T>(gradient_block_[value]));
+    b.masks.push_back(mask == kAbsent || mask == program_.lengths ? nullptr : at<int32_t>(value_block_[index(mask)]));
   }
-  std::vector<const T*> penalised;
-  std::vector<T*> penalised_gradients;
   for (const int id : penalised_) {
-    penalised.push_back(at<T>(value_block_[index(id)]));
-    penalised_gradients.push_back(at<T>(gradient_block_[index(id)]));
+    b.penalised.push_back(at<T>(value_block_[index(id)]));
+    b.penalised_gradients.push_back(at<T>(gradient_block_[index(id)]));
   }
-  objective_->bind(at<std::byte>(objective_block_), outputs, output_gradients, masks, penalised, penalised_gradients,
-                   parameters, gradients);
+  objective_->bind(b);
 }
 
 template <class T>

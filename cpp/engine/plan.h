@@ -8,7 +8,7 @@
 
 #include "engine/fault.h"
 #include "engine/layout.h"
-#include "engine/objective.h"
+#include "engine/objective/objective.h"
 #include "engine/op.h"
 #include "engine/samples.h"
 

@@ -1,8 +1,8 @@
 #include "engine/training.h"
 
 #include "engine/constraints.h"
-#include "engine/losses.h"
-#include "engine/metrics.h"
+#include "engine/objective/loss_names.h"
+#include "engine/objective/measures.h"
 
 namespace rnncore {
 namespace {
@@ -18,11 +18,9 @@ void check_training(const Training& training, const Program& program) {
       fail("training: '" + kind + "' is on output " + std::to_string(output) + ", the program has " +
            std::to_string(program.outputs.size()));
   };
-  LossKind loss;
-  MetricKind metric;
   for (const auto& l : training.losses) {
     reduction_of(l);
-    if (l.kind != kCtc && !loss_kind(l.kind, loss)) fail("training: unknown loss '" + l.kind + "'");
+    if (l.kind != kCtc && !loss_kind(l.kind)) fail("training: unknown loss '" + l.kind + "'");
     check_output(l.kind, l.output);
     if (l.kind != kCtc) continue;
     if (program.values[static_cast<size_t>(program.outputs[static_cast<size_t>(l.output)])].shape.size() != 3)
@@ -33,7 +31,7 @@ void check_training(const Training& training, const Program& program) {
       if (m.output == l.output) fail("training: an output with the loss 'ctc' takes no metrics, got '" + m.kind + "'");
   }
   for (const auto& m : training.metrics) {
-    if (!loss_kind(m.kind, loss) && !metric_kind(m.kind, metric)) fail("training: unknown metric '" + m.kind + "'");
+    if (!loss_kind(m.kind) && !metric_kind(m.kind)) fail("training: unknown metric '" + m.kind + "'");
     check_output(m.kind, m.output);
   }
   for (const auto& r : training.regularizers) {

@@ -1,9 +1,8 @@
 // Metrics that are not losses: what a batch adds to their sums, in fixed parts.
 #pragma once
 
-#include <string>
-
 #include "core/ops.h"
+#include "engine/names.h"
 
 namespace rnncore {
 
@@ -16,8 +15,16 @@ enum class MetricKind : uint8_t {
   confusion
 };
 
-// False when there is no metric of that name.
-bool metric_kind(const std::string& name, MetricKind& kind);
+constexpr const char* kMetricNames[] = {"binary_accuracy",
+                                        "categorical_accuracy",
+                                        "sparse_categorical_accuracy",
+                                        "top_k_categorical_accuracy",
+                                        "sparse_top_k_categorical_accuracy",
+                                        "confusion"};
+
+inline std::optional<MetricKind> metric_kind(std::string_view name) {
+  return find_member<MetricKind>(kMetricNames, name);
+}
 bool takes_labels(MetricKind kind);
 
 template <class T>

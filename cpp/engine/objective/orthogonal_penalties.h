@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/kernels.h"
+#include "engine/layout.h"
 #include "engine/program.h"
 
 namespace rnncore {
@@ -11,8 +12,7 @@ class OrthogonalPenalties {
  public:
   explicit OrthogonalPenalties(const Kernels& kernels) : kernels_(op_kernels<T>(kernels)) {}
 
-  // `begin`: the bytes of the step's memory that are taken. Returns the bytes that are taken with this penalty.
-  int64_t add(const RegularizerDescription& description, const Parameter& matrix, int64_t begin);
+  void add(const RegularizerDescription& description, const Parameter& matrix, Room& room);
 
   void bind(std::byte* memory, const T* parameters);
 

@@ -1,4 +1,4 @@
-#include "engine/metrics.h"
+#include "engine/objective/measures.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,13 +6,6 @@
 
 namespace rnncore {
 namespace {
-
-constexpr const char* kNames[] = {"binary_accuracy",
-                                  "categorical_accuracy",
-                                  "sparse_categorical_accuracy",
-                                  "top_k_categorical_accuracy",
-                                  "sparse_top_k_categorical_accuracy",
-                                  "confusion"};
 
 template <class T>
 double binary_accuracy(const MetricArguments<T>& m, const T* y, const T* t) {
@@ -62,15 +55,6 @@ void count_confusion(const MetricArguments<T>& m, int64_t r, double weight, doub
 }
 
 }  // namespace
-
-bool metric_kind(const std::string& name, MetricKind& kind) {
-  for (int i = 0; i < 6; ++i)
-    if (name == kNames[i]) {
-      kind = static_cast<MetricKind>(i);
-      return true;
-    }
-  return false;
-}
 
 bool takes_labels(MetricKind kind) {
   return kind == MetricKind::sparse_categorical_accuracy || kind == MetricKind::sparse_top_k_categorical_accuracy;

@@ -1,11 +1,9 @@
-#include "engine/orthogonal_penalties.h"
-
-#include "engine/layout.h"
+#include "engine/objective/orthogonal_penalties.h"
 
 namespace rnncore {
 
 template <class T>
-int64_t OrthogonalPenalties<T>::add(const RegularizerDescription& description, const Parameter& matrix, int64_t begin) {
+void OrthogonalPenalties<T>::add(const RegularizerDescription& description, const Parameter& matrix, Room& room) {
   const int64_t rows = matrix.shape[0], columns = matrix.shape[1];
   Penalty penalty{matrix.trainable, matrix.offset};
   Orthogonality<T>& call = penalty.call;
@@ -15,17 +13,11 @@ int64_t OrthogonalPenalties<T>::add(const RegularizerDescription& description, c
   call.step = description.columns ? columns : 1;
   const double pairs = static_cast<double>(call.count) * static_cast<double>(call.count - 1) / 2;
   call.factor = pairs > 0 ? description.orthogonal / (2 * pairs) : 0;
-  const auto take = [&begin](int64_t bytes) {
-    const int64_t offset = begin;
-    begin += (bytes + kLine - 1) / kLine * kLine;
-    return offset;
-  };
-  penalty.units_offset = take(matrix.size * static_cast<int64_t>(sizeof(T)));
-  penalty.slopes_offset = take(matrix.size * static_cast<int64_t>(sizeof(T)));
-  penalty.scales_offset = take(call.count * static_cast<int64_t>(sizeof(double)));
-  penalty.sums_offset = take(call.count * static_cast<int64_t>(sizeof(double)));
+  penalty.units_offset = room.take(matrix.size * static_cast<int64_t>(sizeof(T)));
+  penalty.slopes_offset = room.take(matrix.size * static_cast<int64_t>(sizeof(T)));
+  penalty.scales_offset = room.take(call.count * static_cast<int64_t>(sizeof(double)));
+  penalty.sums_offset = room.take(call.count * static_cast<int64_t>(sizeof(double)));
   penalties_.push_back(penalty);
-  return begin;
 }
 
 template <class T>
