@@ -87,7 +87,7 @@ def gradient_flow(
     engine, compilation = model._ready(), model._compiled("its gradients can be seen")
     vectors = (engine.store.vector.copy(), np.zeros_like(engine.store.vector))
     executor = Executor(engine.program, *vectors)
-    description = replace(compilation.training(()), optimizer=SGD(1.0).describe())  # the step is thrown away
+    description = replace(compilation.training(), optimizer=SGD(1.0).describe())  # the step is thrown away
     assert description.optimizer is not None
     executor.configure(description, np.zeros((description.optimizer.slot_count(), vectors[0].size), engine.dtype))
     trainer: Any = executor

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from rnncore import _validation as check
 from rnncore import constraints, regularizers
 from rnncore._keras_names import PointsElsewhere
-from rnncore.program import Constraint, Program, Regularizer
 
 Array = npt.NDArray[Any]
 FirstValue = Callable[[tuple[int, ...], npt.DTypeLike], Array]
@@ -319,26 +318,6 @@ class ParameterStore:
             if weight is not None:
                 moved[..., weight.window] = slots[..., offset : offset + weight.size]
         return moved
-
-    def regularizers(self, program: Program) -> tuple[Regularizer, ...]:
-        """The penalties of a Program's trainable parameters."""
-        at = {weight.offset: weight.regularizer for weight in self.weights if weight.size}
-        found = []
-        for index, parameter in enumerate(program.parameters):
-            penalty = at.get(parameter.offset) if parameter.trainable else None
-            if penalty is not None:
-                found.append(penalty.describe(index))
-        return tuple(found)
-
-    def constraints(self, program: Program) -> tuple[Constraint, ...]:
-        """The constraints on a Program's trainable parameters."""
-        at = {weight.offset: weight.constraint for weight in self.weights if weight.size}
-        found = []
-        for index, parameter in enumerate(program.parameters):
-            constraint = at.get(parameter.offset) if parameter.trainable else None
-            if constraint is not None:
-                found.append(constraint.describe(index, len(parameter.shape)))
-        return tuple(found)
 
     def __getstate__(self) -> dict[str, Any]:
         layout = [(reference(), offset) for reference, offset in self._layout]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rnncore.program import RECURRENT_OPS, Program, excluded_options
+from rnncore.program import excluded_options
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,10 @@ class Policy:
     dtype: np.dtype[Any]
     products: str = "exact"
 
-    def applied(self, program: Program) -> Program:
-        """The program with `products` at every node that can have it."""
-        if self.products == "exact":
-            return program
-        nodes = tuple(
-            replace(node, attributes={**node.attributes, "products": self.products})
-            if node.op in RECURRENT_OPS and not excluded_options({**node.attributes, "products": self.products})
-            else node
-            for node in program.nodes
-        )
-        return replace(program, nodes=nodes)
+    def of_recurrent(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        """The attributes of a recurrent node, with `products` if it can have them."""
+        rounded = {**attributes, "products": self.products}
+        return attributes if self.products == "exact" or excluded_options(rounded) else rounded
 
 
 POLICIES = {

@@ -12,7 +12,7 @@ import pytest
 from tolerance import assert_all_equal
 
 from rnncore.layers import GRU, LSTM, Dense, Input
-from rnncore.layers.builder import build_program
+from rnncore.layers.builder import ProgramBuilder, build_program
 from rnncore.parameters import ParameterStore
 
 
@@ -115,8 +115,9 @@ def test_regularizers_of_trainable_parameters() -> None:
     x = Input((3,))
     free = Dense(4, kernel_regularizer="l1", bias_regularizer="l2")
     frozen = Dense(2, kernel_regularizer="l2", trainable=False)
-    program, store = build_program([x], [frozen(free(x))])
-    found = store.regularizers(program)
+    builder = ProgramBuilder()
+    build_program([x], [frozen(free(x))], builder)
+    found = builder.penalties.regularizers
     assert [(r.parameter, r.l1, r.l2) for r in found] == [(0, 0.01, 0.0), (1, 0.0, 0.01)]
 
 
@@ -125,8 +126,9 @@ def test_regularizers_in_a_shared_store() -> None:
     first, second = Dense(4), Dense(2, kernel_regularizer="l2")
     middle = first(x)
     build_program([x], [second(middle)])
-    program, store = build_program([middle], [second(middle)])
-    assert [r.parameter for r in store.regularizers(program)] == [0]
+    builder = ProgramBuilder()
+    build_program([middle], [second(middle)], builder)
+    assert [r.parameter for r in builder.penalties.regularizers] == [0]
 
 
 def test_dead_layers_are_forgotten() -> None:

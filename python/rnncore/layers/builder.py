@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rnncore import regularizers
@@ -11,7 +11,18 @@ from rnncore.layers.masks import Mask
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values, walk
 from rnncore.layers.trainable import TrainableState
 from rnncore.parameters import ParameterStore, Weight
-from rnncore.program import ActivityRegularizer, Node, Parameter, Program, Shape, Value
+from rnncore.policies import Policy
+from rnncore.program import (
+    RECURRENT_OPS,
+    ActivityRegularizer,
+    Constraint,
+    Node,
+    Parameter,
+    Program,
+    Regularizer,
+    Shape,
+    Value,
+)
 
 if TYPE_CHECKING:
     from rnncore.layers.base import Layer
@@ -22,11 +33,28 @@ __all__ = ["ProgramBuilder", "build_program", "layers_of"]
 Time = tuple[Any, ...]  # the number of an input, then the windows that its time axis went through
 
 
+@dataclass(frozen=True)
+class Penalties:
+    """What layers ask of training: penalties on their weights and outputs, and constraints on weights."""
+
+    regularizers: tuple[Regularizer, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    activity_regularizers: tuple[ActivityRegularizer, ...] = ()
+
+
 class ProgramBuilder:
     """Collects what layers append: values, parameters and nodes are named by their index."""
 
-    def __init__(self, carries: bool = False, trainable: TrainableState | None = None) -> None:
+    def __init__(
+        self,
+        carries: bool = False,
+        trainable: TrainableState | None = None,
+        policy: Policy | None = None,
+        checkpoint_every: int | None = None,
+    ) -> None:
         self.carries = carries  # whether all recurrent layers go on from the states of the step before
+        self._policy = policy
+        self._checkpoint_every = checkpoint_every  # steps between those whose states recurrent nodes keep
         self.trainable = TrainableState() if trainable is None else trainable
         self.batch = -1  # a value that tells the number of samples
         self.windows: dict[tuple[Layer, int], tuple[int, int]] = {}  # of a stateful layer's states: offset and size
@@ -41,7 +69,7 @@ class ProgramBuilder:
         self.times: dict[int, set[Time]] = {}  # of padding: the time axes it belongs to
         self.shared_times: list[set[Time]] = []  # groups of time axes whose steps are merged with each other
         self.row_ends: set[int] = set()  # masks (N, T) that say, as lengths do, where rows end
-        self.activity_regularizers: tuple[ActivityRegularizer, ...] = ()  # of a finished Program
+        self.penalties = Penalties()  # of a finished Program
         self._penalised: list[tuple[int, regularizers.Regularizer]] = []
         self.lengths = -1  # the value that carries the lengths of a batch
 
@@ -72,7 +100,12 @@ class ProgramBuilder:
         attributes: dict[str, Any] | None = None,
     ) -> None:
         """Add an operation that reads values made before it."""
-        self._nodes.append(Node(op, name, inputs, outputs, parameters, attributes or {}))
+        attributes = attributes or {}
+        if op in RECURRENT_OPS and self._policy is not None:
+            attributes = self._policy.of_recurrent(attributes)
+        if op in RECURRENT_OPS and self._checkpoint_every is not None:
+            attributes = {**attributes, "checkpoint_every": self._checkpoint_every}
+        self._nodes.append(Node(op, name, inputs, outputs, parameters, attributes))
 
     def penalise(self, values: Sequence[int], regularizer: regularizers.Regularizer | None) -> None:
         """Let training penalise outputs of a layer, if it has an activity regularizer."""
@@ -224,15 +257,22 @@ class ProgramBuilder:
         def renumber(values: Sequence[int]) -> tuple[int, ...]:
             return tuple(number.get(value, -1) for value in values)
 
-        self.activity_regularizers = tuple(
-            ActivityRegularizer(number[value], penalty.l1, penalty.l2) for value, penalty in self._penalised
+        trained = [(weight, k) for weight, k in self._known.items() if self._parameters[k].trainable]
+        self.penalties = Penalties(
+            tuple(weight.regularizer.describe(k) for weight, k in trained if weight.regularizer is not None),
+            tuple(
+                weight.constraint.describe(k, len(self._parameters[k].shape))
+                for weight, k in trained
+                if weight.constraint is not None
+            ),
+            tuple(ActivityRegularizer(number[value], penalty.l1, penalty.l2) for value, penalty in self._penalised),
         )
         nodes = tuple(
             Node(node.op, node.name, renumber(node.inputs), renumber(node.outputs), node.parameters, node.attributes)
             for node in self._nodes
         )
         return Program(
-            values=tuple(self._values[value] for value in kept),
+            values=tuple(_any_steps(self._values[k]) if self.carries else self._values[k] for k in kept),
             parameters=tuple(self._parameters),
             nodes=nodes,
             inputs=renumber(inputs),
@@ -240,6 +280,12 @@ class ProgramBuilder:
             lengths=number.get(self.lengths, -1),
             masks=renumber(masks) if any(mask >= 0 for mask in masks) else (),
         )
+
+
+def _any_steps(value: Value) -> Value:
+    """The same value for any number of time steps, if it has some."""
+    has_steps = len(value.shape) > (1 if value.dtype == "int" else 2)
+    return replace(value, shape=(*value.shape[:1], None, *value.shape[2:])) if has_steps else value
 
 
 def layers_of(calls: Sequence[Call]) -> list[Layer]:

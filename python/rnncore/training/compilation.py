@@ -16,6 +16,7 @@ from rnncore import data, losses, metrics, optimizers, program
 from rnncore.batches import Samples
 from rnncore.callbacks.base import Logs
 from rnncore.data import Array
+from rnncore.layers.builder import Penalties
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.losses import Loss
 from rnncore.losses.functions import FUNCTIONS
@@ -144,15 +145,18 @@ class Compilation:
         self._state_size = start
         return [Measure(*measure, known[k], windows[k]) for k, measure in enumerate(measures)]
 
-    def training(self, regularizers: tuple[program.Regularizer, ...]) -> program.Training:
-        """The description for the executors."""
+    def training(self, penalties: Penalties | None = None) -> program.Training:
+        """The description for the executors, with what layers ask for."""
+        penalties = penalties or Penalties()
         return program.Training(
             self.losses,
             tuple(
                 measure.metric.describe(measure.output, measure.weighted) for measure in self.measures if measure.native
             ),
-            regularizers,
+            penalties.regularizers,
             self.optimizer.describe(),
+            penalties.constraints,
+            penalties.activity_regularizers,
         )
 
     def targets(self, y: Any, sizes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]) -> dict[str, Array | None]:

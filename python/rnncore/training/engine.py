@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from rnncore.layers.symbolic import SymbolicValue, walk
 from rnncore.layers.trainable import TrainableState
 from rnncore.layers.wrapper import Wrapper
 from rnncore.policies import Policy
-from rnncore.program import RECURRENT_OPS, Program
 from rnncore.training.compilation import Compilation
 from rnncore.training.functions import FunctionExecutor
 
@@ -43,28 +41,6 @@ def executor_class(backend: str) -> Any:
     from rnncore import _core
 
     return _core.Executor
-
-
-def _with_checkpoints(program: Program, every: int | None) -> Program:
-    """The Program with recurrent nodes that keep what backward needs of so many steps at a time."""
-    if every is None:
-        return program
-    nodes = [
-        replace(node, attributes={**node.attributes, "checkpoint_every": every}) if node.op in RECURRENT_OPS else node
-        for node in program.nodes
-    ]
-    return replace(program, nodes=tuple(nodes))
-
-
-def any_steps(program: Program) -> Program:
-    """The same Program for any number of time steps."""
-    values = tuple(
-        replace(value, shape=(*value.shape[:1], None, *value.shape[2:]))
-        if len(value.shape) > (1 if value.dtype == "int" else 2)
-        else value
-        for value in program.values
-    )
-    return replace(program, values=values)
 
 
 class ForwardShapes(threading.local):
@@ -108,15 +84,13 @@ class Engine:
         carries: bool = False,
         trainable: TrainableState | None = None,
     ) -> None:
-        builder = ProgramBuilder(carries, trainable)
+        builder = ProgramBuilder(carries, trainable, policy, checkpoint_every)
         self.trainable = builder.trainable  # what the Program was built by
-        program, store = build_program(inputs, outputs, builder)
+        self.program, store = build_program(inputs, outputs, builder)
         for call in walk(inputs, outputs):
             check_precision(call.layer, policy)
-        program = policy.applied(any_steps(program) if carries else program)
-        self.program = _with_checkpoints(program, checkpoint_every)
         self.checkpoint_every = checkpoint_every
-        self._activity_regularizers = builder.activity_regularizers
+        self._penalties = builder.penalties
         self.store = store.astype(policy.dtype)
         self.dtype = self.store.dtype
         self.executor = executor_class(backend)(self.program, self.store.vector, self.store.gradients)
@@ -189,18 +163,15 @@ class Engine:
 
     def configure(self, compilation: Compilation) -> None:
         """Tell the executor what to minimise, to measure and how to update."""
-        regularizers = self.store.regularizers(self.program)
-        if compilation.function is not None and self._activity_regularizers:
+        penalties = self._penalties
+        if compilation.function is not None and penalties.activity_regularizers:
             raise ValueError("a loss that is a function takes no layers with activity_regularizer, use a named loss")
-        training = replace(
-            compilation.training(regularizers),
-            constraints=self.store.constraints(self.program),
-            activity_regularizers=self._activity_regularizers,
+        self.executor.configure(
+            compilation.training(penalties), compilation.optimizer.build(self.store.size, self.dtype)
         )
-        self.executor.configure(training, compilation.optimizer.build(self.store.size, self.dtype))
         if compilation.calls_functions:
             vectors = (self.store.vector, self.store.gradients)
-            self.trainer = FunctionExecutor(self.executor, compilation, self.program, vectors, regularizers)
+            self.trainer = FunctionExecutor(self.executor, compilation, self.program, vectors, penalties.regularizers)
 
     def take_average(self, average: Array | None) -> None:
         """Put the moving average (P,) of the optimizer, if there is one, in the place of the weights that train."""

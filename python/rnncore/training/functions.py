@@ -36,7 +36,7 @@ class FunctionExecutor:
         self._executor = executor
         self._function = compilation.function
         self._measures = [measure for measure in compilation.measures if not measure.native]
-        self._known = compilation.training(()).state_size()
+        self._known = compilation.training().state_size()
         self._program, (self._parameters, gradients) = program, vectors
         self._penalised = [
             (regularizer, self._parameters[window].reshape(parameter.shape), gradients[window].reshape(parameter.shape))

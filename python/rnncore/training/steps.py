@@ -301,7 +301,7 @@ class Steps(Base):
         engine, compilation = self._ready(), self._compiled("it has gradients")
         if compilation.function is not None:
             raise ValueError("per_sample_gradient_norms needs a loss that rnncore knows, got a function")
-        kind, training = type(engine.executor), compilation.training(())
+        kind, training = type(engine.executor), compilation.training()
         return gradient_norms(kind, engine.program, engine.store.vector, training, samples, seeds.next_seed())
 
     @trains("apply_gradients")
