@@ -50,7 +50,7 @@ def prepare_rnncore(case: Case) -> tuple[Step, list[np.ndarray]]:
     model.set_weights(weights)
     x, doutput = case.data["x"], output_gradient(case)
     model.forward(x, training=True)
-    engine = model._ready()
+    engine = model._session.engine(model)
 
     def step() -> tuple[Any, ...]:
         output = engine.executor.forward([x], None, training=True, seed=0, step=0)[0]

@@ -87,7 +87,7 @@ def layer_options(description: str | None, shapes: Sequence[str], rounds: int) -
 def executor_step(model: Sequential, x: np.ndarray, doutput: np.ndarray) -> Callable[[], tuple[Any, Any]]:
     """Make a compiled model's training step, which returns the output and the gradient of the input."""
     model.forward(x, training=True)
-    executor = model._ready().executor
+    executor = model._session.engine(model).executor
 
     def step() -> tuple[Any, Any]:
         return executor.forward([x], None, training=True, seed=0, step=0)[0], executor.backward([doutput])[0]

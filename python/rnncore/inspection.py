@@ -83,8 +83,9 @@ def gradient_flow(
     """
     per_sample = check.boolean("per_sample", per_sample)
     seed = check.integer("seed", seed, low=0)
-    samples = model._samples(x, y, sample_weight, None, lengths)
-    engine, compilation = model._ready(), model._compiled("its gradients can be seen")
+    session = model._session
+    samples = session.samples(model, x, y, sample_weight, lengths)
+    engine, compilation = session.engine(model), session.compiled("its gradients can be seen")
     vectors = (engine.store.vector.copy(), np.zeros_like(engine.store.vector))
     executor = Executor(engine.program, *vectors)
     description = replace(compilation.training(), optimizer=SGD(1.0).describe())  # the step is thrown away

@@ -121,9 +121,9 @@ def test_the_optimizer_may_be_left_out(tmp_path: Path) -> None:
         sizes.append((tmp_path / f"{number}.rnn").stat().st_size)
     assert sizes[1] < sizes[0] / 2
     again = models.load_model(tmp_path / "1.rnn", safe_mode=False)
-    assert again._compilation is None
+    assert again._session.compilation is None
     assert same(again.get_weights(), model.get_weights())
-    assert models.load_model(tmp_path / "0.rnn", None, False)._compilation is None
+    assert models.load_model(tmp_path / "0.rnn", None, False)._session.compilation is None
 
 
 def test_arguments_without_a_meaning_here_say_so(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_model_of_several_outputs_keeps_its_graph_and_compilation(tmp_path: Pa
     assert again.metrics_names == model.metrics_names
     assert again.optimizer.learning_rate == model.optimizer.learning_rate
     assert again.evaluate(x, targets, verbose=0) == model.evaluate(x, targets, verbose=0)
-    assert models.load_model(tmp_path / "model.rnn", compile=False)._compilation is None
+    assert models.load_model(tmp_path / "model.rnn", compile=False)._session.compilation is None
 
 
 def test_weights_alone_fit_the_same_layers_under_other_names(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def results(kind: Any, program: Program, samples: int, dtype: Any, *, ragged: bo
 def test_directions(name: str, ragged: bool) -> None:
     model = MODELS[name]()
     model.compile("sgd", "mse")
-    program = model._ready().program
+    program = model._session.engine(model).program
     if name == "checkpoints":
         nodes = [
             replace(node, attributes={**node.attributes, "checkpoint_every": 2}) if node.op == "lstm" else node

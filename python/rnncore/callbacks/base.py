@@ -120,6 +120,15 @@ class CallbackList(Callback):
         for callback in callbacks:
             self.append(callback)
 
+    @classmethod
+    def of(cls, model: Any, callbacks: Any, params: dict[str, Any]) -> CallbackList:
+        """The callbacks that a run of a model is given: one, a list of them, or None."""
+        found = list(callbacks) if isinstance(callbacks, (list, tuple)) else [] if callbacks is None else [callbacks]
+        for callback in found:
+            if not isinstance(callback, Callback):
+                raise TypeError(f"callbacks must be a Callback or a list of them, got {type(callback).__name__}")
+        return cls(found, model, params)
+
     def append(self, callback: Callback) -> None:
         """Add a callback and introduce it to the model."""
         callback.set_params(self.params)

@@ -89,7 +89,7 @@ def _restored(file: TensorFile, compile: bool) -> Model:
             optimizer.iterations = saving.check_step("iterations", config.get("iterations", 0))
     model._policy = policy
     saving.fill(file, model.layers, policy.dtype, optimizer)
-    model._ready()  # checks the graph as a whole
+    model._session.engine(model)  # checks the graph as a whole
     return model
 
 

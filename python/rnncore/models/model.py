@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,11 +19,13 @@ from rnncore.layers.symbolic import SymbolicValue, keyed_values
 from rnncore.models.description import described_graph
 from rnncore.models.summary import summary
 from rnncore.parameters import deferring, start
+from rnncore.training.compiled import Compiled
+from rnncore.training.steps import Steps
 from rnncore.training.trainer import Trainer
 from rnncore.writing import FilePath
 
 
-class Model(Trainer):
+class Model(Compiled, Steps, Trainer):
     """A graph of layers from inputs to outputs.
 
     Models that share layers share their weights.
@@ -65,7 +68,7 @@ class Model(Trainer):
     """
 
     _elsewhere = MODEL
-    _ignored = Trainer._ignored | {"build"}  # its layers are built already
+    _ignored = Compiled._ignored | {"build"}  # its layers are built already
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, *, trainable: bool | None = None
@@ -281,7 +284,7 @@ class Model(Trainer):
         """
         self._require_built("it is saved")
         saving.refuse("save", zipped=zipped, **unsupported)
-        compilation, optimizer = self._compilation, None
+        compilation, optimizer = self._session.compilation, None
         config: dict[str, Any] = {"class_name": type(self).__name__, "config": self.get_config()}
         config |= {"dtype": self.dtype_policy, "compile": None}
         if check.boolean("include_optimizer", include_optimizer) and compilation is not None:
@@ -362,12 +365,7 @@ class Model(Trainer):
         saving.load_weights(filepath, self.layers, skip_mismatch=check.boolean("skip_mismatch", skip_mismatch))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            **self.__dict__,
-            "_engine": None,
-            "_carrying_engine": None,
-            "_carried_with": None,
-        }
+        return {**self.__dict__, "_session": copy.copy(self._session)}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"

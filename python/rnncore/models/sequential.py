@@ -20,8 +20,7 @@ from rnncore.layers.trainable import parts
 from rnncore.models.description import described_layers
 from rnncore.models.model import Model
 from rnncore.program import Shape
-from rnncore.training.base import NOTHING_TO_TAKE_BACK
-from rnncore.training.trainer import Trainer
+from rnncore.training.session import NOTHING_TO_TAKE_BACK, Runnable
 
 
 class Sequential(Model):
@@ -57,7 +56,7 @@ class Sequential(Model):
     (None, 1)
     """
 
-    _ignored = Trainer._ignored
+    _ignored = Runnable._ignored
 
     def __init__(
         self,
@@ -65,7 +64,7 @@ class Sequential(Model):
         trainable: bool = True,
         name: str | None = None,
     ) -> None:
-        Trainer.__init__(self)
+        Runnable.__init__(self)
         self.name = given_name(self, name)
         self._trainable = check.boolean("trainable", trainable)
         self.inputs, self.outputs = [], []
@@ -198,7 +197,7 @@ class Sequential(Model):
         self._values = list(values)
         complete = len(self._values) == len(self._layers) + 1 and bool(self._layers)
         self.inputs, self.outputs = (list(values[:1]), list(values[-1:])) if complete else ([], [])
-        self._engine = None
+        self._session.forget_engine()
 
     def get_config(self) -> dict[str, Any]:
         """The layers as JSON-serialisable data.

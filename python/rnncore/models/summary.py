@@ -158,11 +158,11 @@ def _totals(model: Model) -> list[str]:
 
 def _slots(model: Model) -> int:
     """Numbers that the optimizer keeps for the weights, once it has any."""
-    compilation: Any = model._compilation
+    compilation: Any = model._session.compilation
     slots = None if compilation is None else compilation.optimizer.slots
     if slots is None:
         return 0
-    trained = model._trainable_state  # what the optimizer was told of
+    trained = model._session.trainable  # what the optimizer was told of
     return int(slots.shape[0]) * sum(weight.size for weight in model.weights if trained.trains(weight))
 
 

@@ -24,7 +24,7 @@ def trains(name: str, whole: bool = False) -> Callable[[Method], Method]:
     def make(method: Method) -> Method:
         @functools.wraps(method)
         def alone(model: Any, *arguments: Any, **options: Any) -> Any:
-            turns: Turns = model._training
+            turns: Turns = model._session.training
             while not turns.take(PATIENCE):
                 if turns.in_series:
                     raise RuntimeError(

@@ -11,19 +11,19 @@ import numpy.typing as npt
 from rnncore import _validation as check
 from rnncore import data, seeds
 from rnncore.batches import Batches
-from rnncore.callbacks.base import Logs
+from rnncore.callbacks.base import CallbackList, Logs
 from rnncore.data import Array
 from rnncore.layers.symbolic import SymbolicValue, packed
 from rnncore.training import epoch
-from rnncore.training.base import Base
 from rnncore.training.feed import ArrayFeed
 from rnncore.training.gradient_norms import gradient_norms
 from rnncore.training.progress import ProgressBar
+from rnncore.training.session import Runnable
 from rnncore.training.sharing import trains
 from rnncore.training.stream import SequenceStream
 
 
-class Steps(Base):
+class Steps(Runnable):
     """The methods of a model that work on one batch."""
 
     @trains("train_on_batch")
@@ -64,14 +64,14 @@ class Steps(Base):
         >>> model.train_on_batch(np.ones((4, 2)), np.ones(4))
         1.0
         """
-        samples = self._samples(x, y, sample_weight, class_weight, lengths)
-        self._warn_of_trainable()
-        hooks = self._hooks(None, {})
-        engine, compilation, bar = self._ready(), self._compiled("training"), ProgressBar(1, 0)
+        samples = self._session.samples(self, x, y, sample_weight, lengths, class_weight)
+        self._session.warn_of_trainable(self)
+        hooks = CallbackList.of(self, None, {})
+        engine, compilation, bar = self._session.engine(self), self._session.compiled("training"), ProgressBar(1, 0)
         engine.whole_batches(samples.rows, samples.rows)
         self.stop_training = False
         parts, seed = [Batches.whole(samples)], seeds.next_seed()
-        logs, _ = epoch.train(engine, compilation, parts, seed, hooks, bar, lambda: self.stop_training)
+        logs, _ = epoch.train(engine, compilation, parts, seed, hooks, bar, self._stops)
         return result(logs, return_dict)
 
     def test_on_batch(
@@ -94,9 +94,10 @@ class Steps(Base):
         >>> model.test_on_batch(np.ones((4, 2)), np.ones(4))
         1.0
         """
-        samples = self._samples(x, y, sample_weight, None, lengths)
-        self._ready().whole_batches(samples.rows, samples.rows)
-        logs = self._test(ArrayFeed(samples, samples.rows), self._hooks(None, {}), ProgressBar(1, 0))
+        samples = self._session.samples(self, x, y, sample_weight, lengths)
+        self._session.engine(self).whole_batches(samples.rows, samples.rows)
+        hooks = CallbackList.of(self, None, {})
+        logs = self._session.evaluate(self, ArrayFeed(samples, samples.rows), hooks, ProgressBar(1, 0))
         return result(logs, return_dict)
 
     def predict_on_batch(self, x: Any, *, lengths: npt.ArrayLike | None = None) -> Array | Any:
@@ -178,11 +179,12 @@ class Steps(Base):
         array([0.01, 0.01], dtype=float32)
         """
         training = check.boolean("training", training)
-        if training and self._compilation is not None:
-            self._warn_of_trainable()
-        elif training and self._trainable_state.changes(self.trainable):
-            self._engine = None  # nobody else will say when `trainable` is to take effect
-        engine, named, kept = self._arrays(x, lengths)
+        session = self._session
+        if training and session.compilation is not None:
+            session.warn_of_trainable(self)
+        elif training and session.trainable.changes(self.trainable):
+            session.forget_engine()  # nobody else will say when `trainable` is to take effect
+        engine, named, kept = session.arrays(self, x, lengths)
         inputs = list(named.values())
         engine.whole_batches(len(inputs[0]), len(inputs[0]))
         seed = seeds.next_seed() if training else 0
@@ -249,8 +251,8 @@ class Steps(Base):
         >>> model.backward(np.ones_like(y)).shape
         (3, 2)
         """
-        engine = self._engine
-        shapes = None if engine is None or not engine.is_current else engine.forward_shapes.last
+        engine = self._session.last_engine
+        shapes = None if engine is None else engine.forward_shapes.last
         if engine is None or shapes is None:
             raise ValueError("backward must follow forward(x, training=True) on the same model, in the same thread")
         entries = data.named("dy", dy, self.output_names, [False] * len(shapes))
@@ -297,8 +299,8 @@ class Steps(Base):
         >>> model.per_sample_gradient_norms([[1.0], [2.0]], [[0.0], [0.0]])  # 2 (w x - y) x
         array([2., 8.])
         """
-        samples = self._samples(x, y, sample_weight, None, lengths)
-        engine, compilation = self._ready(), self._compiled("it has gradients")
+        samples = self._session.samples(self, x, y, sample_weight, lengths)
+        engine, compilation = self._session.engine(self), self._session.compiled("it has gradients")
         if compilation.function is not None:
             raise ValueError("per_sample_gradient_norms needs a loss that rnncore knows, got a function")
         kind, training = type(engine.executor), compilation.training()
@@ -325,8 +327,8 @@ class Steps(Base):
         >>> model.layers[0].kernel
         array([[-0.02]], dtype=float32)
         """
-        optimizer = self._compiled("apply_gradients").optimizer
-        engine = self._ready()
+        optimizer = self._session.compiled("apply_gradients").optimizer
+        engine = self._session.engine(self)
         engine.executor.apply_gradients(optimizer.learning_rate, optimizer.iterations)
         optimizer.iterations += 1
 

@@ -14,7 +14,7 @@ from rnncore.layers.symbolic import packed
 from rnncore.training.windows import is_sequence, timed_outputs
 
 if TYPE_CHECKING:
-    from rnncore.training.base import Base
+    from rnncore.training.session import Runnable
 
 __all__ = ["SequenceStream"]
 
@@ -41,9 +41,9 @@ class SequenceStream:
     >>> stream.reset()
     """
 
-    def __init__(self, model: Base, batch_size: int) -> None:
+    def __init__(self, model: Runnable, batch_size: int) -> None:
         self.batch_size = check.positive_int("batch_size", batch_size)
-        model._ready()
+        model._session.engine(model)
         self._timed = timed_outputs("stream", model.inputs, model.outputs, every_step=False)
         self._model = model
         self._takes_array = len(model.inputs) == 1 and model._input_keys is None
@@ -56,7 +56,7 @@ class SequenceStream:
 
     def _prepare(self) -> None:
         """Take the engine for where the weights are now."""
-        self._engine = engine = self._model._carrying()
+        self._engine = engine = self._model._session.carrying(self._model)
         self._specs = [
             (
                 f"x_t[{number}]" if len(engine.input_values) > 1 else "x_t",

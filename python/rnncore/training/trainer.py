@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rnncore import _validation as check
 from rnncore import seeds
 from rnncore.batches import Batches, Samples
-from rnncore.callbacks.base import Callback, History, Logs
+from rnncore.callbacks.base import Callback, CallbackList, History, Logs
 from rnncore.data import Array
 from rnncore.layers.symbolic import packed
 from rnncore.training import epoch
@@ -25,15 +25,16 @@ from rnncore.training.feed import (
     warn_of_few_batches,
 )
 from rnncore.training.progress import ProgressBar, verbosity
+from rnncore.training.session import Runnable
 from rnncore.training.sharing import trains
-from rnncore.training.steps import Steps, result
+from rnncore.training.steps import result
 from rnncore.training.windows import timed_outputs
 
 BATCH_SIZE = 32
 
 
-class Trainer(Steps):
-    """The half of `Model` that computes; the other half describes."""
+class Trainer(Runnable):
+    """The methods of a model that work on many batches."""
 
     @trains("fit", whole=True)
     def fit(
@@ -149,6 +150,7 @@ class Trainer(Steps):
         >>> history.history["loss"][-1] < history.history["loss"][0]
         True
         """
+        session = self._session
         verbose = verbosity(verbose)
         epochs = check.integer("epochs", epochs, low=0)
         first = check.integer("initial_epoch", initial_epoch, low=0)
@@ -169,30 +171,30 @@ class Trainer(Steps):
             reject_beside_stream("x", y=y, sample_weight=sample_weight, lengths=lengths, batch_size=given_batch_size)
             if check.number("validation_split", validation_split, low=0.0, high=1.0) != 0:
                 raise ValueError("validation_split needs arrays, got an iterable as x: give validation_data")
-            self._needs_loss()
+            session.with_loss()
             feed = self._stream_feed("x", x, steps, chosen, class_weight)
             if not self.built:
                 feed.peek()
-            feed.augment = augmenter(augment, self._ready().input_values, seed)
+            feed.augment = augmenter(augment, session.engine(self).input_values, seed)
             validation = self._validation_feed(validation_data, validation_size, validation_steps)
         else:
             with self._built_only_on_success():
-                samples = self._samples(x, y, sample_weight, None, lengths)
+                samples = session.samples(self, x, y, sample_weight, lengths)
                 samples, held_out = self._with_validation_split(samples, validation_split, validation_data)
                 validation = self._validation_feed(validation_data, validation_size, validation_steps)
-                samples = self._compiled("training").with_class_weight(samples, class_weight, self._policy.dtype)
-                augmented = augmenter(augment, self._ready().input_values, seed)
+                samples = session.with_loss().with_class_weight(samples, class_weight, self._policy.dtype)
+                augmented = augmenter(augment, session.engine(self).input_values, seed)
             if held_out is not None:
                 validation = _measured("the validation data", held_out, validation_size, validation_steps)
             feed = ArrayFeed(samples, batch_size, steps, chosen, augmented)
-            self._ready().whole_batches(samples.rows, batch_size)
+            session.engine(self).whole_batches(samples.rows, batch_size)
             if held_out is not None:
-                self._ready().whole_batches(held_out.rows, validation_size)
+                session.engine(self).whole_batches(held_out.rows, validation_size)
         if window is not None:
             timed_outputs("truncate", self.inputs, self.outputs, every_step=True)
-        self._checkpoint_every = checkpoint_every
+        session.checkpoint_every = checkpoint_every
         history = History()
-        hooks = self._hooks(callbacks, {"verbose": verbose, "epochs": epochs, "steps": feed.steps})
+        hooks = CallbackList.of(self, callbacks, {"verbose": verbose, "epochs": epochs, "steps": feed.steps})
         hooks.append(history)  # last, so that it sees what the others add to the logs
         logs: Logs = {}
         waiting: list[str] = []
@@ -202,26 +204,22 @@ class Trainer(Steps):
         hooks.begin("train")
         for number in range(self.first_epoch, epochs):
             hooks.on_epoch_begin(number)
-            waiting = self._warn_of_trainable(waiting)
+            waiting = session.warn_of_trainable(self, waiting)
             with ProgressBar(feed.steps, verbose, f"Epoch {number + 1}/{epochs}") as bar:
-                engine, compilation = self._ready(), self._compiled("training")
-                if window is not None:
-                    engine = self._carrying()
-                batches = feed.epoch(number)
-                found, seen = epoch.train(
-                    engine, compilation, batches, seed, hooks, bar, lambda: self.stop_training, window
-                )
+                engine = session.engine(self) if window is None else session.carrying(self)
+                parts, compilation = feed.epoch(number), session.compiled("training")
+                found, seen = epoch.train(engine, compilation, parts, seed, hooks, bar, self._stops, window)
                 if not seen:
                     break  # nothing was left of what can be read only once
                 logs = found
                 if validation is not None and validated(number + 1):
-                    found = self._test(validation, hooks, ProgressBar(1, 0))
+                    found = session.evaluate(self, validation, hooks, ProgressBar(1, 0))
                     logs.update({f"val_{key}": value for key, value in found.items()})
                 bar.finish(logs)
             hooks.on_epoch_end(number, logs)
             if self.stop_training:
                 break
-        self._ready().take_average(self._compiled("training").optimizer.average)
+        session.engine(self).take_average(session.compiled("training").optimizer.average)
         hooks.end("train", logs)
         return history
 
@@ -272,14 +270,14 @@ class Trainer(Steps):
         feed: ArrayFeed | StreamFeed
         if is_stream(x):
             reject_beside_stream("x", y=y, sample_weight=sample_weight, lengths=lengths, batch_size=batch_size)
-            self._needs_loss()
+            self._session.with_loss()
             feed = self._measured_stream("x", x, steps)
         else:
-            samples = self._samples(x, y, sample_weight, None, lengths)
+            samples = self._session.samples(self, x, y, sample_weight, lengths)
             feed = _measured("x", samples, self._batch_size(batch_size), steps)
-        hooks = self._hooks(callbacks, {"verbose": verbose, "steps": feed.steps})
+        hooks = CallbackList.of(self, callbacks, {"verbose": verbose, "steps": feed.steps})
         with ProgressBar(feed.steps, verbose) as bar:
-            logs = self._test(feed, hooks, bar)
+            logs = self._session.evaluate(self, feed, hooks, bar)
             if not logs:
                 raise ValueError("x must give at least one batch, got none")
             bar.finish(logs)
@@ -333,8 +331,8 @@ class Trainer(Steps):
                 feed.peek()
         else:
             feed = _measured("x", self._inputs(x, lengths), self._batch_size(batch_size), steps)
-        engine = self._ready()
-        hooks = self._hooks(callbacks, {"verbose": verbose, "steps": feed.steps})
+        engine = self._session.engine(self)
+        hooks = CallbackList.of(self, callbacks, {"verbose": verbose, "steps": feed.steps})
         parts: list[list[Array]] = []
         with ProgressBar(feed.steps, verbose) as bar:
             epoch.predict(engine, self._with_outputs(feed, parts), hooks, bar)
@@ -346,19 +344,19 @@ class Trainer(Steps):
 
     def _batch_size(self, value: int | None) -> int:
         """The batch size to use: what stateful layers are built for, else 32, unless one is given."""
-        fixed = self._ready().batch_size if self.built else None
+        fixed = self._session.engine(self).batch_size if self.built else None
         return fixed if value is None and fixed is not None else _batch_size(value)
 
     def _inputs(self, x: Any, lengths: Any) -> Samples:
         """The checked inputs alone, for predictions."""
-        _, named, kept = self._arrays(x, lengths)
+        _, named, kept = self._session.arrays(self, x, lengths)
         return Samples(list(named.values()), lengths=kept)
 
     def _with_outputs(
         self, feed: ArrayFeed | StreamFeed, made: list[list[Array]]
     ) -> Iterator[tuple[Batches, list[Array]]]:
         """The parts with the arrays for their predictions, which `made` keeps."""
-        engine = self._ready()
+        engine = self._session.engine(self)
         for part in feed.epoch(0):
             sizes = engine.output_sizes(part.samples.inputs)
             made.append([np.empty((len(part.order), *inner), engine.dtype) for inner in sizes])
@@ -375,7 +373,7 @@ class Trainer(Steps):
         """The batches of an iterable as samples to train on."""
 
         def convert(x: Any, y: Any, sample_weight: Any, lengths: Any) -> Samples:
-            return self._samples(x, y, sample_weight, class_weight, lengths)
+            return self._session.samples(self, x, y, sample_weight, lengths, class_weight)
 
         return StreamFeed(Stream(argument, source, steps, rng), convert)
 
@@ -383,7 +381,7 @@ class Trainer(Steps):
         """The batches of an iterable as samples to measure, once or again and again."""
 
         def convert(x: Any, y: Any, sample_weight: Any, lengths: Any) -> Samples:
-            return self._samples(x, y, sample_weight, None, lengths)
+            return self._session.samples(self, x, y, sample_weight, lengths)
 
         return StreamFeed(Stream(argument, source, steps), convert, measures=True, again=again)
 
@@ -400,7 +398,7 @@ class Trainer(Steps):
             )
         x, y, sample_weight, lengths = (*given, None, None)[:4]
         try:
-            samples = self._samples(x, y, sample_weight, None, lengths)
+            samples = self._session.samples(self, x, y, sample_weight, lengths)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation_data: {error}") from error
         return _measured("validation_data", samples, batch_size, steps)
