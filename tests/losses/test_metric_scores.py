@@ -106,6 +106,24 @@ def test_functions_change_nothing_in_training(truncate: int | None) -> None:
     np.testing.assert_allclose(more["squared_error"], logs["mse"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_functions_beside_an_output_without_a_loss(backend: str) -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(20, 2)), {"a": rng.normal(size=(20, 1)), "b": rng.normal(size=(20, 1))}
+    source = layers.Input((2,))
+    h = layers.BatchNormalization()(source)
+    model = models.Model(source, [layers.Dense(1, name="a")(h), layers.Dense(1, name="b")(h)])
+    wanted = {"a": [squared_error], "b": [squared_error]}
+    weights = {"a": rng.uniform(size=20), "b": rng.uniform(size=20)}
+    model.compile("sgd", {"a": None, "b": "mse"}, metrics=wanted, backend=backend, dtype_policy="float64")
+    outputs = model.predict(x, verbose=0)
+    logs = model.evaluate(x, y, sample_weight=weights, return_dict=True, verbose=0)
+    for name, output in zip("ab", outputs, strict=True):
+        assert logs[f"{name}_squared_error"] == pytest.approx(np.mean((output - y[name]) ** 2))
+    assert logs["loss"] == pytest.approx(np.mean(weights["b"] * ((outputs[1] - y["b"]) ** 2)[:, 0]))
+    model.fit(x, y, 8, 1, 0, sample_weight=weights)
+
+
 def test_a_number_for_a_batch_counts_once() -> None:
     metric = metrics.get(lambda y_true, y_pred: np.sqrt(np.mean((y_true - y_pred) ** 2)))
     metric.update_state(np.zeros((3, 1)), np.full((3, 1), 2.0))

@@ -102,7 +102,7 @@ class Executor:
         with self._turns:
             written = None if states is None else states.copy()
             with undone_on_error(self._program, self._parameters) if training else nullcontext():
-                done = self._forward(inputs, lengths, training, seed, step, written, resume)
+                done = self._forward(inputs, lengths, Run(training, seed, step, states=written, resume=resume))
             _commit(states, written)
             if training:
                 done = replace(done, parameters=[window.copy() for window in self._windows()])
@@ -117,14 +117,10 @@ class Executor:
         self,
         inputs: Sequence[Array],
         lengths: Array | None,
-        training: bool,
-        seed: int,
-        step: int,
-        states: Array | None,
-        resume: bool,
+        run: Run,
     ) -> Pass:
-        program = self._program
-        check_samples(program, self._parameters.dtype, inputs, lengths)
+        program, dtype = self._program, self._parameters.dtype
+        check_samples(program, dtype, inputs, lengths)
         values: Arrays = [None] * len(program.values)
         for value, array in zip(program.inputs, inputs, strict=True):
             values[value] = array
@@ -137,7 +133,7 @@ class Executor:
                     [values[i] if i >= 0 else None for i in node.inputs],
                     [self._window(self._parameters, program.parameters[p]) for p in node.parameters],
                     node.attributes,
-                    Run(training, seed, step, index, self._parameters.dtype, states, resume),
+                    replace(run, node=index, dtype=dtype),
                 )
             except ValueError as error:
                 raise ValueError(f"{node.name}: {error}") from error
@@ -148,7 +144,7 @@ class Executor:
         outputs = [np.copy(values[i]) for i in program.outputs]  # what the caller does to them is not felt here
         masks = [None if mask < 0 else values[mask] for mask in program.masks or [-1] * len(outputs)]
         penalised = [] if self._objective is None else [values[i] for i in self._objective.penalised]
-        return Pass(outputs, masks, penalised, tape if training else [])
+        return Pass(outputs, masks, penalised, tape if run.training else [])
 
     def backward(self, output_gradients: Sequence[Array | None]) -> list[Array | None]:
         """Write the gradients of the trainable parameters; return those of the inputs.
@@ -326,7 +322,8 @@ class Executor:
         samples, states = batches.samples, None if batches.states is None else batches.states.copy()
         inputs = [array[rows] for array in samples.inputs]
         lengths = None if samples.lengths is None else samples.lengths[rows]
-        return self._forward(inputs, lengths, training, seed, step, states, batches.resume), states
+        run = Run(training, seed, step, states=states, resume=batches.resume)
+        return self._forward(inputs, lengths, run), states
 
     def _loop(self, batches: Batches, run: Callable[[int, Array], None]) -> int:
         """Run every batch; report to `on_batch`, which may stop the loop by returning True.
@@ -351,10 +348,8 @@ class Executor:
 
     def _windows(self) -> list[Array]:
         """The parameters that backward may read: all but the averages of batch normalization."""
-        nodes = self._program.nodes
-        moved = {number for node in nodes if node.op == "batch_normalization" for number in node.parameters[-2:]}
-        read = [parameter for number, parameter in enumerate(self._program.parameters) if number not in moved]
-        return [self._window(self._parameters, parameter) for parameter in read]
+        moved = self._program.moved
+        return [self._window(self._parameters, p) for p in self._program.parameters if p not in moved]
 
     def _window(self, vector: Array, parameter: Parameter) -> Array:
         """The view of a parameter in a flat vector (P,)."""

@@ -24,7 +24,7 @@ class Run:
     training: bool
     seed: int
     step: int
-    node: int  # its index in the Program
+    node: int = -1  # its index in the Program
     dtype: npt.DTypeLike = np.float64
     states: Array | None = None  # (N·S,), kept from step to step
     resume: bool = True  # begin with what `states` holds

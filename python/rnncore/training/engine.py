@@ -132,15 +132,15 @@ class Engine:
         return list(found.items())
 
     def states_for(self, rows: int, batch_size: int) -> Array | None:
-        """The states that so many rows in batches begin with and leave theirs in; ValueError if they do not fit."""
+        """The states that batches of so many rows begin with and leave theirs in; ValueError if they do not fit."""
         self.whole_batches(rows, batch_size)
         return self.states
 
-    def whole_batches(self, rows: int, batch_size: int | None) -> int | None:
-        """The batch size to use; ValueError if stateful layers need another one, or one that divides `rows`."""
+    def whole_batches(self, rows: int, batch_size: int) -> None:
+        """ValueError if stateful layers need another batch size, or one that divides `rows`."""
         if self.batch_size is None:
-            return batch_size
-        if batch_size not in (None, self.batch_size):
+            return
+        if batch_size != self.batch_size:
             raise ValueError(
                 f"batch_size must be {self.batch_size}, which the stateful layers of this model are built for, got"
                 f" {batch_size}"
@@ -150,7 +150,6 @@ class Engine:
                 f"the number of rows must be a multiple of {self.batch_size}, the batch size that the stateful layers"
                 f" of this model are built for, got {rows}"
             )
-        return self.batch_size
 
     def _id_limit(self, value: int) -> int | None:
         """How many ids the embeddings that read an input know."""

@@ -186,9 +186,9 @@ class Steps(Runnable):
             session.forget_engine()  # nobody else will say when `trainable` is to take effect
         engine, named, kept = session.arrays(self, x, lengths)
         inputs = list(named.values())
-        engine.whole_batches(len(inputs[0]), len(inputs[0]))
+        states = engine.states_for(len(inputs[0]), len(inputs[0]))
         seed = seeds.next_seed() if training else 0
-        outputs = engine.executor.forward(inputs, kept, training=training, seed=seed, states=engine.states)
+        outputs = engine.executor.forward(inputs, kept, training=training, seed=seed, states=states)
         if training:
             engine.forward_shapes.last = [output.shape for output in outputs]
         return packed(outputs, self._output_keys)
