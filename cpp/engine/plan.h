@@ -11,11 +11,9 @@
 #include "engine/objective/objective.h"
 #include "engine/op.h"
 #include "engine/samples.h"
+#include "engine/schedule.h"
 
 namespace rnncore {
-
-// Shapes of all values of a Program for the given inputs; throws std::invalid_argument when they do not fit.
-std::vector<Tensor> infer_shapes(const Program& program, const std::vector<Tensor>& inputs);
 
 template <class T>
 class Plan {
