@@ -4,32 +4,39 @@
 #include <algorithm>
 #include <iterator>
 
+#include "bindings/description.h"
 #include "bindings/direct_function.h"
 #include "bindings/module.h"
 #include "bindings/tape.h"
+#include "engine/elementwise.h"
 #include "engine/names.h"
-#include "engine/program.h"
 
 namespace rnncore {
 namespace {
 
-// False for what is not a known name.
-bool find_activation(PyObject* name, Function& found) {
+// Of a name, or of attributes that have it under `attribute`; false for what is neither.
+bool find_activation(PyObject* activation, const char* attribute, Elementwise& found) {
+  constexpr size_t count = std::size(kNamedFunctions);
   static PyObject** const names = [] {
-    static PyObject* interned[kCellFunctions];
-    for (size_t i = 0; i < kCellFunctions; ++i) interned[i] = PyUnicode_InternFromString(kFunctionNames[i]);
+    static PyObject* interned[count];
+    for (size_t i = 0; i < count; ++i) interned[i] = PyUnicode_InternFromString(kNamedFunctions[i].name);
     return interned;
   }();
   const auto is = [&](auto same) {
-    for (size_t i = 0; i < kCellFunctions; ++i)
+    for (size_t i = 0; i < count; ++i)
       if (same(names[i])) {
-        found = static_cast<Function>(i);
+        found = kNamedFunctions[i].function;
         return true;
       }
     return false;
   };
-  return is([&](PyObject* known) { return name == known; }) ||
-         (PyUnicode_Check(name) && is([&](PyObject* known) { return PyUnicode_Compare(name, known) == 0; }));
+  if (is([&](PyObject* known) { return activation == known; })) return true;
+  if (PyUnicode_Check(activation))
+    return is([&](PyObject* known) { return PyUnicode_Compare(activation, known) == 0; });
+  if (!PyDict_Check(activation)) return false;
+  const auto named = find_elementwise(read_attributes(py::reinterpret_borrow<py::dict>(activation)), attribute, "");
+  if (named) found = *named;
+  return named.has_value();
 }
 
 // The arguments that all recurrent functions begin with, in order.
@@ -54,7 +61,7 @@ std::pair<py::object, py::tuple> forward_results(SequenceCall<T>& call, const Se
 }
 
 template <class T>
-py::object run(Cell cell, Function activation, Function recurrent_activation, PyObject* const* a) {
+py::object run(Cell cell, const Elementwise& activation, const Elementwise& recurrent_activation, PyObject* const* a) {
   SequenceInputs<T> in{};
   in.cell = cell;
   in.activation = activation;
@@ -97,8 +104,10 @@ py::object run(Cell cell, Function activation, Function recurrent_activation, Py
 }
 
 py::object run(Cell cell, PyObject* activation, PyObject* recurrent_activation, PyObject* const* arguments) {
-  Function f{}, g{};
-  if (!find_activation(activation, f) || !find_activation(recurrent_activation, g)) return py::none();
+  Elementwise f, g;
+  if (!find_activation(activation, "activation", f) ||
+      !find_activation(recurrent_activation, "recurrent_activation", g))
+    return py::none();
   for (int flag : {kReverse, kTraining})
     if (!PyBool_Check(arguments[flag])) return py::none();
   if (has_dtype<float>(arguments[kX])) return run<float>(cell, f, g, arguments);

@@ -72,8 +72,8 @@ py::dict sequence_sharing(const std::string& cell, int64_t rows, int64_t steps, 
   if (rows < 1 || steps < 1 || inputs < 1 || units < 1 || threads < 1)
     throw py::value_error("rows, steps, inputs, units and threads must be at least 1");
   shape.cell = cell_of(cell);
-  shape.activation = Function::tanh;
-  shape.recurrent_activation = Function::sigmoid;
+  shape.activation.function = Function::tanh;
+  shape.recurrent_activation.function = Function::sigmoid;
   shape.rows = rows, shape.steps = steps, shape.inputs = inputs, shape.units = units;
   shape.cache_bytes = second_level_cache();
   const SequenceSharing sharing = sequence_kernels<float>(kernels()).sharing(shape, threads);

@@ -30,16 +30,18 @@ Attribute read_attribute(const std::string& name, py::handle value) {
   return cast<double>(value, name);
 }
 
-Attributes read_attributes(py::handle object) {
-  Attributes attributes;
-  for (const auto& [key, value] : read<py::dict>(object, "attributes")) {
-    const auto name = cast<std::string>(key, "attributes");
-    attributes.items[name] = read_attribute(name, value);
-  }
-  return attributes;
-}
+Attributes attributes_of(py::handle object) { return read_attributes(read<py::dict>(object, "attributes")); }
 
 }  // namespace
+
+Attributes read_attributes(py::dict attributes) {
+  Attributes found;
+  for (const auto& [key, value] : attributes) {
+    const auto name = cast<std::string>(key, "attributes");
+    found.items[name] = read_attribute(name, value);
+  }
+  return found;
+}
 
 py::object member(py::handle object, const char* attribute) {
   auto found = py::reinterpret_steal<py::object>(PyObject_GetAttrString(object.ptr(), attribute));
@@ -62,7 +64,7 @@ Program read_program(py::handle program) {
   for (const py::handle node : member(program, "nodes"))
     p.nodes.push_back({read<std::string>(node, "op"), read<std::string>(node, "name"),
                        read<std::vector<int>>(node, "inputs"), read<std::vector<int>>(node, "outputs"),
-                       read<std::vector<int>>(node, "parameters"), read_attributes(node)});
+                       read<std::vector<int>>(node, "parameters"), attributes_of(node)});
   p.inputs = read<std::vector<int>>(program, "inputs");
   p.outputs = read<std::vector<int>>(program, "outputs");
   p.lengths = read<int>(program, "lengths");
@@ -74,19 +76,19 @@ Training read_training(py::handle training) {
   Training t;
   for (const py::handle loss : member(training, "losses"))
     t.losses.push_back({read<std::string>(loss, "kind"), read<int>(loss, "output"), read<double>(loss, "weight"),
-                        read_attributes(loss)});
+                        attributes_of(loss)});
   for (const py::handle metric : member(training, "metrics"))
     t.metrics.push_back({read<std::string>(metric, "kind"), read<int>(metric, "output"), read<bool>(metric, "weighted"),
-                         read_attributes(metric)});
+                         attributes_of(metric)});
   for (const py::handle r : member(training, "regularizers"))
     t.regularizers.push_back({read<int>(r, "parameter"), read<double>(r, "l1"), read<double>(r, "l2"),
                               read<double>(r, "orthogonal"), read<bool>(r, "columns")});
   for (const py::handle r : member(training, "activity_regularizers"))
     t.activity_regularizers.push_back({read<int>(r, "value"), read<double>(r, "l1"), read<double>(r, "l2")});
   for (const py::handle c : member(training, "constraints"))
-    t.constraints.push_back({read<int>(c, "parameter"), read<std::string>(c, "kind"), read_attributes(c)});
+    t.constraints.push_back({read<int>(c, "parameter"), read<std::string>(c, "kind"), attributes_of(c)});
   if (const py::object optimizer = member(training, "optimizer"); !optimizer.is_none())
-    t.optimizer = {read<std::string>(optimizer, "kind"), read_attributes(optimizer)};
+    t.optimizer = {read<std::string>(optimizer, "kind"), attributes_of(optimizer)};
   return t;
 }
 

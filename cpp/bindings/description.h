@@ -28,6 +28,7 @@ A read(pybind11::handle object, const char* attribute) {
   return cast<A>(member(object, attribute), attribute);
 }
 
+Attributes read_attributes(pybind11::dict attributes);
 Program read_program(pybind11::handle program);
 Training read_training(pybind11::handle training);
 

@@ -65,6 +65,34 @@ struct HardSigmoid {
   }
 };
 
+struct Affine {
+  double alpha, beta;
+
+  template <class T>
+  RNNCORE_INLINE Vec<T> value(Vec<T> x) const {
+    return x * T(alpha) + T(beta);
+  }
+  template <class T>
+  RNNCORE_INLINE Vec<T> derivative(Vec<T>, Vec<T>) const {
+    return broadcast<T>(T(alpha));
+  }
+};
+
+// HardSigmoid with options.
+struct ClippedAffine {
+  double alpha, beta;
+
+  template <class T>
+  RNNCORE_INLINE Vec<T> value(Vec<T> x) const {
+    return clamp<T>(x * T(alpha) + T(beta), 0, 1);
+  }
+  template <class T>
+  RNNCORE_INLINE Vec<T> derivative(Vec<T>, Vec<T> y) const {
+    const Vec<T> inside = y * (T(1) - y);  // 0 at both ends
+    return inside > T(0) ? broadcast<T>(T(alpha)) : inside;
+  }
+};
+
 // As Keras's ReLU: `limit` where x reaches it (NaN: none), x from `threshold` on, below that `slope` of the distance to
 // it.
 struct LeakyRelu {
@@ -85,23 +113,53 @@ struct LeakyRelu {
   }
 };
 
+// x above `threshold`, elsewhere `otherwise`.
+struct Threshold {
+  double threshold, otherwise;
+
+  template <class T>
+  RNNCORE_INLINE Vec<T> value(Vec<T> x) const {
+    return x <= T(threshold) ? broadcast<T>(T(otherwise)) : x;
+  }
+  template <class T>
+  RNNCORE_INLINE Vec<T> derivative(Vec<T> x, Vec<T>) const {
+    const Vec<T> known = x > T(threshold) ? broadcast<T>(1) : Vec<T>{};
+    return x != x ? x : known;
+  }
+};
+
+// alpha·tanh(beta·x)
+struct ScaledTanh {
+  double alpha, beta;
+
+  template <class T>
+  RNNCORE_INLINE Vec<T> value(Vec<T> x) const {
+    return tanh<T>(x * T(beta)) * T(alpha);
+  }
+  template <class T>
+  RNNCORE_INLINE Vec<T> derivative(Vec<T> x, Vec<T>) const {
+    const Vec<T> t = tanh<T>(x * T(beta));
+    return (T(1) - t * t) * T(alpha * beta);
+  }
+};
+
 // e^x - 1, from the identity (e^x + 1)·tanh(x/2), which cancels nothing at zero.
 template <class T>
 RNNCORE_INLINE Vec<T> exp_minus_1(Vec<T> x) {
   return (exp<T>(x) + T(1)) * tanh<T>(x * T(0.5));
 }
 
-// scale·x above zero, scale·alpha·(e^x - 1) below: elu with scale 1, and selu.
+// scale·x above zero, scale·alpha·(e^(rate·x) - 1) below: elu with scale and rate 1, selu, and celu with rate 1/alpha.
 struct Elu {
-  double alpha, scale;
+  double alpha, scale, rate;
 
   template <class T>
   RNNCORE_INLINE Vec<T> value(Vec<T> x) const {
-    return x < T(0) ? exp_minus_1<T>(x) * T(scale * alpha) : x * T(scale);
+    return x < T(0) ? exp_minus_1<T>(unfused(x * T(rate))) * T(scale * alpha) : x * T(scale);
   }
   template <class T>
   RNNCORE_INLINE Vec<T> derivative(Vec<T> x, Vec<T> y) const {
-    return x > T(0) ? broadcast<T>(T(scale)) : y + T(scale * alpha);
+    return x > T(0) ? broadcast<T>(T(scale)) : (y + T(scale * alpha)) * T(rate);
   }
 };
 
@@ -249,9 +307,34 @@ struct Gelu {
   }
 };
 
-// Calls body(function) with the type that stands for one of the functions of cells.
+// x·σ(v), v = √(8/π)·(x + 0.044715·x³)
+struct GeluTanh {
+  static constexpr int bound = 100;  // beyond it σ(v) is 0 or 1
+  // v, and its derivative
+  template <class T>
+  static RNNCORE_INLINE Vec<T> argument(Vec<T> near, Vec<T>& dv) {
+    constexpr T factor = T(1.59576912160573071176);
+    const Vec<T> square = near * near;
+    dv = factor * (T(1) + T(3 * 0.044715) * square);
+    return factor * near * (T(1) + T(0.044715) * square);
+  }
+  template <class T>
+  static RNNCORE_INLINE Vec<T> value(Vec<T> x) {
+    Vec<T> dv;
+    const Vec<T> v = argument<T>(clamp<T>(x, -bound, bound), dv);
+    return zero_far_below<T>(v, x * sigmoid<T>(v));
+  }
+  template <class T>
+  static RNNCORE_INLINE Vec<T> derivative(Vec<T> x, Vec<T>) {
+    Vec<T> dv;
+    const Vec<T> near = clamp<T>(x, -bound, bound), s = sigmoid<T>(argument<T>(near, dv));
+    return s + near * dv * s * (T(1) - s);
+  }
+};
+
+// Calls body(function) with the type that stands for one of the common functions.
 template <class Body>
-RNNCORE_INLINE auto with_cell_function(Function function, Body body) {
+RNNCORE_INLINE auto with_common_function(Function function, Body body) {
   switch (function) {
     case Function::relu: return body(Relu{});
     case Function::sigmoid: return body(Sigmoid{});
@@ -263,16 +346,22 @@ RNNCORE_INLINE auto with_cell_function(Function function, Body body) {
 
 // The same with any function, so that the choice is outside the loop.
 template <class Body>
-RNNCORE_INLINE void with_function(const Elementwise& e, Body body) {
+RNNCORE_INLINE auto with_function(const Elementwise& e, Body body) {
   switch (e.function) {
-    default: return with_cell_function(e.function, body);
+    default: return with_common_function(e.function, body);
+    case Function::affine: return body(Affine{e.alpha, e.beta});
+    case Function::clipped_affine: return body(ClippedAffine{e.alpha, e.beta});
     case Function::leaky_relu: return body(LeakyRelu{e.slope, e.limit, e.threshold});
-    case Function::elu: return body(Elu{e.alpha, e.scale});
+    case Function::threshold: return body(Threshold{e.threshold, e.otherwise});
+    case Function::scaled_tanh: return body(ScaledTanh{e.alpha, e.beta});
+    case Function::elu:
+    case Function::celu: return body(Elu{e.alpha, e.scale, e.function == Function::celu ? 1 / e.alpha : 1});
     case Function::exponential: return body(Exponential{});
     case Function::softsign: return body(Softsign{});
     case Function::softplus: return body(Softplus{});
     case Function::silu: return body(Silu{});
     case Function::gelu: return body(Gelu{});
+    case Function::gelu_tanh: return body(GeluTanh{});
     case Function::mish: return body(Mish{});
   }
 }

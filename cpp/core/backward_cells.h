@@ -48,6 +48,7 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, int64_t t, int64_t 
   const int64_t H = p.shape.units, padded = L::padded(H), first = vector * W<T>;
   // Where the first row's numbers are, and how far the next row's; null stands for zeros.
   T* dslots = p.dslots_row(t, row);
+  const T* inputs = Form::may_keep_inputs ? p.forward.inputs_row(t, row) : nullptr;
   const T* output = Form::keeps_slots ? nullptr : view_row(f.output, p.shape, t, row);
   const T* ahead = !Form::keeps_slots && t > 0 ? view_row(f.output, p.shape, t - 1, row) : nullptr;
   const T* hidden = Form::carries_dh ? p.forward.before(t, row) : nullptr;
@@ -68,10 +69,12 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, int64_t t, int64_t 
         store_dslots<L, Vec<T>>(row_slots, vector + v, {});
         continue;
       }
-      Vec<T> slot[Form::slots];
+      Vec<T> slot[Form::slots] = {};
       if (Form::keeps_slots)
 #pragma GCC unroll 8
         for (int i = 0; i < Form::slots; ++i) slot[i] = load(row_slots + ((vector + v) * Form::slots + i) * W<T>);
+      // Beyond the units of a row with an infinite x there are NaNs.
+      if (Form::may_keep_inputs && inputs) slot[0] = load_partial(inputs + r * slots_row + (vector + v) * W<T>, left);
       Vec<T> h{}, h_before{}, c{}, c_before{}, dc{}, carry{};
       if (ahead) __builtin_prefetch(ahead + r * output_row + unit);
       if (!Form::keeps_slots) h = load_partial(output + r * output_row + unit, left);

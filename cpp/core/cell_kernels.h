@@ -43,12 +43,12 @@ static __attribute__((noinline)) void forward_tile(const ForwardPlan<L>& p, int6
   forward_cells<L, CellT>(p, t, row, row_step, rows, block, pre, kept);
 }
 
-template <class L, class CellT>
+template <class L, class CellT, bool Usual>
 static __attribute__((noinline)) void backward_tile(const BackwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step,
                                                     int64_t rows, int64_t vector, int vectors, bool later,
                                                     const Vec<typename L::Type>* dh, Vec<typename L::Type>* kept) {
-  // A loop over a known number of vectors is worth its own code.
-  if (vectors == 1) return backward_cells<L, CellT>(p, t, row, row_step, rows, vector, 1, later, dh, kept);
+  // A loop over a known number of vectors is worth its own code for the usual cells.
+  if (Usual && vectors == 1) return backward_cells<L, CellT>(p, t, row, row_step, rows, vector, 1, later, dh, kept);
   backward_cells<L, CellT>(p, t, row, row_step, rows, vector, vectors, later, dh, kept);
 }
 

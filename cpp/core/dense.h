@@ -69,8 +69,8 @@ void dense_forward(const DenseForward<T>& d, const Team& team) {
   T* workspace = d.workspace + team.thread * product_workspace<T>();
   const int64_t I = d.inputs, U = d.units;
   const Product<T> p{d.rows, U, I, d.x, I, 1, d.kernel, U, 1, d.z, U, d.bias, false};
-  if (U <= W<T> && is_cell_function(d.activation.function)) {
-    with_cell_function(d.activation.function, [&](auto f) { narrow_product(p, team, workspace, f); });
+  if (U <= W<T> && is_common(d.activation.function)) {
+    with_common_function(d.activation.function, [&](auto f) { narrow_product(p, team, workspace, f); });
     return;
   }
   any_product(p, team, workspace);

@@ -53,6 +53,7 @@ RNNCORE_INLINE void forward_cells(const ForwardPlan<L>& p, int64_t t, int64_t ro
   T* memory = Form::has_memory ? p.memory_row(t, row) : nullptr;
   const T* c_before = Form::has_memory ? p.memory_before(t, row) : nullptr;
   T* slots = p.tape_keeps_slots() ? p.slots_at(t, row, block) : nullptr;
+  if (Form::may_keep_inputs && p.inputs) slots = p.inputs_row(t, row) + block * L::width;
   const int64_t h_before_row = row_step * p.before_stride(t), hidden_row = row_step * p.hidden_stride();
   const int64_t memory_row = row_step * L::padded(H), c_before_row = t > 0 ? memory_row : row_step * H;
   const int64_t slots_row = row_step * p.tape_row;

@@ -30,6 +30,7 @@ struct ForwardPlan {
   Element* recurrent_panels;  // [blocks][passes][H][·]
   T* bias;                    // [blocks][width]
   T* slots;                   // tape [Σ rows][blocks][width], or the chunk's pre-activations, or null
+  T* inputs;                  // pre-activations of a cell without slots: tape [Σ rows][blocks][width], or null
   T* memory;                  // c: tape [Σ rows][padded H], or [N][padded H] without tape
   T* hidden;                  // [2][N][H] when the caller keeps no output
   T* masked;          // h·mask before each step: tape [N + Σ rows][H], or [2][N][H]; null without mask or with rounding
@@ -55,6 +56,7 @@ struct ForwardPlan {
     bias = w.take(w, tape_row);
     const int64_t total = step_offset(shape, shape.steps);
     slots = nullptr;
+    inputs = keeps_inputs(shape) ? f.tape : nullptr;
     memory = nullptr;
     if (Form::keeps_slots && f.tape)
       slots = f.tape;
@@ -76,9 +78,14 @@ struct ForwardPlan {
     workspace_used = w.used;
   }
 
+  // Whether backward needs pre-activations that are no slots.
+  static RNNCORE_INLINE bool keeps_inputs(const SequenceShape& s) {
+    return !Form::keeps_slots && needs_input(s.activation.function);
+  }
+
   static RNNCORE_INLINE int64_t tape_size(const SequenceShape& s) {
     const int64_t total = step_offset(s, s.steps);
-    const int64_t size = (Form::keeps_slots ? total * L::blocks(s.units) * L::width : 0) +
+    const int64_t size = (Form::keeps_slots || keeps_inputs(s) ? total * L::blocks(s.units) * L::width : 0) +
                          (Form::has_memory ? total * L::padded(s.units) : 0);
     constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
     if (rnncore::rounds<L>(s)) return (size + line - 1) / line * line + rounded_size(s);
@@ -108,6 +115,10 @@ struct ForwardPlan {
     const int64_t row = tape_keeps_slots() ? step_offset(shape, t) + r
                                            : step_offset(shape, t) - step_offset(shape, t - t % kChunkSteps) + r;
     return slots + row * tape_row + block * L::width;
+  }
+
+  T* inputs_row(int64_t t, int64_t r) const {
+    return inputs ? inputs + (step_offset(shape, t) + r) * tape_row : nullptr;
   }
 
   T* memory_row(int64_t t, int64_t r) const {

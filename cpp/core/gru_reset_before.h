@@ -79,7 +79,7 @@ template <class T>
 static void reset_before_forward(const SequenceForward<T>& call, const Team& team) {
   const ResetBeforePlan<T> p(call, team);
   const SequenceShape& s = p.shape;
-  const Chosen gate{s.recurrent_activation}, candidate{s.activation};
+  const Chosen gate{&s.recurrent_activation}, candidate{&s.activation};
   const int64_t H = p.H, H3 = p.H3;
   const Team alone = alone_of(team);
   copy_inputs(call, p.x, team);
@@ -107,9 +107,12 @@ static void reset_before_forward(const SequenceForward<T>& call, const Team& tea
       const int64_t r = share.first + i * share.step;
       T* z = p.slots_row(t, r);
       for (int64_t u = 0; u < H; u += W<T>) {
-        const Vec<T> reset = gate.value<T>(load_partial(z + H + u, H - u));
-        store_partial(z + u, gate.value<T>(load_partial(z + u, H - u)), H - u);
-        store_partial(z + H + u, reset, H - u);
+        Vec<T> kept = load_partial(z + u, H - u);
+        activated<T>(gate, kept);
+        store_partial(z + u, kept, H - u);
+        kept = load_partial(z + H + u, H - u);
+        const Vec<T> reset = activated<T>(gate, kept);
+        store_partial(z + H + u, kept, H - u);
         const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
         store_partial(p.reset + r * H + u, reset * p.factor(before, r, u), H - u);
       }
@@ -128,10 +131,11 @@ static void reset_before_forward(const SequenceForward<T>& call, const Team& tea
           if (initial) h = load_partial(initial + r * H + u, H - u);
         } else {
           T* z = p.slots_row(t, r) + u;
-          const Vec<T> n = candidate.value<T>(load_partial(z + 2 * H, H - u));
-          store_partial(z + 2 * H, n, H - u);
+          Vec<T> kept = load_partial(z + 2 * H, H - u);
+          const Vec<T> n = activated<T>(candidate, kept);
+          store_partial(z + 2 * H, kept, H - u);
           const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
-          h = n + load_partial(z, H - u) * (before - n);
+          h = n + output<T>(gate, load_partial(z, H - u)) * (before - n);
           if (s.zoneout) h = zoned(p.hold(t, r, u), before, h);
           store_partial(p.hidden_row(t, r) + u, h, H - u);
         }
@@ -175,7 +179,7 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
   const ResetBeforeBackwardPlan<T> p(call, team);
   const ResetBeforePlan<T>& f = p.forward;
   const SequenceShape& s = f.shape;
-  const Chosen gate{s.recurrent_activation}, candidate{s.activation};
+  const Chosen gate{&s.recurrent_activation}, candidate{&s.activation};
   const int64_t H = f.H, H3 = f.H3, I = s.inputs;
   const Team alone = alone_of(team);
   const Range columns = team_range(H3, team, 1);
@@ -207,12 +211,13 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
         }
         if (call.doutput.data) dh += load_partial(view_row(call.doutput, s, t, r) + u, H - u);
         T* slot = f.slots_row(t, r) + u;
-        const Vec<T> z = load_partial(slot, H - u), n = load_partial(slot + 2 * H, H - u);
+        const Vec<T> kept_z = load_partial(slot, H - u), kept_n = load_partial(slot + 2 * H, H - u);
+        const Vec<T> z = output<T>(gate, kept_z), n = output<T>(candidate, kept_n);
         const Vec<T> before = h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{};
         const Vec<T> held = f.hold(t, r, u) * dh;
         dh -= held;  // exact: a hold is 0 or 1 in training
-        store_partial(slot, dh * (before - n) * slope<T>(gate, z), H - u);
-        store_partial(slot + 2 * H, dh * (T(1) - z) * slope<T>(candidate, n), H - u);
+        store_partial(slot, dh * (before - n) * slope<T>(gate, kept_z, z), H - u);
+        store_partial(slot + 2 * H, dh * (T(1) - z) * slope<T>(candidate, kept_n, n), H - u);
         store_partial(dh_row + u, dh * z + held, H - u);
       }
     }
@@ -225,11 +230,12 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
       const int64_t r = share.first + i * share.step, m = step_offset(s, t) + r;
       for (int64_t u = 0; u < H; u += W<T>) {
         T* slot = f.slots_row(t, r) + H + u;
-        const Vec<T> reset = load_partial(slot, H - u), dreset = load_partial(p.dreset + r * H + u, H - u);
+        const Vec<T> kept = load_partial(slot, H - u), reset = output<T>(gate, kept);
+        const Vec<T> dreset = load_partial(p.dreset + r * H + u, H - u);
         const Vec<T> before = f.factor(h0 ? load_partial(h0 + i * stride + u, H - u) : Vec<T>{}, r, u);
         store_partial(p.before + m * H + u, before, H - u);
         store_partial(p.reset + m * H + u, reset * before, H - u);
-        store_partial(slot, dreset * before * slope<T>(gate, reset), H - u);
+        store_partial(slot, dreset * before * slope<T>(gate, kept, reset), H - u);
         // To h' itself, or to h'·mask, which the product below adds to first.
         T* dh = (f.masked ? p.dreset : p.dh) + r * H + u;
         store_partial(dh, (f.masked ? Vec<T>{} : load_partial(dh, H - u)) + dreset * reset, H - u);

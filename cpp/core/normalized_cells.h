@@ -127,7 +127,8 @@ struct Normalized<SimpleRnnCell<T, F>> {
   static RNNCORE_INLINE void backward(const CellT& cell, const NormalizedRow<T>& p, const T* h,
                                       const NormalizedGradients<T>& g) {
     for (int64_t u = 0; u < p.H; u += W<T>) {
-      const Vec<T> dz = p.at(g.dh, 0, u) * slope<T>(cell.f, p.at(h, 0, u));
+      const Vec<T> z = p.at(p.weights, 0, u) * p.at(p.input, 0, u) + p.at(p.bias, 0, u);
+      const Vec<T> dz = p.at(g.dh, 0, u) * slope<T>(cell.f, z, p.at(h, 0, u));
       add_to(g.bias + u, p.H - u, dz);
       add_to(g.weights + u, p.H - u, dz * p.at(p.input, 0, u));
       p.put(g.dinput, 0, u, dz * p.at(p.weights, 0, u));
@@ -152,20 +153,18 @@ struct Normalized<LstmCell<T, A, R>> {
       for (int k = 0; k < 4; ++k)
         s[k] = p.at(p.weights, k, u) * p.at(p.input, k, u) + p.at(p.weights, gates + k, u) * p.at(p.recurrent, k, u) +
                p.at(p.bias, k, u);
-      s[0] = cell.r.template value<T>(s[0]);
-      s[1] = cell.r.template value<T>(s[1]);
-      s[2] = cell.a.template value<T>(s[2]);
-      s[3] = cell.r.template value<T>(s[3]);
+      const Vec<T> i = activated<T>(cell.r, s[0]), f = activated<T>(cell.r, s[1]), n = activated<T>(cell.a, s[2]);
+      activated<T>(cell.r, s[3]);
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) p.put(p.slots, k, u, s[k]);
-      const Vec<T> c = s[1] * p.at(p.c_before, 0, u) + s[0] * s[2];
+      const Vec<T> c = f * p.at(p.c_before, 0, u) + unfused(i * n);
       p.put(p.c, 0, u, c);
       p.put(p.normal_c, 0, u, c);
     }
     p.factors[2] = normalize(p.normal_c, p.H);
     for (int64_t u = 0; u < p.H; u += W<T>) {
       const Vec<T> shown = p.at(p.weights, gain_c, u) * p.at(p.normal_c, 0, u) + p.at(p.weights, shift_c, u);
-      p.put(h, 0, u, p.at(p.slots, 3, u) * cell.a.template value<T>(shown));
+      p.put(h, 0, u, output<T>(cell.r, p.at(p.slots, 3, u)) * cell.a.template value<T>(shown));
     }
   }
 
@@ -173,10 +172,10 @@ struct Normalized<LstmCell<T, A, R>> {
                                       const NormalizedGradients<T>& g) {
     for (int64_t u = 0; u < p.H; u += W<T>) {
       const Vec<T> gain = p.at(p.weights, gain_c, u), normal = p.at(p.normal_c, 0, u), dh = p.at(g.dh, 0, u);
-      const Vec<T> y = cell.a.template value<T>(gain * normal + p.at(p.weights, shift_c, u));
-      const Vec<T> o = p.at(p.slots, 3, u);
-      p.put(p.slots, 3, u, dh * y * slope<T>(cell.r, o));  // h = o·y
-      const Vec<T> dshown = dh * o * slope<T>(cell.a, y);  // h = o·y
+      const Vec<T> shown = gain * normal + p.at(p.weights, shift_c, u), y = cell.a.template value<T>(shown);
+      const Vec<T> kept = p.at(p.slots, 3, u), o = output<T>(cell.r, kept);
+      p.put(p.slots, 3, u, dh * y * slope<T>(cell.r, kept, o));   // h = o·y
+      const Vec<T> dshown = dh * o * slope<T>(cell.a, shown, y);  // h = o·y
       add_to(g.weights + gain_c * p.H + u, p.H - u, dshown * normal);
       add_to(g.weights + shift_c * p.H + u, p.H - u, dshown);
       p.put(g.dinput, 0, u, dshown * gain);
@@ -184,11 +183,12 @@ struct Normalized<LstmCell<T, A, R>> {
     normalize_backward(p.normal_c, g.dinput, p.H, p.factors[2]);
     for (int64_t u = 0; u < p.H; u += W<T>) {
       const Vec<T> dc = p.at(g.dc, 0, u) + p.at(p.normal_c, 0, u);
-      const Vec<T> i = p.at(p.slots, 0, u), f = p.at(p.slots, 1, u), n = p.at(p.slots, 2, u);
-      const Vec<T> d[4] = {dc * n * slope<T>(cell.r, i),                        // c = f·c' + i·g
-                           dc * p.at(p.c_before, 0, u) * slope<T>(cell.r, f),   // c = f·c' + i·g
-                           dc * i * slope<T>(cell.a, n), p.at(p.slots, 3, u)};  // c = f·c' + i·g
-      p.put(g.dc, 0, u, dc * f);                                                // c = f·c' + i·g
+      const Vec<T> s[3] = {p.at(p.slots, 0, u), p.at(p.slots, 1, u), p.at(p.slots, 2, u)};
+      const Vec<T> i = output<T>(cell.r, s[0]), f = output<T>(cell.r, s[1]), n = output<T>(cell.a, s[2]);
+      const Vec<T> d[4] = {dc * n * slope<T>(cell.r, s[0], i),                        // c = f·c' + i·g
+                           dc * p.at(p.c_before, 0, u) * slope<T>(cell.r, s[1], f),   // c = f·c' + i·g
+                           dc * i * slope<T>(cell.a, s[2], n), p.at(p.slots, 3, u)};  // c = f·c' + i·g
+      p.put(g.dc, 0, u, dc * f);                                                      // c = f·c' + i·g
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) {
         add_to(g.bias + k * p.H + u, p.H - u, d[k]);

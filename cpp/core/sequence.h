@@ -37,8 +37,8 @@ RNNCORE_INLINE constexpr int states_of(Cell cell) { return facts_of(cell).states
 
 struct SequenceShape {
   Cell cell;
-  Function activation;
-  Function recurrent_activation;  // ignored by simple_rnn
+  Elementwise activation;
+  Elementwise recurrent_activation;  // ignored by simple_rnn
   int64_t rows, steps, inputs, units;
   const int64_t* offsets;          // (T+1,) or null
   bool recurrent_dropout = false;  // the recurrent product reads h·mask

@@ -15,20 +15,20 @@ namespace {
 
 // The usual cells' rows are compiled as one piece, those of all others call the cell.
 template <class L, class CellT>
-constexpr CellKernels<L> kUsual{forward_tile<L, CellT>, backward_tile<L, CellT>, forward_row<L, InlineCell<L, CellT>>,
-                                backward_row<L, InlineCell<L, CellT>>};
+constexpr CellKernels<L> kUsual{forward_tile<L, CellT>, backward_tile<L, CellT, true>,
+                                forward_row<L, InlineCell<L, CellT>>, backward_row<L, InlineCell<L, CellT>>};
 template <class L, class CellT>
-constexpr CellKernels<L> kOther{forward_tile<L, CellT>, backward_tile<L, CellT>, forward_row<L, CellKernels<L>>,
+constexpr CellKernels<L> kOther{forward_tile<L, CellT>, backward_tile<L, CellT, false>, forward_row<L, CellKernels<L>>,
                                 backward_row<L, CellKernels<L>>};
 
 template <class L>
 RNNCORE_INLINE const CellKernels<L>& cell_kernels(const SequenceShape& s) {
   using T = typename L::Type;
-  const bool usual = s.activation == Function::tanh && s.recurrent_activation == Function::sigmoid;
+  const bool usual = s.activation.function == Function::tanh && s.recurrent_activation.function == Function::sigmoid;
   if constexpr (std::is_same_v<typename L::Form, SimpleRnn>) {
     using Any = SimpleRnnCell<T, Chosen>;
     if (s.zoneout) return kOther<L, Zoned<Any>>;
-    return s.activation == Function::tanh ? kUsual<L, SimpleRnnCell<T, Tanh>> : kOther<L, Any>;
+    return s.activation.function == Function::tanh ? kUsual<L, SimpleRnnCell<T, Tanh>> : kOther<L, Any>;
   } else if constexpr (std::is_same_v<typename L::Form, Gru>) {
     using Any = GruCell<T, Chosen, Chosen>;
     if (s.zoneout) return kOther<L, Zoned<Any>>;
@@ -57,23 +57,22 @@ RNNCORE_INLINE void with_layout(const SequenceShape& s, Body body) {
 // Calls body(cell) with the cell of a projected lstm.
 template <class T, class Body>
 RNNCORE_INLINE void with_projected_cell(const SequenceShape& s, Body body) {
-  if (s.activation == Function::tanh && s.recurrent_activation == Function::sigmoid)
+  if (s.activation.function == Function::tanh && s.recurrent_activation.function == Function::sigmoid)
     body(LstmCell<T, Tanh, Sigmoid>{});
   else
-    body(LstmCell<T, Chosen, Chosen>{{s.activation}, {s.recurrent_activation}});
+    body(LstmCell<T, Chosen, Chosen>::make(s));
 }
 
 // Calls body(cell) with the cell that is to be normalized.
 template <class T, class Body>
 RNNCORE_INLINE void with_normalized_cell(const SequenceShape& s, Body body) {
-  const Chosen a{s.activation}, r{s.recurrent_activation};
-  const bool usual = s.activation == Function::tanh && s.recurrent_activation == Function::sigmoid;
+  const bool usual = s.activation.function == Function::tanh && s.recurrent_activation.function == Function::sigmoid;
   if (s.cell == Cell::lstm)
-    usual ? body(LstmCell<T, Tanh, Sigmoid>{}) : body(LstmCell<T, Chosen, Chosen>{a, r});
+    usual ? body(LstmCell<T, Tanh, Sigmoid>{}) : body(LstmCell<T, Chosen, Chosen>::make(s));
   else if (s.cell == Cell::gru)
-    usual ? body(GruCell<T, Tanh, Sigmoid>{}) : body(GruCell<T, Chosen, Chosen>{a, r});
+    usual ? body(GruCell<T, Tanh, Sigmoid>{}) : body(GruCell<T, Chosen, Chosen>::make(s));
   else
-    body(SimpleRnnCell<T, Chosen>{a});
+    body(SimpleRnnCell<T, Chosen>::make(s));
 }
 
 template <class T, class P>

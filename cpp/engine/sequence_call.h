@@ -25,7 +25,7 @@ struct OutputLayout {
 template <class T>
 struct SequenceInputs {
   Cell cell;
-  Function activation, recurrent_activation;
+  Elementwise activation, recurrent_activation;
   int64_t rows, steps, inputs, units;
   BatchView<const T> x;
   const T* kernel;

@@ -38,8 +38,8 @@ class Tape:
 
 def sequence(
     cell: str,
-    activation: str,
-    recurrent_activation: str,
+    activation: str | dict[str, Any],
+    recurrent_activation: str | dict[str, Any],
     x: Any,
     kernel: Any,
     recurrent_kernel: Any,

@@ -10,19 +10,15 @@ import numpy.typing as npt
 from . import _validation as check
 
 __all__ = [
-    "RECURRENT_ACTIVATIONS",
     "Array",
     "SequenceArguments",
     "SequenceGradients",
     "SequenceResult",
-    "activation_name",
     "gradient_arguments",
     "sequence_arguments",
 ]
 
 Array = npt.NDArray[Any]
-
-RECURRENT_ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh", "hard_sigmoid")
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
@@ -93,11 +89,6 @@ class SequenceGradients(NamedTuple):
     recurrent_kernel: Array
     bias: Array | None
     initial_state: tuple[Array, ...]
-
-
-def activation_name(name: str, argument: str) -> str:
-    """Return `name` if a recurrent cell knows that activation; `argument` names it in the error."""
-    return check.lookup(argument, name, dict(zip(RECURRENT_ACTIVATIONS, RECURRENT_ACTIVATIONS, strict=True)))
 
 
 def sequence_arguments(

@@ -13,13 +13,12 @@ import numpy.typing as npt
 
 from rnncore._namespace import public
 
-from . import _core
+from . import _core, activations
 from ._core import Tape
 from ._sequence_arguments import (
     Array,
     SequenceGradients,
     SequenceResult,
-    activation_name,
     gradient_arguments,
     sequence_arguments,
 )
@@ -43,7 +42,7 @@ def simple_rnn(
     lengths: npt.ArrayLike | None = None,
     reverse: bool = False,
     training: bool = False,
-    activation: str = "tanh",
+    activation: activations.Identifier = "tanh",
 ) -> SequenceResult:
     """Run a simple recurrent layer, h' = activation(x @ kernel + h @ recurrent_kernel + bias).
 
@@ -65,7 +64,8 @@ def simple_rnn(
     training : bool, default False
         Keep a tape for `backward`. It has copies of all arguments that it needs, which may then change; it
         also reads `output`, which is therefore read-only: write to `output.copy()` instead.
-    activation : {"tanh", "relu", "sigmoid", "linear", "hard_sigmoid"}
+    activation : str, function or object of `rnncore.activations`, default "tanh"
+        Any but softmax.
 
     Returns
     -------
@@ -117,8 +117,8 @@ def lstm(
     lengths: npt.ArrayLike | None = None,
     reverse: bool = False,
     training: bool = False,
-    activation: str = "tanh",
-    recurrent_activation: str = "sigmoid",
+    activation: activations.Identifier = "tanh",
+    recurrent_activation: activations.Identifier = "sigmoid",
 ) -> SequenceResult:
     """Run an LSTM layer. Gates are blocks of H columns in the order i, f, c, o.
 
@@ -140,8 +140,8 @@ def lstm(
     training : bool, default False
         Keep a tape for `backward`. It has copies of all arguments that it needs, which may then change; it
         also reads `output`, which is therefore read-only: write to `output.copy()` instead.
-    activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}
-        Of candidate and output, and of the gates; "tanh" and "sigmoid" by default.
+    activation, recurrent_activation : str, function or object of `rnncore.activations`
+        Of candidate and output, and of the gates; "tanh" and "sigmoid" by default. Any but softmax.
 
     Returns
     -------
@@ -196,8 +196,8 @@ def gru(
     reverse: bool = False,
     training: bool = False,
     reset_after: bool = True,
-    activation: str = "tanh",
-    recurrent_activation: str = "sigmoid",
+    activation: activations.Identifier = "tanh",
+    recurrent_activation: activations.Identifier = "sigmoid",
 ) -> SequenceResult:
     """Run a GRU layer. Gates are blocks of H columns in the order z, r, h.
 
@@ -221,8 +221,8 @@ def gru(
         also reads `output`, which is therefore read-only: write to `output.copy()` instead.
     reset_after : bool, default True
         Apply the reset gate after the recurrent product, as PyTorch does, or before it.
-    activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear", "hard_sigmoid"}
-        Of the candidate, and of the gates; "tanh" and "sigmoid" by default.
+    activation, recurrent_activation : str, function or object of `rnncore.activations`
+        Of the candidate, and of the gates; "tanh" and "sigmoid" by default. Any but softmax.
 
     Returns
     -------
@@ -323,10 +323,15 @@ def _dense(array: Array) -> Array:
     return array if good else _plain(array)
 
 
+def _attributes(argument: str, identifier: activations.Identifier) -> dict[str, Any]:
+    """The activation that an argument stands for, as a node of a program describes it."""
+    return activations.attributes(argument, activations.kept(identifier, argument, elementwise=True))
+
+
 def _checked(
     cell: str,
-    activation: str,
-    recurrent_activation: str,
+    activation: activations.Identifier,
+    recurrent_activation: activations.Identifier,
     x: Any,
     kernel: Any,
     recurrent_kernel: Any,
@@ -351,8 +356,8 @@ def _checked(
     x, kernel, recurrent_kernel, bias, initial_state, lengths = arguments
     result = _core.sequence(
         cell,
-        activation_name(activation, "activation"),
-        activation_name(recurrent_activation, "recurrent_activation"),
+        _attributes("activation", activation),
+        _attributes("recurrent_activation", recurrent_activation),
         _dense(x),
         _plain(kernel),
         _plain(recurrent_kernel),

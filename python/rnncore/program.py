@@ -19,6 +19,7 @@ __all__ = [
     "Regularizer",
     "Training",
     "Value",
+    "option_attribute",
 ]
 
 Shape = tuple[int | None, ...]
@@ -260,3 +261,8 @@ class Training:
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
+
+
+def option_attribute(attribute: str, option: str) -> str:
+    """The attribute of a node that is an option of the activation that another one names."""
+    return f"recurrent_{option}" if attribute == "recurrent_activation" else option

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from small_models import Array
 
-from rnncore import constraints, layers, losses, models, optimizers, regularizers
+from rnncore import activations, constraints, layers, losses, models, optimizers, regularizers
 
 ROWS, STEPS, FEATURES = 11, 9, 3
 
@@ -71,7 +71,15 @@ def recurrent() -> Case:
                 kernel_regularizer=regularizers.L1L2(1e-3, 1e-3),
                 bias_constraint=constraints.NonNeg(),
             ),
-            layers.LSTM(4, use_bias=False, return_sequences=True, peepholes=True, zero_output_for_mask=True),
+            layers.LSTM(
+                4,
+                activations.ScaledTanh(1.2, 0.8),
+                activations.HardSigmoid(0.2),
+                use_bias=False,
+                return_sequences=True,
+                peepholes=True,
+                zero_output_for_mask=True,
+            ),
             layers.LSTM(7, return_sequences=True, recurrent_dropout=0.1, projection_units=3),
             layers.LSTM(4, return_sequences=True, layer_normalization=True),
             layers.GRU(5, return_sequences=True, layer_normalization=True, recurrent_dropout=0.1),

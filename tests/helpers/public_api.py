@@ -97,7 +97,7 @@ def lines() -> Iterator[str]:
             if vars(importlib.import_module(found.__module__)).get(found.__name__) is not found:
                 continue  # a class that an example of a docstring has made
             yield f"rnncore.{module} finds {name} = {found.__name__}"
-    for name in sorted(set(activations.__all__) - {"get", "serialize"}):
+    for name in sorted(activations.functions.__all__):
         yield f"rnncore.activations finds {name} = {activations.serialize(name)}"
 
 

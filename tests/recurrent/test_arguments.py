@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnncore import functional, reference
-from rnncore._sequence_arguments import RECURRENT_ACTIVATIONS, activation_name, gradient_arguments, sequence_arguments
+from rnncore._sequence_arguments import gradient_arguments, sequence_arguments
 
 N, T, FEATURES, H = 2, 3, 4, 5
 
@@ -144,15 +144,6 @@ def test_split_bias() -> None:
         reference.gru(x, kernel, recurrent_kernel, np.ones(3))
     with pytest.raises(ValueError, match=r"bias: expected shape \(3,\) .*got \(2, 3\)"):
         reference.gru(x, kernel, recurrent_kernel, np.ones((2, 3)), reset_after=False)
-
-
-def test_activation_names() -> None:
-    for name in RECURRENT_ACTIVATIONS:
-        assert activation_name(name, "activation") == name
-    with pytest.raises(ValueError, match=r"unknown recurrent_activation 'sigmiod'; did you mean 'sigmoid'"):
-        activation_name("sigmiod", "recurrent_activation")
-    with pytest.raises(TypeError, match="activation must be given by name"):
-        activation_name(np.tanh, "activation")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

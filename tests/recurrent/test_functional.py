@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tolerance import Array, assert_all_equal, assert_close
 
-from rnncore import _core, functional, reference
+from rnncore import _core, activations, functional, reference
 
 LEVELS = _core.isa_levels()
 THREADS = (1, 2, 3, 8)
@@ -35,12 +35,17 @@ SHAPES = [
 CELLS: list[tuple[str, dict[str, Any]]] = [
     ("simple_rnn", {}),
     *[("simple_rnn", {"activation": name}) for name in ("relu", "sigmoid", "linear", "hard_sigmoid")],
+    ("simple_rnn", {"activation": "gelu"}),
+    ("simple_rnn", {"activation": activations.HardSigmoid(0.2)}),
     ("lstm", {}),
+    ("lstm", {"activation": "silu", "recurrent_activation": activations.HardSigmoid(0.2)}),
     ("lstm", {"activation": "relu", "recurrent_activation": "hard_sigmoid"}),
     ("gru", {}),
     ("gru", {"activation": "sigmoid", "recurrent_activation": "tanh"}),
+    ("gru", {"activation": activations.ELU(0.3), "recurrent_activation": activations.ScaledTanh(0.4, 0.6)}),
     ("gru", {"reset_after": False}),
     ("gru", {"reset_after": False, "activation": "relu", "recurrent_activation": "hard_sigmoid"}),
+    ("gru", {"reset_after": False, "activation": "mish", "recurrent_activation": activations.ScaledTanh(0.9, 0.6)}),
 ]
 USUAL = [("simple_rnn", {}), ("lstm", {}), ("gru", {}), ("gru", {"reset_after": False})]
 

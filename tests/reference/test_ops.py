@@ -13,12 +13,12 @@ from tolerance import assert_all_equal
 
 from rnncore.reference import Executor, lstm
 from rnncore.reference import slice as reference_slice
-from rnncore.reference.functions import FUNCTIONS
+from rnncore.reference.activations import ACTIVATIONS
 from rnncore.reference.merge import KINDS
 from rnncore.reference.op import Run
 
 
-@pytest.mark.parametrize("activation", FUNCTIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
 @pytest.mark.parametrize("shape", [(4, 3), (2, 3, 3)], ids=["matrix", "sequence"])
 def test_dense(activation: str, bias: bool, shape: tuple[int, ...]) -> None:
@@ -32,7 +32,7 @@ def test_dense(activation: str, bias: bool, shape: tuple[int, ...]) -> None:
     check_gradients(program, [np.random.default_rng(1).normal(size=shape)])
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", ACTIVATIONS)
 def test_activation(function: str) -> None:
     program = one_node("activation", [("x", (None, None, 4), "float")], 1, [], {"function": function})
     check_gradients(program, [np.random.default_rng(2).normal(scale=2, size=(2, 3, 4))])
@@ -45,6 +45,12 @@ def test_activation(function: str) -> None:
         {"function": "relu", "max_value": 0.5},
         {"function": "leaky_relu", "negative_slope": 0.3},
         {"function": "elu", "alpha": 0.7},
+        {"function": "celu", "alpha": 0.7},
+        {"function": "threshold", "threshold": 0.4, "default_value": -0.3},
+        {"function": "hard_sigmoid", "alpha": 0.2, "beta": 0.4},
+        {"function": "scaled_tanh", "alpha": 1.7, "beta": 0.6},
+        {"function": "affine", "alpha": 1.7, "beta": 0.6},
+        {"function": "gelu", "approximate": True},
     ],
 )
 def test_activation_with_options(attributes: dict[str, Any]) -> None:

@@ -32,21 +32,21 @@ struct GruCell {
   }
 
   static RNNCORE_INLINE V forward(const GruCell& cell, V (&s)[Form::slots], V h_before, V& /*c*/) {
-    s[1] = cell.r.template value<T>(s[1]);
-    s[2] = cell.r.template value<T>(s[2]);
-    s[0] = cell.a.template value<T>(s[0] + s[2] * s[3]);
-    return s[0] + s[1] * (h_before - s[0]);
+    const V z = activated<T>(cell.r, s[1]), r = activated<T>(cell.r, s[2]);
+    s[0] = s[0] + r * s[3];
+    const V n = activated<T>(cell.a, s[0]);
+    return n + z * (h_before - n);
   }
 
   static RNNCORE_INLINE void backward(const GruCell& cell, V (&s)[Form::slots], V /*h*/, V h_before, V /*c*/,
                                       V /*c_before*/, V dh, V& /*dc*/, V& dh_carry) {
-    const V n = s[0], z = s[1], r = s[2], q = s[3];
-    const V dn = dh * (T(1) - z) * slope<T>(cell.a, n);  // h = z·h' + (1 - z)·n
-    s[0] = dn;                                           // n = a(W·x + b + r·q)
-    s[1] = dh * (h_before - n) * slope<T>(cell.r, z);    // h = z·h' + (1 - z)·n
-    s[2] = dn * q * slope<T>(cell.r, r);                 // n = a(W·x + b + r·q)
-    s[3] = dn * r;                                       // n = a(W·x + b + r·q)
-    dh_carry = dh * z;                                   // h = z·h' + (1 - z)·n
+    const V n = output<T>(cell.a, s[0]), z = output<T>(cell.r, s[1]), r = output<T>(cell.r, s[2]), q = s[3];
+    const V dn = dh * (T(1) - z) * slope<T>(cell.a, s[0], n);  // h = z·h' + (1 - z)·n
+    s[0] = dn;                                                 // n = a(W·x + b + r·q)
+    s[1] = dh * (h_before - n) * slope<T>(cell.r, s[1], z);    // h = z·h' + (1 - z)·n
+    s[2] = dn * q * slope<T>(cell.r, s[2], r);                 // n = a(W·x + b + r·q)
+    s[3] = dn * r;                                             // n = a(W·x + b + r·q)
+    dh_carry = dh * z;                                         // h = z·h' + (1 - z)·n
   }
 };
 

@@ -31,24 +31,29 @@ struct LstmCell {
   }
 
   static RNNCORE_INLINE V forward(const LstmCell& cell, V (&s)[Form::slots], V /*h_before*/, V& c) {
-    s[0] = cell.r.template value<T>(s[0]);
-    s[1] = cell.r.template value<T>(s[1]);
-    s[2] = cell.a.template value<T>(s[2]);
-    s[3] = cell.r.template value<T>(s[3]);
-    c = s[1] * c + unfused(s[0] * s[2]);
-    return s[3] * cell.a.template value<T>(c);
+    const V i = activated<T>(cell.r, s[0]), f = activated<T>(cell.r, s[1]);
+    const V g = activated<T>(cell.a, s[2]), o = activated<T>(cell.r, s[3]);
+    c = f * c + unfused(i * g);
+    return o * cell.a.template value<T>(c);
+  }
+
+  // c again, from what `forward` has left in s.
+  static RNNCORE_INLINE V memory(const LstmCell& cell, const V (&s)[Form::slots], V c_before) {
+    const V i = output<T>(cell.r, s[0]), f = output<T>(cell.r, s[1]), g = output<T>(cell.a, s[2]);
+    return f * c_before + unfused(i * g);
   }
 
   static RNNCORE_INLINE void backward(const LstmCell& cell, V (&s)[Form::slots], V /*h*/, V /*h_before*/, V c,
                                       V c_before, V dh, V& dc, V& /*dh_carry*/) {
-    const V i = s[0], f = s[1], g = s[2], o = s[3];
+    const V i = output<T>(cell.r, s[0]), f = output<T>(cell.r, s[1]);
+    const V g = output<T>(cell.a, s[2]), o = output<T>(cell.r, s[3]);
     const V y = cell.a.template value<T>(c);
-    const V do_ = dh * y;                        // h = o·a(c)
-    dc += dh * o * slope<T>(cell.a, y);          // h = o·a(c)
-    s[0] = dc * g * slope<T>(cell.r, i);         // c = f·c' + i·g
-    s[1] = dc * c_before * slope<T>(cell.r, f);  // c = f·c' + i·g
-    s[2] = dc * i * slope<T>(cell.a, g);         // c = f·c' + i·g
-    s[3] = do_ * slope<T>(cell.r, o);
+    const V do_ = dh * y;                              // h = o·a(c)
+    dc += dh * o * slope<T>(cell.a, c, y);             // h = o·a(c)
+    s[0] = dc * g * slope<T>(cell.r, s[0], i);         // c = f·c' + i·g
+    s[1] = dc * c_before * slope<T>(cell.r, s[1], f);  // c = f·c' + i·g
+    s[2] = dc * i * slope<T>(cell.a, s[2], g);         // c = f·c' + i·g
+    s[3] = do_ * slope<T>(cell.r, s[3], o);
     dc = dc * f;  // c = f·c' + i·g
   }
 };

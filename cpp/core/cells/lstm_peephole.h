@@ -33,26 +33,31 @@ struct PeepholeLstmCell {
   }
 
   static RNNCORE_INLINE V forward(const PeepholeLstmCell& cell, V (&s)[Form::slots], V /*h_before*/, V& c) {
-    s[0] = cell.r.template value<T>(s[0] + cell.p_i * c);
-    s[1] = cell.r.template value<T>(s[1] + cell.p_f * c);
-    s[2] = cell.a.template value<T>(s[2]);
-    c = s[1] * c + unfused(s[0] * s[2]);
-    s[3] = cell.r.template value<T>(s[3] + cell.p_o * c);
-    return s[3] * cell.a.template value<T>(c);
+    s[0] = s[0] + cell.p_i * c;
+    s[1] = s[1] + cell.p_f * c;
+    const V i = activated<T>(cell.r, s[0]), f = activated<T>(cell.r, s[1]), g = activated<T>(cell.a, s[2]);
+    c = f * c + unfused(i * g);
+    s[3] = s[3] + cell.p_o * c;
+    return activated<T>(cell.r, s[3]) * cell.a.template value<T>(c);
+  }
+
+  static RNNCORE_INLINE V memory(const PeepholeLstmCell& cell, const V (&s)[Form::slots], V c_before) {
+    return LstmCell<T, A, R>::memory({cell.a, cell.r}, s, c_before);
   }
 
   static RNNCORE_INLINE void backward(const PeepholeLstmCell& cell, V (&s)[Form::slots], V /*h*/, V /*h_before*/, V c,
                                       V c_before, V dh, V& dc, V& /*dh_carry*/) {
-    const V i = s[0], f = s[1], g = s[2], o = s[3];
+    const V i = output<T>(cell.r, s[0]), f = output<T>(cell.r, s[1]);
+    const V g = output<T>(cell.a, s[2]), o = output<T>(cell.r, s[3]);
     const V y = cell.a.template value<T>(c);
-    s[3] = dh * y * slope<T>(cell.r, o);          // h = o·a(c)
-    dc += unfused(dh * o * slope<T>(cell.a, y));  // h = o·a(c)
-    dc += s[3] * cell.p_o;                        // o = r(... + p·c)
-    s[0] = dc * g * slope<T>(cell.r, i);          // c = f·c' + i·g
-    s[1] = dc * c_before * slope<T>(cell.r, f);   // c = f·c' + i·g
-    s[2] = dc * i * slope<T>(cell.a, g);          // c = f·c' + i·g
-    dc = unfused(dc * f) + s[0] * cell.p_i;       // c = f·c' + i·g, i = r(... + p·c')
-    dc += s[1] * cell.p_f;                        // f = r(... + p·c')
+    s[3] = dh * y * slope<T>(cell.r, s[3], o);         // h = o·a(c)
+    dc += unfused(dh * o * slope<T>(cell.a, c, y));    // h = o·a(c)
+    dc += s[3] * cell.p_o;                             // o = r(... + p·c)
+    s[0] = dc * g * slope<T>(cell.r, s[0], i);         // c = f·c' + i·g
+    s[1] = dc * c_before * slope<T>(cell.r, s[1], f);  // c = f·c' + i·g
+    s[2] = dc * i * slope<T>(cell.a, s[2], g);         // c = f·c' + i·g
+    dc = unfused(dc * f) + s[0] * cell.p_i;            // c = f·c' + i·g, i = r(... + p·c')
+    dc += s[1] * cell.p_f;                             // f = r(... + p·c')
   }
 
   // What a step adds to the gradients of the peepholes, from the gradients in s.

@@ -11,7 +11,7 @@ struct SimpleRnn : CellForm {
   static constexpr int slots = 1;                           // pre-activations of a unit
   static constexpr int input_slot = 0, recurrent_slot = 0;  // first slot each product adds to
   static constexpr bool has_memory = false;                 // carries c
-  static constexpr bool keeps_slots = false;                // backward needs h only
+  static constexpr bool keeps_slots = false;                // backward mostly needs h only
   static constexpr bool carries_dh = false;                 // h' reaches h past the products
 
   static constexpr int input_gate(int slot) { return slot; }
@@ -21,18 +21,20 @@ struct SimpleRnn : CellForm {
 template <class T, class F>
 struct SimpleRnnCell {
   using V = Vec<T>;
-  using Form = SimpleRnn;
+  struct Form : SimpleRnn {
+    static constexpr bool may_keep_inputs = std::is_same_v<F, Chosen>;
+  };
   F f;
 
   static RNNCORE_INLINE SimpleRnnCell make(const SequenceShape& s) { return {function_for<F>(s.activation)}; }
 
   static RNNCORE_INLINE V forward(const SimpleRnnCell& cell, V (&s)[Form::slots], V /*h_before*/, V& /*c*/) {
-    return cell.f.template value<T>(s[0]);
+    return activated<T>(cell.f, s[0]);
   }
 
   static RNNCORE_INLINE void backward(const SimpleRnnCell& cell, V (&s)[Form::slots], V h, V /*h_before*/, V /*c*/,
                                       V /*c_before*/, V dh, V& /*dc*/, V& /*dh_carry*/) {
-    s[0] = dh * slope<T>(cell.f, h);
+    s[0] = dh * slope<T>(cell.f, s[0], h);
   }
 };
 

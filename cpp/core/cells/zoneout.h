@@ -44,7 +44,7 @@ struct Zoned {
   // saved.
   static RNNCORE_INLINE void backward(const Zoned& z, V (&s)[Form::slots], V h, V h_before, V& c, V c_before, V dh,
                                       V& dc, V& dh_carry, V hold_h, V hold_c) {
-    if constexpr (Form::has_memory) c = s[1] * c_before + unfused(s[0] * s[2]);
+    if constexpr (Form::has_memory) c = CellT::memory(z.cell, s, c_before);
     const V dc_held = unfused(hold_c * dc);  // c = k·c' + (1 − k)·c~
     dc = unfused((1 - hold_c) * dc);         // c = k·c' + (1 − k)·c~
     CellT::backward(z.cell, s, h, h_before, c, c_before, (1 - hold_h) * dh, dc, dh_carry);

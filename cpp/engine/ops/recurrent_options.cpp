@@ -94,8 +94,8 @@ RecurrentOptions::RecurrentOptions(const Site& site)
   sizes[0] = recurrent.empty() ? 0 : recurrent[0];
   sizes[1] = shape.projected == 0 ? sizes[0] : recurrent.size() == 2 ? recurrent[1] / cell.gates : 0;
   shape.cell = cell_of(site);
-  shape.activation = activation_of(site, "activation", "tanh");
-  shape.recurrent_activation = activation_of(site, "recurrent_activation", "sigmoid");
+  shape.activation = elementwise_of(site, "activation", "tanh");
+  shape.recurrent_activation = elementwise_of(site, "recurrent_activation", "sigmoid");
   shape.rows = x.samples(), shape.steps = x.steps(), shape.inputs = x.columns(), shape.units = sizes[1];
   shape.recurrent_dropout = recurrent_dropout > 0;
   shape.zoneout = this->zoneout[0] > 0 || this->zoneout[1] > 0;

@@ -1,9 +1,6 @@
 #include "engine/ops/registry.h"
 
-#include <cmath>
-#include <limits>
-
-#include "engine/names.h"
+#include "engine/elementwise.h"
 
 namespace rnncore {
 
@@ -74,26 +71,13 @@ void expect_shape(const Site& site, const char* name, const Shape& shape, const 
     fail(site, std::string(name) + ": expected shape " + to_string(expected) + ", got " + to_string(shape));
 }
 
-Function activation_of(const Site& site, const char* attribute, const char* otherwise) {
+Elementwise elementwise_of(const Site& site, const char* attribute, const char* otherwise) {
+  const auto found = find_elementwise(site.node.attributes, attribute, otherwise);
+  if (found) return *found;
   const std::string name = site.node.attributes.get(attribute, std::string(otherwise));
-  if (const auto found = find_member<Function>(kFunctionNames, name); found && is_cell_function(*found)) return *found;
-  fail(site, std::string(attribute) + ": unknown activation '" + name + "'");
-}
-
-Elementwise elementwise_of(const Site& site, const char* attribute) {
-  const Attributes& a = site.node.attributes;
-  const std::string name = a.get(attribute, std::string("linear"));
-  if (name == "selu")
-    return {.function = Function::elu, .alpha = 1.67326324235437728481, .scale = 1.05070098735548049342};
-  const auto found = find_member<Function>(kFunctionNames, name);
-  if (!found) fail(site, std::string(attribute) + ": unknown activation '" + name + "'");
-  Elementwise e{.function = *found};
-  e.slope = a.get("negative_slope", name == "leaky_relu" ? 0.2 : 0.0);
-  e.limit = a.get("max_value", std::numeric_limits<double>::quiet_NaN());  // NaN: none, which no x reaches
-  e.threshold = a.get("threshold", 0.0);
-  e.alpha = a.get("alpha", 1.0);
-  if (name == "relu" && (e.slope != 0 || !std::isnan(e.limit) || e.threshold != 0)) e.function = Function::leaky_relu;
-  return e;
+  fail(site, std::string(attribute) +
+                 (name == "softmax" ? ": expected an elementwise activation, got '" : ": unknown activation '") + name +
+                 "'");
 }
 
 }  // namespace rnncore

@@ -29,8 +29,7 @@ void expect_slots(const Site& site, size_t most_inputs, size_t least_parameters,
 // An integer from `least` to what any memory holds.
 int64_t expect_size(const Site& site, const char* attribute, int64_t otherwise, int64_t least);
 void expect_shape(const Site& site, const char* name, const Shape& shape, const Shape& expected);
-Function activation_of(const Site& site, const char* attribute, const char* otherwise);
-// The function an attribute names, with the attributes it takes: negative_slope, max_value, threshold, alpha.
-Elementwise elementwise_of(const Site& site, const char* attribute);
+// The function that an attribute names, with its options; not softmax.
+Elementwise elementwise_of(const Site& site, const char* attribute, const char* otherwise = "linear");
 
 }  // namespace rnncore

@@ -16,10 +16,10 @@ class Elementwise(Layer, registered=False):
 
     _op = "activation"
     _acts_per_step = True
-    _function: str
+    _function: activations.Kept
 
     def _attributes(self) -> dict[str, Any]:
-        return {"function": self._function, **super()._attributes()}
+        return {**activations.attributes("function", self._function), **super()._attributes()}
 
 
 class Activation(Elementwise):
@@ -27,8 +27,7 @@ class Activation(Elementwise):
 
     Parameters
     ----------
-    activation : str or function of `rnncore.activations`
-        One of `rnncore.activations`.
+    activation : str, function or object of `rnncore.activations`
     **arguments
         `name`, `trainable`, `input_shape`: see `Layer`.
 
@@ -44,7 +43,7 @@ class Activation(Elementwise):
     (None, 5, 3)
     """
 
-    def __init__(self, activation: str | activations.Function, **arguments: Unpack[LayerArguments]) -> None:
+    def __init__(self, activation: activations.Identifier, **arguments: Unpack[LayerArguments]) -> None:
         super().__init__(**arguments)
-        self.activation = self._function = activations.serialize(activation)
+        self.activation = self._function = activations.kept(activation)
         self._mixes_features = self.activation == "softmax"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from rnncore import activations
 from rnncore._keras_names import LAYER
 from rnncore.layers.buildable import Buildable, WeightView, described
 from rnncore.layers.builder import ProgramBuilder
@@ -206,7 +207,11 @@ class Layer(Buildable, registry="layer"):
 
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {name: described(getattr(self, name)) for name in self._node_arguments}
+        found: dict[str, Any] = {}
+        for name in self._node_arguments:
+            value = getattr(self, name)
+            found |= activations.attributes(name, value) if name == "activation" else {name: described(value)}
+        return found
 
     def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append the layer's nodes; return the value of each output.

@@ -74,7 +74,7 @@ class SimpleRNNCell(Cell, SimpleRNN):
     def __init__(
         self,
         units: int,
-        activation: str | activations.Function | None = "tanh",
+        activation: activations.Identifier = "tanh",
         use_bias: bool = True,
         kernel_initializer: initializers.Identifier = "glorot_uniform",
         recurrent_initializer: initializers.Identifier = "orthogonal",
@@ -121,8 +121,8 @@ class LSTMCell(Cell, LSTM):
     def __init__(
         self,
         units: int,
-        activation: str | activations.Function | None = "tanh",
-        recurrent_activation: str | activations.Function | None = "sigmoid",
+        activation: activations.Identifier = "tanh",
+        recurrent_activation: activations.Identifier = "sigmoid",
         use_bias: bool = True,
         kernel_initializer: initializers.Identifier = "glorot_uniform",
         recurrent_initializer: initializers.Identifier = "orthogonal",
@@ -170,8 +170,8 @@ class GRUCell(Cell, GRU):
     def __init__(
         self,
         units: int,
-        activation: str | activations.Function | None = "tanh",
-        recurrent_activation: str | activations.Function | None = "sigmoid",
+        activation: activations.Identifier = "tanh",
+        recurrent_activation: activations.Identifier = "sigmoid",
         use_bias: bool = True,
         kernel_initializer: initializers.Identifier = "glorot_uniform",
         recurrent_initializer: initializers.Identifier = "orthogonal",

@@ -36,7 +36,7 @@ class Conv1D(WindowLayer):
         Not together with strides above 1.
     groups : int, default 1
         Other numbers are not supported: a ValueError.
-    activation : str or function of `rnncore.activations`, optional
+    activation : str, function or object of `rnncore.activations`, optional
         By default linear.
     use_bias : bool, default True
     kernel_initializer, bias_initializer : str or Initializer
@@ -77,7 +77,7 @@ class Conv1D(WindowLayer):
         data_format: str | None = None,
         dilation_rate: int | tuple[int] = 1,
         groups: int = 1,
-        activation: str | activations.Function | None = None,
+        activation: activations.Identifier = None,
         use_bias: bool = True,
         kernel_initializer: initializers.Identifier = "glorot_uniform",
         bias_initializer: initializers.Identifier = "zeros",
@@ -102,7 +102,7 @@ class Conv1D(WindowLayer):
             )
         if check.positive_int("groups", groups) != 1:
             raise ValueError(f"groups of {self.name!r} must be 1, others are not supported, got {groups}")
-        self.activation = activations.serialize(activation)
+        self.activation = activations.kept(activation)
         self.use_bias = check.boolean("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)

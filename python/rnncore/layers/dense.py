@@ -18,7 +18,7 @@ class Dense(Layer):
     Parameters
     ----------
     units : int
-    activation : str or function of `rnncore.activations`, optional
+    activation : str, function or object of `rnncore.activations`, optional
         One of `rnncore.activations`, by default linear.
     use_bias : bool, default True
     kernel_initializer, bias_initializer : str or Initializer
@@ -57,7 +57,7 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
-        activation: str | activations.Function | None = None,
+        activation: activations.Identifier = None,
         use_bias: bool = True,
         kernel_initializer: initializers.Identifier = "glorot_uniform",
         bias_initializer: initializers.Identifier = "zeros",
@@ -70,7 +70,7 @@ class Dense(Layer):
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **arguments)
         self.units = check.positive_int("units", units)
-        self.activation = activations.serialize(activation)
+        self.activation = activations.kept(activation)
         self.use_bias = check.boolean("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)

@@ -20,9 +20,9 @@ class GRU(Gated):
     ----------
     units : int
         H, the size of the state.
-    activation : str or function of `rnncore.activations`, default "tanh"
-        Of the candidate: linear, relu, sigmoid, tanh or hard_sigmoid.
-    recurrent_activation : str or function of `rnncore.activations`, default "sigmoid"
+    activation : str, function or object of `rnncore.activations`, default "tanh"
+        Of the candidate; any but softmax.
+    recurrent_activation : str, function or object of `rnncore.activations`, default "sigmoid"
         Of the two gates; same choice.
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
         Default glorot_uniform, orthogonal and zeros, over the fused matrices.
@@ -68,8 +68,8 @@ class GRU(Gated):
     def __init__(
         self,
         units: int,
-        activation: str | activations.Function | None = "tanh",
-        recurrent_activation: str | activations.Function | None = "sigmoid",
+        activation: activations.Identifier = "tanh",
+        recurrent_activation: activations.Identifier = "sigmoid",
         use_bias: bool = True,
         kernel_initializer: initializers.Identifier = "glorot_uniform",
         recurrent_initializer: initializers.Identifier = "orthogonal",

@@ -25,9 +25,9 @@ class LSTM(Gated):
     ----------
     units : int
         H, the size of h and c; with `projection_units` of c alone.
-    activation : str or function of `rnncore.activations`, default "tanh"
-        Of the cell input and the output: linear, relu, sigmoid, tanh or hard_sigmoid.
-    recurrent_activation : str or function of `rnncore.activations`, default "sigmoid"
+    activation : str, function or object of `rnncore.activations`, default "tanh"
+        Of the cell input and the output; any but softmax.
+    recurrent_activation : str, function or object of `rnncore.activations`, default "sigmoid"
         Of the three gates; same choice.
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
         Default glorot_uniform, orthogonal and zeros, over the fused matrices.
@@ -91,8 +91,8 @@ class LSTM(Gated):
     def __init__(
         self,
         units: int,
-        activation: str | activations.Function | None = "tanh",
-        recurrent_activation: str | activations.Function | None = "sigmoid",
+        activation: activations.Identifier = "tanh",
+        recurrent_activation: activations.Identifier = "sigmoid",
         use_bias: bool = True,
         kernel_initializer: initializers.Identifier = "glorot_uniform",
         recurrent_initializer: initializers.Identifier = "orthogonal",

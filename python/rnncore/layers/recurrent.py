@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
-from rnncore._sequence_arguments import RECURRENT_ACTIVATIONS
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.reads_sequences import ReadsSequences
@@ -66,7 +65,7 @@ class Recurrent(ReadsSequences, registered=False):
         self,
         *,
         units: int,
-        activation: str | activations.Function | None,
+        activation: activations.Identifier,
         use_bias: bool,
         kernel_initializer: initializers.Identifier,
         recurrent_initializer: initializers.Identifier,
@@ -92,7 +91,7 @@ class Recurrent(ReadsSequences, registered=False):
         zero_output_for_mask = check.boolean("zero_output_for_mask", arguments.pop("zero_output_for_mask", False))
         super().__init__(**arguments)
         self.units = check.positive_int("units", units)
-        self.activation = elementwise("activation", activation)
+        self.activation = activations.kept(activation, elementwise=True)
         self.use_bias = check.boolean("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
@@ -211,7 +210,7 @@ class Recurrent(ReadsSequences, registered=False):
 
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        attributes: dict[str, Any] = {"activation": self.activation}
+        attributes = activations.attributes("activation", self.activation)
         if self.recurrent_dropout > 0:
             attributes |= {"recurrent_dropout": self.recurrent_dropout, "seed": self.seed or 0}
         if self.zoneout > 0:
@@ -231,29 +230,17 @@ class Gated(Recurrent, registered=False):
     def __init__(
         self,
         *,
-        recurrent_activation: str | activations.Function | None,
+        recurrent_activation: activations.Identifier,
         use_cudnn: str | bool = "auto",
         **arguments: Any,
     ) -> None:
         check.unsupported(type(self).__name__, use_cudnn=use_cudnn != "auto" and use_cudnn)
         super().__init__(**arguments)
-        self.recurrent_activation = elementwise("recurrent_activation", recurrent_activation)
+        self.recurrent_activation = activations.kept(recurrent_activation, "recurrent_activation", elementwise=True)
 
     def _attributes(self) -> dict[str, Any]:
         """Attributes of the layer's node."""
-        return {**super()._attributes(), "recurrent_activation": self.recurrent_activation}
-
-
-def elementwise(argument: str, identifier: str | activations.Function | None) -> str:
-    """The name of an activation that a cell can apply."""
-    name = activations.serialize(identifier)
-    if name == "softmax":
-        raise ValueError(f"{argument} of a recurrent layer must be elementwise, got 'softmax'")
-    if name not in RECURRENT_ACTIVATIONS:
-        raise ValueError(
-            f"{argument} of a recurrent layer must be one of {', '.join(RECURRENT_ACTIVATIONS)}, got {name!r}"
-        )
-    return name
+        return super()._attributes() | activations.attributes("recurrent_activation", self.recurrent_activation)
 
 
 def unit_rate(argument: str, rate: float) -> float:

@@ -17,8 +17,8 @@ class SimpleRNN(Recurrent):
     ----------
     units : int
         H, the size of the state.
-    activation : str or function of `rnncore.activations`, default "tanh"
-        linear, relu, sigmoid, tanh or hard_sigmoid.
+    activation : str, function or object of `rnncore.activations`, default "tanh"
+        Any but softmax.
     kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
         Default glorot_uniform, orthogonal and zeros.
     return_state : bool, default False
@@ -59,7 +59,7 @@ class SimpleRNN(Recurrent):
     def __init__(
         self,
         units: int,
-        activation: str | activations.Function | None = "tanh",
+        activation: activations.Identifier = "tanh",
         use_bias: bool = True,
         kernel_initializer: initializers.Identifier = "glorot_uniform",
         recurrent_initializer: initializers.Identifier = "orthogonal",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._sequence_arguments import Array
-from .functions import function_of
+from .activations import activation_of
 from .masking import real_steps
 from .op import Arrays, Run
 from .window import Windows
@@ -36,14 +36,14 @@ def forward(inputs: Arrays, weights: list[Array], attributes: dict[str, Any], ru
     for tap in range(windows.size):
         to, steps = windows.seen(tap)
         z[:, to] += x[:, steps] @ kernel[tap]
-    function, options = function_of(attributes, "activation")
-    y = function.forward(z, **options)
-    return [y, windows.mask(real)], (x, real, weights, windows, z, y, function, options)
+    activation = activation_of(attributes, "activation")
+    y = activation.forward(z)
+    return [y, windows.mask(real)], (x, real, weights, windows, z, y, activation)
 
 
 def backward(doutputs: Arrays, saved: Any) -> tuple[Arrays, list[Array]]:
-    x, real, weights, windows, z, y, function, options = saved
-    dz = function.backward(z, y, doutputs[0], **options)  # y = activation(z)
+    x, real, weights, windows, z, y, activation = saved
+    dz = activation.backward(z, y, doutputs[0])  # y = activation(z)
     kernel = weights[0]
     dx, dkernel = np.zeros_like(x), np.zeros_like(kernel)
     for tap in range(windows.size):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._sequence_arguments import Array
-from .functions import function_of
+from .activations import activation_of
 from .op import Arrays, Run
 
 __all__ = ["backward", "forward"]
@@ -17,15 +17,15 @@ def forward(inputs: Arrays, weights: list[Array], attributes: dict[str, Any], ru
     z = x @ kernel
     if len(weights) == 2:
         z = z + weights[1]
-    function, options = function_of(attributes, "activation")
-    y = function.forward(z, **options)
-    return [y], (x, weights, z, y, function, options)
+    activation = activation_of(attributes, "activation")
+    y = activation.forward(z)
+    return [y], (x, weights, z, y, activation)
 
 
 def backward(doutputs: Arrays, saved: Any) -> tuple[Arrays, list[Array]]:
-    x, weights, z, y, function, options = saved
+    x, weights, z, y, activation = saved
     (dy,) = doutputs
-    dz = function.backward(z, y, dy, **options)  # y = activation(z)
+    dz = activation.backward(z, y, dy)  # y = activation(z)
     kernel = weights[0]  # z = x @ kernel + bias
     flat_dz = dz.reshape(-1, kernel.shape[1])
     dweights = [x.reshape(-1, kernel.shape[0]).T @ flat_dz, flat_dz.sum(axis=0)]

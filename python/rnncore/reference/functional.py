@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import activations
 from .._quiet import quiet
 from .._sequence_arguments import (
     SequenceArguments,
     SequenceGradients,
     SequenceResult,
-    activation_name,
     gradient_arguments,
     sequence_arguments,
 )
 from . import sequence
+from .activations import Activation, elementwise_of
 from .cell import Cell
 from .gru import GRUCell
 from .lstm import LSTMCell
@@ -37,7 +38,7 @@ def simple_rnn(
     lengths: npt.ArrayLike | None = None,
     reverse: bool = False,
     training: bool = False,
-    activation: str = "tanh",
+    activation: activations.Identifier = "tanh",
 ) -> SequenceResult:
     """Run a simple recurrent layer, h' = activation(x @ kernel + h @ recurrent_kernel + bias), in NumPy.
 
@@ -51,7 +52,7 @@ def simple_rnn(
     >>> simple_rnn(x, [[1.0]], [[0.5]], activation="linear").output[0, :, 0]
     array([1.  , 2.5 , 5.25])
     """
-    cell = SimpleRNNCell(activation_name(activation, "activation"))
+    cell = SimpleRNNCell(applied("activation", activation))
     return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
 
 
@@ -65,8 +66,8 @@ def lstm(
     lengths: npt.ArrayLike | None = None,
     reverse: bool = False,
     training: bool = False,
-    activation: str = "tanh",
-    recurrent_activation: str = "sigmoid",
+    activation: activations.Identifier = "tanh",
+    recurrent_activation: activations.Identifier = "sigmoid",
 ) -> SequenceResult:
     """Run an LSTM layer in NumPy. Gates are blocks of H columns in the order i, f, c, o.
 
@@ -80,9 +81,7 @@ def lstm(
     >>> result.output.shape, [part.shape for part in result.state]
     ((2, 5, 4), [(2, 4), (2, 4)])
     """
-    cell = LSTMCell(
-        activation_name(activation, "activation"), activation_name(recurrent_activation, "recurrent_activation")
-    )
+    cell = LSTMCell(applied("activation", activation), applied("recurrent_activation", recurrent_activation))
     return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
 
 
@@ -97,8 +96,8 @@ def gru(
     reverse: bool = False,
     training: bool = False,
     reset_after: bool = True,
-    activation: str = "tanh",
-    recurrent_activation: str = "sigmoid",
+    activation: activations.Identifier = "tanh",
+    recurrent_activation: activations.Identifier = "sigmoid",
 ) -> SequenceResult:
     """Run a GRU layer in NumPy. Gates are blocks of H columns in the order z, r, h.
 
@@ -114,8 +113,8 @@ def gru(
     array([4., 2., 2.])
     """
     cell = GRUCell(
-        activation_name(activation, "activation"),
-        activation_name(recurrent_activation, "recurrent_activation"),
+        applied("activation", activation),
+        applied("recurrent_activation", recurrent_activation),
         reset_after,
     )
     return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
@@ -147,6 +146,12 @@ def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = Non
         dstate = (dstate[0] + np.where(padded, doutput, 0).sum(axis=1), *dstate[1:])
         doutput = np.where(padded, 0, doutput)
     return sequence.backward(tape, doutput, dstate)
+
+
+def applied(argument: str, identifier: activations.Identifier) -> Activation:
+    """The activation of a cell that an argument stands for."""
+    kept = activations.kept(identifier, argument, elementwise=True)
+    return elementwise_of(activations.attributes(argument, kept), argument)
 
 
 @quiet

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._sequence_arguments import Array
-from .functions import SELU_ALPHA, SELU_SCALE
+from .activations import SELU_ALPHA, SELU_SCALE
 from .magnitude import product
 from .op import Arrays, Run
 

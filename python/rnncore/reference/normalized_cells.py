@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .._sequence_arguments import Array
-from .activations import ACTIVATIONS
+from .activations import ACTIVATIONS, Activation
 from .cell import Mask, State, StepGradients, Weights, masked
 from .magnitude import Standard, standardize, standardize_backward
 
@@ -65,7 +65,7 @@ class NormalizedSimpleRNNCell:
     STATES: ClassVar[int] = 1
     NORMALIZATION_ROWS: ClassVar[int] = 1
 
-    activation: str = "tanh"
+    activation: Activation = ACTIVATIONS["tanh"]
 
     products: ClassVar[str] = "exact"
     split_bias: ClassVar[bool] = False
@@ -77,13 +77,13 @@ class NormalizedSimpleRNNCell:
         m = masked(h, mask)
         z = standardize(x @ weights.kernel + m @ weights.recurrent_kernel, EPSILON)
         y = weights.normalization_weights[0] * z.normal + weights.bias
-        h_new = ACTIVATIONS[self.activation].forward(y)
-        return (h_new,), (x, m, mask, *z, h_new)
+        h_new = self.activation.forward(y)
+        return (h_new,), (x, m, mask, *z, y, h_new)
 
     def backward(self, dstate: State, saved: tuple[Array, ...], weights: Weights) -> StepGradients:
-        x, m, mask, normal, factor, h_new = saved
+        x, m, mask, normal, factor, y, h_new = saved
         (dh_new,) = dstate
-        dy = ACTIVATIONS[self.activation].backward(h_new, dh_new)  # h_new = activation(y)
+        dy = self.activation.backward(y, h_new, dh_new)  # h_new = activation(y)
         dz = standardize_backward(Standard(normal, factor), dy * weights.normalization_weights[0])
         return StepGradients(
             x=dz @ weights.kernel.T,
@@ -100,14 +100,14 @@ class NormalizedLSTMCell:
     STATES: ClassVar[int] = 2
     NORMALIZATION_ROWS: ClassVar[int] = 10
 
-    activation: str = "tanh"
-    recurrent_activation: str = "sigmoid"
+    activation: Activation = ACTIVATIONS["tanh"]
+    recurrent_activation: Activation = ACTIVATIONS["sigmoid"]
 
     products: ClassVar[str] = "exact"
     split_bias: ClassVar[bool] = False
 
     def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, tuple[Any, ...]]:
-        phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
+        phi, sigma = self.activation, self.recurrent_activation
         h, c = state
         a, b, saved = both_products(x, h, weights, mask, self.GATES)
         zi, zf, zg, zo = np.split(a + b + weights.bias, 4, axis=1)
@@ -115,22 +115,23 @@ class NormalizedLSTMCell:
         c_new = f * c + i * g
         shown = standardize(c_new, EPSILON)
         gain, shift = weights.normalization_weights[8:]
-        p = phi.forward(gain * shown.normal + shift)
-        return (o * p, c_new), (saved, c, i, f, g, o, shown, p)
+        s = gain * shown.normal + shift
+        p = phi.forward(s)
+        return (o * p, c_new), (saved, c, (zi, zf, zg, zo), i, f, g, o, shown, s, p)
 
     def backward(self, dstate: State, saved: tuple[Any, ...], weights: Weights) -> StepGradients:
-        phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
-        kept, c, i, f, g, o, shown, p = saved
+        phi, sigma = self.activation, self.recurrent_activation
+        kept, c, (zi, zf, zg, zo), i, f, g, o, shown, s, p = saved
         dh_new, dc_new = dstate
         do = dh_new * p  # h_new = o * p
-        dshown = phi.backward(p, dh_new * o)  # p = phi(gain * shown.normal + shift)
+        dshown = phi.backward(s, p, dh_new * o)  # p = phi(s), s = gain * shown.normal + shift
         dc_new = dc_new + standardize_backward(shown, dshown * weights.normalization_weights[8])
         dz = np.concatenate(
             [
-                sigma.backward(i, dc_new * g),  # c_new = f * c + i * g
-                sigma.backward(f, dc_new * c),
-                phi.backward(g, dc_new * i),
-                sigma.backward(o, do),
+                sigma.backward(zi, i, dc_new * g),  # c_new = f * c + i * g
+                sigma.backward(zf, f, dc_new * c),
+                phi.backward(zg, g, dc_new * i),
+                sigma.backward(zo, o, do),
             ],
             axis=1,
         )
@@ -151,30 +152,31 @@ class NormalizedGRUCell:
     STATES: ClassVar[int] = 1
     NORMALIZATION_ROWS: ClassVar[int] = 6
 
-    activation: str = "tanh"
-    recurrent_activation: str = "sigmoid"
+    activation: Activation = ACTIVATIONS["tanh"]
+    recurrent_activation: Activation = ACTIVATIONS["sigmoid"]
 
     products: ClassVar[str] = "exact"
     split_bias: ClassVar[bool] = True
 
     def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, tuple[Any, ...]]:
-        phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
+        phi, sigma = self.activation, self.recurrent_activation
         (h,) = state
         a, b, saved = both_products(x, h, weights, mask, self.GATES)
         az, ar, ag = np.split(a + weights.bias[0], 3, axis=1)
         bz, br, q = np.split(b + weights.bias[1], 3, axis=1)
-        z = sigma.forward(az + bz)
-        r = sigma.forward(ar + br)
-        g = phi.forward(ag + r * q)
-        return (z * h + (1 - z) * g,), (saved, h, z, r, g, q)
+        az, ar = az + bz, ar + br
+        z, r = sigma.forward(az), sigma.forward(ar)
+        ag = ag + r * q
+        g = phi.forward(ag)
+        return (z * h + (1 - z) * g,), (saved, h, (az, ar, ag), z, r, g, q)
 
     def backward(self, dstate: State, saved: tuple[Any, ...], weights: Weights) -> StepGradients:
-        phi, sigma = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
-        kept, h, z, r, g, q = saved
+        phi, sigma = self.activation, self.recurrent_activation
+        kept, h, (az, ar, ag), z, r, g, q = saved
         (dh_new,) = dstate
-        daz = sigma.backward(z, dh_new * (h - g))  # h_new = z * h + (1 - z) * g
-        dag = phi.backward(g, dh_new * (1 - z))
-        dar = sigma.backward(r, dag * q)  # g = phi(ag + r * q)
+        daz = sigma.backward(az, z, dh_new * (h - g))  # h_new = z * h + (1 - z) * g
+        dag = phi.backward(ag, g, dh_new * (1 - z))
+        dar = sigma.backward(ar, r, dag * q)  # ag + r * q
         da = np.concatenate([daz, dar, dag], axis=1)
         db = np.concatenate([daz, dar, dag * r], axis=1)
         dx, dh, dkernel, drecurrent_kernel, dgains = products_backward(da, db, kept, weights, self.GATES)

@@ -12,6 +12,7 @@ import numpy as np
 from .._sequence_arguments import Array, gradient_arguments, sequence_arguments
 from ..program import EXCLUDED_OPTIONS, RECURRENT_OPTIONS, excluded_options
 from . import sequence
+from .activations import elementwise_of, is_option
 from .cell import Cell
 from .masking import real_steps
 from .op import Arrays, Run
@@ -51,7 +52,7 @@ class Recurrent:
             options = {
                 name: value for name, value in options.items() if name not in EXCLUDED_OPTIONS["layer_normalization"]
             }
-        cell = (self.make_normalized_cell if normalized else self.make_cell)(**options)
+        cell = (self.make_normalized_cell if normalized else self.make_cell)(**with_activations(options))
         kernel, recurrent_kernel, *bias = weights
         units = recurrent_kernel.shape[1] // cell.GATES
         shapes = {
@@ -120,3 +121,9 @@ class Recurrent:
 def normalization_rows(cell: Cell) -> int:
     """How many rows of gains and shifts a normalized cell has."""
     return getattr(cell, "NORMALIZATION_ROWS", 0)
+
+
+def with_activations(options: dict[str, Any]) -> dict[str, Any]:
+    """A cell's options with activations in the place of their names and options."""
+    own = {name: value for name, value in options.items() if not is_option(name)}
+    return own | {name: elementwise_of(options, name) for name in ("activation", "recurrent_activation") if name in own}
