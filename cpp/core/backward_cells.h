@@ -60,21 +60,22 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, int64_t t, int64_t 
   const int64_t slots_row = row_step * p.forward.tape_row, output_row = row_step * f.output.row;
   const int64_t hidden_row = row_step * p.forward.before_stride(t);
   const int64_t padded_row = row_step * padded, state_row = row_step * H, before_row = t > 0 ? padded_row : state_row;
-  for (int64_t r = 0; r < rows; ++r, dh += vectors) {
-    for (int v = 0; v < vectors; ++v) {
-      const int64_t unit = first + v * W<T>, left = H - unit;
+  // Vector by vector, so that what depends on the units is found once for all rows.
+  for (int v = 0; v < vectors; ++v, ++dh) {
+    const int64_t unit = first + v * W<T>, left = H - unit;
+    if (left <= 0) {
+      // Padding: the products read these as zeros.
+      for (int64_t r = 0; r < rows; ++r) store_dslots<L, Vec<T>>(dslots + r * slots_row, vector + v, {});
+      continue;
+    }
+    const CellT here = cell_at(cell, f.further, unit, H);
+    for (int64_t r = 0; r < rows; ++r) {
       T* row_slots = dslots + r * slots_row;
-      if (left <= 0) {
-        // Padding: the products read these as zeros.
-        store_dslots<L, Vec<T>>(row_slots, vector + v, {});
-        continue;
-      }
       Vec<T> slot[Form::slots] = {};
       if (Form::keeps_slots)
 #pragma GCC unroll 8
         for (int i = 0; i < Form::slots; ++i) slot[i] = load(row_slots + ((vector + v) * Form::slots + i) * W<T>);
-      // Beyond the units of a row with an infinite x there are NaNs.
-      if (Form::may_keep_inputs && inputs) slot[0] = load_partial(inputs + r * slots_row + (vector + v) * W<T>, left);
+      if (Form::may_keep_inputs && inputs) slot[0] = load(inputs + r * slots_row + (vector + v) * W<T>);
       Vec<T> h{}, h_before{}, c{}, c_before{}, dc{}, carry{};
       if (ahead) __builtin_prefetch(ahead + r * output_row + unit);
       if (!Form::keeps_slots) h = load_partial(output + r * output_row + unit, left);
@@ -88,13 +89,12 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, int64_t t, int64_t 
         else if (dstate)
           dc = load_partial(dstate + r * state_row + unit, left);
       }
-      const CellT here = cell_at(cell, f.further, unit, H);
       if constexpr (Form::holds) {
         const int64_t n = row + r * row_step;
-        CellT::backward(here, slot, h, h_before, c, c_before, dh[v], dc, carry, hold(p.forward, 0, t, n, unit),
-                        hold(p.forward, 1, t, n, unit));
+        CellT::backward(here, slot, h, h_before, c, c_before, dh[r * vectors], dc, carry,
+                        hold(p.forward, 0, t, n, unit), hold(p.forward, 1, t, n, unit));
       } else {
-        CellT::backward(here, slot, h, h_before, c, c_before, dh[v], dc, carry);
+        CellT::backward(here, slot, h, h_before, c, c_before, dh[r * vectors], dc, carry);
       }
       if constexpr (Form::extra_rows > 0) {
         T* sums = p.dextra + Form::extra_rows * (row + r * row_step) * padded + unit;
@@ -103,6 +103,10 @@ RNNCORE_INLINE void backward_cells(const BackwardPlan<L>& p, int64_t t, int64_t 
         for (int k = 0; k < Form::extra_rows; ++k)
           store(sums + k * padded, unfused(shares[k]) + (later ? load(sums + k * padded) : Vec<T>{}));
       }
+      // An infinite x makes NaNs beyond the units, which the products would spread.
+      if (left < W<T>)
+#pragma GCC unroll 8
+        for (int i = 0; i < Form::slots; ++i) slot[i] = first_lanes<T>(slot[i], left);
       store_dslots<L>(row_slots, vector + v, slot);
       if (kept)
 #pragma GCC unroll 8

@@ -6,6 +6,9 @@
 namespace rnncore {
 namespace {
 
+// Rows of a call of cells: few enough for the nearest cache.
+constexpr int64_t kCellRows = 4 * kTileRows;
+
 template <class L>
 struct CellKernels {
   using V = Vec<typename L::Type>;
@@ -43,12 +46,10 @@ static __attribute__((noinline)) void forward_tile(const ForwardPlan<L>& p, int6
   forward_cells<L, CellT>(p, t, row, row_step, rows, block, pre, kept);
 }
 
-template <class L, class CellT, bool Usual>
+template <class L, class CellT>
 static __attribute__((noinline)) void backward_tile(const BackwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step,
                                                     int64_t rows, int64_t vector, int vectors, bool later,
                                                     const Vec<typename L::Type>* dh, Vec<typename L::Type>* kept) {
-  // A loop over a known number of vectors is worth its own code for the usual cells.
-  if (Usual && vectors == 1) return backward_cells<L, CellT>(p, t, row, row_step, rows, vector, 1, later, dh, kept);
   backward_cells<L, CellT>(p, t, row, row_step, rows, vector, vectors, later, dh, kept);
 }
 

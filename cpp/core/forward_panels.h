@@ -17,7 +17,7 @@ template <class L, class GateOf>
 static void pack_part(const SequenceShape& s, const typename L::Type* weights, int64_t depth, Range rows, int64_t block,
                       GateOf gate_of, int first_slot, typename L::Element* panel) {
   using T = typename L::Type;
-  const int64_t H = s.units;
+  const int64_t H = s.units, row_size = L::Form::gates * H;
   constexpr int64_t numbers = L::factor_numbers;
   const int64_t pairs = elements_of<typename L::Element>(depth);
   const Range of_pairs{rows.begin / numbers, elements_of<typename L::Element>(rows.end)};
@@ -28,14 +28,23 @@ static void pack_part(const SequenceShape& s, const typename L::Type* weights, i
       const int64_t unit = block * L::units + (first + i) / L::Form::gates * W<T>;
       const T* source = weights + gate_of(slot) * H + unit;
       auto* out = panel + (first * pairs + i) * W<T>;
-      const auto row = [&](int64_t k) { return load_partial(source + k * L::Form::gates * H, H - unit); };
-      for (int64_t k = of_pairs.begin; k < of_pairs.end; ++k)
-        if constexpr (L::rounded)
-          store(out + k * n * W<T>,
-                pair_up(round_to_bfloat16(row(2 * k)),
-                        2 * k + 1 < depth ? round_to_bfloat16(row(2 * k + 1)) : Vec<Bfloat16Pair>{}));
-        else
-          store(out + k * n * W<T>, factor_of<T>(s, row(k)));
+      const auto row = [&](int64_t k) { return load_partial(source + k * row_size, H - unit); };
+      const auto pack = [&](auto element) __attribute__((always_inline)) {
+        for (int64_t k = of_pairs.begin; k < of_pairs.end; ++k) store(out + k * n * W<T>, element(k));
+      };
+      if constexpr (L::rounded) {
+        pack([&](int64_t k) {
+          return pair_up(round_to_bfloat16(row(2 * k)),
+                         2 * k + 1 < depth ? round_to_bfloat16(row(2 * k + 1)) : Vec<Bfloat16Pair>{});
+        });
+      } else {
+        if constexpr (std::is_same_v<T, float>)
+          if (s.bfloat16) {
+            pack([&](int64_t k) { return rounded_float(row(k)); });
+            continue;
+          }
+        pack(row);
+      }
     }
   }
 }

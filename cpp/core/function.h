@@ -38,6 +38,8 @@ constexpr bool needs_input(Function f) { return f >= Function::leaky_relu; }
 struct Elementwise {
   Function function = Function::linear;
   double alpha = 1, beta = 0, slope = 0, limit = __builtin_nan(""), threshold = 0, otherwise = 0, scale = 1;
+
+  bool operator==(const Elementwise&) const = default;
 };
 
 struct NamedFunction {

@@ -161,7 +161,7 @@ struct ResetBeforeBackwardPlan {
   ResetBeforeBackwardPlan(const SequenceBackward<T>& b, const Team& team) : forward(b.forward, team) {
     const int64_t H = forward.H, I = forward.shape.inputs, N = forward.shape.rows, total = forward.total;
     Workspace<T> w{b.workspace};
-    transposed = w.take(w, 3 * H * (H + I));
+    transposed = b.forward.panels ? b.forward.panels : w.take(w, panels_size(forward.shape));
     dh = w.take(w, N * H);
     dreset = w.take(w, N * H);
     before = w.take(w, total * H);
@@ -172,7 +172,25 @@ struct ResetBeforeBackwardPlan {
     if (scratch) scratch += product_workspace<T>() * team.thread;
     workspace_used = w.used;
   }
+
+  static int64_t panels_size(const SequenceShape& s) {
+    Workspace<T> w{nullptr};
+    w.take(w, 3 * s.units * (s.units + s.inputs));
+    return w.used;
+  }
 };
+
+// Transposes this thread's share of both weight matrices.
+template <class T>
+static void reset_before_pack_panels(const SequenceForward<T>& call, T* transposed, const Team& team) {
+  const int64_t H = call.shape.units, I = call.shape.inputs, H3 = 3 * H;
+  const Range columns = team_range(H3, team, 1);
+  for (int64_t j = columns.begin; j < columns.end; ++j) {
+    T* row = transposed + j * (H + I);
+    for (int64_t k = 0; k < H; ++k) row[k] = call.recurrent_kernel[k * H3 + j];
+    for (int64_t k = 0; k < I; ++k) row[H + k] = call.kernel[k * H3 + j];
+  }
+}
 
 template <class T>
 static void reset_before_backward(const SequenceBackward<T>& call, const Team& team) {
@@ -182,12 +200,7 @@ static void reset_before_backward(const SequenceBackward<T>& call, const Team& t
   const Chosen gate{&s.recurrent_activation}, candidate{&s.activation};
   const int64_t H = f.H, H3 = f.H3, I = s.inputs;
   const Team alone = alone_of(team);
-  const Range columns = team_range(H3, team, 1);
-  for (int64_t j = columns.begin; j < columns.end; ++j) {
-    T* row = p.transposed + j * (H + I);
-    for (int64_t k = 0; k < H; ++k) row[k] = call.forward.recurrent_kernel[k * H3 + j];
-    for (int64_t k = 0; k < I; ++k) row[H + k] = call.forward.kernel[k * H3 + j];
-  }
+  if (!call.forward.panels) reset_before_pack_panels(call.forward, p.transposed, team);
   copy_inputs(call.forward, p.x, team);
   team_barrier(team);
 

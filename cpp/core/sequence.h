@@ -48,6 +48,8 @@ struct SequenceShape {
   bool bfloat16 = false;           // products take numbers rounded to bfloat16
   int64_t projected = 0;           // numbers P of h where an lstm projects it, else 0: then they are H
   int64_t cache_bytes = 1 << 20;   // second-level cache of a processor
+
+  bool operator==(const SequenceShape&) const = default;
 };
 
 // Element k of row r at step t: data[t·step + r·row + k], or data[(offsets[t] + r)·row + k] when packed.
@@ -78,6 +80,10 @@ struct SequenceForward {
   T* state[2];                // h, c after each row's last step: (N, H) each, or null
   T* tape;                    // sequence_tape elements for backward, or null for inference; training needs output
   T* workspace;               // sequence_workspace elements
+  // Where forward leaves what a backward pass of `panel_threads` threads reads of the weights, sequence_panels
+  // elements; null: backward reads the weights themselves.
+  T* panels;
+  int panel_threads;
 };
 
 template <class T>
@@ -97,8 +103,9 @@ struct SequenceBackward {
 // In elements of T.
 struct SequenceSizes {
   int64_t tape;
+  int64_t panels;  // of cells that are neither projected nor normalized
   int64_t forward_workspace;
-  int64_t backward_workspace;
+  int64_t backward_workspace;  // less by the panels where forward leaves them
 };
 
 // How a call is shared out: how many threads finish it first, and whether they share the units of each step, else its

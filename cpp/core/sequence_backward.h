@@ -50,7 +50,7 @@ static __attribute__((noinline)) void masked_state_gradients(const BackwardPlan<
   const int64_t dslots_row = row_step * p.forward.tape_row, H = p.shape.units;
   Vec<T> product[kBandRows * kTileVectors];
   for (int64_t i = 0; i < rows * vectors; ++i) product[i] = Vec<T>{};
-  accumulate_band(p.recurrent, p.slice, rows, vectors, dslots, dslots_row, vector, product);
+  accumulate_band(p.weights.recurrent, p.slice, rows, vectors, dslots, dslots_row, vector, product);
   const T* mask = p.call.forward.recurrent_mask;
   for (int64_t r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v) {
@@ -65,7 +65,8 @@ template <class L>
 RNNCORE_INLINE void state_gradients(const BackwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t rows,
                                     int64_t vector, int vectors, Vec<typename L::Type>* dh) {
   if (p.call.forward.recurrent_mask) return masked_state_gradients(p, t, row, row_step, rows, vector, vectors, dh);
-  accumulate_band(p.recurrent, p.slice, rows, vectors, p.dslots_row(t, row), row_step * p.forward.tape_row, vector, dh);
+  accumulate_band(p.weights.recurrent, p.slice, rows, vectors, p.dslots_row(t, row), row_step * p.forward.tape_row,
+                  vector, dh);
 }
 
 // The same for one row of a layer no wider than `Vectors`, where latency is all that counts: `later` are the slot
@@ -75,7 +76,7 @@ RNNCORE_INLINE void narrow_state_gradients(const BackwardPlan<L>& p, int64_t t, 
                                            const Vec<typename L::Type> (&later)[L::Form::slots],
                                            Vec<typename L::Type>* sums) {
   using T = typename L::Type;
-  const TransposedPanels<L>& u = p.recurrent;
+  const TransposedPanels<L>& u = p.weights.recurrent;
   constexpr int chains = kTileVectors / Vectors;
   auto& dh = *reinterpret_cast<Vec<T>(*)[1][Vectors]>(sums);
   if constexpr (kKeepsRow<L> && Vectors == 1) {
@@ -143,6 +144,7 @@ static __attribute__((noinline)) void backward_row(const BackwardPlan<L>& p, con
   if constexpr (Kept) Gradients::keep(gradients, s.inputs, p.call.dkernel, p.call.drecurrent_kernel, p.call.dbias);
   if (!later || !p.wants_initial_gradients()) return;
   Vec<typename L::Type> dh[Vectors];
+#pragma GCC unroll 4
   for (int v = 0; v < Vectors; ++v) dh[v] = initial_carry(p, row, v);
   narrow_state_gradients<L, Vectors>(p, 0, row, slots, dh);
   store_initial_gradients(p, row, 0, Vectors, dh);
@@ -180,8 +182,10 @@ static void backward_panel(const BackwardPlan<L>& p, const CellKernels<L>& cell,
                            int64_t from, int64_t to, int64_t vector, bool later) {
   Vec<typename L::Type> dh[kBandRows * Vectors];
   for (int64_t i = from; i < to;) {
-    // One tile at a time keeps dh in registers' reach; slices need a band.
-    const int64_t rows = p.slice ? (to - i < kBandRows ? to - i : kBandRows) : tile_rows(to - i);
+    // A few tiles keep dh and what is fetched in the nearest cache; slices need a band.
+    int64_t rows = p.slice ? (to - i < kBandRows ? to - i : kBandRows) : tile_rows(to - i);
+    while (!p.slice && rows < to - i && rows + kTileRows <= kCellRows / Vectors + kTileRows)
+      rows += tile_rows(to - i - rows);
     const int64_t row = share.first + i * share.step;
     outer_gradients<Vectors>(p, t, row, share.step, rows, vector * W<typename L::Type>, later, dh);
     if constexpr (L::Form::keeps_slots) fetch_saved<Vectors>(p, t, row, share.step, rows, vector);
@@ -263,18 +267,15 @@ static void sequence_backward(const SequenceBackward<typename L::Type>& call, co
   using T = typename L::Type;
   const BackwardPlan<L> p(call, team);
   const SequenceShape& s = p.shape;
-  const bool by_units = p.split == Split::units;
-  const Range all{0, p.unit_vectors};
-  const Range mine = team_range(p.unit_vectors, team, 1);
-  if (by_units) {
-    p.recurrent.pack(call.forward.recurrent_kernel, mine);
-  } else {
-    p.recurrent.pack(call.forward.recurrent_kernel, all, team);
-    team_barrier(team);
-  }
+  const bool by_units = p.weights.split == Split::units;
+  const bool packed = call.forward.panels;
+  if (!packed) p.weights.pack_recurrent(call.forward.recurrent_kernel, team);
+  if (!packed && !by_units) team_barrier(team);
 
-  const RowShare share = row_share<T>(s, team, p.split);
-  const Range vectors = by_units ? mine : all;
+  const RowShare share = row_share<T>(s, team, p.weights.split);
+  const auto own_units = [&](auto body) __attribute__((always_inline)) {
+    by_units ? each_part(p.weights.unit_vectors, p.weights.parts, team, body) : body(Range{0, p.weights.unit_vectors});
+  };
   if (!by_units || team.thread == 0) pass_states_through(p, share);
   const bool narrow = share.count == 1 && p.narrow > 0;
   if (narrow) cell.backward_row(p, cell, share.first, team);
@@ -284,15 +285,17 @@ static void sequence_backward(const SequenceBackward<typename L::Type>& call, co
     if (!watched && t % kChunkSteps == 0) may_stop(team, kChunkSteps * operations);
     const int64_t later = RowShare::below(share, active_rows(s, t + 1));
     const int64_t count = RowShare::below(share, active_rows(s, t));
-    if (later > 0) backward_step(p, cell, t, share, 0, later, vectors, true, watched);
-    if (later < count) backward_step(p, cell, t, share, later, count, vectors, false, watched);
+    own_units([&](Range vectors) {
+      if (later > 0) backward_step(p, cell, t, share, 0, later, vectors, true, watched);
+      if (later < count) backward_step(p, cell, t, share, later, count, vectors, false, watched);
+    });
     if (by_units) {
-      team_barrier(team, p.recurrent.panel(mine.begin));
+      team_barrier(team, p.weights.recurrent.panel(team_range(p.weights.unit_vectors, team, 1).begin));
       if (s.rows == 1) fetch_lines(p.dslots_row(t, 0), p.forward.tape_row);
     }
   }
-  if (!narrow && p.wants_initial_gradients()) initial_states(p, share, vectors);
-  if (call.dx.data && !has_narrow_inputs<L>(s)) p.input.pack(call.forward.kernel, {0, p.input.column_vectors()}, team);
+  if (!narrow && p.wants_initial_gradients()) own_units([&](Range vectors) { initial_states(p, share, vectors); });
+  if (!packed && call.dx.data) p.weights.pack_input(call.forward.kernel, team);
   team_barrier(team);
   if (call.dx.data) input_gradient(p, team);
   extra_gradients(p, team);

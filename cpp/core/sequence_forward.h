@@ -84,33 +84,38 @@ RNNCORE_INLINE void kept_row_products(const ForwardPlan<L>& p, int64_t t, int64_
   }
 }
 
-// One step of the first `count` rows of a share for one block of units.
+// One step of the first `count` rows of a share for one block of units. The cells of some tiles run together, since
+// each call of them finds its places anew.
 template <class L>
 static __attribute__((noinline)) void forward_rows(const ForwardPlan<L>& p, const CellKernels<L>& cell, int64_t t,
                                                    const RowShare& share, int64_t count, int64_t block) {
-  Vec<typename L::Type> pre[kTileRows * L::vectors];
+  Vec<typename L::Type> pre[kCellRows * L::vectors];
+  int64_t done = 0;  // rows whose cells have run
   for (int64_t i = 0; i < count;) {
     const int64_t rows = tile_rows(count - i);
     const int64_t row = share.first + i * share.step;
+    auto* result = pre + (i - done) * L::vectors;
     switch (rows) {
-      case 1: forward_products<L, 1>(p, t, row, share.step, block, pre); break;
-      case 2: forward_products<L, 2>(p, t, row, share.step, block, pre); break;
-      case 3: forward_products<L, 3>(p, t, row, share.step, block, pre); break;
-      case 4: forward_products<L, 4>(p, t, row, share.step, block, pre); break;
+      case 1: forward_products<L, 1>(p, t, row, share.step, block, result); break;
+      case 2: forward_products<L, 2>(p, t, row, share.step, block, result); break;
+      case 3: forward_products<L, 3>(p, t, row, share.step, block, result); break;
+      case 4: forward_products<L, 4>(p, t, row, share.step, block, result); break;
       case 5:
         if (p.fetches)
-          forward_products<L, 5, true>(p, t, row, share.step, block, pre, {i, count});
+          forward_products<L, 5, true>(p, t, row, share.step, block, result, {i, count});
         else
-          forward_products<L, 5>(p, t, row, share.step, block, pre);
+          forward_products<L, 5>(p, t, row, share.step, block, result);
         break;
       default:
         if (p.fetches)
-          forward_products<L, 6, true>(p, t, row, share.step, block, pre, {i, count});
+          forward_products<L, 6, true>(p, t, row, share.step, block, result, {i, count});
         else
-          forward_products<L, 6>(p, t, row, share.step, block, pre);
+          forward_products<L, 6>(p, t, row, share.step, block, result);
     }
-    cell.forward(p, t, row, share.step, rows, block, pre, nullptr);
     i += rows;
+    if (i < count && i - done <= kCellRows - kTileRows) continue;
+    cell.forward(p, t, share.first + done * share.step, share.step, i - done, block, pre, nullptr);
+    done = i;
   }
 }
 

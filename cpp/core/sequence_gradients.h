@@ -244,7 +244,7 @@ static void narrow_input_gradient(const Plan<L>& p, int64_t count, const typenam
   constexpr int rows = W<T> / Inputs;
   // The last ones again where there are fewer.
   const T *row[rows], *weight[Inputs];
-  for (int i = 0; i < Inputs; ++i) weight[i] = p.call.forward.kernel + (i < I ? i : I - 1) * L::Form::gates * H;
+  for (int i = 0; i < Inputs; ++i) weight[i] = p.kernel() + (i < I ? i : I - 1) * L::Form::gates * H;
   for (int64_t first = 0; first < count; first += rows) {
     if (first % kBandRows == 0) may_stop(team, kBandRows * 2 * Inputs * L::Form::gates * H);
     for (int r = 0; r < rows; ++r) row[r] = dslots + (first + r < count ? first + r : count - 1) * dslots_row;
@@ -275,7 +275,7 @@ static void input_gradient_rows(const Plan<L>& p, int64_t count, const typename 
       if (p.shape.inputs > 2) return narrow_input_gradient<L, 4>(p, count, dslots, dslots_row, dx, dx_row, team);
     return narrow_input_gradient<L, 2>(p, count, dslots, dslots_row, dx, dx_row, team);
   }
-  const int64_t columns = p.input.column_vectors();
+  const int64_t columns = p.weights.input.column_vectors();
   Vec<T> sums[kBandRows * kTileVectors];
   for (int64_t band = 0; band < count; band += kBandRows) {
     const int64_t rows = count - band < kBandRows ? count - band : kBandRows;
@@ -283,7 +283,7 @@ static void input_gradient_rows(const Plan<L>& p, int64_t count, const typename 
       const int vectors = panel_vectors(columns - first);
       may_stop(team, rows * vectors * 2 * W<T> * L::Form::gates * p.shape.units);
       for (int64_t i = 0; i < rows * vectors; ++i) sums[i] = Vec<T>{};
-      accumulate_band(p.input, p.slice, rows, vectors, dslots + band * dslots_row, dslots_row, first, sums);
+      accumulate_band(p.weights.input, p.slice, rows, vectors, dslots + band * dslots_row, dslots_row, first, sums);
       for (int64_t r = 0; r < rows; ++r)
         for (int v = 0; v < vectors; ++v) {
           const int64_t column = (first + v) * W<T>;

@@ -15,10 +15,10 @@ namespace {
 
 // The usual cells' rows are compiled as one piece, those of all others call the cell.
 template <class L, class CellT>
-constexpr CellKernels<L> kUsual{forward_tile<L, CellT>, backward_tile<L, CellT, true>,
-                                forward_row<L, InlineCell<L, CellT>>, backward_row<L, InlineCell<L, CellT>>};
+constexpr CellKernels<L> kUsual{forward_tile<L, CellT>, backward_tile<L, CellT>, forward_row<L, InlineCell<L, CellT>>,
+                                backward_row<L, InlineCell<L, CellT>>};
 template <class L, class CellT>
-constexpr CellKernels<L> kOther{forward_tile<L, CellT>, backward_tile<L, CellT, false>, forward_row<L, CellKernels<L>>,
+constexpr CellKernels<L> kOther{forward_tile<L, CellT>, backward_tile<L, CellT>, forward_row<L, CellKernels<L>>,
                                 backward_row<L, CellKernels<L>>};
 
 template <class L>
@@ -86,6 +86,7 @@ static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, i
   if (shape.cell == Cell::gru_reset_before) {
     const Team team{0, threads, nullptr};
     sizes.tape = training ? step_offset(shape, shape.steps) * 3 * shape.units : 0;
+    sizes.panels = ResetBeforeBackwardPlan<T>::panels_size(shape);
     sizes.forward_workspace = ResetBeforePlan<T>(call.forward, team).workspace_used;
     if (training) sizes.backward_workspace = ResetBeforeBackwardPlan<T>(call, team).workspace_used;
     return sizes;
@@ -110,6 +111,7 @@ static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, i
   }
   with_layout<T, P>(shape, [&]<class L>() {
     sizes.tape = training ? ForwardPlan<L>::tape_size(shape) : 0;
+    sizes.panels = panels_size<L>(shape);
     sizes.forward_workspace = ForwardPlan<L>(call.forward, threads).workspace_used;
     if (training) sizes.backward_workspace = BackwardPlan<L>(call, Team{0, threads, nullptr}).workspace_used;
   });
@@ -128,7 +130,7 @@ static SequenceSharing sequence_sharing(const SequenceShape& shape, int limit) {
     sharing.threads = useful_threads<L>(shape, limit);
     const BackwardPlan<L> plan(call, Team{0, sharing.threads, nullptr});
     sharing.forward_by_units = plan.forward.split == Split::units;
-    sharing.backward_by_units = plan.split == Split::units;
+    sharing.backward_by_units = plan.weights.split == Split::units;
     sharing.chunked = plan.forward.chunked;
   });
   return sharing;
@@ -136,12 +138,19 @@ static SequenceSharing sequence_sharing(const SequenceShape& shape, int limit) {
 
 template <class T, class P>
 static void run_forward(const SequenceForward<T>& call, const Team& team) {
-  if (call.shape.cell == Cell::gru_reset_before) return reset_before_forward(call, team);
+  if (call.shape.cell == Cell::gru_reset_before) {
+    reset_before_forward(call, team);
+    if (call.panels) reset_before_pack_panels(call, call.panels, team);
+    return;
+  }
   if (call.shape.projected > 0)
     return with_projected_cell<T>(call.shape, [&](const auto& cell) { projected_forward(call, cell, team); });
   if (call.shape.normalized)
     return with_normalized_cell<T>(call.shape, [&](const auto& cell) { normalized_forward(call, cell, team); });
-  with_layout<T, P>(call.shape, [&]<class L>() { sequence_forward<L>(call, cell_kernels<L>(call.shape), team); });
+  with_layout<T, P>(call.shape, [&]<class L>() {
+    sequence_forward<L>(call, cell_kernels<L>(call.shape), team);
+    if (call.panels) pack_panels<L>(call, team);
+  });
 }
 
 template <class T, class P>

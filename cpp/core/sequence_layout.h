@@ -45,15 +45,6 @@ RNNCORE_INLINE bool rounds(const SequenceShape& s) {
     return false;
 }
 
-// v as a factor of products that multiply numbers of its type.
-template <class T>
-RNNCORE_INLINE Vec<T> factor_of(const SequenceShape& s, Vec<T> v) {
-  if constexpr (std::is_same_v<T, float>)
-    return s.bfloat16 ? rounded_float(v) : v;
-  else
-    return v;
-}
-
 // A thread's share of the rows: first, first + step, ...
 struct RowShare {
   int64_t first, step, count;

@@ -114,6 +114,14 @@ RNNCORE_INLINE __m512 broadcast_lane(__m512 v) {
 }
 #endif
 
+// The first n lanes of v, then zeros.
+template <class T>
+RNNCORE_INLINE Vec<T> first_lanes(Vec<T> v, int64_t n) {
+  T lanes[W<T>];
+  store(lanes, v);
+  return load_partial(static_cast<const T*>(lanes), n);
+}
+
 // A product that no later addition is fused with. Of x·y + z·w the compiler may fuse either product, and choose
 // otherwise in another place that the same function is inlined at.
 template <class V>
@@ -201,8 +209,13 @@ template <class T>
 static __attribute__((noinline)) void transpose(const T* from, int64_t from_row, int64_t rows, int64_t columns, T* to,
                                                 int64_t to_row) {
   Vec<T> m[W<T>];
-  for (int64_t j = 0; j < W<T>; ++j)
-    m[j] = j < rows && columns > 0 ? load_partial(from + j * from_row, columns) : Vec<T>{};
+  if (rows >= W<T> && columns >= W<T>)
+#pragma GCC unroll 16
+    for (int64_t j = 0; j < W<T>; ++j) m[j] = load(from + j * from_row);
+  else
+#pragma GCC unroll 16
+    for (int64_t j = 0; j < W<T>; ++j)
+      m[j] = j < rows && columns > 0 ? load_partial(from + j * from_row, columns) : Vec<T>{};
 #if defined(__clang__)
   for (int64_t i = 0; i < W<T>; ++i)
     for (int64_t j = 0; j < W<T>; ++j) to[i * to_row + j] = m[j][i];
@@ -218,6 +231,7 @@ static __attribute__((noinline)) void transpose(const T* from, int64_t from_row,
       m[i + distance] = __builtin_shuffle(a, b, lower);
     }
   }
+#pragma GCC unroll 16
   for (int64_t i = 0; i < W<T>; ++i) store(to + i * to_row, m[i]);
 #endif
 }

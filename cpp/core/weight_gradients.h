@@ -130,20 +130,23 @@ static void strip_products(int64_t depth, const P* strip, int64_t strip_row, con
 // dW tile: rows [row, row + rows) of one weight gradient, the part's columns of one block. The strip's numbers lie in
 // stretches, its first row at their data.
 template <class L>
-static void weight_tile(const SequenceShape& s, int64_t rows, const Stretches<typename L::Element>& strip,
-                        const typename L::Element* panel, int64_t panel_row, bool input_part, int64_t block,
-                        int64_t row, bool first_chunk, typename L::Type* dw) {
+static __attribute__((noinline)) void weight_tile(const SequenceShape& s, int64_t rows,
+                                                  const Stretches<typename L::Element>& strip,
+                                                  const typename L::Element* panel, int64_t panel_row, bool input_part,
+                                                  int64_t block, int64_t row, bool first_chunk, typename L::Type* dw) {
   using T = typename L::Type;
   using Form = typename L::Form;
   const int64_t H = s.units;
   const int first_slot = input_part ? Form::input_slot : Form::recurrent_slot;
   // Passes of equal width: the last one begins early enough to end with the part, and drops what the one before made.
   constexpr int n = L::part_vectors < kTileVectors ? L::part_vectors : kTileVectors;
+#pragma GCC unroll 4
   for (int done = 0; done < L::part_vectors; done += n) {
     const int first = done + n <= L::part_vectors ? done : L::part_vectors - n;
     Vec<T> sum[kTileRows * n] = {};
     T* target[n];
     int64_t left[n];
+#pragma GCC unroll 4
     for (int i = 0; i < n; ++i) {
       const int part = first + i;
       const int slot = first_slot + part % Form::gates;
@@ -154,6 +157,7 @@ static void weight_tile(const SequenceShape& s, int64_t rows, const Stretches<ty
     }
     // The tile of dW comes from far away; it is on its way while the products run.
     for (int64_t r = 0; r < rows && !first_chunk; ++r)
+#pragma GCC unroll 4
       for (int i = 0; i < n; ++i)
         if (left[i] > 0) __builtin_prefetch(target[i] + r * Form::gates * H, 1);
     const auto* from = panel + L::part_vector(first, first_slot) * W<T>;
@@ -170,6 +174,7 @@ static void weight_tile(const SequenceShape& s, int64_t rows, const Stretches<ty
       from += depth * panel_row;
     }
     for (int64_t r = 0; r < rows; ++r)
+#pragma GCC unroll 4
       for (int i = 0; i < n; ++i)
         if (left[i] > 0) {
           T* dw_part = target[i] + r * Form::gates * H;
@@ -190,6 +195,7 @@ static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::E
   constexpr bool two = Form::slots != Form::gates;
   T* targets[L::vectors][2];
   Vec<T> sum[L::vectors];
+#pragma GCC unroll 8
   for (int v = 0; v < L::vectors; ++v) {
     const int slot = v % Form::slots;
     const int64_t unit = block * L::units + v / Form::slots * W<T>;
@@ -210,6 +216,7 @@ static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::E
       else
         sum[v] += numbers;
     }
+#pragma GCC unroll 8
   for (int v = 0; v < L::vectors; ++v)
     for (T* target : targets[v])
       if (target) store_partial(target, sum[v], H - block * L::units - v / Form::slots * W<T>);
@@ -220,12 +227,16 @@ static void bias_sums(const SequenceShape& s, int64_t depth, const typename L::E
 template <class T>
 static void pack_strip(const Stretches<T>& from, int64_t row, int64_t rows, T* strip) {
   constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+  constexpr int vectors = (kTileRows + W<T> - 1) / W<T>;
   for (int64_t i = 0; i < from.count; ++i) {
     const auto& [data, stride, count] = from.list[i];
-    for (int64_t k = 0; k < count; ++k, strip += rows) {
-      const T* source = data ? data + k * stride + row : strip;
+    const T* source = data ? data + row : strip;
+    const int64_t numbers = data ? rows : 0, source_row = data ? stride : 0;
+    for (int64_t k = 0; k < count; ++k, strip += rows, source += source_row) {
       __builtin_prefetch(source + line, 0, 2);
-      for (int64_t r = 0; r < rows; r += W<T>) store(strip + r, load_partial(source + r, data ? rows - r : 0));
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v)
+        if (v == 0 || v * W<T> < rows) store(strip + v * W<T>, load_partial(source + v * W<T>, numbers - v * W<T>));
     }
   }
 }

@@ -32,6 +32,25 @@ void copy_short_row(T* to, const T* from, int64_t count) {
   for (; i < count; ++i) to[i] = from[i];
 }
 
+// Sizes of a call. The next one of a thread often has the same shape, and a small one would take a good part of its
+// time to find them anew.
+template <class T>
+const SequenceSizes& sizes_of(const SequenceKernels<T>& kernels, const SequenceShape& shape, bool training,
+                              int threads) {
+  struct Last {
+    const SequenceKernels<T>* kernels = nullptr;
+    SequenceShape shape{};
+    bool training = false;
+    int threads = 0;
+    SequenceSizes sizes{};
+  };
+  thread_local Last last;
+  const bool same = last.kernels == &kernels && last.training == training && last.threads == threads &&
+                    !shape.offsets && last.shape == shape;
+  if (!same) last = {&kernels, shape, training, threads, kernels.sizes(shape, training, threads)};
+  return last.sizes;
+}
+
 }  // namespace
 
 template <class T>
@@ -45,7 +64,7 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
   flops_ = 2.0 * static_cast<double>(total) * static_cast<double>(gates_of(in.cell)) * static_cast<double>(in.units) *
            static_cast<double>(in.inputs + in.units);
   threads_ = threads_for(flops_, [&](int limit) { return kernels_.sharing(call_.shape, limit).threads; });
-  sizes_ = kernels_.sizes(call_.shape, training, threads_);
+  sizes_ = sizes_of(kernels_, call_.shape, training, threads_);
   call_.kernel = in.kernel;
   call_.recurrent_kernel = in.recurrent_kernel;
   call_.bias = in.bias;
@@ -68,12 +87,7 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
     call_.initial_state[0] = in.initial_state[0];
     call_.initial_state[1] = in.initial_state[1];
   }
-  if (training) {
-    // simple_rnn saves nothing, but the kernels tell training by the tape's presence.
-    tape_ = elements<T>(std::max<int64_t>(sizes_.tape, 1));
-    call_.tape = tape_.template as<T>();
-    place_inputs();
-  }
+  if (training) place_saved();
 }
 
 template <class T>
@@ -83,52 +97,45 @@ void SequenceCall<T>::read_x(BatchView<const T> x) {
   if (inputs_.rows == 1) call_.x.row = call_.x.step;
 }
 
-// Lets the call read copies of the caller's arrays, which `copy_inputs` makes.
+// Finds a place for what backward needs.
 template <class T>
-void SequenceCall<T>::place_inputs() {
+void SequenceCall<T>::place_saved() {
   const auto& in = inputs_;
-  const int64_t N = in.rows, I = in.inputs, H = in.units, columns = gates_of(in.cell) * H;
-  const bool whole = !in.lengths;
-  Parts<T> counted{nullptr};
-  const auto take = [&](Parts<T>& parts) {
-    owned_.kernel = parts.take(I * columns);
-    owned_.recurrent_kernel = parts.take(H * columns);
-    owned_.x = whole ? parts.take(in.steps * N * I) : nullptr;
-    for (int k = 0; k < 2; ++k) owned_.initial_state[k] = whole && in.initial_state[k] ? parts.take(N * H) : nullptr;
+  const int64_t N = in.rows;
+  const auto take = [&](Parts<T> parts) {
+    // simple_rnn saves nothing, but the kernels tell training by the tape's presence.
+    call_.tape = parts.take(std::max<int64_t>(sizes_.tape, 1));
+    call_.panels = parts.take(sizes_.panels);
+    call_.panel_threads = threads_;
+    copies_.x = in.lengths ? nullptr : parts.take(in.steps * N * in.inputs);
+    for (int k = 0; k < 2; ++k)
+      copies_.initial_state[k] = in.lengths || !in.initial_state[k] ? nullptr : parts.take(N * in.units);
+    return parts.used;
   };
-  take(counted);
-  owned_.memory = elements<T>(counted.used);
-  Parts<T> parts{owned_.memory.template as<T>()};
-  take(parts);
-  call_.kernel = owned_.kernel;
-  call_.recurrent_kernel = owned_.recurrent_kernel;
-  if (!whole) return;
-  read_x({owned_.x, I, N * I});
-  for (int k = 0; k < 2; ++k) call_.initial_state[k] = owned_.initial_state[k];
+  saved_ = elements<T>(take({nullptr}));
+  take({saved_.template as<T>()});
 }
 
 // Each thread of the team copies its share.
 template <class T>
 void SequenceCall<T>::copy_inputs(const Team& team) const {
   const auto& in = inputs_;
-  const int64_t N = in.rows, I = in.inputs, H = in.units, S = in.steps, columns = gates_of(in.cell) * H;
+  const int64_t N = in.rows, I = in.inputs, S = in.steps;
   const auto copy = [&](T* to, const T* from, int64_t count) {
-    const Range mine = team_range(count, team, 256);
+    const Range mine = team_range(count, team.threads - 1 - team.thread, team.threads, 1 << 16);
     if (mine.begin < mine.end) copy_row(to + mine.begin, from + mine.begin, mine.end - mine.begin);
   };
-  copy(owned_.kernel, in.kernel, I * columns);
-  copy(owned_.recurrent_kernel, in.recurrent_kernel, H * columns);
   for (int k = 0; k < 2; ++k)
-    if (owned_.initial_state[k]) copy(owned_.initial_state[k], in.initial_state[k], N * H);
-  if (!owned_.x) return;
-  if (in.x.step == N * I && (N == 1 || in.x.row == I)) return copy(owned_.x, in.x.data, S * N * I);
-  // Of a few rows at a time, whose next steps lie in the same lines.
-  constexpr int64_t kRows = 64;
-  const Range mine = team_range(S, team, 1);
-  for (int64_t first = 0; first < N; first += kRows)
-    for (int64_t t = mine.begin; t < mine.end; ++t)
-      for (int64_t n = first; n < std::min(first + kRows, N); ++n)
-        copy_short_row(owned_.x + (t * N + n) * I, in.x.data + n * in.x.row + t * in.x.step, I);
+    if (copies_.initial_state[k]) copy(copies_.initial_state[k], in.initial_state[k], N * in.units);
+  if (in.x.step == N * I && (N == 1 || in.x.row == I)) return copy(copies_.x, in.x.data, S * N * I);
+  // Of a few rows at a time, whose next steps lie in the same lines. Little is the first thread's, which will read most
+  // of it: lines would take longer from one processor to another than to be copied.
+  constexpr int64_t kRows = 64, kNumbers = 1 << 16;
+  const Range mine = team_range(N, team.threads - 1 - team.thread, team.threads, 1 + kNumbers / (S * I));
+  for (int64_t first = mine.begin; first < mine.end; first += kRows)
+    for (int64_t t = 0; t < S; ++t)
+      for (int64_t n = first; n < std::min(first + kRows, mine.end); ++n)
+        copy_short_row(copies_.x + (t * N + n) * I, in.x.data + n * in.x.row + t * in.x.step, I);
 }
 
 template <class T>
@@ -164,10 +171,10 @@ void SequenceCall<T>::forward(T* output, T* const state[2], const Interrupt& int
   for (int k = 0; k < states; ++k) call_.state[k] = inputs_.lengths ? sorted + (2 + k) * N * H : state[k];
 
   run_team(threads_, interrupt, [&](const Team& team) {
-    if (training_) copy_inputs(team);
     if (!inputs_.lengths) {
-      if (training_) team_barrier(team);
-      return kernels_.forward(call_, team);
+      kernels_.forward(call_, team);
+      if (training_) copy_inputs(team);
+      return;
     }
     const int64_t* offsets = ragged_.offsets.data();
     T* x = ragged_.x.template as<T>();
@@ -193,6 +200,10 @@ void SequenceCall<T>::forward(T* output, T* const state[2], const Interrupt& int
       for (int k = 0; k < states; ++k) copy_row(state[k] + n * H, sorted + ((2 + k) * N + r) * H, H);
     }
   });
+  call_.kernel = call_.recurrent_kernel = call_.bias = nullptr;  // the caller's
+  if (inputs_.lengths || !training_) return;
+  read_x({copies_.x, inputs_.inputs, N * inputs_.inputs});
+  for (int k = 0; k < 2; ++k) call_.initial_state[k] = copies_.initial_state[k];
 }
 
 template <class T>
@@ -201,7 +212,7 @@ void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate
   const int64_t H = inputs_.units, I = inputs_.inputs, N = inputs_.rows, last = inputs_.steps - 1;
   const int states = states_of(inputs_.cell);
   const bool ragged = inputs_.lengths;
-  Buffer workspace = elements<T>(sizes_.backward_workspace);
+  Buffer workspace = elements<T>(sizes_.backward_workspace - sizes_.panels);
   Buffer packed_doutput, packed_dx, packed_states;
 
   SequenceBackward<T> call{};

@@ -65,16 +65,14 @@ class SequenceCall {
   void sort_rows();
   int64_t time(int64_t row, int64_t s) const;
   int64_t length(int64_t row) const { return ragged_.lengths[static_cast<size_t>(row)]; }
-  void place_inputs();
   void read_x(BatchView<const T> x);
+  void place_saved();
   void copy_inputs(const Team& team) const;
 
-  // Copies of the caller's arrays, which may change before backward.
-  struct Owned {
-    Buffer memory;
-    T *kernel, *recurrent_kernel;
-    T* x;                 // [T][N][I], when no row ends early
-    T* initial_state[2];  // [N][H] each, likewise; or null
+  // Copies of the caller's arrays, which may change before backward, when no row ends early.
+  struct Copies {
+    T* x;                 // [T][N][I]
+    T* initial_state[2];  // [N][H] each; or null
   };
 
   SequenceInputs<T> inputs_;
@@ -85,8 +83,8 @@ class SequenceCall {
   SequenceSizes sizes_;
   SequenceForward<T> call_{};
   OutputLayout output_layout_{};
-  Buffer tape_;
-  Owned owned_{};  // in training
+  Buffer saved_;  // for backward: the tape, the panels, the copies
+  Copies copies_{};
   Ragged ragged_;
 };
 
