@@ -257,6 +257,22 @@ def test_time_can_be_cut_in_two(function: str, options: dict[str, Any]) -> None:
     assert np.array_equal(second.state[0], whole.state[0])
 
 
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
+def test_an_infinite_input_saturates(function: str, options: dict[str, Any], dtype: str, level: str) -> None:
+    """Its gates are flat there, so all gradients of x are finite; units that fill no vector change nothing."""
+    _core.set_isa(level)
+    for units in (1, 5, 16, 21):
+        case = make_case(function, options, (3, 4, 5, units), dtype)
+        case.arrays[0][1, 2, 3] = np.inf
+        with np.errstate(invalid="ignore"):
+            actual, expected = case.run(functional), case.astype("f8").run(reference)
+        assert np.isfinite(actual["gradient of x"]).all()
+        for name in ("output", "gradient of x"):
+            assert_close(actual[name], expected[name])
+
+
 @pytest.mark.parametrize(("function", "options"), USUAL, ids=str)
 def test_no_state_is_a_zero_state(function: str, options: dict[str, Any]) -> None:
     case = make_case(function, options, (5, 4, 3, 21), "f8")
