@@ -182,10 +182,9 @@ static void backward_panel(const BackwardPlan<L>& p, const CellKernels<L>& cell,
                            int64_t from, int64_t to, int64_t vector, bool later) {
   Vec<typename L::Type> dh[kBandRows * Vectors];
   for (int64_t i = from; i < to;) {
-    // A few tiles keep dh and what is fetched in the nearest cache; slices need a band.
+    // Slices need a band. Otherwise a few tiles keep dh and what is fetched in the nearest cache.
     int64_t rows = p.slice ? (to - i < kBandRows ? to - i : kBandRows) : tile_rows(to - i);
-    while (!p.slice && rows < to - i && rows + kTileRows <= kCellRows / Vectors + kTileRows)
-      rows += tile_rows(to - i - rows);
+    while (!p.slice && rows < to - i && rows <= kCellRows / Vectors) rows += tile_rows(to - i - rows);
     const int64_t row = share.first + i * share.step;
     outer_gradients<Vectors>(p, t, row, share.step, rows, vector * W<typename L::Type>, later, dh);
     if constexpr (L::Form::keeps_slots) fetch_saved<Vectors>(p, t, row, share.step, rows, vector);
