@@ -409,6 +409,9 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
   });
 
   py::detail::npy_api::get();  // gives the GIL away when it is first called, without the care of gil.h
+  m.def(
+      "slot_count", [](py::handle optimizer) { return slot_count(read_optimizer(optimizer)); }, py::arg("optimizer"),
+      py::pos_only(), "The state vectors that a described optimizer keeps.");
   const py::class_<HeldPass> pass(m, "Pass", "A forward pass in training; good for one `backward`.");
   py::class_<BoundExecutor> executor(m, "Executor", "Runs a Program; interchangeable with rnncore.reference.Executor.");
   executor.attr("backend") = "compiled";

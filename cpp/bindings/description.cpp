@@ -88,8 +88,12 @@ Training read_training(py::handle training) {
   for (const py::handle c : member(training, "constraints"))
     t.constraints.push_back({read<int>(c, "parameter"), read<std::string>(c, "kind"), attributes_of(c)});
   if (const py::object optimizer = member(training, "optimizer"); !optimizer.is_none())
-    t.optimizer = {read<std::string>(optimizer, "kind"), attributes_of(optimizer)};
+    t.optimizer = read_optimizer(optimizer);
   return t;
+}
+
+OptimizerDescription read_optimizer(py::handle optimizer) {
+  return {read<std::string>(optimizer, "kind"), attributes_of(optimizer)};
 }
 
 }  // namespace rnncore

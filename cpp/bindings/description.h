@@ -31,5 +31,6 @@ A read(pybind11::handle object, const char* attribute) {
 Attributes read_attributes(pybind11::dict attributes);
 Program read_program(pybind11::handle program);
 Training read_training(pybind11::handle training);
+OptimizerDescription read_optimizer(pybind11::handle optimizer);
 
 }  // namespace rnncore

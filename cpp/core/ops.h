@@ -229,11 +229,28 @@ struct CtcArguments {
 
 enum class UpdateRule : uint8_t { none, sgd, rmsprop, adam, nadam, adagrad, adadelta, adamax, lion };
 
+// The optimizers by name: the rule, and how many state vectors it keeps.
+struct OptimizerFacts {
+  const char* name;
+  UpdateRule rule;
+  int slots;
+};
+constexpr OptimizerFacts kOptimizers[] = {
+    {"sgd", UpdateRule::sgd, 1},           {"rmsprop", UpdateRule::rmsprop, 3}, {"adam", UpdateRule::adam, 2},
+    {"adamw", UpdateRule::adam, 2},        {"nadam", UpdateRule::nadam, 2},     {"adagrad", UpdateRule::adagrad, 1},
+    {"adadelta", UpdateRule::adadelta, 2}, {"adamax", UpdateRule::adamax, 2},   {"lion", UpdateRule::lion, 1}};
+
+// What corrections of a bias are made of, in float64 whatever T is.
+struct UpdateTime {
+  double beta_1, beta_2;
+  int64_t t;  // number of the update, from 1
+};
+
 template <class T>
 struct Update {
   UpdateRule rule;
   bool nesterov, centered, amsgrad;
-  T rate;   // learning rate; for adam and adamax with the bias correction
+  T rate;   // learning rate, with the rule's bias correction
   T decay;  // weight decay times learning rate
   T limit;  // largest absolute value of a gradient element
   T momentum, rho, beta_1, beta_2, epsilon;
@@ -318,6 +335,8 @@ struct OpKernels {
 
   // y += x
   void (*add)(int64_t size, const T* x, T* y, const Team&);
+  // The rule's bias correction, which is a factor of the learning rate; nadam sets its three factors as well.
+  double (*correct_bias)(Update<T>&, const UpdateTime&);
   // Elements [begin, end) of the flat vector; gradients are multiplied by `scale` first.
   void (*update)(const Update<T>&, T scale, int64_t begin, int64_t end);
   // Gradient of l1·sum|w| + l2·sum w², added to g.

@@ -4,6 +4,7 @@
 
 #include "core/ops.h"
 #include "core/simd.h"
+#include "core/type_list.h"
 
 namespace rnncore {
 namespace {
@@ -20,9 +21,13 @@ RNNCORE_INLINE Vec<T> square_root(Vec<T> v) {
   return load(lane);
 }
 
-// Each rule, and the slots that it goes through at least.
+// What averages of t steps that began at zero lack.
+inline double missing(double beta, int64_t t) { return 1 - __builtin_pow(beta, static_cast<double>(t)); }
+
+// Each rule: its kind, the slots that it goes through at least, `move`, and `correct_bias` where it has one.
 template <class T>
 struct Sgd {
+  static constexpr UpdateRule kind = UpdateRule::sgd;
   static constexpr int slots = 1;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     const Vec<T> step = u.rate * g;
@@ -35,6 +40,7 @@ struct Sgd {
 
 template <class T>
 struct RmsProp {
+  static constexpr UpdateRule kind = UpdateRule::rmsprop;
   static constexpr int slots = 1;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     const Vec<T> velocity = u.rho * load_partial(u.slots[0] + i, left) + (1 - u.rho) * g * g;
@@ -56,7 +62,11 @@ struct RmsProp {
 
 template <class T>
 struct Adam {
+  static constexpr UpdateRule kind = UpdateRule::adam;
   static constexpr int slots = 2;
+  static double correct_bias(Update<T>&, const UpdateTime& now) {
+    return __builtin_sqrt(missing(now.beta_2, now.t)) / missing(now.beta_1, now.t);
+  }
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     Vec<T> m = load_partial(u.slots[0] + i, left), v = load_partial(u.slots[1] + i, left);
     m += (g - m) * (1 - u.beta_1);
@@ -74,7 +84,32 @@ struct Adam {
 
 template <class T>
 struct Nadam {
+  static constexpr UpdateRule kind = UpdateRule::nadam;
   static constexpr int slots = 2;
+  // The momentum of step i is u(i) = beta_1 (1 − 0.96^i / 2), P(i) the product of the first i.
+  static double correct_bias(Update<T>& update, const UpdateTime& now) {
+    double power = 1, product = 1;
+    const auto next = [&] {
+      power *= 0.96;
+      return now.beta_1 * (1 - 0.5 * power);
+    };
+    constexpr int64_t kMostFactors = int64_t{1} << 20;  // also where beta_1 is 1
+    double u = 0;
+    for (int64_t i = 1; i <= now.t; ++i) {
+      u = next();
+      product *= u;
+      if (product < 1e-30 || i == kMostFactors) {  // P counts for nothing any more
+        power = __builtin_pow(0.96, static_cast<double>(now.t));
+        u = now.beta_1 * (1 - 0.5 * power);
+        break;
+      }
+    }
+    const double ahead = next();
+    update.momentum_factor = static_cast<T>(ahead / (1 - unfused(product * ahead)));
+    update.gradient_factor = static_cast<T>((1 - u) / (1 - product));
+    update.square_factor = static_cast<T>(1 / missing(now.beta_2, now.t));
+    return 1;
+  }
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     Vec<T> m = load_partial(u.slots[0] + i, left), v = load_partial(u.slots[1] + i, left);
     m += (g - m) * (1 - u.beta_1);
@@ -88,6 +123,7 @@ struct Nadam {
 
 template <class T>
 struct Adagrad {
+  static constexpr UpdateRule kind = UpdateRule::adagrad;
   static constexpr int slots = 1;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     const Vec<T> added = load_partial(u.slots[0] + i, left) + g * g;
@@ -98,6 +134,7 @@ struct Adagrad {
 
 template <class T>
 struct Adadelta {
+  static constexpr UpdateRule kind = UpdateRule::adadelta;
   static constexpr int slots = 2;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     const Vec<T> squares = u.rho * load_partial(u.slots[0] + i, left) + (1 - u.rho) * g * g;
@@ -111,7 +148,9 @@ struct Adadelta {
 
 template <class T>
 struct Adamax {
+  static constexpr UpdateRule kind = UpdateRule::adamax;
   static constexpr int slots = 2;
+  static double correct_bias(Update<T>&, const UpdateTime& now) { return 1 / missing(now.beta_1, now.t); }
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     Vec<T> m = load_partial(u.slots[0] + i, left);
     m += (g - m) * (1 - u.beta_1);
@@ -125,6 +164,7 @@ struct Adamax {
 
 template <class T>
 struct Lion {
+  static constexpr UpdateRule kind = UpdateRule::lion;
   static constexpr int slots = 1;
   static RNNCORE_INLINE Vec<T> move(const Update<T>& u, Vec<T> g, int64_t i, int64_t left) {
     const Vec<T> m = load_partial(u.slots[0] + i, left);
@@ -138,6 +178,7 @@ struct Lion {
 // Of a step that only gathers gradients.
 template <class T>
 struct Rest {
+  static constexpr UpdateRule kind = UpdateRule::none;
   static constexpr int slots = 0;
   static RNNCORE_INLINE Vec<T> move(const Update<T>&, Vec<T>, int64_t, int64_t) { return broadcast<T>(0); }
 };
@@ -166,18 +207,25 @@ RNNCORE_INLINE void update_range(const Update<T>& u, T scale, int64_t begin, int
 }
 
 template <class T>
+using Rules = TypeList<Rest<T>, Sgd<T>, RmsProp<T>, Adam<T>, Nadam<T>, Adagrad<T>, Adadelta<T>, Adamax<T>, Lion<T>>;
+
+template <class T, class Body>
+RNNCORE_INLINE void with_rule(UpdateRule rule, Body body) {
+  Rules<T>::with_first([&]<class Rule>() { return Rule::kind == rule; }, body);
+}
+
+template <class T>
+double correct_bias(Update<T>& u, const UpdateTime& now) {
+  double correction = 1;
+  with_rule<T>(u.rule, [&]<class Rule>() {
+    if constexpr (requires { Rule::correct_bias(u, now); }) correction = Rule::correct_bias(u, now);
+  });
+  return correction;
+}
+
+template <class T>
 void update(const Update<T>& u, T scale, int64_t begin, int64_t end) {
-  switch (u.rule) {
-    case UpdateRule::none: return update_range<T, Rest<T>>(u, scale, begin, end);
-    case UpdateRule::sgd: return update_range<T, Sgd<T>>(u, scale, begin, end);
-    case UpdateRule::rmsprop: return update_range<T, RmsProp<T>>(u, scale, begin, end);
-    case UpdateRule::adam: return update_range<T, Adam<T>>(u, scale, begin, end);
-    case UpdateRule::nadam: return update_range<T, Nadam<T>>(u, scale, begin, end);
-    case UpdateRule::adagrad: return update_range<T, Adagrad<T>>(u, scale, begin, end);
-    case UpdateRule::adadelta: return update_range<T, Adadelta<T>>(u, scale, begin, end);
-    case UpdateRule::adamax: return update_range<T, Adamax<T>>(u, scale, begin, end);
-    case UpdateRule::lion: return update_range<T, Lion<T>>(u, scale, begin, end);
-  }
+  with_rule<T>(u.rule, [&]<class Rule>() { update_range<T, Rule>(u, scale, begin, end); });
 }
 
 template <class T>

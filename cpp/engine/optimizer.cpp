@@ -14,38 +14,18 @@ constexpr int64_t kNormChunk = 8192;
 
 int64_t chunks_of(int64_t size) { return (size + kNormChunk - 1) / kNormChunk; }
 
-}  // namespace
-
-namespace {
-
-struct Rule {
-  const char* name;
-  UpdateRule rule;
-  int slots;
-};
-
-constexpr Rule kRules[] = {
-    {"sgd", UpdateRule::sgd, 1},           {"rmsprop", UpdateRule::rmsprop, 3}, {"adam", UpdateRule::adam, 2},
-    {"adamw", UpdateRule::adam, 2},        {"nadam", UpdateRule::nadam, 2},     {"adagrad", UpdateRule::adagrad, 1},
-    {"adadelta", UpdateRule::adadelta, 2}, {"adamax", UpdateRule::adamax, 2},   {"lion", UpdateRule::lion, 1}};
-
-const Rule& rule_of(const std::string& kind) {
+const OptimizerFacts& facts_of(const OptimizerDescription& description) {
   std::string known;
-  for (const Rule& rule : kRules) {
-    if (kind == rule.name) return rule;
-    known += std::string(known.empty() ? "" : ", ") + rule.name;
+  for (const OptimizerFacts& facts : kOptimizers) {
+    if (description.kind == facts.name) return facts;
+    known += std::string(known.empty() ? "" : ", ") + facts.name;
   }
-  throw std::invalid_argument("training: unknown optimizer '" + kind + "'; known: " + known);
+  throw std::invalid_argument("training: unknown optimizer '" + description.kind + "'; known: " + known);
 }
 
 // Slots of the rule itself; those of gathered gradients and of the average come after them.
 int rule_slots(const OptimizerDescription& description) {
-  const Rule& rule = rule_of(description.kind);
-  const bool amsgrad = description.attributes.get("amsgrad", false);
-  if (amsgrad && rule.rule != UpdateRule::adam)
-    throw std::invalid_argument("training: amsgrad is an attribute of adam and adamw, got it for '" + description.kind +
-                                "'");
-  return rule.slots + amsgrad;
+  return facts_of(description).slots + description.attributes.get("amsgrad", false);
 }
 
 }  // namespace
@@ -67,8 +47,11 @@ Optimizer<T>::Optimizer(const Training& training, const Program& program, const 
     return value;
   };
   const auto number = [&](const char* name, double otherwise) { return static_cast<T>(real(name, otherwise)); };
-  update_.rule = rule_of(description.kind).rule;
+  update_.rule = facts_of(description).rule;
   update_.amsgrad = a.get("amsgrad", false);
+  if (update_.amsgrad && update_.rule != UpdateRule::adam)
+    throw std::invalid_argument("training: amsgrad is an attribute of adam and adamw, got it for '" + description.kind +
+                                "'");
   update_.initial = number("initial_accumulator_value", 0.1);
   update_.nesterov = a.get("nesterov", false);
   update_.centered = a.get("centered", false);
@@ -139,31 +122,6 @@ double Optimizer<T>::scale(const Window& window) const {
   return share;
 }
 
-// Factors of Nadam: the momentum of step i is u(i) = beta_1 (1 − 0.96^i / 2), P(i) the product of the first i.
-template <class T>
-void Optimizer<T>::set_nadam(Update<T>& update, int64_t t) const {
-  double power = 1, product = 1;
-  const auto next = [&] {
-    power *= 0.96;
-    return beta_1_ * (1 - 0.5 * power);
-  };
-  constexpr int64_t kMostFactors = int64_t{1} << 20;  // also where beta_1 is 1
-  double u = 0;
-  for (int64_t i = 1; i <= t; ++i) {
-    u = next();
-    product *= u;
-    if (product < 1e-30 || i == kMostFactors) {  // P counts for nothing any more
-      power = std::pow(0.96, static_cast<double>(t));
-      u = beta_1_ * (1 - 0.5 * power);
-      break;
-    }
-  }
-  const double ahead = next();
-  update.momentum_factor = static_cast<T>(ahead / (1 - product * ahead));
-  update.gradient_factor = static_cast<T>((1 - u) / (1 - product));
-  update.square_factor = static_cast<T>(1 / (1 - std::pow(beta_2_, static_cast<double>(t))));
-}
-
 template <class T>
 void Optimizer<T>::apply(double learning_rate, int64_t step, const Team& team) {
   Update<T> update = update_;
@@ -195,11 +153,7 @@ void Optimizer<T>::apply(double learning_rate, int64_t step, const Team& team) {
       }
     team_barrier(team);
   }
-  const double t = static_cast<double>(updates + 1);
-  double correction = 1;
-  if (update.rule == UpdateRule::adam) correction = std::sqrt(1 - std::pow(beta_2_, t)) / (1 - std::pow(beta_1_, t));
-  if (update.rule == UpdateRule::adamax) correction = 1 / (1 - std::pow(beta_1_, t));
-  if (update.rule == UpdateRule::nadam) set_nadam(update, updates + 1);
+  const double correction = kernels_.correct_bias(update, {beta_1_, beta_2_, updates + 1});
   update.rate = static_cast<T>(learning_rate * correction);
   update.decay = static_cast<T>(weight_decay_ * learning_rate);
   move(update, team);

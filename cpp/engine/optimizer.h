@@ -6,7 +6,7 @@
 
 namespace rnncore {
 
-// Throws std::invalid_argument for what is unknown or out of range.
+// The state vectors of the parameters; std::invalid_argument for an unknown kind.
 int slot_count(const OptimizerDescription& description);
 
 template <class T>
@@ -29,7 +29,6 @@ class Optimizer {
   };
 
   double scale(const Window& window) const;
-  void set_nadam(Update<T>& update, int64_t t) const;
   void move(const Update<T>& update, const Team& team) const;
   void constrain(const Team& team) const;
   double norm(int64_t first_chunk, int64_t chunks) const;

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import _core
+
 __all__ = [
     "ActivityRegularizer",
     "Constraint",
@@ -23,18 +25,6 @@ __all__ = [
 ]
 
 Shape = tuple[int | None, ...]
-
-OPTIMIZER_SLOTS = {
-    "sgd": 1,
-    "rmsprop": 3,
-    "adam": 2,
-    "adamw": 2,
-    "nadam": 2,
-    "adagrad": 1,
-    "adadelta": 2,
-    "adamax": 2,
-    "lion": 1,
-}
 
 # The recurrent ops, and what each of their options is where it is off.
 RECURRENT_OPS = ("simple_rnn", "lstm", "gru")
@@ -240,8 +230,8 @@ class Optimizer:
     attributes: dict[str, Any] = field(default_factory=dict)
 
     def slot_count(self) -> int:
-        further = sum(bool(self.attributes.get(name)) for name in ("amsgrad", "gradient_accumulation_steps", "use_ema"))
-        return OPTIMIZER_SLOTS[self.kind] + further
+        """The state vectors of the parameters: of the rule, gathered gradients, and the average."""
+        return _core.slot_count(self)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ constexpr OpKernels<T> op_table{
     .strided_copy = strided_copy<T>,
     .strided_sum = strided_sum<T>,
     .add = add<T>,
+    .correct_bias = correct_bias<T>,
     .update = update<T>,
     .regularize = regularize<T>,
     .orthogonality = orthogonality<T>,
