@@ -21,10 +21,15 @@ template <class L, class CellT>
 constexpr CellKernels<L> kOther{forward_tile<L, CellT>, backward_tile<L, CellT>, forward_row<L, CellKernels<L>>,
                                 backward_row<L, CellKernels<L>>};
 
+// Whether a call has the functions that cells are compiled with.
+RNNCORE_INLINE bool usual_functions(const SequenceShape& s) {
+  return s.activation.function == Function::tanh && s.recurrent_activation.function == Function::sigmoid;
+}
+
 template <class L>
 RNNCORE_INLINE const CellKernels<L>& cell_kernels(const SequenceShape& s) {
   using T = typename L::Type;
-  const bool usual = s.activation.function == Function::tanh && s.recurrent_activation.function == Function::sigmoid;
+  const bool usual = usual_functions(s);
   if constexpr (std::is_same_v<typename L::Form, SimpleRnn>) {
     using Any = SimpleRnnCell<T, Chosen>;
     if (s.zoneout) return kOther<L, Zoned<Any>>;
@@ -54,25 +59,109 @@ RNNCORE_INLINE void with_layout(const SequenceShape& s, Body body) {
   body.template operator()<Layout<T, SimpleRnn, 4, P>>();
 }
 
-// Calls body(cell) with the cell of a projected lstm.
-template <class T, class Body>
-RNNCORE_INLINE void with_projected_cell(const SequenceShape& s, Body body) {
-  if (s.activation.function == Function::tanh && s.recurrent_activation.function == Function::sigmoid)
-    body(LstmCell<T, Tanh, Sigmoid>{});
-  else
-    body(LstmCell<T, Chosen, Chosen>::make(s));
+// Each driver says how much memory a call takes and how many threads, and runs it forward and backward.
+
+// Products and cells of tiles of rows.
+template <class L>
+struct TileDriver {
+  using T = typename L::Type;
+
+  void sizes(const SequenceBackward<T>& call, const Team& team, SequenceSizes& sizes) const {
+    const SequenceShape& s = call.forward.shape;
+    sizes.tape = ForwardPlan<L>::tape_size(s);
+    sizes.panels = panels_size<L>(s);
+    sizes.forward_workspace = ForwardPlan<L>(call.forward, team.threads).workspace_used;
+    if (call.forward.tape) sizes.backward_workspace = BackwardPlan<L>(call, team).workspace_used;
+  }
+  SequenceSharing sharing(const SequenceShape& s, int limit) const {
+    SequenceBackward<T> call{};
+    call.forward.shape = s;
+    const int threads = useful_threads<L>(s, limit);
+    const BackwardPlan<L> plan(call, Team{0, threads, nullptr});
+    return {threads, plan.forward.split == Split::units, plan.weights.split == Split::units, plan.forward.chunked};
+  }
+  void forward(const SequenceForward<T>& call, const Team& team) const {
+    sequence_forward<L>(call, cell_kernels<L>(call.shape), team);
+    if (call.panels) pack_panels<L>(call, team);
+  }
+  void backward(const SequenceBackward<T>& call, const Team& team) const {
+    sequence_backward<L>(call, cell_kernels<L>(call.forward.shape), team);
+  }
+};
+
+template <class T>
+struct ResetBeforeDriver {
+  void sizes(const SequenceBackward<T>& call, const Team& team, SequenceSizes& sizes) const {
+    const SequenceShape& s = call.forward.shape;
+    sizes.tape = step_offset(s, s.steps) * 3 * s.units;
+    sizes.panels = ResetBeforeBackwardPlan<T>::panels_size(s);
+    sizes.forward_workspace = ResetBeforePlan<T>(call.forward, team).workspace_used;
+    if (call.forward.tape) sizes.backward_workspace = ResetBeforeBackwardPlan<T>(call, team).workspace_used;
+  }
+  SequenceSharing sharing(const SequenceShape&, int limit) const { return {limit, false, false, false}; }
+  void forward(const SequenceForward<T>& call, const Team& team) const {
+    reset_before_forward(call, team);
+    if (call.panels) reset_before_pack_panels(call, call.panels, team);
+  }
+  void backward(const SequenceBackward<T>& call, const Team& team) const { reset_before_backward(call, team); }
+};
+
+// A thread for each row at most.
+RNNCORE_INLINE SequenceSharing sharing_of_rows(const SequenceShape& s, int limit) {
+  const int64_t rows = s.rows < 1 ? 1 : s.rows;
+  return {rows < limit ? static_cast<int>(rows) : limit, false, false, false};
 }
 
-// Calls body(cell) with the cell that is to be normalized.
-template <class T, class Body>
-RNNCORE_INLINE void with_normalized_cell(const SequenceShape& s, Body body) {
-  const bool usual = s.activation.function == Function::tanh && s.recurrent_activation.function == Function::sigmoid;
-  if (s.cell == Cell::lstm)
-    usual ? body(LstmCell<T, Tanh, Sigmoid>{}) : body(LstmCell<T, Chosen, Chosen>::make(s));
-  else if (s.cell == Cell::gru)
-    usual ? body(GruCell<T, Tanh, Sigmoid>{}) : body(GruCell<T, Chosen, Chosen>::make(s));
-  else
-    body(SimpleRnnCell<T, Chosen>::make(s));
+template <class T, class CellT>
+struct ProjectedDriver {
+  CellT cell;
+
+  void sizes(const SequenceBackward<T>& call, const Team& team, SequenceSizes& sizes) const {
+    const ProjectedPlan<T> plan(call.forward);
+    sizes.tape = plan.tape_used;
+    sizes.forward_workspace = plan.workspace_used;
+    if (call.forward.tape) sizes.backward_workspace = ProjectedBackwardPlan<T>(call, team).workspace_used;
+  }
+  SequenceSharing sharing(const SequenceShape& s, int limit) const { return sharing_of_rows(s, limit); }
+  void forward(const SequenceForward<T>& call, const Team& team) const { projected_forward(call, cell, team); }
+  void backward(const SequenceBackward<T>& call, const Team& team) const { projected_backward(call, cell, team); }
+};
+
+template <class T, class CellT>
+struct NormalizedDriver {
+  CellT cell;
+
+  void sizes(const SequenceBackward<T>& call, const Team& team, SequenceSizes& sizes) const {
+    using N = Normalized<CellT>;
+    const NormalizedPlan<T, N> plan(call.forward);
+    sizes.tape = plan.tape_used;
+    sizes.forward_workspace = plan.workspace_used;
+    if (call.forward.tape) sizes.backward_workspace = NormalizedBackwardPlan<T, N>(call, team).workspace_used;
+  }
+  SequenceSharing sharing(const SequenceShape& s, int limit) const { return sharing_of_rows(s, limit); }
+  void forward(const SequenceForward<T>& call, const Team& team) const { normalized_forward(call, cell, team); }
+  void backward(const SequenceBackward<T>& call, const Team& team) const { normalized_backward(call, cell, team); }
+};
+
+// Calls body with the driver Driver of the shape's cell and its functions.
+template <class T, template <class, class> class Driver, class Usual, class Any, class Body>
+RNNCORE_INLINE void with_functions(const SequenceShape& s, Body body) {
+  usual_functions(s) ? body(Driver<T, Usual>{Usual::make(s)}) : body(Driver<T, Any>{Any::make(s)});
+}
+
+// Calls body with the driver that serves the shape; products of tiles multiply elements P.
+template <class T, class P, class Body>
+RNNCORE_INLINE void with_driver(const SequenceShape& s, Body body) {
+  using UsualLstm = LstmCell<T, Tanh, Sigmoid>;
+  using AnyLstm = LstmCell<T, Chosen, Chosen>;
+  if (s.cell == Cell::gru_reset_before) return body(ResetBeforeDriver<T>{});
+  if (s.projected > 0) return with_functions<T, ProjectedDriver, UsualLstm, AnyLstm>(s, body);
+  if (!s.normalized) return with_layout<T, P>(s, [&]<class L>() { body(TileDriver<L>{}); });
+  if (s.cell == Cell::lstm) return with_functions<T, NormalizedDriver, UsualLstm, AnyLstm>(s, body);
+  if (s.cell == Cell::gru)
+    return with_functions<T, NormalizedDriver, GruCell<T, Tanh, Sigmoid>, GruCell<T, Chosen, Chosen>>(s, body);
+  using Any = SimpleRnnCell<T, Chosen>;
+  body(NormalizedDriver<T, Any>{Any::make(s)});
 }
 
 template <class T, class P>
@@ -83,86 +172,26 @@ static SequenceSizes sequence_sizes(const SequenceShape& shape, bool training, i
   // Null pointers stand for arrays to be; only the tape's and the output's presence matters here.
   T present{};
   if (training) call.forward.tape = call.forward.output.data = &present;
-  if (shape.cell == Cell::gru_reset_before) {
-    const Team team{0, threads, nullptr};
-    sizes.tape = training ? step_offset(shape, shape.steps) * 3 * shape.units : 0;
-    sizes.panels = ResetBeforeBackwardPlan<T>::panels_size(shape);
-    sizes.forward_workspace = ResetBeforePlan<T>(call.forward, team).workspace_used;
-    if (training) sizes.backward_workspace = ResetBeforeBackwardPlan<T>(call, team).workspace_used;
-    return sizes;
-  }
-  if (shape.projected > 0) {
-    const ProjectedPlan<T> plan(call.forward);
-    sizes.tape = plan.tape_used;
-    sizes.forward_workspace = plan.workspace_used;
-    if (training) sizes.backward_workspace = ProjectedBackwardPlan<T>(call, {0, threads, nullptr}).workspace_used;
-    return sizes;
-  }
-  if (shape.normalized) {
-    with_normalized_cell<T>(shape, [&]<class CellT>(const CellT&) {
-      using N = Normalized<CellT>;
-      const NormalizedPlan<T, N> plan(call.forward);
-      sizes.tape = plan.tape_used;
-      sizes.forward_workspace = plan.workspace_used;
-      if (training)
-        sizes.backward_workspace = NormalizedBackwardPlan<T, N>(call, Team{0, threads, nullptr}).workspace_used;
-    });
-    return sizes;
-  }
-  with_layout<T, P>(shape, [&]<class L>() {
-    sizes.tape = training ? ForwardPlan<L>::tape_size(shape) : 0;
-    sizes.panels = panels_size<L>(shape);
-    sizes.forward_workspace = ForwardPlan<L>(call.forward, threads).workspace_used;
-    if (training) sizes.backward_workspace = BackwardPlan<L>(call, Team{0, threads, nullptr}).workspace_used;
-  });
+  with_driver<T, P>(shape, [&](const auto& driver) { driver.sizes(call, Team{0, threads, nullptr}, sizes); });
+  if (!training) sizes.tape = 0;
   return sizes;
 }
 
 template <class T, class P>
 static SequenceSharing sequence_sharing(const SequenceShape& shape, int limit) {
-  if (shape.cell == Cell::gru_reset_before) return {limit, false, false, false};
-  if (shape.projected > 0 || shape.normalized)
-    return {shape.rows < limit ? static_cast<int>(shape.rows < 1 ? 1 : shape.rows) : limit, false, false, false};
   SequenceSharing sharing{};
-  SequenceBackward<T> call{};
-  call.forward.shape = shape;
-  with_layout<T, P>(shape, [&]<class L>() {
-    sharing.threads = useful_threads<L>(shape, limit);
-    const BackwardPlan<L> plan(call, Team{0, sharing.threads, nullptr});
-    sharing.forward_by_units = plan.forward.split == Split::units;
-    sharing.backward_by_units = plan.weights.split == Split::units;
-    sharing.chunked = plan.forward.chunked;
-  });
+  with_driver<T, P>(shape, [&](const auto& driver) { sharing = driver.sharing(shape, limit); });
   return sharing;
 }
 
 template <class T, class P>
 static void run_forward(const SequenceForward<T>& call, const Team& team) {
-  if (call.shape.cell == Cell::gru_reset_before) {
-    reset_before_forward(call, team);
-    if (call.panels) reset_before_pack_panels(call, call.panels, team);
-    return;
-  }
-  if (call.shape.projected > 0)
-    return with_projected_cell<T>(call.shape, [&](const auto& cell) { projected_forward(call, cell, team); });
-  if (call.shape.normalized)
-    return with_normalized_cell<T>(call.shape, [&](const auto& cell) { normalized_forward(call, cell, team); });
-  with_layout<T, P>(call.shape, [&]<class L>() {
-    sequence_forward<L>(call, cell_kernels<L>(call.shape), team);
-    if (call.panels) pack_panels<L>(call, team);
-  });
+  with_driver<T, P>(call.shape, [&](const auto& driver) { driver.forward(call, team); });
 }
 
 template <class T, class P>
 static void run_backward(const SequenceBackward<T>& call, const Team& team) {
-  if (call.forward.shape.cell == Cell::gru_reset_before) return reset_before_backward(call, team);
-  if (call.forward.shape.projected > 0)
-    return with_projected_cell<T>(call.forward.shape, [&](const auto& cell) { projected_backward(call, cell, team); });
-  if (call.forward.shape.normalized)
-    return with_normalized_cell<T>(call.forward.shape,
-                                   [&](const auto& cell) { normalized_backward(call, cell, team); });
-  with_layout<T, P>(call.forward.shape,
-                    [&]<class L>() { sequence_backward<L>(call, cell_kernels<L>(call.forward.shape), team); });
+  with_driver<T, P>(call.forward.shape, [&](const auto& driver) { driver.backward(call, team); });
 }
 
 template <class T, class P = T>
