@@ -6,7 +6,7 @@
 namespace rnncore {
 namespace {
 
-constexpr size_t kMaskInput = 1;
+constexpr size_t kMaskSlot = 1;
 
 // Slots of the parameters; gamma and beta are there as the attributes say.
 struct NormalizationSlots {
@@ -23,8 +23,8 @@ std::vector<Tensor> infer_batch_normalization(const Site& site) {
   const Tensor& x = expect_input(site, 0, -2);
   const size_t parameters = NormalizationSlots(site).variance() + 1;
   expect_slots(site, 2, parameters, parameters);
-  if (const std::string error = StepMask::error(site, kMaskInput); !error.empty()) fail(site, error);
-  if (site.node.inputs.size() > kMaskInput && site.node.inputs[kMaskInput] != kAbsent && x.rank() < 3)
+  if (const std::string error = StepMask::error(site, kMaskSlot); !error.empty()) fail(site, error);
+  if (site.node.inputs.size() > kMaskSlot && site.node.inputs[kMaskSlot] != kAbsent && x.rank() < 3)
     fail(site, "a mask needs an input (N, T, ..., C), got shape " + to_string(x.shape));
   for (const Parameter* parameter : site.parameters)
     expect_shape(site, parameter->name.c_str(), parameter->shape, {x.columns()});
@@ -35,7 +35,7 @@ template <class T>
 class BatchNormalizationOp final : public Op<T> {
  public:
   BatchNormalizationOp(const Site& site, const Kernels& kernels)
-      : kernels_(op_kernels<T>(kernels)), mask_(site, kMaskInput), slots_(site) {
+      : kernels_(op_kernels<T>(kernels)), mask_(site, kMaskSlot), slots_(site) {
     BatchNormalization<T>& f = call_.forward;
     const Tensor& x = *site.inputs[0];
     f.rows = x.rows(), f.channels = x.columns();
