@@ -7,8 +7,6 @@
 namespace rnncore {
 namespace {
 
-[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
-
 void check_id(const std::string& what, int id, size_t count, bool optional) {
   if (id < (optional ? kAbsent : 0) || id >= static_cast<int>(count))
     fail("program: " + what + " " + std::to_string(id) + " does not exist");

@@ -36,6 +36,7 @@ inline int64_t element_count(const Shape& shape) {
 struct WrongType : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
+[[noreturn]] inline void fail(const std::string& message) { throw std::invalid_argument(message); }
 
 struct Value {
   std::string name;

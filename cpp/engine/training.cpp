@@ -5,12 +5,6 @@
 #include "engine/objective/measures.h"
 
 namespace rnncore {
-namespace {
-
-[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
-
-}  // namespace
-
 void check_training(const Training& training, const Program& program) {
   const std::vector<bool> made = made_values(program);
   const auto check_output = [&](const std::string& kind, int output) {

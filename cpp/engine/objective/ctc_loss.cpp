@@ -1,12 +1,6 @@
 #include "engine/objective/ctc_loss.h"
 
 namespace rnncore {
-namespace {
-
-[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
-
-}  // namespace
-
 template <class T>
 CtcLoss<T>::CtcLoss(const LossDescription& description, size_t number, const Program& program, const Tensor& tensor,
                     bool adds, const OpKernels<T>& kernels, Fault& fault, Room& room)

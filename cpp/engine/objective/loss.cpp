@@ -3,12 +3,6 @@
 #include <algorithm>
 
 namespace rnncore {
-namespace {
-
-[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
-
-}  // namespace
-
 template <class T>
 LossArguments<T> loss_arguments(LossKind kind, const Attributes& attributes, const Tensor& output) {
   LossArguments<T> a{};

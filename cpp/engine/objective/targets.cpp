@@ -3,12 +3,6 @@
 #include "engine/objective/ctc_labels.h"
 
 namespace rnncore {
-namespace {
-
-[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
-
-}  // namespace
-
 template <class T>
 Targets<T>::Targets(const std::vector<Tensor>& outputs, Fault& fault) : fault_(fault) {
   for (const Tensor& output : outputs) targets_.push_back({output, output});
