@@ -195,6 +195,22 @@ CASES = {
         side_by_side(work, *range(6))
         assert not wrong, wrong
     """,
+    "streams beside training": """
+        inputs = layers.Input((None, 2))
+        branches = [layers.Dense(64, kernel_initializer="ones")(inputs) for _ in range(2)]
+        model = models.Model(inputs, [layers.Subtract()(branches), *branches])
+        model.compile("sgd", [None, "mse", "mse"], backend=backend)
+        rng = np.random.default_rng(0)
+        sequences, target = rng.normal(size=(64, 5, 2)), rng.normal(size=(64, 5, 64))
+        stream, found = model.stream(), []
+        # The branches learn the same, so their difference is zero between any two updates.
+        errors = meanwhile(
+            lambda: model.fit(sequences, [None, target, target], epochs=60, batch_size=4, verbose=0),
+            lambda: found.append(np.abs(stream.step(np.ones((1, 2)))[0]).max()),
+        )
+        assert not errors, errors
+        assert len(found) > 10 and max(found) == 0, max(found)
+    """,
     "a stateful model": """
         utils.set_random_seed(1)
         model = models.Sequential([layers.Input(batch_shape=(8, *x.shape[1:])), layers.GRU(6, stateful=True)])

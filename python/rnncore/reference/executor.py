@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from .._quiet import quiet
 from .._sequence_arguments import Array
-from .._turns import Turns
+from .._turns import Turns, turns_with
 from .._whole_steps import undone_on_error, uninterrupted
 from ..batches import Batches, Samples, Update
 from ..program import Parameter, Program, Training
@@ -75,7 +75,8 @@ class Executor:
         self._objective: Objective | None = None
         self._slots = np.zeros((0, parameters.size), parameters.dtype)
         self._passes = Passes()
-        self._turns = Turns()  # a step each
+        self._turns = turns_with(parameters)  # a step each, executors of the same weights among them
+        self._own_turns = Turns()
 
     def forward(
         self,
@@ -99,7 +100,7 @@ class Executor:
             self._refuse_within_step("forward with training=True")
             # The tape holds them.
             inputs, lengths = [np.copy(array) for array in inputs], None if lengths is None else np.copy(lengths)
-        with self._turns:
+        with self._turn():
             written = None if states is None else states.copy()
             with undone_on_error(self._program, self._parameters) if training else nullcontext():
                 done = self._forward(inputs, lengths, Run(training, seed, step, states=written, resume=resume))
@@ -156,7 +157,7 @@ class Executor:
         done = self._passes.forward
         if done is None:
             raise ValueError("backward: expected a forward pass with training=True before it")
-        with self._turns:
+        with self._turn():
             if any(a.tobytes() != b.tobytes() for a, b in zip(done.parameters, self._windows(), strict=True)):
                 self._passes.forward = None
                 raise ValueError("backward: the weights have changed since the forward pass; run it again")
@@ -219,7 +220,7 @@ class Executor:
     def configure(self, training: Training, slots: Array) -> None:
         """Set what `train` and `test` minimise and measure; `slots` (S, P) is shared like the parameters."""
         self._refuse_within_step("configure")
-        if self._turns.in_series:
+        if self._own_turns.in_series:
             raise ValueError("configure: not possible while the executor trains, tests or predicts")
         check_training(training, slots, self._program, self._parameters)
         parameters = self._program.parameters
@@ -229,13 +230,13 @@ class Executor:
             [self._window(self._parameters, parameter) for parameter in parameters],
             [self._window(self._gradients, parameter) if parameter.trainable else None for parameter in parameters],
         )
-        with self._turns:
+        with self._turn():
             self._objective, self._training, self._slots = objective, training, slots
 
     def apply_gradients(self, learning_rate: float, step: int) -> None:
         """Clip `gradients` and update `parameters` and `slots`: all of them or, on an error, none."""
         self._refuse_within_step("apply_gradients")
-        with self._turns:
+        with self._turn():
             self._apply_gradients(learning_rate, step)
 
     @quiet
@@ -331,9 +332,9 @@ class Executor:
         Others have their turn between batches.
         """
         last_call = time.monotonic()
-        with self._turns.series():
+        with self._own_turns.series():
             for number, batch in enumerate(batches.each()):
-                with self._turns:
+                with self._turn():
                     run(number, batch.order)
                 waits = not batches.every_batch and time.monotonic() - last_call < CALL_INTERVAL
                 if batches.on_batch is not None and not waits:
@@ -342,8 +343,14 @@ class Executor:
                     last_call = time.monotonic()
         return batches.count
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Around what the weights must not change in."""
+        with self._turns, self._own_turns:
+            yield
+
     def _refuse_within_step(self, what: str) -> None:
-        if self._turns.mine:
+        if self._own_turns.mine:
             raise ValueError(f"{what}: not possible from a signal handler while the executor computes")
 
     def _windows(self) -> list[Array]:
