@@ -14,8 +14,8 @@
 namespace rnncore {
 namespace {
 
-// Of a name, or of attributes that have it under `attribute`; false for what is neither.
-bool find_activation(PyObject* activation, const char* attribute, Elementwise& found) {
+// Of a name; false for what is none.
+bool find_named(PyObject* activation, Elementwise& found) {
   constexpr size_t count = std::size(kNamedFunctions);
   static PyObject** const names = [] {
     static PyObject* interned[count];
@@ -31,12 +31,14 @@ bool find_activation(PyObject* activation, const char* attribute, Elementwise& f
     return false;
   };
   if (is([&](PyObject* known) { return activation == known; })) return true;
-  if (PyUnicode_Check(activation))
-    return is([&](PyObject* known) { return PyUnicode_Compare(activation, known) == 0; });
-  if (!PyDict_Check(activation)) return false;
-  const auto named = find_elementwise(read_attributes(py::reinterpret_borrow<py::dict>(activation)), attribute, "");
-  if (named) found = *named;
-  return named.has_value();
+  return PyUnicode_Check(activation) && is([&](PyObject* known) { return PyUnicode_Compare(activation, known) == 0; });
+}
+
+// Of the attributes of a node.
+Elementwise described(PyObject* attributes, const char* attribute) {
+  const auto found = find_elementwise(read_attributes(cast<py::dict>(attributes, "attributes")), attribute, "linear");
+  if (!found) throw py::value_error(std::string("sequence: unknown ") + attribute);
+  return *found;
 }
 
 // The arguments that all recurrent functions begin with, in order.
@@ -61,7 +63,8 @@ std::pair<py::object, py::tuple> forward_results(SequenceCall<T>& call, const Se
 }
 
 template <class T>
-py::object run(Cell cell, const Elementwise& activation, const Elementwise& recurrent_activation, PyObject* const* a) {
+py::object run_typed(Cell cell, const Elementwise& activation, const Elementwise& recurrent_activation,
+                     PyObject* const* a) {
   SequenceInputs<T> in{};
   in.cell = cell;
   in.activation = activation;
@@ -103,16 +106,19 @@ py::object run(Cell cell, const Elementwise& activation, const Elementwise& recu
   return named_tuple(result_type, std::move(output), std::move(states), std::move(object));
 }
 
-py::object run(Cell cell, PyObject* activation, PyObject* recurrent_activation, PyObject* const* arguments) {
-  Elementwise f, g;
-  if (!find_activation(activation, "activation", f) ||
-      !find_activation(recurrent_activation, "recurrent_activation", g))
-    return py::none();
+py::object run(Cell cell, const Elementwise& f, const Elementwise& g, PyObject* const* arguments) {
   for (int flag : {kReverse, kTraining})
     if (!PyBool_Check(arguments[flag])) return py::none();
-  if (has_dtype<float>(arguments[kX])) return run<float>(cell, f, g, arguments);
-  if (has_dtype<double>(arguments[kX])) return run<double>(cell, f, g, arguments);
+  if (has_dtype<float>(arguments[kX])) return run_typed<float>(cell, f, g, arguments);
+  if (has_dtype<double>(arguments[kX])) return run_typed<double>(cell, f, g, arguments);
   return py::none();
+}
+
+// What users give: anything but names of activations is left to the Python layer.
+py::object run_named(Cell cell, PyObject* activation, PyObject* recurrent_activation, PyObject* const* arguments) {
+  Elementwise f, g;
+  if (!find_named(activation, f) || !find_named(recurrent_activation, g)) return py::none();
+  return run(cell, f, g, arguments);
 }
 
 // sequence(cell, activation, recurrent_activation, x, kernel, ..., training)
@@ -122,17 +128,18 @@ PyObject* sequence(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (count != before + kArguments) throw py::type_error("sequence: expected 11 arguments");
     const auto cell = find_cell(py::cast<std::string_view>(arguments[0]));
     if (!cell) throw py::value_error("sequence: unknown cell");
-    return run(*cell, arguments[1], arguments[2], arguments + before);
+    const Elementwise f = described(arguments[1], "activation");
+    return run(*cell, f, described(arguments[2], "recurrent_activation"), arguments + before);
   });
 }
 
 PyObject* direct_simple_rnn(PyObject* const* a) {
   static PyObject* const unused = PyUnicode_InternFromString("linear");
-  return guarded([&] { return run(Cell::simple_rnn, a[kArguments], unused, a); });
+  return guarded([&] { return run_named(Cell::simple_rnn, a[kArguments], unused, a); });
 }
 
 PyObject* direct_lstm(PyObject* const* a) {
-  return guarded([&] { return run(Cell::lstm, a[kArguments], a[kArguments + 1], a); });
+  return guarded([&] { return run_named(Cell::lstm, a[kArguments], a[kArguments + 1], a); });
 }
 
 PyObject* direct_gru(PyObject* const* a) {
@@ -140,7 +147,7 @@ PyObject* direct_gru(PyObject* const* a) {
     PyObject* const reset_after = a[kArguments];
     if (!PyBool_Check(reset_after)) return py::none();
     const Cell cell = reset_after == Py_True ? Cell::gru : Cell::gru_reset_before;
-    return run(cell, a[kArguments + 1], a[kArguments + 2], a);
+    return run_named(cell, a[kArguments + 1], a[kArguments + 2], a);
   });
 }
 

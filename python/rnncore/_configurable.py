@@ -194,7 +194,7 @@ def part(name: str) -> Iterator[None]:
 
 def class_of(kind: str, description: Any, base: type[Class], table: Mapping[str, type[Class]]) -> type[Class]:
     """The class that a description `{"class_name": ..., "config": ...}` names."""
-    name = fields(f"the description of a {kind}", description, ("class_name",), ("config", *FROM_KERAS))["class_name"]
+    name = fields(f"the description of the {kind}", description, ("class_name",), ("config", *FROM_KERAS))["class_name"]
     own = custom_object(name)
     if isinstance(own, type) and issubclass(own, base):
         return own

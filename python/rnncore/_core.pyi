@@ -39,8 +39,8 @@ class Tape:
 
 def sequence(
     cell: str,
-    activation: str | dict[str, Any],
-    recurrent_activation: str | dict[str, Any],
+    activation: dict[str, Any],
+    recurrent_activation: dict[str, Any],
     x: Any,
     kernel: Any,
     recurrent_kernel: Any,

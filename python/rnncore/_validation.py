@@ -55,7 +55,10 @@ def number(argument: str, value: Any, *, low: float = -math.inf, high: float = m
     """A finite real number in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{argument} must be a number, got {type(value).__name__} {value!r}")
-    real = float(value)
+    try:
+        real = float(value)
+    except OverflowError:
+        real = math.inf
     if not (math.isfinite(real) and low <= real <= high):
         raise ValueError(f"{argument} must be a finite number in [{low}, {high}], got {value!r}")
     return real

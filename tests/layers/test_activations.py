@@ -108,6 +108,8 @@ def test_functions_take_them(cell: str, activation: Any) -> None:
     )
     assert_close(found, expected)
     assert np.abs(found - plain).max() > 1e-3
+    described = {name: activations.serialize(activation) for name in options}
+    np.testing.assert_array_equal(getattr(functional, cell)(*arrays, **described).output, found)
 
 
 def test_options_have_keras_defaults() -> None:
@@ -135,7 +137,9 @@ def test_a_description_of_a_layer_of_keras_is_taken() -> None:
         (lambda: activations.get({"class_name": "HardSigmiod"}), ValueError, "unknown activation.*HardSigmoid"),
         (lambda: activations.HardSigmoid(alhpa=0.2), TypeError, "unknown argument 'alhpa'; did you mean 'alpha'"),  # type: ignore[call-arg]
         (lambda: activations.HardSigmoid("0.2"), TypeError, "alpha must be a number"),  # type: ignore[arg-type]
+        (lambda: activations.ELU(10**400), ValueError, r"alpha must be a finite number in \[-inf, inf\], got 1000"),
         (lambda: activations.CELU(0.0), ValueError, "alpha must be"),
+        (lambda: activations.get({}), ValueError, "description of the activation is not whole: it lacks 'class_name'"),
         (lambda: activations.ReLU(max_value=-1.0), ValueError, "max_value must be"),
         (lambda: activations.GELU(1), TypeError, "approximate must be True or False"),  # type: ignore[arg-type]
     ],
@@ -154,3 +158,7 @@ def test_functions_refuse_what_is_no_activation_of_a_cell(module: Any) -> None:
         module.lstm(*arrays, activation="softmax")
     with pytest.raises(TypeError, match="activation must be a name"):
         module.lstm(*arrays, activation=np.tanh)
+    with pytest.raises(TypeError, match="ELU got an unknown argument 'beta'"):
+        module.lstm(*arrays, activation={"class_name": "ELU", "config": {"beta": 1.0}})
+    with pytest.raises(ValueError, match="the activation is not whole: it lacks 'class_name'"):
+        module.lstm(*arrays, activation={"activation": "elu", "alpha": 0.5})
