@@ -163,6 +163,11 @@ def test_values_of_several_outputs_in_the_logs(tmp_path: Path) -> None:
     stop = callbacks.EarlyStopping("val_f1_score", mode="max")
     with pytest.raises(ValueError, match=r"monitor 'val_f1_score' must be one number, got \(3,\) of them"):
         model.fit(x, y, verbose=0, callbacks=stop, validation_data=(x, y))
+    # Keras saves each of them, with a warning.
+    save = callbacks.ModelCheckpoint(tmp_path / "{epoch}.rnn", "val_f1_score", save_best_only=True)
+    with pytest.warns(UserWarning, match=r"got 'val_f1_score' of shape \(3,\): every model is saved"):
+        model.fit(x, y, epochs=3, verbose=0, callbacks=save, validation_data=(x, y))
+    assert sorted(path.name for path in tmp_path.glob("*.rnn")) == ["1.rnn", "2.rnn", "3.rnn"]
 
 
 def test_a_model_is_saved_without_its_functions(tmp_path: Path) -> None:

@@ -311,6 +311,11 @@ def test_checkpoint_names_must_be_logged(tmp_path: Path) -> None:
         line().fit([[1.0]], [1.0], verbose=0, callbacks=[save])
 
 
+def test_what_is_watched_has_a_name() -> None:
+    with pytest.raises(TypeError, match="monitor must be a string, got NoneType None"):
+        callbacks.EarlyStopping(monitor=None)  # type: ignore[arg-type]
+
+
 def test_lambda_callback_knows_the_hooks() -> None:
     with pytest.raises(ValueError, match="on_epoch_start is not a hook"):
         callbacks.LambdaCallback(on_epoch_start=print)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
+from typing import Any
+
+import numpy as np
 
 from rnncore import _validation as check
 from rnncore.callbacks.base import Logs
@@ -21,7 +25,7 @@ class ModelCheckpoint(Monitor):
     monitor : str, default "val_loss"
     verbose : {0, 1}, default 0
     save_best_only : bool, default False
-        Whether only improvements of `monitor` are saved.
+        Whether only improvements of `monitor` are saved; all are, with a warning, where it is an array or not logged.
     save_weights_only : bool, default False
     mode : {"auto", "min", "max"}, default "auto"
         Whether less or more is better; "auto" knows for losses and the metrics of rnncore.
@@ -80,6 +84,17 @@ class ModelCheckpoint(Monitor):
         if self._batches == self.save_freq:
             self._batches = 0
             self._save({"batch": batch + 1, **(logs or {})})
+
+    def current(self, logs: Logs | None) -> float | None:
+        value: Any = (logs or {}).get(self.monitor)
+        if np.ndim(value) == 0:
+            return super().current(logs)
+        warnings.warn(
+            f"save_best_only needs a monitor that is one number, got {self.monitor!r} of shape {np.shape(value)}:"
+            " every model is saved",
+            stacklevel=3,
+        )
+        return None
 
     def _save(self, logs: Logs) -> None:
         if self.save_best_only:

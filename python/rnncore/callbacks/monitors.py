@@ -19,7 +19,7 @@ class Monitor(Callback):
     """
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, best: float | None = None) -> None:
-        self.monitor = monitor
+        self.monitor = check.name("monitor", monitor)
         self.mode = check.lookup("mode", mode, {"auto": "auto", "min": "min", "max": "max"})
         self.min_delta = abs(check.number("min_delta", min_delta))
         self.best = best
