@@ -173,7 +173,7 @@ void run_team(int threads, const Interrupt& interrupt, void (*fn)(const Team&, v
   // A region within a region of the same thread, as of a signal handler that computes, has this thread only: the
   // signals are those of the outer team, which waits on them.
   thread_local bool inside = false;
-  if (threads > 1 && !inside) {
+  if (threads > 1 && !inside && !serial) {  // a tape may come from before a fork
     // Signals of the team, then of each half.
     const int all = threads * barrier_lines(threads), half = threads / 2 * barrier_lines(threads / 2);
     thread_local std::vector<Signal> signals;

@@ -114,3 +114,24 @@ def test_a_child_of_a_child_computes() -> None:
     os._exit(0)
     """
     run_alone(SETUP + textwrap.dedent(code), "compiled")
+
+
+@pytest.mark.parametrize("backend", ["compiled", "reference"])
+def test_a_child_goes_on_with_a_forward_pass_of_its_parent(backend: str) -> None:
+    code = """
+    rnncore._core.set_num_threads(2, True)
+    dy = np.ones((len(x), 1), "float32")
+    model.forward(x, training=True)
+    expected = model.backward(dy)
+    result = functional.lstm(x, kernel, recurrent, training=True)
+    model.forward(x, training=True)
+
+    def check():
+        assert same([result.output, *functional.backward(result.tape, result.output)[:3]], called)
+        assert same([model.backward(dy)], [expected])
+        return 0
+
+    children(2)
+    assert check() == 0
+    """
+    run_alone(SETUP + textwrap.dedent(code), backend)
