@@ -38,14 +38,6 @@ constexpr bool needs_input(Function f) { return f >= Function::leaky_relu; }
 struct Elementwise {
   Function function = Function::linear;
   double alpha = 1, beta = 0, slope = 0, limit = __builtin_nan(""), threshold = 0, otherwise = 0, scale = 1;
-
-  // As a call's; a NaN that is an option equals itself.
-  bool operator==(const Elementwise& other) const {
-    const auto same = [](double a, double b) { return a == b || (a != a && b != b); };
-    return function == other.function && same(alpha, other.alpha) && same(beta, other.beta) &&
-           same(slope, other.slope) && same(limit, other.limit) && same(threshold, other.threshold) &&
-           same(otherwise, other.otherwise) && same(scale, other.scale);
-  }
 };
 
 struct NamedFunction {

@@ -48,8 +48,6 @@ struct SequenceShape {
   bool bfloat16 = false;           // products take numbers rounded to bfloat16
   int64_t projected = 0;           // numbers P of h where an lstm projects it, else 0: then they are H
   int64_t cache_bytes = 1 << 20;   // second-level cache of a processor
-
-  bool operator==(const SequenceShape&) const = default;
 };
 
 // Element k of row r at step t: data[t·step + r·row + k], or data[(offsets[t] + r)·row + k] when packed.

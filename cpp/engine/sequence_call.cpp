@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 
 #include "engine/ops/parts.h"
 
@@ -35,20 +38,13 @@ void copy_short_row(T* to, const T* from, int64_t count) {
 // Sizes of a call. The next one of a thread often has the same shape, and a small one would take a good part of its
 // time to find them anew.
 template <class T>
-const SequenceSizes& sizes_of(const SequenceKernels<T>& kernels, const SequenceShape& shape, bool training,
-                              int threads) {
-  struct Last {
-    const SequenceKernels<T>* kernels = nullptr;
-    SequenceShape shape{};
-    bool training = false;
-    int threads = 0;
-    SequenceSizes sizes{};
-  };
-  thread_local Last last;
-  const bool same = last.kernels == &kernels && last.training == training && last.threads == threads &&
-                    !shape.offsets && last.shape == shape;
-  if (!same) last = {&kernels, shape, training, threads, kernels.sizes(shape, training, threads)};
-  return last.sizes;
+const SequenceSizes& sizes_of(const SequenceKernels<T>& kernels, const SequenceShape& s, bool training, int threads) {
+  const auto of_call = std::tuple(&kernels, s.cell, s.activation.function, s.recurrent_activation.function, s.rows,
+                                  s.steps, s.inputs, s.units, training, threads);
+  thread_local std::pair<std::decay_t<decltype(of_call)>, SequenceSizes> last;
+  if (s.offsets || last.first != of_call) last = {of_call, kernels.sizes(s, training, threads)};
+  if (s.offsets) std::get<0>(last.first) = nullptr;  // whose sizes depend on them, too
+  return last.second;
 }
 
 }  // namespace
