@@ -117,3 +117,31 @@ if children == [0]:
 assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
 """
     run_alone(code)
+
+
+def test_a_handler_and_a_thread_evaluate_functions() -> None:
+    """The thread waits for the model, which the main thread has while its handler evaluates, too."""
+    code = f"""{SETUP}
+def error(y_true, y_pred):
+    return np.abs(y_true - y_pred).mean(-1)
+
+x, y = data(2048, 60, 16)
+model = chain(x, 256)
+model.compile("sgd", "mse", metrics=[error])
+alone = model.evaluate(x[:64], y[:64], verbose=0)
+evaluate = lambda: done.append(same([np.array(model.evaluate(x[:64], y[:64], verbose=0))], [np.array(alone)]))
+
+def handler(number, frame):
+    thread.start()
+    time.sleep(0.3)  # by now it waits
+    evaluate()
+
+thread = threading.Thread(target=evaluate)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.05)
+while not done:
+    model.predict(x, batch_size=len(x), verbose=0)
+thread.join()
+assert done == [True, True], done
+"""
+    run_alone(code)

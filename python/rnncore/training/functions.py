@@ -72,8 +72,10 @@ class FunctionExecutor:
         """A step of the executor's own, and what the batch adds to the metrics."""
         samples = batch.samples.take(batch.order)
         states = None if batch.states is None else batch.states.copy()
-        with self._turns:
-            if self._held is not self._parameters:
+        # Without a copy the executor's own turns do; waiting for both could wait for ever.
+        copied = self._held is not self._parameters
+        with self._turns if copied else nullcontext():
+            if copied:
                 self._held[...] = self._parameters
             outputs, masks = self._forward(self._looker, samples, update, states, batch.resume)
         increment = self._increment(samples, outputs, masks)
