@@ -6,7 +6,7 @@
 namespace rnncore {
 namespace {
 
-// Rows of a call of cells: few enough for the nearest cache.
+// Most rows of a call of cells: what they read and write fits the nearest cache.
 constexpr int64_t kCellRows = 4 * kTileRows;
 
 template <class L>

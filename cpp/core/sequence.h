@@ -86,7 +86,7 @@ struct SequenceForward {
 
 template <class T>
 struct SequenceBackward {
-  SequenceForward<T> forward;     // as it was called; its tape is overwritten
+  SequenceForward<T> forward;     // as it was called, without weights where it has panels; its tape is overwritten
   SequenceView<const T> doutput;  // (T, N, H), data may be null
   const T* dstate[2];             // (N, H) each, or null
   SequenceView<T> dx;             // (T, N, I), data is null when not wanted
