@@ -5,6 +5,7 @@
 #include "bindings/arrays.h"
 #include "bindings/description.h"
 #include "bindings/gil.h"
+#include "bindings/held_turn.h"
 #include "bindings/module.h"
 #include "bindings/signals.h"
 #include "engine/executor.h"
@@ -56,6 +57,7 @@ class BoundExecutor {
   virtual void set_last_pass(const py::object& pass) = 0;
   virtual const char* isa() const = 0;
   virtual size_t arena_bytes() const = 0;
+  virtual std::unique_ptr<HeldTurn> turn() const = 0;
   virtual py::list forward(const py::sequence& inputs, const py::object& lengths, bool training, const py::object& seed,
                            int64_t step, const py::object& states, bool resume, bool masks) = 0;
   virtual py::list backward(const py::sequence& output_gradients) = 0;
@@ -123,6 +125,7 @@ class TypedExecutor final : public BoundExecutor {
 
   const char* isa() const override { return engine_.kernels().name; }
   size_t arena_bytes() const override { return engine_.arena_bytes(); }
+  std::unique_ptr<HeldTurn> turn() const override { return std::make_unique<HeldTurn>(engine_.turns()); }
 
   py::list forward(const py::sequence& given, const py::object& lengths, bool training, const py::object& seed,
                    int64_t step, const py::object& states, bool resume, bool masks) override {
@@ -201,8 +204,15 @@ class TypedExecutor final : public BoundExecutor {
     std::unique_ptr<Pass<T>> pass = std::move(pass_of(kept));
     set_last_pass(py::none());
     SignalPoll signals;
-    run_interruptible(signals,
-                      [&](const Interrupt& interrupt) { engine_.backward(std::move(pass), from, to, interrupt); });
+    try {
+      run_interruptible(signals, [&](const Interrupt& interrupt) { engine_.backward(pass, from, to, interrupt); });
+    } catch (...) {
+      if (pass) {  // it waited for its turn only
+        pass_of(kept) = std::move(pass);
+        if (last_pass().is_none()) set_last_pass(kept);
+      }
+      throw;
+    }
     return gradients;
   }
 
@@ -216,16 +226,16 @@ class TypedExecutor final : public BoundExecutor {
       data = array.mutable_data();
       kept = std::move(array);
     }
-    {
-      const GilReleased nogil;
-      engine_.configure(std::move(description), data);
-    }
+    SignalPoll signals;
+    run_interruptible(signals,
+                      [&](const Interrupt& interrupt) { engine_.configure(std::move(description), data, interrupt); });
     slots_ = std::move(kept);
   }
 
   void apply_gradients(double learning_rate, int64_t step) override {
-    const GilReleased nogil;
-    engine_.apply_gradients(learning_rate, step);
+    SignalPoll signals;
+    run_interruptible(signals,
+                      [&](const Interrupt& interrupt) { engine_.apply_gradients(learning_rate, step, interrupt); });
   }
 
   int64_t train(const py::object& given, const py::object& update, const py::object& state) override {
@@ -413,6 +423,9 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
       "slot_count", [](py::handle optimizer) { return slot_count(read_optimizer(optimizer)); }, py::arg("optimizer"),
       py::pos_only(), "The state vectors that a described optimizer keeps.");
   const py::class_<HeldPass> pass(m, "Pass", "A forward pass in training; good for one `backward`.");
+  py::class_<HeldTurn>(m, "HeldTurn", "A turn with the weights of an executor.")
+      .def("__enter__", &HeldTurn::enter)
+      .def("__exit__", [](HeldTurn& turn, const py::args&) { turn.exit(); });
   py::class_<BoundExecutor> executor(m, "Executor", "Runs a Program; interchangeable with rnncore.reference.Executor.");
   executor.attr("backend") = "compiled";
   executor.def(py::init(&make_executor), py::arg("program"), py::arg("parameters"), py::arg("gradients"))
@@ -420,6 +433,7 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
       .def_property("last_pass", &BoundExecutor::last_pass, &BoundExecutor::set_last_pass,
                     "What `backward` goes through: this thread's last forward pass in training, or None.")
       .def_property_readonly("isa", &BoundExecutor::isa, "The instruction set level in use.")
+      .def("turn", &BoundExecutor::turn, "Around what others must not compute in, or change the weights.")
       .def("forward", &BoundExecutor::forward, py::arg("inputs"), py::arg("lengths") = py::none(), py::kw_only(),
            py::arg("training") = false, py::arg("seed") = 0, py::arg("step") = 0, py::arg("states") = py::none(),
            py::arg("resume") = true, py::arg("masks") = false)

@@ -43,13 +43,12 @@ void wait(const Team& team, const Signal& told, int64_t count, const void* next)
 }  // namespace
 
 void look(Watch& watch) {
-  constexpr int64_t kInterval = 50'000'000;  // nanoseconds between two questions
   watch.left = kOperationsOfALook;
   Stop& stop = *watch.stop;
   if (watch.asks && stop.ask) {
     const int64_t time = now();
     if (stop.asked == 0) stop.asked = time;
-    if (time - stop.asked >= kInterval) {
+    if (time - stop.asked >= kAskInterval) {
       if (stop.ask(stop.context)) __atomic_store_n(&stop.said, true, __ATOMIC_RELAXED);
       stop.asked = now();
     }

@@ -18,6 +18,8 @@ struct Stop {
   bool said = false;  // yes
 };
 
+constexpr int64_t kAskInterval = 50'000'000;  // nanoseconds between two questions
+
 // A millisecond's work, about: the clock costs little beside it.
 constexpr int64_t kOperationsOfALook = 1 << 22;
 

@@ -62,9 +62,9 @@ Executor<T>::Executor(Program program, T* parameters, T* gradients, int64_t size
 }
 
 template <class T>
-void Executor<T>::configure(Training training, T* slots) {
-  const Inside turn(*this);
-  if (!running_.empty())
+void Executor<T>::configure(Training training, T* slots, const Interrupt& interrupt) {
+  const Inside turn(*this, interrupt);
+  if (const std::lock_guard lock(asked_mutex_); !running_.empty())
     throw std::invalid_argument("configure: not possible while the executor trains, tests or predicts");
   refuse_within_batch("configure");
   check_training(training, program_);
@@ -90,7 +90,7 @@ void Executor<T>::in_child() {
   if (inside_ > 0 && !turns_->turns.mine()) new (&work_) Work, inside_ = 0;
   if (!asked_mutex_.try_lock()) new (&shapes_of_) std::vector<Tensor>, new (&shapes_) std::vector<Tensor>;
   new (&asked_mutex_) std::mutex;
-  std::erase_if(running_, [](std::thread::id thread) { return thread != std::this_thread::get_id(); });
+  running_.in_child();
 }
 
 template <class T>
@@ -217,7 +217,7 @@ template <class T>
 std::unique_ptr<Pass<T>> Executor<T>::forward(Samples samples, int64_t sample_count, bool training, uint64_t seed,
                                               uint32_t step, const States& states, const std::vector<T*>& outputs,
                                               const std::vector<int32_t*>& masks, const Interrupt& interrupt) {
-  const Inside turn(*this);
+  const Inside turn(*this, interrupt);
   if (training) refuse_within_batch("forward with training=True");
   const PlanPointer plan =
       take_plan(batch_shape(training ? Mode::differentiation : Mode::inference, samples, sample_count));
@@ -256,10 +256,11 @@ std::unique_ptr<Pass<T>> Executor<T>::forward(Samples samples, int64_t sample_co
 }
 
 template <class T>
-void Executor<T>::backward(std::unique_ptr<Pass<T>> pass, const std::vector<const T*>& output_gradients,
+void Executor<T>::backward(std::unique_ptr<Pass<T>>& given, const std::vector<const T*>& output_gradients,
                            const std::vector<T*>& input_gradients, const Interrupt& interrupt) {
-  const Inside turn(*this);
+  const Inside turn(*this, interrupt);
   refuse_within_batch("backward");
+  const std::unique_ptr<Pass<T>> pass = std::move(given);
   if (!pass->parameters.same(program_, parameters_))
     throw std::invalid_argument("backward: the weights have changed since the forward pass; run it again");
   Plan<T>& plan = *pass->plan;
@@ -279,12 +280,11 @@ void Executor<T>::backward(std::unique_ptr<Pass<T>> pass, const std::vector<cons
 }
 
 template <class T>
-void Executor<T>::apply_gradients(double learning_rate, int64_t step) {
-  const Inside turn(*this);
+void Executor<T>::apply_gradients(double learning_rate, int64_t step, const Interrupt& interrupt) {
+  const Inside turn(*this, interrupt);
   refuse_within_batch("apply_gradients");
   Optimizer<T>* optimizer = setup_ ? setup_->optimizer.get() : nullptr;
   if (!optimizer) throw std::invalid_argument("apply_gradients: expected an optimizer in the training description");
-  // Without an interrupt: weights change whole or not at all.
   run_team(threads_for(optimizer->flops()), {}, [&](const Team& team) { optimizer->apply(learning_rate, step, team); });
 }
 
@@ -318,7 +318,7 @@ bool Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, co
 
 template <class T>
 int64_t Executor<T>::run(Epoch epoch, const Setup<T>* setup) {
-  Inside turn(*this);
+  Inside turn(*this, epoch.interrupt);
   if (epoch.mode == Mode::training) refuse_within_batch("train");
   if (epoch.mode != Mode::inference && setup != setup_.get())
     throw std::invalid_argument("executor: another thread called configure meanwhile");
@@ -326,14 +326,18 @@ int64_t Executor<T>::run(Epoch epoch, const Setup<T>* setup) {
     throw std::invalid_argument("train: expected an optimizer in the training description");
   if (epoch.batches() == 0) return 0;
   const OwnPlaces places(epoch.samples, epoch.sample_count, epoch.order);
-  running_.push_back(std::this_thread::get_id());
-  const auto end = [&] { running_.erase(std::find(running_.begin(), running_.end(), std::this_thread::get_id())); };
+  ThreadList::Entry self;
+  const auto note = [&](auto change) {
+    const std::lock_guard lock(asked_mutex_);
+    (running_.*change)(self);
+  };
+  note(&ThreadList::add);
   try {
     const int64_t done = run_batches(epoch, turn);
-    end();
+    note(&ThreadList::remove);
     return done;
   } catch (...) {
-    end();
+    note(&ThreadList::remove);
     throw;
   }
 }
@@ -355,7 +359,7 @@ int64_t Executor<T>::run_batches(const Epoch& epoch, Inside& turn) {
   Undo<T> undo = undo_of(epoch.states, epoch.batch_size, epoch.mode == Mode::training);
   Asking asking{*this, epoch.interrupt};
   // The team ends before others are asked, who may compute, fork or wait; another number of threads may suit then.
-  for (bool stop = false; done < batches && !stop;) {
+  while (done < batches) {
     const int threads = usual->threads();
     bind(work_.arena, {usual.get(), last.get()}, threads);
     pause = false;
@@ -393,7 +397,7 @@ int64_t Executor<T>::run_batches(const Epoch& epoch, Inside& turn) {
       throw std::invalid_argument(fault);
     }
     if (!pause) continue;
-    stop = turn.between([&] { return epoch.poll.call(epoch.poll.context, done); });
+    if (turn.stop_between([&] { return epoch.poll.call(epoch.poll.context, done); })) break;
     polled = Clock::now();
   }
   return done;

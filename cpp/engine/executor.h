@@ -78,9 +78,11 @@ class Executor : ForkObserver {
   std::shared_ptr<const Setup<T>> setup() const;
   const Kernels& kernels() const { return kernels_; }
   size_t arena_bytes() const { return arena_bytes_; }
+  const std::shared_ptr<SharedTurns>& turns() const { return turns_; }
 
+  // The interrupt of this and of what follows ends a wait for the turn, too; then nothing has changed.
   // `slots`: (S, P), shared like the parameters. Not while train, test or predict run, nor from within an interrupt.
-  void configure(Training training, T* slots);
+  void configure(Training training, T* slots, const Interrupt& interrupt);
 
   // Whether some steps of an output may not count, for these samples.
   bool has_mask(size_t output, const Samples& samples) const {
@@ -95,11 +97,12 @@ class Executor : ForkObserver {
   std::unique_ptr<Pass<T>> forward(Samples samples, int64_t sample_count, bool training, uint64_t seed, uint32_t step,
                                    const States& states, const std::vector<T*>& outputs,
                                    const std::vector<int32_t*>& masks, const Interrupt& interrupt);
-  // Gradients are by output and input; null: zeros, not wanted.
-  void backward(std::unique_ptr<Pass<T>> pass, const std::vector<const T*>& output_gradients,
+  // Gradients are by output and input; null: zeros, not wanted. Takes the pass once it has its turn.
+  void backward(std::unique_ptr<Pass<T>>& given, const std::vector<const T*>& output_gradients,
                 const std::vector<T*>& input_gradients, const Interrupt& interrupt);
 
-  void apply_gradients(double learning_rate, int64_t step);
+  // Weights change whole or not at all.
+  void apply_gradients(double learning_rate, int64_t step, const Interrupt& interrupt);
 
   // Returns the number of batches done. `setup` is what targets and state were made for; inference needs none.
   int64_t run(Epoch epoch, const Setup<T>* setup);
@@ -117,18 +120,23 @@ class Executor : ForkObserver {
   // A turn with the weights, spent at this executor's work.
   class Inside {
    public:
-    explicit Inside(Executor& executor) : turn_(executor.turns_->turns), executor_(executor) { ++executor_.inside_; }
-    ~Inside() { --executor_.inside_; }
+    Inside(Executor& executor, const Interrupt& interrupt)
+        : turn_(executor.turns_->turns, interrupt), executor_(executor) {
+      ++executor_.inside_;
+    }
+    ~Inside() {
+      if (turn_.has()) --executor_.inside_;
+    }
     Inside(const Inside&) = delete;
     Inside& operator=(const Inside&) = delete;
 
-    // Lets those who wait have theirs first.
+    // As that of Turn.
     template <class F>
-    auto between(F f) {
+    bool stop_between(F f) {
       --executor_.inside_;
-      const auto result = turn_.between(f);
+      if (turn_.stop_between(f)) return true;
       ++executor_.inside_;
-      return result;
+      return false;
     }
 
    private:
@@ -174,12 +182,12 @@ class Executor : ForkObserver {
   const std::shared_ptr<SharedTurns> turns_;  // one after the other, executors of the same weights among them
   int inside_ = 0;                            // turns that are spent here
   Work work_;
-  bool within_batch_ = false;             // while an interrupt is asked there
-  std::vector<std::thread::id> running_;  // who runs batches, as often as they do
-  std::atomic<size_t> arena_bytes_ = 0;   // the most a plan needed
-  // What is asked for outside of turns: the setup, and what output_shapes was last asked, for calls that take less time
-  // than to find it out.
+  bool within_batch_ = false;            // while an interrupt is asked there
+  std::atomic<size_t> arena_bytes_ = 0;  // the most a plan needed
+  // What is looked at outside of turns: who runs batches, the setup, and what output_shapes was last asked, for calls
+  // that take less time than to find it out.
   mutable std::mutex asked_mutex_;
+  ThreadList running_;
   std::shared_ptr<const Setup<T>> setup_;
   mutable std::vector<Tensor> shapes_of_, shapes_;
 };

@@ -15,7 +15,8 @@ void set_num_threads(int threads, bool always = false);
 bool uses_all_threads();  // `always` was said
 bool built_with_openmp();
 
-// What may end a call: asked on the calling thread every 50 ms while kernels run; true ends it. Must not throw.
+// What may end a call: asked on the calling thread every 50 ms while it computes or waits; true ends it. Must not
+// throw.
 struct Interrupt {
   bool (*ask)(void* context) = nullptr;  // null: nothing does
   void* context = nullptr;

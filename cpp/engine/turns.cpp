@@ -1,5 +1,6 @@
 #include "engine/turns.h"
 
+#include <chrono>
 #include <map>
 #include <new>
 
@@ -68,11 +69,51 @@ namespace {
 }  // namespace
 #endif
 
-void Turns::take() {
+void ThreadList::add(Entry& entry) {
+  auto* place = &entries_;
+  while (Entry* other = *place) place = &other->next;
+  *place = &entry;
+}
+
+void ThreadList::remove(Entry& entry) {
+  auto* place = &entries_;
+  while (*place != &entry) place = &place->load()->next;
+  *place = entry.next.load();
+}
+
+const ThreadList::Entry* ThreadList::first() const {
+  const Entry* entry = entries_;
+  while (entry && entry->away) entry = entry->next;
+  return entry;
+}
+
+void ThreadList::in_child() {
+  auto* place = &entries_;
+  while (Entry* entry = *place)
+    if (entry->thread == std::this_thread::get_id())
+      place = &entry->next;
+    else
+      *place = entry->next.load();
+}
+
+void Turns::take(const Interrupt& interrupt) {
   if (!mine()) {
     std::unique_lock lock(mutex_);
-    const uint64_t number = next_++;
-    changed_.wait(lock, [&] { return served_ == number; });
+    ThreadList::Entry self;
+    waiting_.add(self);
+    const auto is_next = [&] { return holder_.load() == std::thread::id{} && waiting_.first() == &self; };
+    while (!changed_.wait_for(lock, std::chrono::nanoseconds(kAskInterval), is_next)) {
+      if (!interrupt.ask) continue;
+      self.away = true;
+      lock.unlock();
+      const bool stop = interrupt.ask(interrupt.context);
+      lock.lock();
+      self.away = false;
+      if (!stop) continue;
+      waiting_.remove(self);
+      throw Stopped{};
+    }
+    waiting_.remove(self);
     holder_ = std::this_thread::get_id();
   }
   ++depth_;
@@ -80,20 +121,19 @@ void Turns::take() {
 
 void Turns::give() {
   if (--depth_ > 0) return;
-  holder_ = std::thread::id{};
   {
     const std::lock_guard lock(mutex_);
-    if (++served_ == next_) return;
+    holder_ = std::thread::id{};
+    if (waiting_.empty()) return;
   }
   changed_.notify_all();
 }
 
 void Turns::in_child() {
-  const bool kept = mine();
   new (&mutex_) std::mutex;
   new (&changed_) std::condition_variable;
-  if (!kept) holder_ = std::thread::id{}, depth_ = 0;
-  served_ = next_ - (kept ? 1 : 0);
+  waiting_.in_child();
+  if (!mine()) holder_ = std::thread::id{}, depth_ = 0;
 }
 
 }  // namespace rnncore

@@ -3,10 +3,11 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <thread>
+
+#include "engine/threads.h"
 
 namespace rnncore {
 
@@ -26,10 +27,33 @@ class ForkObserver {
   ForkObserver *next_, *previous_ = nullptr;
 };
 
+// Threads that are somewhere, as often as they are there, in the order in which they came. The entries lie on their
+// stacks. Whoever changes it has a lock for that; each change is a single store, so that a forked child finds it whole.
+class ThreadList {
+ public:
+  struct Entry {
+    const std::thread::id thread = std::this_thread::get_id();
+    bool away = false;  // passed over by first()
+    std::atomic<Entry*> next{nullptr};
+  };
+
+  void add(Entry& entry);
+  void remove(Entry& entry);
+  bool empty() const { return !entries_.load(); }
+  const Entry* first() const;  // null: all are away
+
+  // Frees it of threads that are not in a forked child.
+  void in_child();
+
+ private:
+  std::atomic<Entry*> entries_{nullptr};
+};
+
 // A lock that threads get in the order in which they ask. A thread that has it may take it again.
 class Turns {
  public:
-  void take();
+  // Throws Stopped, without it, when the interrupt says so. While that is asked, others do not wait for this thread.
+  void take(const Interrupt& interrupt);
   void give();
   bool mine() const { return holder_ == std::this_thread::get_id(); }
 
@@ -37,33 +61,43 @@ class Turns {
   void in_child();
 
  private:
-  std::mutex mutex_;  // of the numbers
+  std::mutex mutex_;  // of who has it and who waits
   std::condition_variable changed_;
-  uint64_t next_ = 0;  // the number that who asks next gets
-  // That of who has it, or is the next to. Atomic for the thread sanitizer, which does not see into `changed_`.
-  std::atomic<uint64_t> served_{0};
+  ThreadList waiting_;
   std::atomic<std::thread::id> holder_{};
   int depth_ = 0;
 };
 
 class Turn {
  public:
-  explicit Turn(Turns& turns) : turns_(turns) { turns_.take(); }
-  ~Turn() { turns_.give(); }
+  Turn(Turns& turns, const Interrupt& interrupt) : turns_(turns), interrupt_(interrupt) { take(); }
+  ~Turn() {
+    if (has_) turns_.give();
+  }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
-  // Lets those who wait have theirs first.
+  bool has() const { return has_; }
+
+  // Lets those who wait have theirs first. Where f, asked meanwhile whether to stop, says yes, the turn is over.
   template <class F>
-  auto between(F f) {
+  bool stop_between(F f) {
+    has_ = false;
     turns_.give();
-    const auto result = f();
-    turns_.take();
-    return result;
+    if (f()) return true;
+    take();
+    return false;
   }
 
  private:
+  void take() {
+    turns_.take(interrupt_);
+    has_ = true;
+  }
+
   Turns& turns_;
+  const Interrupt interrupt_;
+  bool has_ = false;
 };
 
 // Turns with weights, which several executors may share.

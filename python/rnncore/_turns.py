@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ._sequence_arguments import Array
+
+LOOK = 0.05  # seconds, after which who waits looks whether a handler has forked: the lock of a child is another
 
 _all: weakref.WeakSet[Turns]
 
@@ -52,18 +56,34 @@ class Turns:
         return bool(self._series)
 
     def take(self, seconds: float) -> bool:
-        """Wait so long at most, for ever if negative; whether it is this thread's now."""
-        if taken := self._lock.acquire(timeout=seconds):
-            self._holder = threading.get_ident()
+        """Wait so long at most, for ever if negative; whether it is this thread's now.
+
+        What the handler of a signal raises ends the wait, without it.
+        """
+        thread = threading.get_ident()
+        if self._holder == thread:
             self._depth += 1
-        return taken
+            return True
+        end = time.monotonic() + seconds if seconds >= 0 else math.inf
+        while (left := end - time.monotonic()) > 0:
+            lock = self._lock
+            try:
+                taken = lock.acquire(timeout=min(left, LOOK))
+            except BaseException:
+                with suppress(RuntimeError):  # of a lock that it has not got
+                    lock.release()
+                raise
+            if taken and lock is self._lock:
+                self._holder, self._depth = thread, 1
+                return True
+        return False
 
     def give(self) -> None:
         """Once for each time that it was taken."""
         self._depth -= 1
         if self._depth == 0:
             self._holder = None
-        self._lock.release()
+            self._lock.release()
 
     @property
     def mine(self) -> bool:

@@ -165,6 +165,10 @@ class Executor:
         self._passes.forward = None
         return gradients
 
+    def turn(self) -> Turns:
+        """Around what others must not compute in, or change the weights."""
+        return self._turns
+
     @property
     def last_pass(self) -> Pass | None:
         """What `backward` goes through: this thread's last forward pass in training, or None."""

@@ -256,15 +256,15 @@ def reject_beside_stream(argument: str, **given: Any) -> None:
 
 def _prefetched(source: Any, order: list[int], workers: int, ahead: int) -> Iterator[Any]:
     """The batches in order, while threads already make the next ones."""
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         waiting: deque[Future[Any]] = deque()
-        try:
-            for k in order:
-                waiting.append(pool.submit(source.__getitem__, k))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-            while waiting:
+        for k in order:
+            waiting.append(pool.submit(source.__getitem__, k))
+            if len(waiting) > ahead:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # Without waiting for batches that are being made: whoever is interrupted would wait, too.
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -105,7 +105,7 @@ class FunctionExecutor:
                 self._executor.backward([gradient])
                 for regularizer, w, dw in self._penalised:
                     dw += penalty(regularizer, w)[1]
-            with uninterrupted():
+            with self._executor.turn(), uninterrupted():  # the wait for the turn answers Ctrl-C
                 if update is not None:
                     self._executor.apply_gradients(float(update.rates[0]), update.step)
                 state += increment

@@ -173,9 +173,14 @@ class Session:
         engine = self._unconfigured(graph, self.trainable)
         if compilation is not None:
             optimizer = compilation.optimizer
-            if stale is not None and optimizer.slots is not None:
-                optimizer.slots = stale.store.transfer(optimizer.slots)
-            engine.configure(compilation)
+            slots = optimizer.slots
+            try:
+                if stale is not None and slots is not None:
+                    optimizer.slots = stale.store.transfer(slots)
+                engine.configure(compilation)
+            except BaseException:
+                optimizer.slots = slots  # those of the stale engine, which is the last one still
+                raise
         return engine
 
     def carrying(self, graph: Runnable) -> Engine:
