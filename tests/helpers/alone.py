@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 HELPERS = str(Path(__file__).parent)
+SLOWER = float(os.environ.get("RNNCORE_TESTS_SLOWER", "1"))  # how many times as slow all is, as with a sanitizer
 
 
 def run_alone(code: str, *arguments: str, seconds: float = 60, **environment: str) -> str:
@@ -18,6 +19,7 @@ def run_alone(code: str, *arguments: str, seconds: float = 60, **environment: st
     Fails with both of its outputs when it raises, dies of a signal, or takes longer than `seconds`, which counts as
     a hang: everything that it started is ended then.
     """
+    seconds *= SLOWER
     process = subprocess.Popen(
         [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(code), *arguments],
         stdout=subprocess.PIPE,
