@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from rnncore import _validation as check
 from rnncore import initializers
 from rnncore._configurable import fields
-from rnncore.layers.arguments import LayerArguments, Unpack
+from rnncore.layers.arguments import LayerArguments, Self, Unpack
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import NO_MASK, Mask
@@ -149,6 +150,17 @@ class AttentionLayer(Layer, registered=False):
         """Shape of the last output, or a list of shapes."""
         output = self.output
         return [value.shape for value in output] if isinstance(output, list) else output.shape
+
+    def _over_border(self) -> Self:
+        """The layer, with its weights, where an attention_mask, the last input, says what a query sees of all keys."""
+        twin = copy.copy(self)
+        off = {"use_causal_mask": False, "return_attention_scores": False}
+        twin._told = [{"roles": [*self._roles_over_border(told), "attention_mask"], **off} for told in self._told]
+        return twin
+
+    def _roles_over_border(self, told: dict[str, Any]) -> list[str]:
+        """The roles of the inputs there, the attention_mask left out."""
+        return list(told["roles"])
 
     # Description
 

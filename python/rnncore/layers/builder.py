@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,16 @@ class Penalties:
     activity_regularizers: tuple[ActivityRegularizer, ...] = ()
 
 
+@dataclass(frozen=True)
+class PartInputs:
+    """What is known of the inputs of a part of a graph that the part itself does not tell."""
+
+    with_lengths: frozenset[int]  # those that the lengths of a batch belong to
+    masks: Mapping[int, int]  # of an input, the input that is its own mask (N, T)
+    anew: Collection[Call]  # calls of layers that carry no states
+    sequences: Collection[tuple[Call, int]]  # places of values (N, T, ...) whose number of steps is open
+
+
 class ProgramBuilder:
     """Collects what layers append: values, parameters and nodes are named by their index."""
 
@@ -51,7 +61,10 @@ class ProgramBuilder:
         trainable: TrainableState | None = None,
         policy: Policy | None = None,
         checkpoint_every: int | None = None,
+        part: PartInputs | None = None,
     ) -> None:
+        self.part = part
+        self.masked_outputs: frozenset[int] = frozenset()  # those with a mask of their own
         self.carries = carries  # whether all recurrent layers go on from the states of the step before
         self._policy = policy
         self._checkpoint_every = checkpoint_every  # steps between those whose states recurrent nodes keep
@@ -69,6 +82,7 @@ class ProgramBuilder:
         self.times: dict[int, set[Time]] = {}  # of padding: the time axes it belongs to
         self.shared_times: list[set[Time]] = []  # groups of time axes whose steps are merged with each other
         self.row_ends: set[int] = set()  # masks (N, T) that say, as lengths do, where rows end
+        self.open_values: set[int] = set()  # with any number of steps, whatever their declared shape
         self.penalties = Penalties()  # of a finished Program
         self._penalised: list[tuple[int, regularizers.Regularizer]] = []
         self.lengths = -1  # the value that carries the lengths of a batch
@@ -272,7 +286,9 @@ class ProgramBuilder:
             for node in self._nodes
         )
         return Program(
-            values=tuple(_any_steps(self._values[k]) if self.carries else self._values[k] for k in kept),
+            values=tuple(
+                _any_steps(self._values[k], k in self.open_values) if self.carries else self._values[k] for k in kept
+            ),
             parameters=tuple(self._parameters),
             nodes=nodes,
             inputs=renumber(inputs),
@@ -282,9 +298,9 @@ class ProgramBuilder:
         )
 
 
-def _any_steps(value: Value) -> Value:
+def _any_steps(value: Value, is_open: bool) -> Value:
     """The same value for any number of time steps, if it has some."""
-    has_steps = len(value.shape) > (1 if value.dtype == "int" else 2)
+    has_steps = is_open or len(value.shape) > (1 if value.dtype == "int" else 2)
     return replace(value, shape=(*value.shape[:1], None, *value.shape[2:])) if has_steps else value
 
 
@@ -314,7 +330,8 @@ def build_program(
     ----------
     inputs, outputs : sequences of SymbolicValue
     builder : ProgramBuilder, optional
-        An empty one, to say whether states are carried or to learn where they are kept.
+        An empty one, to say whether states are carried, and what is known of a part's inputs, or to learn where states
+        are kept.
 
     Returns
     -------
@@ -346,8 +363,9 @@ def build_program(
     builder = ProgramBuilder() if builder is None else builder
     graph = _Graph(builder, inputs)
     builder.lengths = builder.value("lengths", (None,), "int")
-    timed = _timed_inputs(inputs, calls)
+    timed = _timed_inputs(inputs, calls) if builder.part is None else builder.part.with_lengths
     graph.emit(calls, [builder.lengths if k in timed else -1 for k in range(len(inputs))])
+    builder.masked_outputs = frozenset(k for k, value in enumerate(outputs) if graph.has_own_mask(value))
     # A mask is of use to losses and metrics where the steps of an output are positions of theirs.
     masks = [graph.real(value) if len(value.shape) > 2 else -1 for value in outputs]
     return builder.finish([graph.value(x) for x in inputs], [graph.value(y) for y in outputs], masks), store
@@ -369,22 +387,36 @@ class _Graph:
     def real(self, value: SymbolicValue) -> int:
         return self._builder.real(self.value(value), self._masks[value.call, value.index])
 
+    def has_own_mask(self, value: SymbolicValue) -> bool:
+        return self._masks[value.call, value.index].own >= 0
+
     def emit(self, calls: Sequence[Call], lengths: Sequence[int]) -> None:
         """Append the calls; `lengths` has the value that carries those of each input, or -1."""
-        for x, padding in zip(self._inputs, lengths, strict=True):
-            self._masks[x.call, x.index] = Mask(padding)
+        builder, part, carries = self._builder, self._builder.part, self._builder.carries
+        for k, (x, padding) in enumerate(zip(self._inputs, lengths, strict=True)):
+            own = -1 if part is None or k not in part.masks else self.value(self._inputs[part.masks[k]])
+            self._masks[x.call, x.index] = Mask(padding, own)
+            self._open(x.call, x.index)
         for call in calls:
+            builder.carries = carries and (part is None or call not in part.anew)
             inputs = tuple(self.value(x) for x in call.inputs)
             masks = [self._masks[x.call, x.index] for x in call.inputs]
             if call.mask is not None:
                 masks[0] = replace(masks[0], own=self.value(call.mask))
             call.layer._recall(call.index)
-            outputs = call.layer._emit(self._builder, inputs, tuple(masks))
-            masks_of_outputs = call.layer._emit_masks(self._builder, inputs, tuple(masks))
+            outputs = call.layer._emit(builder, inputs, tuple(masks))
+            masks_of_outputs = call.layer._emit_masks(builder, inputs, tuple(masks))
             for index, (output, mask) in enumerate(zip(outputs, masks_of_outputs, strict=True)):
                 self._values.setdefault((call, index), output)  # an input may be an output of a layer, too
+                self._open(call, index)
                 self._masks.setdefault((call, index), mask)
-            self._builder.penalise(outputs, call.layer.activity_regularizer)
+            builder.penalise(outputs, call.layer.activity_regularizer)
+        builder.carries = carries
+
+    def _open(self, call: Call, index: int) -> None:
+        part = self._builder.part
+        if part is not None and (call, index) in part.sequences:
+            self._builder.open_values.add(self._values[call, index])
 
 
 def _timed_inputs(inputs: Sequence[SymbolicValue], calls: Sequence[Call]) -> set[int]:

@@ -8,14 +8,16 @@ from typing import Any
 
 from rnncore import _validation as check
 from rnncore import initializers, regularizers
-from rnncore.layers.arguments import LayerArguments, Unpack
+from rnncore.layers.arguments import LayerArguments, Self, Unpack
 from rnncore.layers.attention import AttentionLayer
+from rnncore.layers.base import Layer
 from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import Mask
+from rnncore.layers.symbolic import SymbolicValue
 from rnncore.parameters import Weight
 from rnncore.program import Shape
 
-__all__ = ["MultiHeadAttention"]
+__all__ = ["MultiHeadAttention", "Projections"]
 
 
 class MultiHeadAttention(AttentionLayer):
@@ -61,6 +63,8 @@ class MultiHeadAttention(AttentionLayer):
     >>> [w.shape for w in layer.get_weights()]
     [(16, 2, 3), (2, 3), (16, 2, 3), (2, 3), (16, 2, 3), (2, 3), (2, 3, 16), (16,)]
     """
+
+    _reads_projected = False
 
     def __init__(
         self,
@@ -212,29 +216,45 @@ class MultiHeadAttention(AttentionLayer):
         """The axis of the scores for heads."""
         return (self.num_heads,)
 
+    def _projected_widths(self) -> dict[str, int]:
+        """The features of query, value and key once they are projected, of all heads together."""
+        widths = {"query": self.key_dim, "value": self.value_dim, "key": self.key_dim}
+        return {role: self.num_heads * width for role, width in widths.items()}
+
+    def _project(self, builder: ProgramBuilder, name: str, x: int, width: int) -> int:
+        """Append a projection."""
+        place = ("query", "key", "value", "attention_output").index(name)
+        count = 2 if self.use_bias else 1
+        y = builder.value(f"{self.name}/{name}", (*builder.shape(x)[:2], width))
+        features = builder.shape(x)[2]
+        assert features is not None
+        pieces = zip(self.weights[place * count : (place + 1) * count], ((features, width), (width,)), strict=False)
+        parameters = tuple(builder.parameter(weight, shape) for weight, shape in pieces)
+        builder.node("dense", f"{self.name}/{name}", (x,), (y,), parameters, {"activation": "linear"})
+        builder.penalise((y,), self._projection_penalty)
+        return y
+
+    def _over_border(self) -> Self:
+        """As in `AttentionLayer`, on a query, value and key that are projected already."""
+        twin = super()._over_border()
+        twin._reads_projected = True
+        return twin
+
+    def _roles_over_border(self, told: dict[str, Any]) -> list[str]:
+        """The roles of the inputs there: a key is always given, with the mask of the value if it is the value."""
+        masks = [role for role in told["roles"] if role.endswith("mask")]
+        if "key" not in told["roles"] and "value_mask" in masks and "key_mask" not in masks:
+            masks.append("key_mask")
+        return ["query", "value", "key", *masks]
+
     def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
         """Append a projection of each input, the attention of the heads, and the projection of their contexts."""
         given = self._by_role(inputs)
-        count = 2 if self.use_bias else 1
-        pieces = {
-            name: self.weights[k * count : (k + 1) * count]
-            for k, name in enumerate(("query", "key", "value", "attention_output"))
-        }
-
-        def project(name: str, x: int, width: int) -> int:
-            y = builder.value(f"{self.name}/{name}", (*builder.shape(x)[:2], width))
-            features = builder.shape(x)[2]
-            assert features is not None
-            flat = ((features, width), (width,))
-            parameters = tuple(
-                builder.parameter(weight, shape) for weight, shape in zip(pieces[name], flat, strict=False)
-            )
-            builder.node("dense", f"{self.name}/{name}", (x,), (y,), parameters, {"activation": "linear"})
-            builder.penalise((y,), self._projection_penalty)
-            return y
-
-        widths = {"query": self.key_dim, "value": self.value_dim, "key": self.key_dim}
-        query, value, key = (project(role, given[role], self.num_heads * widths[role]) for role in widths)
+        if self._reads_projected:
+            query, value, key = (given[role] for role in ("query", "value", "key"))
+        else:
+            widths = self._projected_widths().items()
+            query, value, key = (self._project(builder, role, given[role], width) for role, width in widths)
         attributes = {
             "score": "dot",
             "heads": self.num_heads,
@@ -244,7 +264,7 @@ class MultiHeadAttention(AttentionLayer):
         context, weights = self._emit_attention(
             builder, (query, value, key), given, self._by_role(masks), (), attributes
         )
-        output = project("attention_output", context, self.weights[-1].shape[-1])
+        output = self._project(builder, "attention_output", context, self.weights[-1].shape[-1])
         return self._returned(output, weights)
 
     def get_config(self) -> dict[str, Any]:
@@ -253,3 +273,30 @@ class MultiHeadAttention(AttentionLayer):
         if self._projection_penalty is not None:
             config["activity_regularizer"] = regularizers.serialize(self._projection_penalty)
         return config
+
+
+class Projections(Layer, registered=False):
+    """What a MultiHeadAttention makes of query, value and key before its heads see them."""
+
+    def __init__(self, of: MultiHeadAttention) -> None:
+        super().__init__(name=f"{of.name}/projections")
+        self._of = of
+        self.weights = of.weights
+
+    def _shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
+        """The steps of each, and the features of all heads together."""
+        widths = self._of._projected_widths().values()
+        return tuple((*value.shape[:2], width) for value, width in zip(values, widths, strict=True))
+
+    def _emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]) -> tuple[int, ...]:
+        """Append a projection of each."""
+        widths = self._of._projected_widths().items()
+        return tuple(
+            self._of._project(builder, role, x, width) for x, (role, width) in zip(inputs, widths, strict=True)
+        )
+
+    def _emit_masks(
+        self, builder: ProgramBuilder, inputs: tuple[int, ...], masks: tuple[Mask, ...]
+    ) -> tuple[Mask, ...]:
+        """The mask of each goes on."""
+        return masks

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from rnncore import _validation as check
+from rnncore.layers.arguments import Self
 from rnncore.layers.base import Layer
 from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import Mask
@@ -50,6 +52,13 @@ class WindowLayer(Layer, registered=False):
 
     def _span(self) -> int:
         return (self.window_size - 1) * self._window_dilation + 1
+
+    def _over_border(self) -> Self:
+        """The layer, with its weights, for sequences that begin with the steps that their first window reads."""
+        twin = copy.copy(self)
+        twin.padding = "valid"
+        twin._keeps_time = twin._keeps_steps()
+        return twin
 
     def _steps_of(self, steps: int | None) -> int | None:
         """Number of windows in so many steps."""

@@ -13,7 +13,7 @@ from rnncore import _validation as check
 from rnncore import data
 from rnncore.data import Array
 from rnncore.layers.base import Layer
-from rnncore.layers.builder import ProgramBuilder, build_program
+from rnncore.layers.builder import PartInputs, ProgramBuilder, build_program
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.shapes import shapes_of
 from rnncore.layers.symbolic import SymbolicValue, walk
@@ -83,13 +83,15 @@ class Engine:
         checkpoint_every: int | None = None,
         carries: bool = False,
         trainable: TrainableState | None = None,
+        part: PartInputs | None = None,
     ) -> None:
-        builder = ProgramBuilder(carries, trainable, policy, checkpoint_every)
+        builder = ProgramBuilder(carries, trainable, policy, checkpoint_every, part)
         self.trainable = builder.trainable  # what the Program was built by
         self.program, store = build_program(inputs, outputs, builder)
         for call in walk(inputs, outputs):
             check_precision(call.layer, policy)
         self.checkpoint_every = checkpoint_every
+        self.masked_outputs = builder.masked_outputs
         self._penalties = builder.penalties
         self.store = store.astype(policy.dtype)
         self.dtype = self.store.dtype

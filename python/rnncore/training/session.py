@@ -16,7 +16,9 @@ from rnncore.batches import Samples
 from rnncore.callbacks.base import CallbackList, History, Logs
 from rnncore.config import current_policy
 from rnncore.data import Array
+from rnncore.layers.builder import PartInputs
 from rnncore.layers.graph import Graph
+from rnncore.layers.symbolic import SymbolicValue
 from rnncore.layers.trainable import TrainableState
 from rnncore.policies import Policy
 from rnncore.training import epoch
@@ -24,6 +26,7 @@ from rnncore.training.compilation import Compilation
 from rnncore.training.engine import Engine, choose_backend
 from rnncore.training.feed import ArrayFeed, StreamFeed
 from rnncore.training.progress import ProgressBar
+from rnncore.training.streaming import Streaming
 
 NOTHING_TO_TAKE_BACK = nullcontext()  # around checks that build no model
 
@@ -110,6 +113,7 @@ class Session:
         self._backend: str | None = None
         self._engine: Engine | None = None
         self._carrying: tuple[Engine, Engine] | None = None  # the engine that carries states, for which other one
+        self._streaming: tuple[Streaming, Engine] | None = None  # what streams run, for which engine
         self._making = Turns()  # of engines
 
     def compile(self, graph: Runnable, compilation: Compilation, backend: str | None, policy: Policy) -> None:
@@ -194,6 +198,19 @@ class Session:
                 self._carrying = carrying, engine
             return self._carrying[0]
 
+    def streaming(self, graph: Runnable) -> Streaming:
+        """The Programs, on the same weights, that read the inputs of a graph a chunk of steps at a time."""
+        engine = self.engine(graph)
+        with self._making:
+            if self._streaming is None or self._streaming[1] is not engine:
+                backend = choose_backend(self._backend)
+
+                def make(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue], part: PartInputs) -> Engine:
+                    return Engine(inputs, outputs, backend, graph._policy, None, True, engine.trainable, part)
+
+                self._streaming = Streaming(graph.inputs, graph.outputs, make, engine), engine
+            return self._streaming[0]
+
     def _unconfigured(self, graph: Runnable, trainable: TrainableState, *, carries: bool = False) -> Engine:
         backend = choose_backend(self._backend)
         return Engine(graph.inputs, graph.outputs, backend, graph._policy, self.checkpoint_every, carries, trainable)
@@ -243,4 +260,4 @@ class Session:
         return logs if samples else {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_engine": None, "_carrying": None}
+        return {**self.__dict__, "_engine": None, "_carrying": None, "_streaming": None}

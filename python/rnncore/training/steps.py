@@ -194,7 +194,7 @@ class Steps(Runnable):
         return packed(outputs, self._output_keys)
 
     def stream(self, batch_size: int = 1) -> SequenceStream:
-        """Prepare the model to read sequences one time step at a time.
+        """Prepare the model to read sequences that come a few time steps at a time.
 
         Parameters
         ----------
@@ -204,12 +204,13 @@ class Steps(Runnable):
         Returns
         -------
         SequenceStream
-            `step(x_t)` computes the outputs for the next step, `reset()` begins new sequences.
+            `step(x_t)` computes the outputs for the next step, `run(chunk)` for any number of them; `reset()` begins
+            new sequences. `states`, `copy` and `fork` give what it remembers to others.
 
         Raises
         ------
         ValueError
-            If a layer needs more of a sequence than one step and the states before it.
+            If a layer needs steps that come later.
 
         Examples
         --------

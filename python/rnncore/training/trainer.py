@@ -28,7 +28,7 @@ from rnncore.training.progress import ProgressBar, verbosity
 from rnncore.training.session import Runnable
 from rnncore.training.sharing import trains
 from rnncore.training.steps import result
-from rnncore.training.windows import timed_outputs
+from rnncore.training.windows import check_windows
 
 BATCH_SIZE = 32
 
@@ -191,7 +191,7 @@ class Trainer(Runnable):
             if held_out is not None:
                 session.engine(self).whole_batches(held_out.rows, validation_size)
         if window is not None:
-            timed_outputs("truncate", self.inputs, self.outputs, every_step=True)
+            check_windows(self.inputs, self.outputs)
         session.checkpoint_every = checkpoint_every
         history = History()
         hooks = CallbackList.of(self, callbacks, {"verbose": verbose, "epochs": epochs, "steps": feed.steps})

@@ -1,4 +1,4 @@
-"""Sequences step by step: which models can be cut in time, and training on windows of steps."""
+"""Training on windows of steps, and which models can be cut into them."""
 
 from __future__ import annotations
 
@@ -10,44 +10,23 @@ from rnncore.batches import Batches, Samples, Update
 from rnncore.data import Array
 from rnncore.layers.bidirectional import Bidirectional
 from rnncore.layers.initial_state import TakesInitialState
-from rnncore.layers.symbolic import Call, SymbolicValue, walk
+from rnncore.layers.symbolic import SymbolicValue, walk
 from rnncore.optimizers import Optimizer
-from rnncore.program import Value
 from rnncore.training.engine import Engine
-
-Place = tuple[Call, int]  # of a symbolic value: models made twice from one graph have equal places
-
-
-def is_sequence(value: SymbolicValue | Value) -> bool:
-    """Whether an input has a time axis: (N, T, ...), or ids (N, T)."""
-    return len(value.shape) > (1 if value.dtype == "int" else 2)
+from rnncore.training.timeline import Place, is_sequence, outputs_of, place_of
 
 
-def timed_outputs(
-    purpose: str, inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue], *, every_step: bool
-) -> list[bool]:
-    """Which outputs have the time axis of the inputs, in a model that can read its inputs a few steps at a time.
+def check_windows(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue]) -> None:
+    """ValueError unless all that a model computes are sequences that windows of its inputs can be cut from.
 
-    Parameters
-    ----------
-    purpose : str
-        Begins the message of an error.
-    inputs, outputs : sequences of SymbolicValue
-    every_step : bool
-        Whether all that the model computes must be sequences; otherwise what depends on the last step alone is
-        welcome, too.
-
-    Raises
-    ------
-    ValueError
-        If a layer needs more of a sequence than one step and the states before it.
+    A layer must not need more of a sequence than one step and the states before it.
     """
-    timed: set[Place] = {(value.call, value.index) for value in inputs if is_sequence(value)}
+    timed: set[Place] = {place_of(value) for value in inputs if is_sequence(value)}
     if not timed:
-        raise ValueError(f"{purpose} needs a model that reads a sequence (N, T, ...), got inputs {list(inputs)}")
+        raise ValueError(f"truncate needs a model that reads a sequence (N, T, ...), got inputs {list(inputs)}")
     ends: set[Place] = set()
     for call in walk(inputs, outputs):
-        layer, places = call.layer, [(value.call, value.index) for value in call.inputs]
+        layer, places = call.layer, [place_of(value) for value in call.inputs]
         late = [place for place in places if place in ends]
         if not any(place in timed for place in places):
             ends |= {(call, 0)} if late else set()
@@ -56,9 +35,9 @@ def timed_outputs(
         if isinstance(layer, Bidirectional) or getattr(layer, "go_backwards", False):
             problem = "reads its sequence from the end"
         elif isinstance(layer, TakesInitialState):
-            if every_step and layer.stateful:
+            if layer.stateful:
                 problem = "is stateful"
-            elif every_step and not getattr(layer, "return_sequences", False):
+            elif not getattr(layer, "return_sequences", False):
                 problem = "does not return sequences"
             elif late:
                 problem = "begins with a state that is only known at the end of another sequence"
@@ -67,15 +46,12 @@ def timed_outputs(
         elif not layer._acts_per_step:
             problem = "does not treat each step by itself"
         if problem is not None:
-            raise ValueError(f"{purpose} needs layers that go step by step, but {layer.name!r} {problem}")
-        sequence = not isinstance(layer, TakesInitialState) or getattr(layer, "return_sequences", False)
-        timed |= {(call, 0)} if sequence else set()
-        ends |= {(call, index) for index in range(0 if not sequence else 1, 9)}
-    found = [(value.call, value.index) in timed for value in outputs]
-    if every_step and not all(found):
-        wrong = outputs[found.index(False)]
-        raise ValueError(f"{purpose} needs outputs (N, T, ...) with a value for each step, got {wrong}")
-    return found
+            raise ValueError(f"truncate needs layers that go step by step, but {layer.name!r} {problem}")
+        timed.add((call, 0))
+        ends |= set(map(place_of, outputs_of(call)[1:]))
+    wrong = [value for value in outputs if place_of(value) not in timed]
+    if wrong:
+        raise ValueError(f"truncate needs outputs (N, T, ...) with a value for each step, got {wrong[0]}")
 
 
 def train_windows(engine: Engine, optimizer: Optimizer, batch: Samples, window: int, seed: int, state: Array) -> None:
