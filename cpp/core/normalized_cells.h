@@ -13,6 +13,7 @@
 #include "core/cells/lstm.h"
 #include "core/cells/simple_rnn.h"
 #include "core/magnitude.h"
+#include "core/row_plan.h"
 
 namespace rnncore {
 namespace {
@@ -72,181 +73,176 @@ RNNCORE_INLINE void normalize_backward(T* normal, const T* dnormal, int64_t size
   }
 }
 
-// What a row keeps of a step, for its backward pass too.
-template <class T>
-struct NormalizedRow {
-  int64_t H;
-  T* input;      // â, or ẑ (G·H); backward makes it the gradient of W·x, or z
-  T* recurrent;  // m̂ (G·H), likewise; null for the simple rnn
-  T* slots;      // (slots·H); null for the simple rnn
-  T* c;          // (H); null but for the lstm, as ĉ
-  T* normal_c;
-  T* factors;         // 1 / √(variance + ε) of input, recurrent and c
-  const T* weights;   // `further`
-  const T* bias;      // or null
-  const T* h_before;  // (H), or null for zeros
-  const T* c_before;
-
-  Vec<T> at(const T* row, int64_t k, int64_t u) const { return row ? load_partial(row + k * H + u, H - u) : Vec<T>{}; }
-  void put(T* row, int64_t k, int64_t u, Vec<T> v) const { store_partial(row + k * H + u, v, H - u); }
+// What backward needs of a row beside its products, which it keeps normalized, and c.
+enum {
+  kSlots,    // activations of the gates
+  kNormalC,  // ĉ
+  kScales    // 1 / √(variance + ε) of x·W, h'·U and c
 };
-
-// Gradients that a row passes on or adds up over its steps.
-template <class T>
-struct NormalizedGradients {
-  T* dh;      // (H), of this step; what passes the products when done
-  T* dc;      // (H), of this step; then of the one before
-  T* dinput;  // scratch (G·H)
-  T* drecurrent;
-  T* weights;  // sums [rows of `further`][H]
-  T* bias;     // sums [rows of the bias][H], always there
-};
-
-template <class T>
-RNNCORE_INLINE void add_to(T* row, int64_t size, Vec<T> v) {
-  store_partial(row, load_partial(row, size) + v, size);
-}
 
 template <class CellT>
 struct Normalized;
 
 template <class T, class F>
-struct Normalized<SimpleRnnCell<T, F>> {
-  static constexpr int gates = 1, slots = 0, weight_rows = 1, bias_rows = 1;
-  static constexpr bool has_memory = false, sums_products = true, carries_dh = false;
+struct Normalized<SimpleRnnCell<T, F>> : SimpleRnnCell<T, F> {
   using CellT = SimpleRnnCell<T, F>;
 
-  static RNNCORE_INLINE void forward(const CellT& cell, const NormalizedRow<T>& p, T* h) {
-    p.factors[0] = normalize(p.input, p.H);
+  static RowFacts facts(const SequenceShape& s) {
+    const int64_t H = s.units;
+    return {.columns = H, .recurrent = H, .own = {0, 0, 1}, .weight_sums = H, .bias_sums = H, .scratch = H};
+  }
+
+  static RNNCORE_INLINE void forward(const CellT& cell, const Row<T>& p) {
+    p.own[kScales][0] = normalize(p.pre, p.H);
     for (int64_t u = 0; u < p.H; u += W<T>) {
-      const Vec<T> z = p.at(p.weights, 0, u) * p.at(p.input, 0, u) + p.at(p.bias, 0, u);
-      p.put(h, 0, u, cell.f.template value<T>(z));
+      const Vec<T> z = p.at(p.weights, 0, u) * p.at(p.pre, 0, u) + p.at(p.bias, 0, u);
+      p.put(p.h, 0, u, cell.f.template value<T>(z));
     }
   }
 
-  static RNNCORE_INLINE void backward(const CellT& cell, const NormalizedRow<T>& p, const T* h,
-                                      const NormalizedGradients<T>& g) {
+  static RNNCORE_INLINE void backward(const CellT& cell, const Row<T>& p, const RowGradients<T>& g) {
     for (int64_t u = 0; u < p.H; u += W<T>) {
-      const Vec<T> z = p.at(p.weights, 0, u) * p.at(p.input, 0, u) + p.at(p.bias, 0, u);
-      const Vec<T> dz = p.at(g.dh, 0, u) * slope<T>(cell.f, z, p.at(h, 0, u));
+      const Vec<T> z = p.at(p.weights, 0, u) * p.at(p.pre, 0, u) + p.at(p.bias, 0, u);
+      const Vec<T> dz = p.at(g.dh, 0, u) * slope<T>(cell.f, z, p.at(p.h, 0, u));
       add_to(g.bias + u, p.H - u, dz);
-      add_to(g.weights + u, p.H - u, dz * p.at(p.input, 0, u));
-      p.put(g.dinput, 0, u, dz * p.at(p.weights, 0, u));
+      add_to(g.weights + u, p.H - u, dz * p.at(p.pre, 0, u));
+      p.put(g.scratch, 0, u, dz * p.at(p.weights, 0, u));
     }
-    normalize_backward(p.input, g.dinput, p.H, p.factors[0]);
+    normalize_backward(p.pre, g.scratch, p.H, p.own[kScales][0]);
   }
 };
 
 template <class T, class A, class R>
-struct Normalized<LstmCell<T, A, R>> {
-  static constexpr int gates = 4, slots = 4, weight_rows = 10, bias_rows = 4;
-  static constexpr int gain_c = 8, shift_c = 9;  // rows of `further`
-  static constexpr bool has_memory = true, sums_products = false, carries_dh = false;
+struct Normalized<LstmCell<T, A, R>> : LstmCell<T, A, R> {
+  static constexpr int gates = 4, gain_c = 8, shift_c = 9;  // the latter rows of `further`
   using CellT = LstmCell<T, A, R>;
 
-  static RNNCORE_INLINE void forward(const CellT& cell, const NormalizedRow<T>& p, T* h) {
-    p.factors[0] = normalize(p.input, gates * p.H);
-    p.factors[1] = normalize(p.recurrent, gates * p.H);
+  static RowFacts facts(const SequenceShape& s) {
+    const int64_t H = s.units;
+    return {.columns = 4 * H,
+            .recurrent = 4 * H,
+            .apart = true,
+            .memory = H,
+            .own = {4 * H, H, 3},
+            .weight_sums = 10 * H,
+            .bias_sums = 4 * H,
+            .scratch = 8 * H};
+  }
+
+  static RNNCORE_INLINE void forward(const CellT& cell, const Row<T>& p) {
+    p.own[kScales][0] = normalize(p.pre, gates * p.H);
+    p.own[kScales][1] = normalize(p.recurrent, gates * p.H);
     for (int64_t u = 0; u < p.H; u += W<T>) {
       Vec<T> s[4];
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k)
-        s[k] = p.at(p.weights, k, u) * p.at(p.input, k, u) + p.at(p.weights, gates + k, u) * p.at(p.recurrent, k, u) +
+        s[k] = p.at(p.weights, k, u) * p.at(p.pre, k, u) + p.at(p.weights, gates + k, u) * p.at(p.recurrent, k, u) +
                p.at(p.bias, k, u);
       const Vec<T> i = activated<T>(cell.r, s[0]), f = activated<T>(cell.r, s[1]), n = activated<T>(cell.a, s[2]);
       activated<T>(cell.r, s[3]);
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) p.put(p.slots, k, u, s[k]);
+      for (int k = 0; k < 4; ++k) p.put(p.own[kSlots], k, u, s[k]);
       const Vec<T> c = f * p.at(p.c_before, 0, u) + unfused(i * n);
       p.put(p.c, 0, u, c);
-      p.put(p.normal_c, 0, u, c);
+      p.put(p.own[kNormalC], 0, u, c);
     }
-    p.factors[2] = normalize(p.normal_c, p.H);
+    p.own[kScales][2] = normalize(p.own[kNormalC], p.H);
     for (int64_t u = 0; u < p.H; u += W<T>) {
-      const Vec<T> shown = p.at(p.weights, gain_c, u) * p.at(p.normal_c, 0, u) + p.at(p.weights, shift_c, u);
-      p.put(h, 0, u, output<T>(cell.r, p.at(p.slots, 3, u)) * cell.a.template value<T>(shown));
+      const Vec<T> shown = p.at(p.weights, gain_c, u) * p.at(p.own[kNormalC], 0, u) + p.at(p.weights, shift_c, u);
+      p.put(p.h, 0, u, output<T>(cell.r, p.at(p.own[kSlots], 3, u)) * cell.a.template value<T>(shown));
     }
   }
 
-  static RNNCORE_INLINE void backward(const CellT& cell, const NormalizedRow<T>& p, const T* /*h*/,
-                                      const NormalizedGradients<T>& g) {
+  static RNNCORE_INLINE void backward(const CellT& cell, const Row<T>& p, const RowGradients<T>& g) {
+    T *dinput = g.scratch, *drecurrent = dinput + gates * p.H;
     for (int64_t u = 0; u < p.H; u += W<T>) {
-      const Vec<T> gain = p.at(p.weights, gain_c, u), normal = p.at(p.normal_c, 0, u), dh = p.at(g.dh, 0, u);
+      const Vec<T> gain = p.at(p.weights, gain_c, u), normal = p.at(p.own[kNormalC], 0, u), dh = p.at(g.dh, 0, u);
       const Vec<T> shown = gain * normal + p.at(p.weights, shift_c, u), y = cell.a.template value<T>(shown);
-      const Vec<T> kept = p.at(p.slots, 3, u), o = output<T>(cell.r, kept);
-      p.put(p.slots, 3, u, dh * y * slope<T>(cell.r, kept, o));   // h = o·y
-      const Vec<T> dshown = dh * o * slope<T>(cell.a, shown, y);  // h = o·y
+      const Vec<T> kept = p.at(p.own[kSlots], 3, u), o = output<T>(cell.r, kept);
+      p.put(p.own[kSlots], 3, u, dh * y * slope<T>(cell.r, kept, o));  // h = o·y
+      const Vec<T> dshown = dh * o * slope<T>(cell.a, shown, y);       // h = o·y
       add_to(g.weights + gain_c * p.H + u, p.H - u, dshown * normal);
       add_to(g.weights + shift_c * p.H + u, p.H - u, dshown);
-      p.put(g.dinput, 0, u, dshown * gain);
+      p.put(dinput, 0, u, dshown * gain);
     }
-    normalize_backward(p.normal_c, g.dinput, p.H, p.factors[2]);
+    normalize_backward(p.own[kNormalC], dinput, p.H, p.own[kScales][2]);
     for (int64_t u = 0; u < p.H; u += W<T>) {
-      const Vec<T> dc = p.at(g.dc, 0, u) + p.at(p.normal_c, 0, u);
-      const Vec<T> s[3] = {p.at(p.slots, 0, u), p.at(p.slots, 1, u), p.at(p.slots, 2, u)};
+      const Vec<T> dc = p.at(g.dc, 0, u) + p.at(p.own[kNormalC], 0, u);
+      const Vec<T> s[3] = {p.at(p.own[kSlots], 0, u), p.at(p.own[kSlots], 1, u), p.at(p.own[kSlots], 2, u)};
       const Vec<T> i = output<T>(cell.r, s[0]), f = output<T>(cell.r, s[1]), n = output<T>(cell.a, s[2]);
-      const Vec<T> d[4] = {dc * n * slope<T>(cell.r, s[0], i),                        // c = f·c' + i·g
-                           dc * p.at(p.c_before, 0, u) * slope<T>(cell.r, s[1], f),   // c = f·c' + i·g
-                           dc * i * slope<T>(cell.a, s[2], n), p.at(p.slots, 3, u)};  // c = f·c' + i·g
-      p.put(g.dc, 0, u, dc * f);                                                      // c = f·c' + i·g
+      const Vec<T> d[4] = {dc * n * slope<T>(cell.r, s[0], i),                              // c = f·c' + i·g
+                           dc * p.at(p.c_before, 0, u) * slope<T>(cell.r, s[1], f),         // c = f·c' + i·g
+                           dc * i * slope<T>(cell.a, s[2], n), p.at(p.own[kSlots], 3, u)};  // c = f·c' + i·g
+      p.put(g.dc, 0, u, dc * f);                                                            // c = f·c' + i·g
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) {
         add_to(g.bias + k * p.H + u, p.H - u, d[k]);
-        add_to(g.weights + k * p.H + u, p.H - u, d[k] * p.at(p.input, k, u));
+        add_to(g.weights + k * p.H + u, p.H - u, d[k] * p.at(p.pre, k, u));
         add_to(g.weights + (gates + k) * p.H + u, p.H - u, d[k] * p.at(p.recurrent, k, u));
-        p.put(g.dinput, k, u, d[k] * p.at(p.weights, k, u));
-        p.put(g.drecurrent, k, u, d[k] * p.at(p.weights, gates + k, u));
+        p.put(dinput, k, u, d[k] * p.at(p.weights, k, u));
+        p.put(drecurrent, k, u, d[k] * p.at(p.weights, gates + k, u));
       }
     }
-    normalize_backward(p.input, g.dinput, gates * p.H, p.factors[0]);
-    normalize_backward(p.recurrent, g.drecurrent, gates * p.H, p.factors[1]);
+    normalize_backward(p.pre, dinput, gates * p.H, p.own[kScales][0]);
+    normalize_backward(p.recurrent, drecurrent, gates * p.H, p.own[kScales][1]);
   }
 };
 
 template <class T, class A, class R>
-struct Normalized<GruCell<T, A, R>> {
-  static constexpr int gates = 3, slots = 4, weight_rows = 6, bias_rows = 6;
-  static constexpr bool has_memory = false, sums_products = false, carries_dh = true;
+struct Normalized<GruCell<T, A, R>> : GruCell<T, A, R> {
+  static constexpr int gates = 3;
   using CellT = GruCell<T, A, R>;
 
-  static RNNCORE_INLINE void forward(const CellT& cell, const NormalizedRow<T>& p, T* h) {
-    p.factors[0] = normalize(p.input, gates * p.H);
-    p.factors[1] = normalize(p.recurrent, gates * p.H);
+  static RowFacts facts(const SequenceShape& s) {
+    const int64_t H = s.units;
+    return {.columns = 3 * H,
+            .recurrent = 3 * H,
+            .apart = true,
+            .own = {4 * H, 0, 2},
+            .weight_sums = 6 * H,
+            .bias_sums = 6 * H,
+            .carries_dh = true,
+            .scratch = 6 * H};
+  }
+
+  static RNNCORE_INLINE void forward(const CellT& cell, const Row<T>& p) {
+    p.own[kScales][0] = normalize(p.pre, gates * p.H);
+    p.own[kScales][1] = normalize(p.recurrent, gates * p.H);
     for (int64_t u = 0; u < p.H; u += W<T>) {
       Vec<T> input[3], recurrent[3], none{};
 #pragma GCC unroll 3
       for (int k = 0; k < 3; ++k) {
-        input[k] = p.at(p.weights, k, u) * p.at(p.input, k, u) + p.at(p.bias, k, u);
+        input[k] = p.at(p.weights, k, u) * p.at(p.pre, k, u) + p.at(p.bias, k, u);
         recurrent[k] = p.at(p.weights, gates + k, u) * p.at(p.recurrent, k, u) + p.at(p.bias, gates + k, u);
       }
       Vec<T> s[4] = {input[2], input[0] + recurrent[0], input[1] + recurrent[1], recurrent[2]};  // n z r q
-      p.put(h, 0, u, CellT::forward(cell, s, p.at(p.h_before, 0, u), none));
+      p.put(p.h, 0, u, CellT::forward(cell, s, p.at(p.h_before, 0, u), none));
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) p.put(p.slots, k, u, s[k]);
+      for (int k = 0; k < 4; ++k) p.put(p.own[kSlots], k, u, s[k]);
     }
   }
 
-  static RNNCORE_INLINE void backward(const CellT& cell, const NormalizedRow<T>& p, const T* /*h*/,
-                                      const NormalizedGradients<T>& g) {
+  static RNNCORE_INLINE void backward(const CellT& cell, const Row<T>& p, const RowGradients<T>& g) {
+    T *dinput = g.scratch, *drecurrent = dinput + gates * p.H;
     for (int64_t u = 0; u < p.H; u += W<T>) {
       Vec<T> s[4], none{}, carry{};
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) s[k] = p.at(p.slots, k, u);
+      for (int k = 0; k < 4; ++k) s[k] = p.at(p.own[kSlots], k, u);
       CellT::backward(cell, s, none, p.at(p.h_before, 0, u), none, none, p.at(g.dh, 0, u), none, carry);
       p.put(g.dh, 0, u, carry);
 #pragma GCC unroll 3
       for (int k = 0; k < 3; ++k) {  // z r n of the input product, z r q of the recurrent one
-        const Vec<T> dinput = s[(k + 1) % 3], drecurrent = s[k + 1];
-        add_to(g.bias + k * p.H + u, p.H - u, dinput);
-        add_to(g.bias + (gates + k) * p.H + u, p.H - u, drecurrent);
-        add_to(g.weights + k * p.H + u, p.H - u, dinput * p.at(p.input, k, u));
-        add_to(g.weights + (gates + k) * p.H + u, p.H - u, drecurrent * p.at(p.recurrent, k, u));
-        p.put(g.dinput, k, u, dinput * p.at(p.weights, k, u));
-        p.put(g.drecurrent, k, u, drecurrent * p.at(p.weights, gates + k, u));
+        const Vec<T> da = s[(k + 1) % 3], dm = s[k + 1];
+        add_to(g.bias + k * p.H + u, p.H - u, da);
+        add_to(g.bias + (gates + k) * p.H + u, p.H - u, dm);
+        add_to(g.weights + k * p.H + u, p.H - u, da * p.at(p.pre, k, u));
+        add_to(g.weights + (gates + k) * p.H + u, p.H - u, dm * p.at(p.recurrent, k, u));
+        p.put(dinput, k, u, da * p.at(p.weights, k, u));
+        p.put(drecurrent, k, u, dm * p.at(p.weights, gates + k, u));
       }
     }
-    normalize_backward(p.input, g.dinput, gates * p.H, p.factors[0]);
-    normalize_backward(p.recurrent, g.drecurrent, gates * p.H, p.factors[1]);
+    normalize_backward(p.pre, dinput, gates * p.H, p.own[kScales][0]);
+    normalize_backward(p.recurrent, drecurrent, gates * p.H, p.own[kScales][1]);
   }
 };
 

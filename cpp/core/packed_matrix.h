@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/gemm.h"
+#include "core/sequence.h"
 
 namespace rnncore {
 namespace {
@@ -28,14 +29,24 @@ struct PackedMatrix {
   // C (+)= A·B by one thread for rows a_row and c_row apart; without `accumulate` C starts from the bias, or zero.
   void multiply(int64_t rows, const T* a, int64_t a_row, T* c, int64_t c_row, const T* bias, bool accumulate,
                 const Team& team) const {
-    const Product<T> p{rows, columns, depth, a, a_row, 1, data, 0, 1, c, c_row, bias, accumulate};
+    multiply(1, rows, {a, 0, a_row}, {c, 0, c_row}, bias, accumulate, team);
+  }
+
+  // The same for groups of rows, `step` apart: a panel meets all of them before the next.
+  void multiply(int64_t groups, int64_t rows, const SequenceView<const T>& a, const SequenceView<T>& c, const T* bias,
+                bool accumulate, const Team& team) const {
     for (int64_t j = 0; j < panels(columns); ++j) {
-      may_stop(team, rows * depth * 2 * full);
-      for (int64_t i = 0; i < rows;) {
-        const int64_t count = tile_rows(rows - i);
-        block_product(count, p, i, panel(j), a + i * a_row, data + j * full * depth,
-                      panel_width<T>(panel(j).width) * W<T>);
-        i += count;
+      may_stop(team, groups * rows * depth * 2 * full);
+      for (int64_t g = 0; g < groups; ++g) {
+        const T* from = a.data + g * a.step;
+        const Product<T> p{rows,  columns, depth,     from, a.row, 1, data, 0, 1, c.data + g * c.step,
+                           c.row, bias,    accumulate};
+        for (int64_t i = 0; i < rows;) {
+          const int64_t count = tile_rows(rows - i);
+          block_product(count, p, i, panel(j), from + i * a.row, data + j * full * depth,
+                        panel_width<T>(panel(j).width) * W<T>);
+          i += count;
+        }
       }
     }
   }

@@ -6,8 +6,9 @@
 #include "core/cells/simple_rnn.h"
 #include "core/cells/zoneout.h"
 #include "core/gru_reset_before.h"
-#include "core/normalized_sequence.h"
+#include "core/normalized_cells.h"
 #include "core/projected_lstm.h"
+#include "core/row_sequence.h"
 #include "core/sequence_backward.h"
 
 namespace rnncore {
@@ -89,79 +90,52 @@ struct TileDriver {
   }
 };
 
+// Products and policies of whole rows.
 template <class T>
-struct ResetBeforeDriver {
+struct RowDriver {
+  const RowKernels<T>& policy;
+
   void sizes(const SequenceBackward<T>& call, const Team& team, SequenceSizes& sizes) const {
-    const SequenceShape& s = call.forward.shape;
-    sizes.tape = step_offset(s, s.steps) * 3 * s.units;
-    sizes.panels = ResetBeforeBackwardPlan<T>::panels_size(s);
-    sizes.forward_workspace = ResetBeforePlan<T>(call.forward, team).workspace_used;
-    if (call.forward.tape) sizes.backward_workspace = ResetBeforeBackwardPlan<T>(call, team).workspace_used;
+    const RowFacts facts = policy.facts(call.forward.shape);
+    Workspace<T> forward{nullptr}, panels{nullptr};
+    RowWeights<T>(call.forward.shape, facts, false, forward), RowWeights<T>(call.forward.shape, facts, true, panels);
+    sizes.tape = RowPlan<T>(call.forward, facts, team.threads, forward).tape_used;
+    sizes.forward_workspace = forward.used;
+    sizes.panels = panels.used;
+    if (call.forward.tape) sizes.backward_workspace = RowBackwardPlan<T>(call, facts, team).workspace.used;
   }
   SequenceSharing sharing(const SequenceShape&, int limit) const { return {limit, false, false, false}; }
   void forward(const SequenceForward<T>& call, const Team& team) const {
-    reset_before_forward(call, team);
-    if (call.panels) reset_before_pack_panels(call, call.panels, team);
+    row_forward(call, policy, team);
+    if (!call.panels) return;
+    Workspace<T> panels{call.panels};
+    RowWeights<T>(call.shape, policy.facts(call.shape), true, panels).pack(call, true, team);
   }
-  void backward(const SequenceBackward<T>& call, const Team& team) const { reset_before_backward(call, team); }
+  void backward(const SequenceBackward<T>& call, const Team& team) const { row_backward(call, policy, team); }
 };
 
-// A thread for each row at most.
-RNNCORE_INLINE SequenceSharing sharing_of_rows(const SequenceShape& s, int limit) {
-  const int64_t rows = s.rows < 1 ? 1 : s.rows;
-  return {rows < limit ? static_cast<int>(rows) : limit, false, false, false};
-}
-
-template <class T, class CellT>
-struct ProjectedDriver {
-  CellT cell;
-
-  void sizes(const SequenceBackward<T>& call, const Team& team, SequenceSizes& sizes) const {
-    const ProjectedPlan<T> plan(call.forward);
-    sizes.tape = plan.tape_used;
-    sizes.forward_workspace = plan.workspace_used;
-    if (call.forward.tape) sizes.backward_workspace = ProjectedBackwardPlan<T>(call, team).workspace_used;
-  }
-  SequenceSharing sharing(const SequenceShape& s, int limit) const { return sharing_of_rows(s, limit); }
-  void forward(const SequenceForward<T>& call, const Team& team) const { projected_forward(call, cell, team); }
-  void backward(const SequenceBackward<T>& call, const Team& team) const { projected_backward(call, cell, team); }
-};
-
-template <class T, class CellT>
-struct NormalizedDriver {
-  CellT cell;
-
-  void sizes(const SequenceBackward<T>& call, const Team& team, SequenceSizes& sizes) const {
-    using N = Normalized<CellT>;
-    const NormalizedPlan<T, N> plan(call.forward);
-    sizes.tape = plan.tape_used;
-    sizes.forward_workspace = plan.workspace_used;
-    if (call.forward.tape) sizes.backward_workspace = NormalizedBackwardPlan<T, N>(call, team).workspace_used;
-  }
-  SequenceSharing sharing(const SequenceShape& s, int limit) const { return sharing_of_rows(s, limit); }
-  void forward(const SequenceForward<T>& call, const Team& team) const { normalized_forward(call, cell, team); }
-  void backward(const SequenceBackward<T>& call, const Team& team) const { normalized_backward(call, cell, team); }
-};
-
-// Calls body with the driver Driver of the shape's cell and its functions.
-template <class T, template <class, class> class Driver, class Usual, class Any, class Body>
-RNNCORE_INLINE void with_functions(const SequenceShape& s, Body body) {
-  usual_functions(s) ? body(Driver<T, Usual>{Usual::make(s)}) : body(Driver<T, Any>{Any::make(s)});
+// The step policy that serves the shape, or null.
+template <class T>
+RNNCORE_INLINE const RowKernels<T>* row_kernels(const SequenceShape& s) {
+  using UsualLstm = LstmCell<T, Tanh, Sigmoid>;
+  using AnyLstm = LstmCell<T, Chosen, Chosen>;
+  using UsualGru = GruCell<T, Tanh, Sigmoid>;
+  using AnyGru = GruCell<T, Chosen, Chosen>;
+  const bool usual = usual_functions(s);
+  if (s.cell == Cell::gru_reset_before) return &kRow<T, GruResetBefore<T>>;
+  if (s.projected > 0) return usual ? &kRow<T, ProjectedLstm<T, UsualLstm>> : &kRow<T, ProjectedLstm<T, AnyLstm>>;
+  if (!s.normalized) return nullptr;
+  if (s.cell == Cell::lstm) return usual ? &kRow<T, Normalized<UsualLstm>> : &kRow<T, Normalized<AnyLstm>>;
+  if (s.cell == Cell::gru) return usual ? &kRow<T, Normalized<UsualGru>> : &kRow<T, Normalized<AnyGru>>;
+  return &kRow<T, Normalized<SimpleRnnCell<T, Chosen>>>;
 }
 
 // Calls body with the driver that serves the shape; products of tiles multiply elements P.
 template <class T, class P, class Body>
 RNNCORE_INLINE void with_driver(const SequenceShape& s, Body body) {
-  using UsualLstm = LstmCell<T, Tanh, Sigmoid>;
-  using AnyLstm = LstmCell<T, Chosen, Chosen>;
-  if (s.cell == Cell::gru_reset_before) return body(ResetBeforeDriver<T>{});
-  if (s.projected > 0) return with_functions<T, ProjectedDriver, UsualLstm, AnyLstm>(s, body);
-  if (!s.normalized) return with_layout<T, P>(s, [&]<class L>() { body(TileDriver<L>{}); });
-  if (s.cell == Cell::lstm) return with_functions<T, NormalizedDriver, UsualLstm, AnyLstm>(s, body);
-  if (s.cell == Cell::gru)
-    return with_functions<T, NormalizedDriver, GruCell<T, Tanh, Sigmoid>, GruCell<T, Chosen, Chosen>>(s, body);
-  using Any = SimpleRnnCell<T, Chosen>;
-  body(NormalizedDriver<T, Any>{Any::make(s)});
+  if constexpr (std::is_same_v<T, P>)  // others are the tiles' only
+    if (const RowKernels<T>* rows = row_kernels<T>(s)) return body(RowDriver<T>{*rows});
+  with_layout<T, P>(s, [&]<class L>() { body(TileDriver<L>{}); });
 }
 
 template <class T, class P>
