@@ -43,13 +43,15 @@ BENCHMARKS = {
     "scaling": ["bench_scaling.py"],
     "scaling_model": ["scaling_model.py"],
     "time_to_loss": ["time_to_loss.py"],
+    "stream": ["bench_stream.py", "--more"],
 }
 WITHOUT_ROUNDS = {"memory"}
-WITHOUT_THREADS = {"memory", "scaling"}
+WITHOUT_THREADS = {"memory", "scaling", "stream"}
 
 CELL_NAMES = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "simple RNN"}
 COLOURS = {"rnncore": "#1f5fa8", "PyTorch": "#e07b39", "oneDNN": "#7f9f4f", "JAX": "#8a6fb0", "onnxruntime": "#b04f6f"}
 COLOURS |= {"oneDNN (packed before)": "#b7cf8f"}
+COLOURS |= {"rnncore bfloat16": "#5f95cf", "rnncore int8": "#9cc0e7", "OpenVINO": "#8a6fb0"}
 COLOURS |= {"Keras, JAX": "#8a6fb0", "Keras, PyTorch": "#b04f6f", "Keras, TensorFlow": "#555555"}
 
 
@@ -171,6 +173,29 @@ def draw_time_to_loss(folder: Path) -> Any:
     return figure
 
 
+def draw_stream(folder: Path) -> Any:
+    """How many steps take longer than what, of LSTMs of several sizes."""
+    records = [r for r in load(folder, "stream")["records"] if (r["cell"], r["rows"], r["layers"]) == ("lstm", 1, 1)]
+    cases = list(dict.fromkeys(record["case"] for record in records))
+    figure, columns = plt.subplots(1, len(cases), figsize=(10, 3.4), sharey=True, layout="constrained", squeeze=False)
+    for axes, case in zip(columns[0], cases, strict=True):
+        for record in (record for record in records if record["case"] == case):
+            quantiles, name = record["quantiles"], record["engine"]
+            last = len(quantiles) - 1
+            places = [*range(0, last - 100, 25), *range(last - 100, last - 10, 5), *range(last - 10, last)]
+            times, longer = [1e6 * quantiles[place] for place in places], [1 - place / last for place in places]
+            axes.plot(times, longer, label=name, color=COLOURS.get(name))
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_title(case, fontsize=10)
+        axes.set_xlabel("µs")
+        axes.spines[["top", "right"]].set_visible(False)
+    columns[0, 0].set_ylabel("share of steps that take longer")
+    handles, labels = columns[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, ncols=len(labels), fontsize=8, loc="outside upper center", frameon=False)
+    return figure
+
+
 def draw_scaling(folder: Path) -> Any:
     """Speed-up that the model says of more cores, and the one that was measured."""
     record = load(folder, "scaling_model")
@@ -202,6 +227,7 @@ PICTURES: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     "memory": (draw_memory, ("memory",)),
     "time_to_loss": (draw_time_to_loss, ("time_to_loss",)),
     "scaling": (draw_scaling, ("scaling_model",)),
+    "stream": (draw_stream, ("stream",)),
 }
 
 

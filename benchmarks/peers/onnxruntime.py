@@ -44,9 +44,9 @@ class OnnxRuntime:
         if case.cell != "gru":
             bias = np.stack((bias, np.zeros_like(bias)))
         weights = {
-            "w": _gate_order(case, case.data["kernel"]).T[None],
-            "r": _gate_order(case, case.data["recurrent_kernel"]).T[None],
-            "b": _gate_order(case, bias).reshape(1, -1),
+            "w": gates_of_onnx(case.cell, units, case.data["kernel"]).T[None],
+            "r": gates_of_onnx(case.cell, units, case.data["recurrent_kernel"]).T[None],
+            "b": gates_of_onnx(case.cell, units, bias).reshape(1, -1),
         }
         attributes = {"linear_before_reset": 1} if case.cell == "gru" else {}
         node = onnx.helper.make_node(OPERATORS[case.cell], ["x", *weights], ["y"], hidden_size=units, **attributes)
@@ -61,9 +61,9 @@ class OnnxRuntime:
         return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=8)
 
 
-def _gate_order(case: Case, values: np.ndarray) -> np.ndarray:
+def gates_of_onnx(cell: str, units: int, values: np.ndarray) -> np.ndarray:
     """(..., G·H): from rnncore's gate order to ONNX's."""
-    if case.cell != "lstm":
+    if cell != "lstm":
         return values
-    gates = values.reshape(*values.shape[:-1], CELLS["lstm"], case.shape.units)
+    gates = values.reshape(*values.shape[:-1], CELLS["lstm"], units)
     return gates[..., IOFC, :].reshape(values.shape)

@@ -2,12 +2,15 @@
 #include <atomic>
 #include <memory>
 
+#include <pybind11/stl.h>
+
 #include "bindings/arrays.h"
 #include "bindings/description.h"
 #include "bindings/gil.h"
 #include "bindings/held_turn.h"
 #include "bindings/module.h"
 #include "bindings/signals.h"
+#include "bindings/stream.h"
 #include "engine/executor.h"
 #include "engine/training.h"
 
@@ -55,6 +58,8 @@ class BoundExecutor {
   virtual ~BoundExecutor() = default;
   virtual py::object last_pass() const = 0;
   virtual void set_last_pass(const py::object& pass) = 0;
+  virtual py::object stream(const py::object& self, const py::object& x, const ArrayShape& x_shape,
+                            const ArrayShape& y_shape, const py::object& states) = 0;
   virtual const char* isa() const = 0;
   virtual size_t arena_bytes() const = 0;
   virtual std::unique_ptr<HeldTurn> turn() const = 0;
@@ -104,13 +109,15 @@ template <class T>
 class TypedExecutor final : public BoundExecutor {
  public:
   TypedExecutor(const py::object& program, const py::object& parameters, const py::object& gradients,
-                const Kernels& kernels)
-      : parameters_(expect_writable<T>(parameters, "parameters")),
+                const py::object& memory, const Kernels& kernels)
+      : memory_(memory),
+        watch_(watch_of(memory)),
+        parameters_(expect_writable<T>(parameters, "parameters")),
         gradients_(expect_writable<T>(gradients, "gradients")),
         slots_(py::none()),
         passes_(py::module_::import("threading").attr("local")()),
         engine_(read_program(program), parameters_.mutable_data(), gradients_.mutable_data(), parameters_.size(),
-                kernels) {
+                kernels, watch_) {
     expect_shape(shape_of(parameters_), {parameters_.size()}, "parameters");
     expect_shape(shape_of(gradients_), {parameters_.size()}, "gradients");
   }
@@ -121,6 +128,16 @@ class TypedExecutor final : public BoundExecutor {
     if (!pass.is_none() && pass.cast<HeldPass&>().executor != number_)
       throw py::value_error("last_pass: expected a pass of this executor, got one of another");
     py::setattr(passes_, kPass, pass);
+  }
+
+  py::object stream(const py::object& self, const py::object& x, const ArrayShape& x_shape, const ArrayShape& y_shape,
+                    const py::object& states) override {
+    Samples samples;
+    const int64_t count = read_inputs(py::make_tuple(x), py::none(), samples);
+    const Tensor input{samples.inputs[0].shape, samples.inputs[0].integer};
+    T* const numbers = static_cast<T*>(read_states(states, true, count).data);
+    return stream_object(
+        std::make_unique<TypedStream<T>>(self, engine_, watch_, input, x_shape, y_shape, states, numbers));
   }
 
   const char* isa() const override { return engine_.kernels().name; }
@@ -392,6 +409,14 @@ class TypedExecutor final : public BoundExecutor {
     return done;
   }
 
+  static const WeightWatch* watch_of(const py::object& memory) {
+    if (memory.is_none()) return nullptr;
+    if (Py_TYPE(memory.ptr()) != watched_memory_type) throw py::type_error("memory: expected a WatchedMemory or None");
+    return &watched(memory.ptr()).watch;
+  }
+
+  py::object memory_;
+  const WeightWatch* watch_;
   NumpyArray<T> parameters_, gradients_;
   static constexpr const char* kPass = "last";
   const uint64_t number_ = next_number();
@@ -401,10 +426,10 @@ class TypedExecutor final : public BoundExecutor {
 };
 
 std::unique_ptr<BoundExecutor> make_executor(const py::object& program, const py::object& parameters,
-                                             const py::object& gradients) {
+                                             const py::object& gradients, const py::object& memory) {
   if (py::isinstance<py::array_t<float>>(parameters))
-    return std::make_unique<TypedExecutor<float>>(program, parameters, gradients, kernels());
-  return std::make_unique<TypedExecutor<double>>(program, parameters, gradients, kernels());
+    return std::make_unique<TypedExecutor<float>>(program, parameters, gradients, memory, kernels());
+  return std::make_unique<TypedExecutor<double>>(program, parameters, gradients, memory, kernels());
 }
 
 }  // namespace
@@ -428,7 +453,16 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
       .def("__exit__", [](HeldTurn& turn, const py::args&) { turn.exit(); });
   py::class_<BoundExecutor> executor(m, "Executor", "Runs a Program; interchangeable with rnncore.reference.Executor.");
   executor.attr("backend") = "compiled";
-  executor.def(py::init(&make_executor), py::arg("program"), py::arg("parameters"), py::arg("gradients"))
+  executor
+      .def(py::init(&make_executor), py::arg("program"), py::arg("parameters"), py::arg("gradients"),
+           py::arg("memory") = py::none())
+      .def(
+          "stream",
+          [](const py::object& self, const py::object& x, const ArrayShape& x_shape, const ArrayShape& y_shape,
+             const py::object& states) {
+            return self.cast<BoundExecutor&>().stream(self, x, x_shape, y_shape, states);
+          },
+          py::arg("x"), py::arg("x_shape"), py::arg("y_shape"), py::arg("states"))
       .def_property_readonly("arena_bytes", &BoundExecutor::arena_bytes, "Memory for the values of a step, so far.")
       .def_property("last_pass", &BoundExecutor::last_pass, &BoundExecutor::set_last_pass,
                     "What `backward` goes through: this thread's last forward pass in training, or None.")

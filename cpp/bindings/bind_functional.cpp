@@ -7,6 +7,8 @@
 #include "bindings/description.h"
 #include "bindings/direct_function.h"
 #include "bindings/module.h"
+#include "bindings/packed_sequence.h"
+#include "bindings/stream.h"
 #include "bindings/tape.h"
 #include "engine/elementwise.h"
 #include "engine/names.h"
@@ -69,21 +71,32 @@ py::object run_typed(Cell cell, const Elementwise& activation, const Elementwise
   in.cell = cell;
   in.activation = activation;
   in.recurrent_activation = recurrent_activation;
-  if (!strided<T>(a[kX], in.x) || !has_dtype<T>(a[kRecurrentKernel]) || fields(a[kRecurrentKernel]).nd != 2)
+  if (!strided<T>(a[kX], in.x)) return py::none();
+  const SequenceWeights<T>* packed = nullptr;
+  if (Py_TYPE(a[kKernel]) == packed_type) {
+    const PackedSequence& given = packed_of(a[kKernel]);
+    packed = given.as<T>();
+    if (!packed || given.cell != cell || given.inputs != fields(a[kX]).dimensions[2]) return py::none();
+    if (a[kRecurrentKernel] != Py_None || a[kBias] != Py_None || a[kTraining] == Py_True) return py::none();
+    in.units = given.units;
+    packed->give(in);
+  } else if (!has_dtype<T>(a[kRecurrentKernel]) || fields(a[kRecurrentKernel]).nd != 2) {
     return py::none();
+  } else {
+    in.units = fields(a[kRecurrentKernel]).dimensions[0];
+  }
   const auto* shape = fields(a[kX]).dimensions;
   in.rows = shape[0];
   in.steps = shape[1];
   in.inputs = shape[2];
-  in.units = fields(a[kRecurrentKernel]).dimensions[0];
   in.reverse = a[kReverse] == Py_True;
   const bool training = a[kTraining] == Py_True;
   const int64_t G = gates_of(cell), N = in.rows, H = in.units;
   if (in.steps == 0 || in.inputs == 0 || H == 0) return py::none();
-  if (!plain<T>(a[kRecurrentKernel], {H, G * H}, in.recurrent_kernel) || !in.recurrent_kernel) return py::none();
-  if (!plain<T>(a[kKernel], {in.inputs, G * H}, in.kernel) || !in.kernel) return py::none();
   const int64_t biases = facts_of(cell).bias_rows;
-  if (!(biases == 1 ? plain<T>(a[kBias], {G * H}, in.bias) : plain<T>(a[kBias], {biases, G * H}, in.bias)))
+  if (!packed && (!plain<T>(a[kRecurrentKernel], {H, G * H}, in.recurrent_kernel) || !in.recurrent_kernel ||
+                  !plain<T>(a[kKernel], {in.inputs, G * H}, in.kernel) || !in.kernel ||
+                  !(biases == 1 ? plain<T>(a[kBias], {G * H}, in.bias) : plain<T>(a[kBias], {biases, G * H}, in.bias))))
     return py::none();
   if (!state_arrays<T>(a[kState], cell, N, H, in.initial_state)) return py::none();
   if (!plain<int32_t>(a[kLengths], {N}, in.lengths)) return py::none();
@@ -94,7 +107,7 @@ py::object run_typed(Cell cell, const Elementwise& activation, const Elementwise
       if (in.lengths[n] < 0 || in.lengths[n] > in.steps) return py::none();
 
   if (!training) {
-    SequenceCall<T> call(in, false, kernels());
+    SequenceCall<T> call(in, false, packed ? packed->kernels() : kernels());
     auto [output, states] = forward_results(call, in);
     return named_tuple(result_type, std::move(output), std::move(states), py::none());
   }
@@ -133,6 +146,17 @@ PyObject* sequence(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   });
 }
 
+// pack(cell, kernel, recurrent_kernel, bias)
+PyObject* pack(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+  return guarded([&]() -> py::object {
+    if (count != 4) throw py::type_error("pack: expected 4 arguments");
+    const auto cell = find_cell(py::cast<std::string_view>(arguments[0]));
+    if (!cell) throw py::value_error("pack: unknown cell");
+    if (has_dtype<float>(arguments[1])) return pack_typed<float>(*cell, arguments[1], arguments[2], arguments[3]);
+    return pack_typed<double>(*cell, arguments[1], arguments[2], arguments[3]);
+  });
+}
+
 PyObject* direct_simple_rnn(PyObject* const* a) {
   static PyObject* const unused = PyUnicode_InternFromString("linear");
   return guarded([&] { return run_named(Cell::simple_rnn, a[kArguments], unused, a); });
@@ -161,21 +185,32 @@ PyObject* direct_backward(PyObject* const* a) {
 constexpr DirectWay direct_ways[] = {{"simple_rnn", kArguments + 1, direct_simple_rnn},
                                      {"lstm", kArguments + 2, direct_lstm},
                                      {"gru", kArguments + 3, direct_gru},
-                                     {"backward", 3, direct_backward}};
+                                     {"backward", 3, direct_backward},
+                                     {"step", 3, direct_step}};
 
 PyMethodDef methods[] = {
     {"sequence", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sequence)), METH_FASTCALL,
      "sequence(cell, activation, recurrent_activation, x, kernel, recurrent_kernel, bias, state, lengths, reverse, "
      "training, /)\n--\n\nA SequenceResult, or None when an argument needs checking or converting."},
+    {"pack", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(pack)), METH_FASTCALL,
+     "pack(cell, kernel, recurrent_kernel, bias, /)\n--\n\nThe PackedWeights of arrays that are right already."},
     {nullptr, nullptr, 0, nullptr}};
+
+// Makes a type of the module; the caller keeps it for the life of the process.
+PyTypeObject* make_type(py::module_& m, const char* name, PyType_Spec& spec) {
+  py::object type = checked(PyType_FromSpec(&spec));
+  m.attr(name) = type;
+  return reinterpret_cast<PyTypeObject*>(type.release().ptr());
+}
 
 }  // namespace
 
 void bind_functional(py::module_& m) {
   make_memory_type();
-  py::object type = checked(PyType_FromSpec(&tape_spec));
-  tape_type = reinterpret_cast<PyTypeObject*>(type.ptr());
-  m.attr("Tape") = type.release();
+  tape_type = make_type(m, "Tape", tape_spec);
+  packed_type = make_type(m, "PackedWeights", packed_spec);
+  stream_type = make_type(m, "Stream", stream_spec);
+  watched_memory_type = make_type(m, "WatchedMemory", watched_memory_spec);
   if (PyModule_AddFunctions(m.ptr(), methods) < 0) throw py::error_already_set();
   bind_direct_functions(m, direct_ways, std::size(direct_ways));
   const py::module_ types = py::module_::import("rnncore._sequence_arguments");

@@ -61,15 +61,12 @@ static void pack_weights(const SequenceShape& s, const typename L::Type* weights
                    panels + block * size);
 }
 
-// Packs both weight matrices and the bias for some blocks.
+// Packs the bias for some blocks.
 template <class L>
-static void pack_forward(const ForwardPlan<L>& p, Range blocks) {
+static void pack_bias(const ForwardPlan<L>& p, Range blocks) {
   using T = typename L::Type;
   using Form = typename L::Form;
   const int64_t H = p.shape.units;
-  pack_weights<L>(p.shape, p.call.kernel, p.shape.inputs, blocks, Form::input_gate, Form::input_slot, p.input_panels);
-  pack_weights<L>(p.shape, p.call.recurrent_kernel, H, blocks, Form::recurrent_gate, Form::recurrent_slot,
-                  p.recurrent_panels);
   // A slot that both products add to gets both biases. Only gru has a second one.
   for (int64_t block = blocks.begin; block < blocks.end; ++block)
     for (int v = 0; v < L::vectors; ++v) {
@@ -84,6 +81,16 @@ static void pack_forward(const ForwardPlan<L>& p, Range blocks) {
       }
       store(p.bias + block * L::width + v * W<T>, b);
     }
+}
+
+// Packs both weight matrices and the bias for some blocks.
+template <class L>
+static void pack_forward(const ForwardPlan<L>& p, Range blocks) {
+  using Form = typename L::Form;
+  pack_weights<L>(p.shape, p.call.kernel, p.shape.inputs, blocks, Form::input_gate, Form::input_slot, p.input_panels);
+  pack_weights<L>(p.shape, p.call.recurrent_kernel, p.shape.units, blocks, Form::recurrent_gate, Form::recurrent_slot,
+                  p.recurrent_panels);
+  pack_bias(p, blocks);
 }
 
 // Input products plus bias of `Rows` rows that lie `x_row` and `slots_row` apart.

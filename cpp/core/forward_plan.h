@@ -23,20 +23,24 @@ struct ForwardPlan {
   const SequenceShape& shape;
   int64_t blocks;
   Split split;
-  bool chunked;               // the input product is made ahead of the steps
-  bool fetches;               // the next panels, while the products of a block run
-  int64_t tape_row;           // numbers of a tape row: blocks · width
-  Element* input_panels;      // [blocks][passes][I][·]
-  Element* recurrent_panels;  // [blocks][passes][H][·]
-  T* bias;                    // [blocks][width]
-  T* slots;                   // tape [Σ rows][blocks][width], or the chunk's pre-activations, or null
-  T* inputs;                  // pre-activations of a cell without slots: tape [Σ rows][blocks][width], or null
-  T* memory;                  // c: tape [Σ rows][padded H], or [N][padded H] without tape
-  T* hidden;                  // [2][N][H] when the caller keeps no output
-  T* masked;          // h·mask before each step: tape [N + Σ rows][H], or [2][N][H]; null without mask or with rounding
-  bool rounds;        // the factors of products
-  Number* rounded_x;  // [Σ rows][padded I]
-  Number* rounded_h;  // h·mask: [N + Σ rows][padded H], the initial states first; without tape [N + 2 N][padded H]
+  bool chunked;                          // the input product is made ahead of the steps
+  bool fetches;                          // the next panels, while the products of a block run
+  int64_t tape_row;                      // numbers of a tape row: blocks · width
+  int64_t input_depth, recurrent_depth;  // of the panels, in elements
+  Element* input_panels;                 // [blocks][passes][input_depth][·]
+  Element* recurrent_panels;             // [blocks][passes][recurrent_depth][·]
+  T* scales;    // of int8: [blocks][input, recurrent][scales, 128·sums of columns][part_vectors][W]
+  T* bias;      // [blocks][width]
+  T* slots;     // tape [Σ rows][blocks][width], or the chunk's pre-activations, or null
+  T* inputs;    // pre-activations of a cell without slots: tape [Σ rows][blocks][width], or null
+  T* memory;    // c: tape [Σ rows][padded H], or [N][padded H] without tape
+  T* hidden;    // [2][N][H] when the caller keeps no output
+  T* masked;    // h·mask before each step: tape [N + Σ rows][H], or [2][N][H]; null without mask or with rounding
+  bool rounds;  // the factors of products
+  uint32_t* quantized;  // of int8: x and h of a thread's rows [threads][N][input_depth + recurrent_depth], and scales
+  Number* rounded_x;    // [Σ rows][padded I]
+  Number* rounded_h;    // h·mask: [N + Σ rows][padded H], the initial states first; without tape [N + 2 N][padded H]
+  int64_t packed_used;  // of the panels and the bias
   int64_t workspace_used;
 
   ForwardPlan(const SequenceForward<T>& f, int threads) : call(f), shape(f.shape) {
@@ -48,12 +52,19 @@ struct ForwardPlan {
     const int64_t rows = all_rows ? N : (N + threads - 1) / threads;  // of a thread
     // A cell that keeps no slots would store its input products only to load them again.
     const int64_t near = Form::keeps_slots ? kChunkRows : I >= kChunkInputs ? kChunkRows / 2 : 0;
-    chunked = rows <= (fetches ? kChunkRowsFar : near) && (all_rows || !shape.offsets) && shape.steps > 1;
+    const bool compact = shape.weights != WeightFormat::full;
+    chunked = !compact && rows <= (fetches ? kChunkRowsFar : near) && (all_rows || !shape.offsets) && shape.steps > 1;
     tape_row = blocks * L::width;
     Workspace<T> w{f.workspace};
-    input_panels = w.template take<Element>(w, blocks * elements_of<Element>(I) * L::part_vectors * W<T>);
-    recurrent_panels = w.template take<Element>(w, blocks * elements_of<Element>(H) * L::part_vectors * W<T>);
-    bias = w.take(w, tape_row);
+    Workspace<T> given{f.packed_weights};
+    Workspace<T>& weights = f.packed_weights ? given : w;
+    input_depth = panel_depth(I), recurrent_depth = panel_depth(H);
+    input_panels = weights.template take<Element>(weights, blocks * input_depth * L::part_vectors * W<T>);
+    recurrent_panels = weights.template take<Element>(weights, blocks * recurrent_depth * L::part_vectors * W<T>);
+    bias = weights.take(weights, tape_row);
+    const bool int8 = shape.weights == WeightFormat::int8;
+    scales = weights.take(weights, int8 ? blocks * 4 * L::part_vectors * W<T> : 0);
+    packed_used = weights.used;
     const int64_t total = step_offset(shape, shape.steps);
     slots = nullptr;
     inputs = keeps_inputs(shape) ? f.tape : nullptr;
@@ -65,6 +76,7 @@ struct ForwardPlan {
     if (Form::has_memory) memory = f.tape ? f.tape + total * tape_row : w.take(w, N * L::padded(H));
     hidden = w.take(w, f.output.data ? 0 : 2 * N * H);
     masked = nullptr;
+    quantized = w.template take<uint32_t>(w, int8 ? threads * N * quantized_row() : 0);
     rounded_x = rounded_h = nullptr;
     rounds = rnncore::rounds<L>(shape);
     if (rounds) {
@@ -76,6 +88,12 @@ struct ForwardPlan {
       masked = f.tape ? f.tape + tape_size(shape) - (N + total) * H : w.take(w, 2 * N * H);
     }
     workspace_used = w.used;
+  }
+
+  // Elements along the depth of a panel for factors of `count` numbers.
+  int64_t panel_depth(int64_t count) const {
+    if (shape.weights == WeightFormat::full) return elements_of<Element>(count);
+    return (count + numbers_of(shape.weights) - 1) / numbers_of(shape.weights);
   }
 
   // Whether backward needs pre-activations that are no slots.
@@ -101,11 +119,14 @@ struct ForwardPlan {
     return w.used;
   }
 
+  // Words of a row of `quantized`: its factors, then the scale of each.
+  int64_t quantized_row() const { return (input_depth + recurrent_depth + 2 + 15) / 16 * 16; }
+
   // Numbers of a row of rounded_x.
   int64_t input_width() const { return (shape.inputs + W<T> - 1) / W<T> * W<T>; }
 
   const Element* recurrent_panel(int64_t block) const {
-    return recurrent_panels + block * elements_of<Element>(shape.units) * L::part_vectors * W<T>;
+    return recurrent_panels + block * recurrent_depth * L::part_vectors * W<T>;
   }
 
   bool tape_keeps_slots() const { return Form::keeps_slots && call.tape; }

@@ -90,13 +90,15 @@ static void recurrent_products(const RowPlan<T>& p, const PackedMatrix<T>& recur
 template <class T>
 static void row_forward(const SequenceForward<T>& call, const RowKernels<T>& cell, const Team& team) {
   const RowFacts f = cell.facts(call.shape);
-  Workspace<T> w{call.workspace};
-  const RowWeights<T> weights(call.shape, f, false, w);
+  Workspace<T> w{call.workspace}, packed{call.packed_weights};
+  const RowWeights<T> weights(call.shape, f, false, call.packed_weights ? packed : w);
   const RowPlan<T> p(call, f, team.threads, w);
   const SequenceShape& s = p.shape;
   const T* bias = f.biased ? call.bias : nullptr;
-  weights.pack(call, true, team);
-  team_barrier(team);
+  if (!call.packed_weights) {
+    weights.pack(call, true, team);
+    team_barrier(team);
+  }
 
   const RowShare share = row_share<T>(s, team, Split::rows);
   const int64_t first = share.first, step = share.step;

@@ -35,6 +35,15 @@ RNNCORE_INLINE constexpr const CellFacts& facts_of(Cell cell) { return kCells[st
 RNNCORE_INLINE constexpr int64_t gates_of(Cell cell) { return facts_of(cell).gates; }
 RNNCORE_INLINE constexpr int states_of(Cell cell) { return facts_of(cell).states; }
 
+// How packed weights are kept: as numbers of the kernels' type, or as fewer bytes for calls of few rows, which are as
+// fast as their weights are read. Products of int8 take the other factor as int8, too.
+enum class WeightFormat : int32_t { full, bfloat16, int8 };
+
+// Numbers that 32 bits hold, of the kernels' type or of a smaller one.
+RNNCORE_INLINE constexpr int64_t numbers_of(WeightFormat format) {
+  return format == WeightFormat::full ? 1 : format == WeightFormat::bfloat16 ? 2 : 4;
+}
+
 struct SequenceShape {
   Cell cell;
   Elementwise activation;
@@ -46,8 +55,10 @@ struct SequenceShape {
   bool peepholes = false;          // gates of an lstm read c
   bool normalized = false;         // products are normalized over their columns
   bool bfloat16 = false;           // products take numbers rounded to bfloat16
-  int64_t projected = 0;           // numbers P of h where an lstm projects it, else 0: then they are H
-  int64_t cache_bytes = 1 << 20;   // second-level cache of a processor
+  WeightFormat weights =
+      WeightFormat::full;         // others than full: float32 without the options above but peepholes and zoneout
+  int64_t projected = 0;          // numbers P of h where an lstm projects it, else 0: then they are H
+  int64_t cache_bytes = 1 << 20;  // second-level cache of a processor
 };
 
 // Element k of row r at step t: data[t·step + r·row + k], or data[(offsets[t] + r)·row + k] when packed.
@@ -82,6 +93,8 @@ struct SequenceForward {
   // elements; null: backward reads the weights themselves.
   T* panels;
   int panel_threads;
+  T* packed_weights;  // as `pack` left them, in place of both kernels; null: forward packs them in its workspace
+  int64_t turn = 0;   // number of the call among those of a stream, where blocks of units go to and fro
 };
 
 template <class T>
@@ -102,7 +115,8 @@ struct SequenceBackward {
 struct SequenceSizes {
   int64_t tape;
   int64_t panels;  // of cells that are neither projected nor normalized
-  int64_t forward_workspace;
+  int64_t packed_weights;
+  int64_t forward_workspace;   // less by the packed weights where forward is given them
   int64_t backward_workspace;  // less by the panels where forward leaves them
 };
 
@@ -119,6 +133,8 @@ struct SequenceKernels {
   SequenceSizes (*sizes)(const SequenceShape&, bool training, int threads);
   // With up to `limit` threads to choose from.
   SequenceSharing (*sharing)(const SequenceShape&, int limit);
+  // Fills packed_weights from the kernels, the bias and `further`; for calls of any rows and steps.
+  void (*pack)(const SequenceForward<T>&, const Team&);
   // Each thread of the team calls these with the same arguments. All results are there when every
   // thread has returned (a barrier of the caller's).
   void (*forward)(const SequenceForward<T>&, const Team&);

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "core/cell_kernels.h"
-#include "core/forward_panels.h"
+#include "core/compact_weights.h"
 
 namespace rnncore {
 namespace {
@@ -119,6 +119,91 @@ static __attribute__((noinline)) void forward_rows(const ForwardPlan<L>& p, cons
   }
 }
 
+// acc[b][i] += Σ_k a[k]·panel of block b, the panels of blocks lying `panel` apart: as accumulate_part for one row,
+// whose sums alone would wait for the latency of each addition.
+template <class L, int FirstSlot, int Blocks, int Chains, class V>
+RNNCORE_INLINE void accumulate_blocks(int64_t depth, const typename L::Element* a, const typename L::Element* panels,
+                                      V (&pre)[Blocks][L::vectors]) {
+  using T = typename L::Type;
+  using P = typename L::Element;
+  constexpr int n = L::part_vectors;
+  const int64_t size = depth * n * W<T>;  // of a panel
+  Vec<T> acc[Chains][Blocks][n] = {};
+#pragma GCC unroll 16
+  for (int b = 0; b < Blocks; ++b)
+#pragma GCC unroll 8
+    for (int i = 0; i < n; ++i) acc[0][b][i] = pre[b][L::part_vector(i, FirstSlot)];
+  const auto add = [&](int c, int64_t k) __attribute__((always_inline)) {
+    const Vec<P> ak = broadcast(a[k]);
+#pragma GCC unroll 16
+    for (int b = 0; b < Blocks; ++b)
+#pragma GCC unroll 8
+      for (int i = 0; i < n; ++i) {
+        constexpr int whole = n / kTileVectors * kTileVectors;
+        const int first = i / kTileVectors * kTileVectors, width = i < whole ? kTileVectors : n - whole;
+        multiply_add(acc[c][b][i], ak, load(panels + b * size + first * depth * W<T> + (k * width + i - first) * W<T>));
+      }
+  };
+  int64_t k = 0;
+  for (; k + Chains <= depth; k += Chains)
+#pragma GCC unroll 8
+    for (int c = 0; c < Chains; ++c) add(c, k + c);
+  if constexpr (Chains > 1)
+#pragma GCC unroll 8
+    for (int c = 0; c < Chains - 1; ++c)
+      if (k + c < depth) add(c, k + c);
+  add_chains(acc);
+#pragma GCC unroll 16
+  for (int b = 0; b < Blocks; ++b)
+#pragma GCC unroll 8
+    for (int i = 0; i < n; ++i) pre[b][L::part_vector(i, FirstSlot)] = acc[0][b][i];
+}
+
+// Products of one row for some blocks side by side.
+template <class L, int Blocks>
+static __attribute__((noinline)) void block_products(const ForwardPlan<L>& p, int64_t t, int64_t row, int64_t block,
+                                                     Vec<typename L::Type>* result) {
+  using T = typename L::Type;
+  using Element = typename L::Element;
+  const int64_t I = elements_of<Element>(p.shape.inputs), H = elements_of<Element>(p.shape.units);
+  Vec<T> pre[Blocks][L::vectors];
+  const T* start = p.chunked ? p.slots_at(t, row, block) : p.bias + block * L::width;
+#pragma GCC unroll 16
+  for (int b = 0; b < Blocks; ++b)
+#pragma GCC unroll 8
+    for (int v = 0; v < L::vectors; ++v) pre[b][v] = load(start + b * L::width + v * W<T>);
+  if (!p.chunked)
+    accumulate_blocks<L, L::Form::input_slot, Blocks, 1>(I, elements<L>(p.input_factor(t, row)),
+                                                         p.input_panels + block * I * L::part_vectors * W<T>, pre);
+  if (const auto* h_before = p.factor(t, row))
+    accumulate_blocks<L, L::Form::recurrent_slot, Blocks, L::chains>(H, elements<L>(h_before), p.recurrent_panel(block),
+                                                                     pre);
+#pragma GCC unroll 16
+  for (int b = 0; b < Blocks; ++b)
+#pragma GCC unroll 8
+    for (int v = 0; v < L::vectors; ++v) result[b * L::vectors + v] = pre[b][v];
+}
+
+// One step of one row for some blocks of units. Every second step begins at the other end, where the last one left
+// weights in the cache.
+template <class L>
+static __attribute__((noinline)) void forward_blocks(const ForwardPlan<L>& p, const CellKernels<L>& cell, int64_t t,
+                                                     int64_t row, Range blocks) {
+  const bool back = (t + p.call.turn) % 2 != 0;
+  Vec<typename L::Type> pre[kBlocksTogether * L::vectors];
+  for (int64_t done = 0; done < blocks.end - blocks.begin;) {
+    const int64_t left = blocks.end - blocks.begin - done;
+    const int64_t count = left >= kBlocksTogether ? kBlocksTogether : 1;
+    const int64_t first = back ? blocks.begin + left - count : blocks.begin + done;
+    if (count == 1)
+      forward_products<L, 1>(p, t, row, 1, first, pre);
+    else
+      block_products<L, kBlocksTogether>(p, t, row, first, pre);
+    for (int64_t i = 0; i < count; ++i) cell.forward(p, t, row, 1, 1, first + i, pre + i * L::vectors, nullptr);
+    done += count;
+  }
+}
+
 // Copies units [begin, end) of the states of rows that end with step t (t = -1: rows without a step).
 template <class L>
 static void keep_last_states(const ForwardPlan<L>& p, int64_t t, const RowShare& share, Range units) {
@@ -205,23 +290,25 @@ static void round_factors(const ForwardPlan<L>& p, const Team& team) {
 template <class L>
 static void sequence_forward(const SequenceForward<typename L::Type>& call, const CellKernels<L>& cell,
                              const Team& team) {
+  using T = typename L::Type;
   const ForwardPlan<L> p(call, team.threads);
   const SequenceShape& s = p.shape;
   const Range all{0, p.blocks};
   const Range mine = team_range(p.blocks, team, 1);
-  pack_forward(p, mine);
+  if (!call.packed_weights) pack_forward(p, mine);
   if (p.rounds) round_factors(p, team);
   const bool by_units = p.split == Split::units;
   if (p.masked) mask_initial_state(p, team);
-  if (!by_units || p.masked || p.rounds) team_barrier(team);
+  if ((!by_units && !call.packed_weights) || p.masked || p.rounds) team_barrier(team);
 
-  const RowShare share = row_share<typename L::Type>(s, team, p.split);
+  const RowShare share = row_share<T>(s, team, p.split);
   const Range blocks = by_units ? mine : all;
   const int64_t H = s.units;
   const Range units{blocks.begin * L::units < H ? blocks.begin * L::units : H,
                     blocks.end * L::units < H ? blocks.end * L::units : H};
   keep_last_states(p, -1, share, units);
-  if (p.blocks == 1 && share.count == 1) return cell.forward_row(p, cell, share, team);
+  const bool compact = kCompact<L> && s.weights != WeightFormat::full;
+  if (p.blocks == 1 && share.count == 1 && !compact) return cell.forward_row(p, cell, share, team);
   const int64_t operations = share.count * step_operations<L>(s);  // of a block
   const bool long_step = operations * p.blocks > kLongStep;
   for (int64_t t = 0; t < s.steps; ++t) {
@@ -231,9 +318,19 @@ static void sequence_forward(const SequenceForward<typename L::Type>& call, cons
       if (!long_step) may_stop(team, kChunkSteps * operations * p.blocks);
       if (p.chunked) project_chunk(p, t, share, blocks, team);
     }
-    for (int64_t block = blocks.begin; block < blocks.end; ++block) {
-      if (long_step) may_stop(team, operations);
-      forward_rows(p, cell, t, share, count, block);
+    if (compact) {
+      if constexpr (kCompact<L>) {
+        may_stop(team, operations * (blocks.end - blocks.begin));
+        forward_compact(p, cell, t, share, count, blocks, team);
+      }
+    } else if (share.count == 1 && count == 1 && !p.fetches) {
+      if (long_step) may_stop(team, operations * (blocks.end - blocks.begin));
+      forward_blocks(p, cell, t, share.first, blocks);
+    } else {
+      for (int64_t block = blocks.begin; block < blocks.end; ++block) {
+        if (long_step) may_stop(team, operations);
+        forward_rows(p, cell, t, share, count, block);
+      }
     }
     if (active_rows(s, t + 1) < active_rows(s, t)) keep_last_states(p, t, share, units);
     if (by_units) {

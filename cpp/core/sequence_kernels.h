@@ -71,7 +71,9 @@ struct TileDriver {
     const SequenceShape& s = call.forward.shape;
     sizes.tape = ForwardPlan<L>::tape_size(s);
     sizes.panels = panels_size<L>(s);
-    sizes.forward_workspace = ForwardPlan<L>(call.forward, team.threads).workspace_used;
+    const ForwardPlan<L> plan(call.forward, team.threads);
+    sizes.packed_weights = plan.packed_used;
+    sizes.forward_workspace = plan.workspace_used;
     if (call.forward.tape) sizes.backward_workspace = BackwardPlan<L>(call, team).workspace_used;
   }
   SequenceSharing sharing(const SequenceShape& s, int limit) const {
@@ -80,6 +82,13 @@ struct TileDriver {
     const int threads = useful_threads<L>(s, limit);
     const BackwardPlan<L> plan(call, Team{0, threads, nullptr});
     return {threads, plan.forward.split == Split::units, plan.weights.split == Split::units, plan.forward.chunked};
+  }
+  void pack(const SequenceForward<T>& call, const Team& team) const {
+    const ForwardPlan<L> plan(call, team.threads);
+    const Range blocks = team_range(plan.blocks, team, 1);
+    if constexpr (kCompact<L>)
+      if (call.shape.weights != WeightFormat::full) return pack_forward_compact(plan, blocks);
+    pack_forward(plan, blocks);
   }
   void forward(const SequenceForward<T>& call, const Team& team) const {
     sequence_forward<L>(call, cell_kernels<L>(call.shape), team);
@@ -99,12 +108,17 @@ struct RowDriver {
     const RowFacts facts = policy.facts(call.forward.shape);
     Workspace<T> forward{nullptr}, panels{nullptr};
     RowWeights<T>(call.forward.shape, facts, false, forward), RowWeights<T>(call.forward.shape, facts, true, panels);
+    sizes.packed_weights = forward.used;
     sizes.tape = RowPlan<T>(call.forward, facts, team.threads, forward).tape_used;
     sizes.forward_workspace = forward.used;
     sizes.panels = panels.used;
     if (call.forward.tape) sizes.backward_workspace = RowBackwardPlan<T>(call, facts, team).workspace.used;
   }
   SequenceSharing sharing(const SequenceShape&, int limit) const { return {limit, false, false, false}; }
+  void pack(const SequenceForward<T>& call, const Team& team) const {
+    Workspace<T> packed{call.packed_weights};
+    RowWeights<T>(call.shape, policy.facts(call.shape), false, packed).pack(call, true, team);
+  }
   void forward(const SequenceForward<T>& call, const Team& team) const {
     row_forward(call, policy, team);
     if (!call.panels) return;
@@ -159,6 +173,11 @@ static SequenceSharing sequence_sharing(const SequenceShape& shape, int limit) {
 }
 
 template <class T, class P>
+static void pack_weights_ahead(const SequenceForward<T>& call, const Team& team) {
+  with_driver<T, P>(call.shape, [&](const auto& driver) { driver.pack(call, team); });
+}
+
+template <class T, class P>
 static void run_forward(const SequenceForward<T>& call, const Team& team) {
   with_driver<T, P>(call.shape, [&](const auto& driver) { driver.forward(call, team); });
 }
@@ -169,8 +188,8 @@ static void run_backward(const SequenceBackward<T>& call, const Team& team) {
 }
 
 template <class T, class P = T>
-constexpr SequenceKernels<T> sequence_table{sequence_sizes<T, P>, sequence_sharing<T, P>, run_forward<T, P>,
-                                            run_backward<T, P>};
+constexpr SequenceKernels<T> sequence_table{sequence_sizes<T, P>, sequence_sharing<T, P>, pack_weights_ahead<T, P>,
+                                            run_forward<T, P>, run_backward<T, P>};
 
 }  // namespace
 }  // namespace rnncore

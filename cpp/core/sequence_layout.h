@@ -45,6 +45,10 @@ RNNCORE_INLINE bool rounds(const SequenceShape& s) {
     return false;
 }
 
+// Blocks of units whose products for one row are made side by side: one block's sums alone would wait for the latency
+// of each addition. On the portable level small is better than fast.
+constexpr int kBlocksTogether = RNNCORE_VECTOR_BYTES > 16 ? 2 : 1;
+
 // A thread's share of the rows: first, first + step, ...
 struct RowShare {
   int64_t first, step, count;

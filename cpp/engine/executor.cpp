@@ -19,39 +19,17 @@ constexpr size_t kPlans = 8;
 
 }  // namespace
 
-// What a step changes before it is done: the states, and the weights that its forward pass moves.
-template <class T>
-class Undo {
- public:
-  void add(T* numbers, int64_t count) {
-    if (count > 0) places_.push_back({numbers, count});
-  }
-  void keep() {
-    kept_.clear();
-    for (const auto& [numbers, count] : places_) kept_.insert(kept_.end(), numbers, numbers + count);
-  }
-  void forget() { kept_.clear(); }
-  void put_back() const {
-    if (kept_.empty()) return;
-    const T* from = kept_.data();
-    for (const auto& [numbers, count] : places_) {
-      std::copy_n(from, count, numbers);
-      from += count;
-    }
-  }
-
- private:
-  std::vector<std::pair<T*, int64_t>> places_;
-  std::vector<T> kept_;
-};
+const Training kNoTraining{};
 
 template <class T>
-Executor<T>::Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels)
+Executor<T>::Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels,
+                      const WeightWatch* watch)
     : program_(std::move(program)),
       parameters_(parameters),
       gradients_(gradients),
       size_(size),
       kernels_(kernels),
+      watch_(watch),
       turns_(turns_with(parameters)) {
   check_program(program_, size);
   unpadded_ = without_lengths(program_);
@@ -124,8 +102,7 @@ auto Executor<T>::take_plan(const BatchShape& shape) -> PlanPointer {
   const auto found =
       std::find_if(plans.begin(), plans.end(), [&](const PlanPointer& p) { return p->shape() == shape; });
   if (found == plans.end()) {
-    static const Training none{};
-    return std::make_shared<Plan<T>>(as_run(shape.ragged), setup_ ? setup_->training : none, kernels_, shape);
+    return std::make_shared<Plan<T>>(as_run(shape.ragged), setup_ ? setup_->training : kNoTraining, kernels_, shape);
   }
   PlanPointer plan = std::move(*found);
   plans.erase(found);
@@ -151,7 +128,7 @@ void Executor<T>::bind(Buffer& arena, std::initializer_list<Plan<T>*> plans, int
   for (Plan<T>* plan : plans) bytes = std::max(bytes, static_cast<size_t>(plan->reserve(threads)));
   if (bytes > arena_bytes_) arena_bytes_ = bytes;
   if (bytes > arena.size()) arena = Buffer(bytes, Reuse::never);
-  for (Plan<T>* plan : plans) plan->bind(arena.as<std::byte>(), parameters_, gradients_);
+  for (Plan<T>* plan : plans) plan->bind(arena.as<std::byte>(), parameters_, gradients_, work_.packed);
 }
 
 // Order and lengths say where to read and write, so a call has its own: callbacks and other threads may change the
@@ -227,12 +204,14 @@ std::unique_ptr<Pass<T>> Executor<T>::forward(Samples samples, int64_t sample_co
   const int threads = plan->threads();
   Buffer& arena = training ? work_.spare : work_.arena;
   bind(arena, {plan.get()}, threads);
+  training && !moved_.empty() ? note_writing() : look_at_weights();
   if (sample_count > 0) {
     Undo<T> undo = undo_of(states, sample_count, training);
     undo.keep();
     Asking asking{*this, interrupt};
     try {
       run_team(threads, asking, [&](const Team& team) {
+        plan->pack(team);
         plan->load(samples, rows, team);
         if (plan->failed()) return;
         plan->forward(seed, step, states, team);
@@ -285,6 +264,7 @@ void Executor<T>::apply_gradients(double learning_rate, int64_t step, const Inte
   refuse_within_batch("apply_gradients");
   Optimizer<T>* optimizer = setup_ ? setup_->optimizer.get() : nullptr;
   if (!optimizer) throw std::invalid_argument("apply_gradients: expected an optimizer in the training description");
+  note_writing();
   run_team(threads_for(optimizer->flops()), {}, [&](const Team& team) { optimizer->apply(learning_rate, step, team); });
 }
 
@@ -362,10 +342,13 @@ int64_t Executor<T>::run_batches(const Epoch& epoch, Inside& turn) {
   while (done < batches) {
     const int threads = usual->threads();
     bind(work_.arena, {usual.get(), last.get()}, threads);
+    epoch.mode == Mode::training ? note_writing() : look_at_weights();
     pause = false;
     const auto run_them = [&](const Team& team) {
       Watch watch(*team.watch->stop, false);
       const Team calm{team.thread, team.threads, team.barrier, &watch};
+      usual->pack(team);
+      last->pack(team);
       for (int64_t batch = done; batch < batches && !pause; ++batch) {
         const BatchRows rows{epoch.order.order + batch * epoch.batch_size,
                              batch + 1 < batches ? epoch.batch_size : last_size};

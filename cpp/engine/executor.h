@@ -12,6 +12,7 @@
 #include "engine/seen_parameters.h"
 #include "engine/threads.h"
 #include "engine/turns.h"
+#include "engine/undo.h"
 
 namespace rnncore {
 
@@ -21,6 +22,8 @@ struct Poll {
   void* context;
   bool every_batch;  // else every 50 ms
 };
+
+extern const Training kNoTraining;  // for plans that do not measure
 
 // What a call of configure set.
 template <class T>
@@ -64,14 +67,16 @@ struct Epoch {
 };
 
 template <class T>
-class Undo;
+class Stream;
 
 // Threads take turns: a call, or a batch of those that run many.
 template <class T>
 class Executor : ForkObserver {
  public:
-  // The caller keeps the arrays (P,) alive and shares them.
-  Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels);
+  // The caller keeps the arrays (P,) alive and shares them, and `watch`, which tells when the parameters change; null:
+  // they may at any time.
+  Executor(Program program, T* parameters, T* gradients, int64_t size, const Kernels& kernels,
+           const WeightWatch* watch = nullptr);
 
   const Program& program() const { return program_; }
   // Null before the first call of configure.
@@ -112,6 +117,7 @@ class Executor : ForkObserver {
 
   // What turns use one after the other.
   struct Work {
+    PackedWeights packed;          // for all plans
     Buffer arena;                  // grows when a plan needs more
     std::list<PlanPointer> plans;  // the last few, the most recent first
     Buffer spare;                  // of a pass that is over
@@ -122,6 +128,10 @@ class Executor : ForkObserver {
    public:
     Inside(Executor& executor, const Interrupt& interrupt)
         : turn_(executor.turns_->turns, interrupt), executor_(executor) {
+      ++executor_.inside_;
+    }
+    // Of who has the turn already, and gives it back by this.
+    Inside(Executor& executor, std::adopt_lock_t had) : turn_(executor.turns_->turns, had), executor_(executor) {
       ++executor_.inside_;
     }
     ~Inside() {
@@ -156,6 +166,8 @@ class Executor : ForkObserver {
 
   void in_child() override;
 
+  friend class Stream<T>;
+
   bool is_ragged(const Samples& samples) const { return samples.lengths && program_.lengths != kAbsent; }
   const Program& as_run(bool ragged) const { return ragged ? program_ : unpadded_; }
   BatchShape batch_shape(Mode mode, const Samples& samples, int64_t batch) const;
@@ -163,6 +175,9 @@ class Executor : ForkObserver {
   PlanPointer take_plan(const BatchShape& shape);
   void keep_plan(const PlanPointer& plan);
   PlanPointer plan(const BatchShape& shape);
+  // Before packed weights are used, and before weights are written.
+  void look_at_weights() { work_.packed.look(turns_->written, watch_); }
+  void note_writing() { ++turns_->written; }
   // Makes room in an arena for plans that take turns.
   void bind(Buffer& arena, std::initializer_list<Plan<T>*> plans, int threads);
   Undo<T> undo_of(const States& states, int64_t samples, bool training) const;
@@ -177,6 +192,7 @@ class Executor : ForkObserver {
   T* const gradients_;
   const int64_t size_;
   const Kernels& kernels_;
+  const WeightWatch* const watch_;
   std::vector<const Parameter*> moved_;  // by the forward pass of a training step itself
 
   const std::shared_ptr<SharedTurns> turns_;  // one after the other, executors of the same weights among them

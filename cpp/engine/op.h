@@ -12,7 +12,8 @@ namespace rnncore {
 
 // Memory of an op in elements, and what its backward pass reads.
 struct Needs {
-  int64_t saved = 0;  // kept from forward to backward
+  int64_t saved = 0;           // kept from forward to backward
+  int64_t packed_weights = 0;  // kept from call to call, of a plan that does not differentiate
   int64_t forward_workspace = 0;
   int64_t backward_workspace = 0;
   bool keeps_inputs = false;
@@ -45,6 +46,7 @@ struct Buffers {
   std::vector<T*> input_gradients;         // overwritten
   std::vector<T*> parameter_gradients;     // overwritten
   T* saved;
+  T* packed_weights;
   T* forward_workspace;
   T* backward_workspace;
 
@@ -96,6 +98,8 @@ class Op {
   // Whether half of a team of `threads` serves it better, while its equal has the other half.
   virtual bool prefers_half(int /*threads*/) const { return false; }
   virtual void bind(const Buffers<T>& buffers) = 0;
+  // Packs the weights anew, by each thread of the team; `forward` takes them from there.
+  virtual void pack(const Team& /*team*/) {}
   // Each thread of the team calls these; results are there after a barrier of the caller's.
   virtual void forward(const Step& step, const Team& team) = 0;
   virtual void backward(const Step& step, const Team& team) = 0;

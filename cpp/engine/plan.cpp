@@ -238,10 +238,14 @@ void Plan<T>::add_value_blocks() {
 }
 
 template <class T>
-void Plan<T>::bind(std::byte* memory, T* parameters, T* gradients) {
-  if (memory == memory_) return;
+void Plan<T>::bind(std::byte* memory, T* parameters, T* gradients, PackedWeights& packed) {
+  if (memory == memory_ && &packed == packed_) return;
   memory_ = memory;
   gradients_ = gradients;
+  packed_ = &packed;
+  for (PlannedNode& node : nodes_)
+    if (const int64_t size = node.op ? node.op->needs(1).packed_weights : 0; size > 0)
+      node.packed = &packed.place(node.site.node.op, node.site.node.parameters[0], static_cast<size_t>(bytes_of(size)));
   ragged_.rows = at<int32_t>(ragged_block_[0]);
   ragged_.lengths = at<int32_t>(ragged_block_[1]);
   ragged_.offsets = at<int64_t>(ragged_block_[2]);
@@ -293,6 +297,7 @@ Buffers<T> Plan<T>::buffers_of(PlannedNode& node, T* parameters) {
     b.parameter_gradients.push_back(gradient);
   }
   b.saved = at<T>(node.saved);
+  b.packed_weights = node.packed ? node.packed->memory.template as<T>() : nullptr;
   b.forward_workspace = at<T>(node.forward_workspace);
   b.backward_workspace = at<T>(node.backward_workspace);
   return b;
@@ -329,6 +334,20 @@ void Plan<T>::check_loaded_ids(size_t input, const Team& team) {
   for (int64_t t = 0; t < steps; ++t)
     for (int64_t j = (t * samples() + mine.begin) * width; j < (t * samples() + mine.end) * width; ++j)
       if (ids[j] < 0 || ids[j] >= id_limits_[input]) return fault_.set(id_error(input, ids[j]));
+}
+
+template <class T>
+void Plan<T>::pack(const Team& team) {
+  const auto stale = [&](const PlannedNode& node) { return node.packed && node.packed->version != packed_->version(); };
+  bool any = false;
+  for (const PlannedNode& node : nodes_)
+    if (stale(node)) node.op->pack(team), any = true;
+  if (!any) return;
+  team_barrier(team);
+  if (team.thread == 0)
+    for (PlannedNode& node : nodes_)
+      if (node.packed) node.packed->version = packed_->version();
+  team_barrier(team);
 }
 
 template <class T>

@@ -10,6 +10,7 @@
 #include "engine/layout.h"
 #include "engine/objective/objective.h"
 #include "engine/op.h"
+#include "engine/packed_weights.h"
 #include "engine/samples.h"
 #include "engine/schedule.h"
 
@@ -22,15 +23,17 @@ class Plan {
 
   const BatchShape& shape() const { return shape_; }
   int threads() const;  // to run a step with
+  double flops() const { return flops_; }
   int64_t samples() const { return shape_.inputs[0].samples(); }
   // Least number of steps of the values that lengths apply to, or 0 when there are none.
   int64_t ragged_steps() const { return ragged_steps_; }
 
   // Lays memory out for teams of up to `threads`; returns the bytes of the arena.
   int64_t reserve(int threads);
-  void bind(std::byte* memory, T* parameters, T* gradients);
+  void bind(std::byte* memory, T* parameters, T* gradients, PackedWeights& packed);
 
   // A step. Every thread of the team calls these; each ends with a barrier. After `load` it may have failed.
+  void pack(const Team& team);  // weights, where they may have changed; before all else
   void load(const Samples& samples, const BatchRows& rows, const Team& team);
   void forward(uint64_t seed, uint32_t step, const States& states, const Team& team);
   void backward(uint64_t seed, uint32_t step, const States& states, const Team& team);
@@ -72,6 +75,7 @@ class Plan {
         parameter_additions;  // blocks, by slot; kAbsent: the gradient is written in place
     std::vector<Addition> additions;
     int saved = kAbsent, forward_workspace = kAbsent, backward_workspace = kAbsent;  // blocks
+    PackedWeights::Place* packed = nullptr;
   };
 
   static size_t index(int id) { return static_cast<size_t>(id); }
@@ -122,6 +126,7 @@ class Plan {
   int64_t bytes_ = 0;
   std::byte* memory_ = nullptr;
   T* gradients_ = nullptr;
+  const PackedWeights* packed_ = nullptr;
 };
 
 extern template class Plan<float>;

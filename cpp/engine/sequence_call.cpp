@@ -64,6 +64,10 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
   call_.kernel = in.kernel;
   call_.recurrent_kernel = in.recurrent_kernel;
   call_.bias = in.bias;
+  call_.packed_weights = in.packed_weights;
+  // Calls of one step after the other go through large weights to and fro.
+  thread_local int64_t turn = 0;
+  if (in.packed_weights) call_.turn = turn += in.steps;
   const int64_t H = in.units, N = in.rows;
   if (in.lengths) {
     output_layout_ = {0, in.steps * H, H};
@@ -159,7 +163,7 @@ int64_t SequenceCall<T>::time(int64_t row, int64_t s) const {
 template <class T>
 void SequenceCall<T>::forward(T* output, T* const state[2], const Interrupt& interrupt) {
   const int64_t H = inputs_.units, I = inputs_.inputs, N = inputs_.rows;
-  Buffer workspace = elements<T>(sizes_.forward_workspace);
+  Buffer workspace = elements<T>(sizes_.forward_workspace - (call_.packed_weights ? sizes_.packed_weights : 0));
   call_.workspace = workspace.template as<T>();
   if (!inputs_.lengths) call_.output.data = output;
   T* sorted = ragged_.states.template as<T>();

@@ -31,6 +31,7 @@ struct SequenceInputs {
   const T* kernel;
   const T* recurrent_kernel;
   const T* bias;              // or null
+  T* packed_weights;          // in place of both kernels, or null
   const T* initial_state[2];  // (N, H), or null
   const int32_t* lengths;     // (N,), or null
   bool reverse;

@@ -119,6 +119,16 @@ void Turns::take(const Interrupt& interrupt) {
   ++depth_;
 }
 
+bool Turns::try_take() {
+  if (!mine()) {
+    const std::lock_guard lock(mutex_);
+    if (holder_.load() != std::thread::id{} || waiting_.first()) return false;
+    holder_ = std::this_thread::get_id();
+  }
+  ++depth_;
+  return true;
+}
+
 void Turns::give() {
   if (--depth_ > 0) return;
   {

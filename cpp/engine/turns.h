@@ -54,6 +54,8 @@ class Turns {
  public:
   // Throws Stopped, without it, when the interrupt says so. While that is asked, others do not wait for this thread.
   void take(const Interrupt& interrupt);
+  // Whether it was free, or this thread's.
+  bool try_take();
   void give();
   bool mine() const { return holder_ == std::this_thread::get_id(); }
 
@@ -71,6 +73,7 @@ class Turns {
 class Turn {
  public:
   Turn(Turns& turns, const Interrupt& interrupt) : turns_(turns), interrupt_(interrupt) { take(); }
+  Turn(Turns& turns, std::adopt_lock_t) : turns_(turns), interrupt_{}, has_(true) {}
   ~Turn() {
     if (has_) turns_.give();
   }
@@ -104,6 +107,7 @@ class Turn {
 class SharedTurns final : public ForkObserver {
  public:
   Turns turns;
+  std::atomic<uint64_t> written{0};  // how often executors may have written to the weights
 
  private:
   void in_child() override { turns.in_child(); }

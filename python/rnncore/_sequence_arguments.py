@@ -14,6 +14,7 @@ __all__ = [
     "SequenceArguments",
     "SequenceGradients",
     "SequenceResult",
+    "floating",
     "gradient_arguments",
     "sequence_arguments",
 ]
@@ -94,7 +95,7 @@ class SequenceGradients(NamedTuple):
 def sequence_arguments(
     x: npt.ArrayLike,
     kernel: npt.ArrayLike,
-    recurrent_kernel: npt.ArrayLike,
+    recurrent_kernel: npt.ArrayLike | None,
     bias: npt.ArrayLike | None,
     initial_state: Any,
     lengths: npt.ArrayLike | None,
@@ -127,7 +128,7 @@ def sequence_arguments(
     ValueError
         If a shape or a length is wrong.
     """
-    x = _floating(x, "x")
+    x = floating(x, "x")
     if x.ndim != 3:
         raise ValueError(f"x: expected 3 axes (batch, time, features), got shape {x.shape}")
     rows, steps, features = x.shape
@@ -135,7 +136,9 @@ def sequence_arguments(
         raise ValueError(f"x: expected at least one time step and one feature, got shape {x.shape}")
     dtype = x.dtype
 
-    recurrent_kernel = _floating(recurrent_kernel, "recurrent_kernel", dtype)
+    if recurrent_kernel is None:
+        raise ValueError("recurrent_kernel: expected an array, got None; only packed weights come without it")
+    recurrent_kernel = floating(recurrent_kernel, "recurrent_kernel", dtype)
     if recurrent_kernel.ndim != 2 or recurrent_kernel.shape[0] == 0:
         raise ValueError(
             f"recurrent_kernel: expected shape (units, {gates}·units) with at least one unit, "
@@ -149,14 +152,14 @@ def sequence_arguments(
             f"got {recurrent_kernel.shape}"
         )
 
-    kernel = _floating(kernel, "kernel", dtype)
+    kernel = floating(kernel, "kernel", dtype)
     if kernel.shape != (features, gates * units):
         raise ValueError(
             f"kernel: expected shape {(features, gates * units)} for {features} feature(s) and {units} unit(s), "
             f"got {kernel.shape}"
         )
     if bias is not None:
-        bias = _floating(bias, "bias", dtype)
+        bias = floating(bias, "bias", dtype)
         shape = (2, gates * units) if split_bias else (gates * units,)
         if bias.shape != shape:
             raise ValueError(f"bias: expected shape {shape} for {units} unit(s), got {bias.shape}")
@@ -183,13 +186,13 @@ def gradient_arguments(
     An absent `doutput` stays None; absent state gradients become zeros.
     """
     if doutput is not None:
-        doutput = _floating(doutput, "doutput", dtype)
+        doutput = floating(doutput, "doutput", dtype)
         if doutput.shape != shape:
             raise ValueError(f"doutput: expected the shape of the output {shape}, got {doutput.shape}")
     return doutput, _states(dstate, "dstate", shape[0], sizes, dtype)
 
 
-def _floating(value: npt.ArrayLike, argument: str, dtype: np.dtype[Any] | None = None) -> Array:
+def floating(value: npt.ArrayLike, argument: str, dtype: np.dtype[Any] | None = None) -> Array:
     """`value` as a native floating array of `dtype`, or of its own precision if None."""
     array = check.as_array(argument, value)
     given = array.dtype
@@ -213,7 +216,7 @@ def _states(value: Any, argument: str, rows: int, sizes: tuple[int, ...], dtype:
         raise ValueError(f"{argument}: expected {len(sizes)} array(s) of shape {shapes[0]}, got {len(value)}")
     arrays = []
     for number, (part, shape) in enumerate(zip(value, shapes, strict=True)):
-        array = np.zeros(shape, dtype) if part is None else _floating(part, f"{argument}[{number}]", dtype)
+        array = np.zeros(shape, dtype) if part is None else floating(part, f"{argument}[{number}]", dtype)
         if array.shape != shape:
             raise ValueError(f"{argument}[{number}]: expected shape {shape}, got {array.shape}")
         arrays.append(array)

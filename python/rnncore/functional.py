@@ -14,16 +14,19 @@ import numpy.typing as npt
 from rnncore._namespace import public
 
 from . import _core, activations
-from ._core import Tape
+from . import _validation as check
+from ._core import PackedWeights, Tape
 from ._sequence_arguments import (
     Array,
+    SequenceArguments,
     SequenceGradients,
     SequenceResult,
+    floating,
     gradient_arguments,
     sequence_arguments,
 )
 
-__all__ = ["SequenceGradients", "SequenceResult", "backward", "gru", "lstm", "simple_rnn"]
+__all__ = ["PackedWeights", "SequenceGradients", "SequenceResult", "backward", "gru", "lstm", "pack", "simple_rnn"]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = public(__name__, __all__)
@@ -34,8 +37,8 @@ _CELLS = _core.cells()
 @_core.direct
 def simple_rnn(
     x: npt.ArrayLike,
-    kernel: npt.ArrayLike,
-    recurrent_kernel: npt.ArrayLike,
+    kernel: npt.ArrayLike | PackedWeights,
+    recurrent_kernel: npt.ArrayLike | None = None,
     bias: npt.ArrayLike | None = None,
     *,
     initial_state: Any = None,
@@ -51,7 +54,7 @@ def simple_rnn(
     x : array_like (N, T, I)
         Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
         arrays are converted to the dtype of `x`. Read in place when its last axis is contiguous.
-    kernel : array_like (I, H)
+    kernel : array_like (I, H), or PackedWeights in place of both kernels and the bias
     recurrent_kernel : array_like (H, H)
     bias : array_like (H,), optional
     initial_state : array_like (N, H) or tuple of one, optional
@@ -109,8 +112,8 @@ def simple_rnn(
 @_core.direct
 def lstm(
     x: npt.ArrayLike,
-    kernel: npt.ArrayLike,
-    recurrent_kernel: npt.ArrayLike,
+    kernel: npt.ArrayLike | PackedWeights,
+    recurrent_kernel: npt.ArrayLike | None = None,
     bias: npt.ArrayLike | None = None,
     *,
     initial_state: Any = None,
@@ -127,7 +130,7 @@ def lstm(
     x : array_like (N, T, I)
         Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
         arrays are converted to the dtype of `x`. Read in place when its last axis is contiguous.
-    kernel : array_like (I, 4·H)
+    kernel : array_like (I, 4·H), or PackedWeights in place of both kernels and the bias
     recurrent_kernel : array_like (H, 4·H)
     bias : array_like (4·H,), optional
     initial_state : tuple of two array_like (N, H), optional
@@ -187,8 +190,8 @@ def lstm(
 @_core.direct
 def gru(
     x: npt.ArrayLike,
-    kernel: npt.ArrayLike,
-    recurrent_kernel: npt.ArrayLike,
+    kernel: npt.ArrayLike | PackedWeights,
+    recurrent_kernel: npt.ArrayLike | None = None,
     bias: npt.ArrayLike | None = None,
     *,
     initial_state: Any = None,
@@ -206,7 +209,7 @@ def gru(
     x : array_like (N, T, I)
         Input. float32 and float64 stay; integers, booleans and float16 become float32. All other
         arrays are converted to the dtype of `x`. Read in place when its last axis is contiguous.
-    kernel : array_like (I, 3·H)
+    kernel : array_like (I, 3·H), or PackedWeights in place of both kernels and the bias
     recurrent_kernel : array_like (H, 3·H)
     bias : array_like (2, 3·H) of input and recurrent part, or (3·H,) with `reset_after=False`, optional
     initial_state : array_like (N, H) or tuple of one, optional
@@ -311,6 +314,61 @@ def backward(tape: Tape, doutput: npt.ArrayLike | None = None, dstate: Any = Non
     return gradients
 
 
+def pack(
+    kernel: npt.ArrayLike,
+    recurrent_kernel: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    cell: str = "lstm",
+    *,
+    reset_after: bool = True,
+) -> PackedWeights:
+    """Pack the weights of a recurrent layer once for many calls, most of whose time packing would take.
+
+    Parameters
+    ----------
+    kernel, recurrent_kernel, bias
+        As for the function of the cell. Float32 and float64 stay; all three get the dtype of `kernel`. They are copied:
+        later changes of the arrays change nothing here.
+    cell : {"simple_rnn", "lstm", "gru"}, default "lstm"
+    reset_after : bool, default True
+        Of a GRU.
+
+    Returns
+    -------
+    PackedWeights
+        What the function of the cell takes as `kernel`, without `recurrent_kernel` and `bias`, in calls that do not
+        train. It has `cell`, `inputs` (I), `units` (H) and `dtype`, to which such calls convert all other arrays.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If a shape or the name of the cell is wrong.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnncore.functional import lstm, pack
+    >>> rng = np.random.default_rng(0)
+    >>> kernel, recurrent_kernel = rng.normal(size=(3, 16)), rng.normal(size=(4, 16))
+    >>> weights = pack(kernel, recurrent_kernel)
+    >>> x = rng.normal(size=(1, 1, 3))
+    >>> bool(np.array_equal(lstm(x, weights).output, lstm(x, kernel, recurrent_kernel).output))
+    True
+    """
+    name = check.lookup("cell", cell, {name: name for name in ("simple_rnn", "lstm", "gru")})
+    if name == "gru" and not check.boolean("reset_after", reset_after):
+        name = "gru_reset_before"
+    kernel = floating(kernel, "kernel")
+    if kernel.ndim != 2 or kernel.shape[0] == 0:
+        raise ValueError(f"kernel: expected shape (features, columns) with at least one feature, got {kernel.shape}")
+    x = np.broadcast_to(np.zeros((), kernel.dtype), (0, 1, kernel.shape[0]))
+    arguments = _arguments(name, x, kernel, recurrent_kernel, bias, None, None)
+    bias = None if arguments.bias is None else _plain(arguments.bias)
+    return _core.pack(name, _plain(arguments.kernel), _plain(arguments.recurrent_kernel), bias)
+
+
 def _plain(array: Array) -> Array:
     """`array` itself when it is C-contiguous and aligned, else a copy."""
     return np.require(array, requirements=("C", "A"))
@@ -328,6 +386,34 @@ def _attributes(argument: str, identifier: activations.Identifier) -> dict[str, 
     return activations.attributes(argument, activations.kept(identifier, argument, elementwise=True))
 
 
+def _arguments(
+    cell: str, x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, initial_state: Any, lengths: Any
+) -> SequenceArguments:
+    facts = _CELLS[cell]
+    return sequence_arguments(
+        x,
+        kernel,
+        recurrent_kernel,
+        bias,
+        initial_state,
+        lengths,
+        gates=facts["gates"],
+        states=facts["states"],
+        split_bias=facts["bias_rows"] == 2,
+    )
+
+
+def _check_packed(cell: str, packed: PackedWeights, recurrent_kernel: Any, bias: Any, training: bool) -> None:
+    """ValueError if a call of the cell cannot take these weights."""
+    if packed.cell != cell:
+        raise ValueError(f"kernel: expected weights packed for {cell!r}, got those of {packed.cell!r}")
+    for name, value in (("recurrent_kernel", recurrent_kernel), ("bias", bias)):
+        if value is not None:
+            raise ValueError(f"{name}: expected None with packed weights, which contain it")
+    if training:
+        raise ValueError("training: expected False with packed weights; give the arrays to train")
+
+
 def _checked(
     cell: str,
     activation: activations.Identifier,
@@ -342,25 +428,22 @@ def _checked(
     training: bool,
 ) -> SequenceResult:
     """Check and convert the arguments of a call, and run it."""
-    arguments = sequence_arguments(
-        x,
-        kernel,
-        recurrent_kernel,
-        bias,
-        initial_state,
-        lengths,
-        gates=_CELLS[cell]["gates"],
-        states=_CELLS[cell]["states"],
-        split_bias=_CELLS[cell]["bias_rows"] == 2,
+    packed = kernel if isinstance(kernel, PackedWeights) else None
+    if packed is not None:
+        _check_packed(cell, packed, recurrent_kernel, bias, training)
+        columns = _CELLS[cell]["gates"] * packed.units
+        zero, x = np.zeros((), packed.dtype), floating(x, "x", packed.dtype)
+        kernel, recurrent_kernel = (np.broadcast_to(zero, (n, columns)) for n in (packed.inputs, packed.units))
+    x, kernel, recurrent_kernel, bias, initial_state, lengths = _arguments(
+        cell, x, kernel, recurrent_kernel, bias, initial_state, lengths
     )
-    x, kernel, recurrent_kernel, bias, initial_state, lengths = arguments
     result = _core.sequence(
         cell,
         _attributes("activation", activation),
         _attributes("recurrent_activation", recurrent_activation),
         _dense(x),
-        _plain(kernel),
-        _plain(recurrent_kernel),
+        packed or _plain(kernel),
+        None if packed else _plain(recurrent_kernel),
         None if bias is None else _plain(bias),
         tuple(map(_plain, initial_state)),
         lengths,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import constraints, regularizers
+from rnncore._core import WatchedMemory
 from rnncore._keras_names import PointsElsewhere
 
 Array = npt.NDArray[Any]
@@ -118,7 +119,7 @@ class Weight:
     @property
     def value(self) -> Array:
         """The live view, of the weight's shape."""
-        return self.store.vector[self.window].reshape(self.shape)
+        return np.asarray(self.store.memory)[self.window].reshape(self.shape)
 
     @property
     def gradient(self) -> Array:
@@ -249,19 +250,31 @@ class ParameterStore:
     ----------
     vector, gradients : ndarray, shape (P,)
         float32 or float64, C-contiguous.
+    memory : WatchedMemory
+        Lends `vector` to whoever may write to it, so that executors need not pack the same weights again.
     successor : ParameterStore or None
         Where the weights went.
     """
 
     def __init__(self, vector: Array, layout: Iterable[tuple[Weight, int]]) -> None:
         self.vector = vector
+        self.memory = WatchedMemory(vector)
         self.gradients = np.zeros_like(vector)
-        self.successor: ParameterStore | None = None
+        self._successor: ParameterStore | None = None
         # Weak, so that a joined store forgets the layers nobody holds any more.
         self._layout: list[tuple[weakref.ref[Weight], int]] = []
         for weight, offset in layout:
             weight.store, weight.offset = self, offset
             self._layout.append((weakref.ref(weight), offset))
+
+    @property
+    def successor(self) -> ParameterStore | None:
+        return self._successor
+
+    def _move_to(self, store: ParameterStore) -> ParameterStore:
+        self._successor = store
+        self.memory.moved = True
+        return store
 
     @classmethod
     def join(cls, weights: Sequence[Weight]) -> ParameterStore:
@@ -274,7 +287,7 @@ class ParameterStore:
         offsets = np.cumsum([0, *(weight.size for weight in moving)]).tolist()
         joined = cls(vector, zip(moving, offsets[:-1], strict=True))
         for store in stores:
-            store.successor = joined
+            store._move_to(joined)
         return joined
 
     def astype(self, dtype: npt.DTypeLike) -> ParameterStore:
@@ -282,8 +295,7 @@ class ParameterStore:
         if self.vector.dtype == np.dtype(dtype):
             return self
         offsets = [(weight, weight.offset) for weight in self.weights]
-        self.successor = ParameterStore(self.vector.astype(dtype), offsets)
-        return self.successor
+        return self._move_to(ParameterStore(self.vector.astype(dtype), offsets))
 
     @property
     def current(self) -> ParameterStore:
@@ -322,8 +334,10 @@ class ParameterStore:
     def __getstate__(self) -> dict[str, Any]:
         layout = [(reference(), offset) for reference, offset in self._layout]
         kept = [(weight, offset) for weight, offset in layout if weight is not None]
-        return {**self.__dict__, "_layout": kept}
+        return {**self.__dict__, "_layout": kept, "memory": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.memory = WatchedMemory(self.vector)
+        self.memory.moved = self.successor is not None
         self._layout = [(weakref.ref(weight), offset) for weight, offset in state["_layout"]]

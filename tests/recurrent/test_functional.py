@@ -376,7 +376,7 @@ def test_arguments_may_come_in_any_way(function: str, options: dict[str, Any]) -
         (lambda: run(*case.arrays, None), "positional arguments"),
         (lambda: run(*case.arrays, x=case.arrays[0]), "multiple values for argument 'x'"),
         (lambda: run(*case.arrays, units=3), "unexpected keyword argument 'units'"),
-        (lambda: run(*case.arrays[:2]), "missing 1 required positional argument: 'recurrent_kernel'"),
+        (lambda: run(*case.arrays[:1]), "missing 1 required positional argument: 'kernel'"),
     ):
         with pytest.raises(TypeError, match=message):
             wrong()

@@ -12,7 +12,7 @@ from goldens import Golden, load
 from small_models import BACKENDS
 from tolerance import assert_close, assert_threads_agree
 
-from rnncore import _core, constraints, layers, models, reference
+from rnncore import _core, constraints, layers, models, reference, utils
 from rnncore.program import Constraint, Loss, Optimizer, Training
 
 SGD = Optimizer("sgd", {"momentum": 0.0, "nesterov": False})
@@ -101,6 +101,7 @@ def test_both_executors_apply_them_with_any_number_of_threads(dtype: Any, level:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("cell", [layers.SimpleRNN, layers.LSTM, layers.GRU])
 def test_layers_hand_their_constraints_on(cell: Any, backend: str) -> None:
+    utils.set_random_seed(0)
     model = models.Sequential(
         [
             layers.Input((None,)),

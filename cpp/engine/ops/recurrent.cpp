@@ -37,6 +37,8 @@ class RecurrentOp final : public Op<T> {
         reversed_(backwards_ && !options_.aligned),
         has_sequence_(site.has_output(0)) {
     if (!training_) options_.recurrent_dropout = 0, options_.shape.recurrent_dropout = false;
+    if (options_.shape.weights != WeightFormat::full && (training_ || sizeof(T) != 4))
+      fail(site, "products: expected 'exact' or 'bfloat16' in training and in float64");
     const SequenceShape& shape = call_.forward.shape = options_.shape;
     N_ = shape.rows, T_ = shape.steps, I_ = shape.inputs;
     std::copy_n(options_.sizes, 2, sizes_);
@@ -83,6 +85,7 @@ class RecurrentOp final : public Op<T> {
     for (int n = 1; n <= threads; ++n) {  // the runtime may give fewer threads than asked for
       const SequenceSizes sizes = kernels_.sizes(shape, training_, n);
       most.tape = std::max(most.tape, sizes.tape);
+      most.packed_weights = training_ ? 0 : sizes.packed_weights;
       most.forward_workspace = std::max(most.forward_workspace, sizes.forward_workspace);
       most.backward_workspace = std::max(most.backward_workspace, sizes.backward_workspace);
       if (!checkpoints_) continue;
@@ -95,7 +98,8 @@ class RecurrentOp final : public Op<T> {
     counted.take_saved(saved);
     counted.take_workspace(workspace);
     return {.saved = saved.used + (checkpoints_ ? 0 : most.tape),
-            .forward_workspace = most.forward_workspace,
+            .packed_weights = most.packed_weights,
+            .forward_workspace = most.forward_workspace - most.packed_weights,
             .backward_workspace = workspace.used + most.backward_workspace,
             .keeps_inputs = !packed_,
             .keeps_outputs = !packed_ && !checkpoints_};
@@ -109,6 +113,7 @@ class RecurrentOp final : public Op<T> {
     SequenceForward<T>& f = call_.forward;
     f.kernel = b.parameter(0), f.recurrent_kernel = b.parameter(1), f.bias = b.parameter(options_.slots[2]);
     f.further = b.parameter(options_.slots[3]);
+    f.packed_weights = b.packed_weights;
     f.recurrent_mask = recurrent_mask_;
     for (size_t i = 0; i < 2; ++i) {
       if (!mean_holds_[i].empty()) f.holds[i] = {mean_holds_[i].data(), 0, 0};
@@ -131,10 +136,14 @@ class RecurrentOp final : public Op<T> {
       bind_in_place();
   }
 
+  void pack(const Team& team) override { kernels_.pack(call_.forward, team); }
+
   void forward(const Step& step, const Team& team) override {
     if (!packed_) {
       draw(step, nullptr, team);
-      return run_forward(call_.forward, team);
+      SequenceForward<T> f = call_.forward;
+      f.turn = step.number;
+      return run_forward(f, team);
     }
     if (masked_) {
       batch_.find_times(static_cast<const int32_t*>(buffers_.inputs[kMaskInput]), counts_, team);

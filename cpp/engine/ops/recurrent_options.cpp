@@ -101,7 +101,11 @@ RecurrentOptions::RecurrentOptions(const Site& site)
   shape.zoneout = this->zoneout[0] > 0 || this->zoneout[1] > 0;
   shape.peepholes = is_on(site, peepholes);
   shape.normalized = is_on(site, layer_normalization);
-  shape.bfloat16 = is_on(site, products);
+  const std::string factors = site.node.attributes.get("products", std::string("exact"));
+  shape.bfloat16 = factors == "bfloat16";
+  shape.weights = factors == "int8"               ? WeightFormat::int8
+                  : factors == "bfloat16_weights" ? WeightFormat::bfloat16
+                                                  : WeightFormat::full;
   shape.cache_bytes = second_level_cache();
   const bool weighted = weighted_option(site, *this).has_value();
   const size_t others = site.parameters.size() - weighted;
@@ -115,8 +119,8 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
   const Tensor& x = *site.inputs[0];
   if (x.steps() < 1) fail(site, "expected at least one time step, got an input of shape " + to_string(x.shape));
   const std::string factors = site.node.attributes.get("products", std::string("exact"));
-  if (factors != "exact" && factors != "bfloat16")
-    fail(site, "products: expected 'exact' or 'bfloat16', got '" + factors + "'");
+  if (factors != "exact" && factors != "bfloat16" && factors != "bfloat16_weights" && factors != "int8")
+    fail(site, "products: expected 'exact', 'bfloat16', 'bfloat16_weights' or 'int8', got '" + factors + "'");
   refuse_excluded(site);
   const int64_t columns = o.cell.gates * o.sizes[1];
   expect_shape(site, "recurrent_kernel", site.parameters[1]->shape, {o.sizes[0], columns});

@@ -51,7 +51,7 @@ class Cell(Protocol):
 
     @property
     def products(self) -> str:
-        """How products take their factors: "exact" or rounded to "bfloat16". The time loop rounds x and the weights."""
+        """How products take their factors, a key of ROUNDINGS. The time loop rounds x and the weights."""
 
     def forward(self, x: Array, state: State, weights: Weights, mask: Mask = 1) -> tuple[State, Any]:
         """From x (N, I) and the state before: the state after, and what `backward` needs.

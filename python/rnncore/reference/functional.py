@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import activations
+from .._core import PackedWeights
 from .._quiet import quiet
 from .._sequence_arguments import (
     SequenceArguments,
@@ -30,8 +31,8 @@ __all__ = ["backward", "gru", "lstm", "simple_rnn"]
 
 def simple_rnn(
     x: npt.ArrayLike,
-    kernel: npt.ArrayLike,
-    recurrent_kernel: npt.ArrayLike,
+    kernel: npt.ArrayLike | PackedWeights,
+    recurrent_kernel: npt.ArrayLike | None = None,
     bias: npt.ArrayLike | None = None,
     *,
     initial_state: Any = None,
@@ -58,8 +59,8 @@ def simple_rnn(
 
 def lstm(
     x: npt.ArrayLike,
-    kernel: npt.ArrayLike,
-    recurrent_kernel: npt.ArrayLike,
+    kernel: npt.ArrayLike | PackedWeights,
+    recurrent_kernel: npt.ArrayLike | None = None,
     bias: npt.ArrayLike | None = None,
     *,
     initial_state: Any = None,
@@ -87,8 +88,8 @@ def lstm(
 
 def gru(
     x: npt.ArrayLike,
-    kernel: npt.ArrayLike,
-    recurrent_kernel: npt.ArrayLike,
+    kernel: npt.ArrayLike | PackedWeights,
+    recurrent_kernel: npt.ArrayLike | None = None,
     bias: npt.ArrayLike | None = None,
     *,
     initial_state: Any = None,
@@ -158,14 +159,16 @@ def applied(argument: str, identifier: activations.Identifier) -> Activation:
 def _run(
     cell: Cell,
     x: npt.ArrayLike,
-    kernel: npt.ArrayLike,
-    recurrent_kernel: npt.ArrayLike,
+    kernel: npt.ArrayLike | PackedWeights,
+    recurrent_kernel: npt.ArrayLike | None,
     bias: npt.ArrayLike | None,
     initial_state: Any,
     lengths: npt.ArrayLike | None,
     reverse: bool,
     training: bool,
 ) -> SequenceResult:
+    if isinstance(kernel, PackedWeights):
+        raise TypeError("kernel: expected an array, only rnncore.functional reads packed weights")
     arguments = sequence_arguments(
         x,
         kernel,

@@ -40,6 +40,9 @@ class Recurrent:
         if pair := excluded_options(attributes):
             option, other = pair
             raise ValueError(f"{other}: expected {RECURRENT_OPTIONS[other]!r} with {option}")
+        for_inference = attributes.get("products") in ("bfloat16_weights", "int8")
+        if for_inference and (run.training or x.dtype != np.float32):
+            raise ValueError("products: expected 'exact' or 'bfloat16' in training and in float64")
         options = dict(attributes)
         go_backwards = options.pop("go_backwards", False)
         flipped = not options.pop("aligned", False) and go_backwards

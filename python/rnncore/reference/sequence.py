@@ -14,7 +14,7 @@ import numpy as np
 from .._sequence_arguments import Array, SequenceArguments, SequenceGradients, SequenceResult
 from .cell import Cell, Mask, Weights
 from .magnitude import product
-from .rounding import ROUNDINGS
+from .rounding import ROUNDINGS, WEIGHT_ROUNDINGS
 
 # By state, the share of the state before a step that stays in the one after it: (N, T, H) or one number.
 Holds = tuple[Array | float, ...]
@@ -127,6 +127,6 @@ def _weights(cell: Cell, arguments: SequenceArguments, further: Further) -> Weig
     if bias is None:
         columns = arguments.kernel.shape[1]
         bias = np.zeros((2, columns) if cell.split_bias else columns, arguments.x.dtype)
-    rounded = ROUNDINGS[cell.products]
+    rounded = WEIGHT_ROUNDINGS[cell.products]
     kernels = rounded(arguments.kernel), rounded(arguments.recurrent_kernel)
     return Weights(*kernels, bias, **further)

@@ -95,7 +95,7 @@ class Engine:
         self._penalties = builder.penalties
         self.store = store.astype(policy.dtype)
         self.dtype = self.store.dtype
-        self.executor = executor_class(backend)(self.program, self.store.vector, self.store.gradients)
+        self.executor = self._executor(backend)
         self.trainer: Any = self.executor  # what trains and tests: the executor, or one that calls functions, too
         self.input_values = [self.program.values[number] for number in self.program.inputs]
         self.output_values = [self.program.values[number] for number in self.program.outputs]
@@ -108,6 +108,12 @@ class Engine:
         self._graph = inputs, outputs
         self._is_open = any(None in value.shape[1:] for value in self.input_values)
         self._output_sizes: dict[tuple[tuple[int, ...], ...], list[tuple[int, ...]]] = {}
+
+    def _executor(self, backend: str) -> Any:
+        store = self.store
+        if backend == "compiled":
+            return executor_class(backend)(self.program, store.vector, store.gradients, store.memory)
+        return executor_class(backend)(self.program, np.asarray(store.memory), store.gradients)
 
     @property
     def is_current(self) -> bool:
@@ -181,6 +187,7 @@ class Engine:
                 if parameter.trainable:
                     window = slice(parameter.offset, parameter.offset + parameter.size)
                     self.store.vector[window] = average[window]
+            self.store.memory.note_writing()
 
     def inputs(self, x: Any, names: Sequence[str]) -> dict[str, Array]:
         """The arrays of all inputs by argument name, checked; in a dict they have these names."""

@@ -113,7 +113,9 @@ class Session:
         self._backend: str | None = None
         self._engine: Engine | None = None
         self._carrying: tuple[Engine, Engine] | None = None  # the engine that carries states, for which other one
-        self._streaming: tuple[Streaming, Engine] | None = None  # what streams run, for which engine
+        self._streaming: dict[
+            str | None, tuple[Streaming, Engine]
+        ] = {}  # what streams run, for which engine, by weights
         self._making = Turns()  # of engines
 
     def compile(self, graph: Runnable, compilation: Compilation, backend: str | None, policy: Policy) -> None:
@@ -198,18 +200,19 @@ class Session:
                 self._carrying = carrying, engine
             return self._carrying[0]
 
-    def streaming(self, graph: Runnable) -> Streaming:
+    def streaming(self, graph: Runnable, weights: str | None = None) -> Streaming:
         """The Programs, on the same weights, that read the inputs of a graph a chunk of steps at a time."""
-        engine = self.engine(graph)
+        engine, policy = self.engine(graph), graph._policy.with_weights(weights)
         with self._making:
-            if self._streaming is None or self._streaming[1] is not engine:
+            found = self._streaming.get(weights)
+            if found is None or found[1] is not engine:
                 backend = choose_backend(self._backend)
 
                 def make(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue], part: PartInputs) -> Engine:
-                    return Engine(inputs, outputs, backend, graph._policy, None, True, engine.trainable, part)
+                    return Engine(inputs, outputs, backend, policy, None, True, engine.trainable, part)
 
-                self._streaming = Streaming(graph.inputs, graph.outputs, make, engine), engine
-            return self._streaming[0]
+                found = self._streaming[weights] = Streaming(graph.inputs, graph.outputs, make, engine), engine
+            return found[0]
 
     def _unconfigured(self, graph: Runnable, trainable: TrainableState, *, carries: bool = False) -> Engine:
         backend = choose_backend(self._backend)
@@ -260,4 +263,4 @@ class Session:
         return logs if samples else {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_engine": None, "_carrying": None, "_streaming": None}
+        return {**self.__dict__, "_engine": None, "_carrying": None, "_streaming": {}}

@@ -193,13 +193,19 @@ class Steps(Runnable):
             engine.forward_shapes.last = [output.shape for output in outputs]
         return packed(outputs, self._output_keys)
 
-    def stream(self, batch_size: int = 1) -> SequenceStream:
+    def stream(self, batch_size: int = 1, *, weights: str | None = None) -> SequenceStream:
         """Prepare the model to read sequences that come a few time steps at a time.
 
         Parameters
         ----------
         batch_size : int, default 1
             How many sequences go side by side.
+        weights : {"bfloat16", "int8"}, optional
+            Keep the weights of recurrent layers in a half or a quarter of the bytes, where reading them is what a step
+            waits for. With "bfloat16" they are rounded to 8 bits of mantissa; with "int8" they are whole multiples of a
+            scale, one for each column, and so are x and h, with a scale for each row. Layers with
+            `layer_normalization`, a projection or `reset_after=False`, and all other layers, keep theirs. By default
+            weights are as the model has them.
 
         Returns
         -------
@@ -220,7 +226,7 @@ class Steps(Runnable):
         >>> stream.step([[1.0, 2.0, 3.0]]).shape
         (1, 1)
         """
-        return SequenceStream(self, batch_size)
+        return SequenceStream(self, batch_size, weights)
 
     def backward(self, dy: Any) -> Any:
         """Compute the gradients of the weights, and of the inputs, from those of the outputs.

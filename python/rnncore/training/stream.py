@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _core, data
 from rnncore import _validation as check
-from rnncore import data
 from rnncore._turns import Turns
 from rnncore.data import Array
 from rnncore.layers.symbolic import packed
 from rnncore.training.stream_arguments import check_target, given_array, given_states, row_numbers
+from rnncore.training.streaming import Kept
 from rnncore.training.timeline import Clock
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ class SequenceStream:
     model : Model
     batch_size : int
         How many sequences go side by side.
+    weights : {"bfloat16", "int8"}, optional
+        As for `Model.stream`.
 
     Notes
     -----
@@ -55,13 +59,14 @@ class SequenceStream:
     >>> stream.reset()
     """
 
-    def __init__(self, model: Runnable, batch_size: int) -> None:
+    def __init__(self, model: Runnable, batch_size: int, weights: str | None = None) -> None:
         self.batch_size = check.positive_int("batch_size", batch_size)
         self._model = model
+        self._weights = weights
         self._turns = Turns()
         self._takes_array = len(model.inputs) == 1 and model._input_keys is None
         self._gives_array = len(model.outputs) == 1 and model._output_keys is None
-        self._read(model._session.streaming(model))
+        self._read(model._session.streaming(model, weights))
         self._kept = self._streaming.begin(self.batch_size)
 
     def __repr__(self) -> str:
@@ -70,6 +75,8 @@ class SequenceStream:
     def _read(self, streaming: Streaming) -> None:
         """Read the inputs by these Programs from now on."""
         self._streaming = streaming
+        self._direct: _core.Stream | None = None  # what does steps in the core, once one was done
+        self._direct_states = np.zeros(0)  # that it changes
         self._specs: list[tuple[str, tuple[int | None, ...], np.dtype[Any], bool]] = [
             (
                 f"[{number}]" if len(streaming.input_values) > 1 else "",
@@ -83,6 +90,7 @@ class SequenceStream:
 
     # Steps and chunks
 
+    @_core.direct
     def step(self, x_t: Any, out: Any = None) -> Any:
         """Compute the outputs for the next time step.
 
@@ -113,11 +121,17 @@ class SequenceStream:
         >>> stream.step([[1.0, 2.0, 3.0]], out=y) is y
         True
         """
+        if (direct := self._direct) is not None and not self._turns.mine:
+            with self._turns:
+                if (y := direct.step(x_t, out)) is not None:
+                    return y
         with self._turn():
             if not self._one_to_one:
                 self._refuse_step()
             inputs = self._inputs("x_t", x_t, one_step=True)
             targets = None if out is None else self._targets(out, inputs)
+            if (y := self._step_in_core(inputs[0], out)) is not None:
+                return y
             found, kept = self._streaming.advance(self._kept, inputs, 1)
             clocks = self._streaming.clocks
             results = [y if clock is None else y[:, 0] for y, clock in zip(found, clocks, strict=True)]
@@ -126,6 +140,20 @@ class SequenceStream:
                     target[...] = result
             self._kept = kept
             return self._packed(results) if out is None else out
+
+    def _step_in_core(self, x: Array, out: Array | None) -> Array | None:
+        """Do a step in the core, and let those that follow go there directly; None where that cannot be."""
+        if self._direct is None:
+            made = self._streaming.stepper(self.batch_size) if self._takes_array and self._gives_array else None
+            if made is None:
+                return None
+            self._direct, self._direct_states = made
+        direct = self._direct
+        self._direct_states[...] = self._kept.states[0]
+        direct.steps, direct.ready = self._kept.steps, True
+        y = direct.step(x[:, 0], out)
+        direct.ready = y is not None
+        return y
 
     def run(self, chunk: Any) -> Any:
         """Compute the outputs for the next time steps, as many as there are.
@@ -284,24 +312,29 @@ class SequenceStream:
             chosen = row_numbers(rows, self.batch_size)
             arrays = [array[chosen] for array in self._streaming.arrays(self._kept)]
             other = copy.copy(self)
-            other.batch_size, other._turns = len(chosen), Turns()
+            other.batch_size, other._turns, other._direct = len(chosen), Turns(), None
             other._kept = self._streaming.kept(arrays, len(chosen), self._kept.steps)
             return other
 
     # Checks
 
-    def _turn(self) -> Turns:
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
         """The turn of a thread with the stream, with the Programs for where the weights are now."""
         if self._turns.mine:
             raise RuntimeError("a stream cannot be used within one of its own steps")
-        if not self._streaming.is_current:
-            with self._turns:
+        with self._turns:
+            if (direct := self._direct) is not None and direct.ready:
+                direct.ready = False
+                kept = self._kept
+                self._kept = Kept(kept.rows, direct.steps, [self._direct_states.copy()], kept.memories)
+            if not self._streaming.is_current:
                 self._follow_weights()
-        return self._turns
+            yield
 
     def _follow_weights(self) -> None:
         """Go on where the weights have moved to."""
-        before, now = self._streaming, self._model._session.streaming(self._model)
+        before, now = self._streaming, self._model._session.streaming(self._model, self._weights)
         if now.names != before.names:
             raise ValueError("the layers of the model have changed since the stream was made: make a new one")
         if now is not before:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rnncore import _core
 from rnncore.data import Array
 from rnncore.layers.shapes import shapes_of
 from rnncore.layers.symbolic import SymbolicValue
@@ -114,6 +115,22 @@ class Streaming:
                 array = array.copy()  # of the caller, or given already
             results.append(array)
         return results, Kept(kept.rows, chunk.after, states, memories)
+
+    def stepper(self, rows: int) -> tuple[_core.Stream, Array] | None:
+        """What does a step in one call into the core, and the states (N·S,) that it goes on from and changes.
+
+        Only a graph of one input and one output has it, computed by one Program without memories.
+        """
+        part, one = self._only_part, len(self.clocks) == len(self.are_sequences) == 1
+        if part is None or not one or not isinstance(part.engine.executor, _core.Executor):
+            return None
+        spec = self.input_values[0]
+        sizes = [size for size in spec.shape[2:] if size is not None]
+        if len(sizes) < len(spec.shape[2:]):
+            return None
+        x = np.zeros((rows, 1, *sizes), np.dtype(np.int32) if spec.dtype == "int" else self.dtype)
+        states = np.zeros(rows * part.engine.program.state_size, self.dtype)
+        return part.engine.executor.stream(x, (rows, *sizes), (rows, *self.tails([x])[0]), states), states
 
     def tails(self, inputs: Sequence[Array]) -> list[tuple[int, ...]]:
         """The sizes of each output without batch and time, for inputs that have these sizes."""
