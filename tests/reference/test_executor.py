@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -252,7 +253,7 @@ def test_on_batch_sees_every_batch_and_can_stop() -> None:
 def test_on_batch_is_called_by_the_clock_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(Training((MSE,), optimizer=SGD))
     clock = iter([0.0, 0.04, 0.06, 0.06, 0.1])
-    monkeypatch.setattr("rnncore.reference.executor.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("rnncore.reference.executor.time", SimpleNamespace(monotonic=lambda: next(clock)))
     seen: list[int] = []
     assert run.train(on_batch=lambda done: bool(seen.append(done))) == 3
     assert seen == [2]
