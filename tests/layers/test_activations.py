@@ -121,6 +121,34 @@ def test_options_have_keras_defaults() -> None:
     np.testing.assert_allclose(activations.hard_sigmoid(x, alpha=0.2), np.clip(0.2 * x + 0.5, 0, 1), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("layer", "same"),
+    [
+        (layers.ReLU(max_value=2, negative_slope=0.1), activations.ReLU(0.1, 2)),
+        (layers.LeakyReLU(), activations.LeakyReLU(0.3)),
+        (layers.ELU(0.5), activations.ELU(0.5)),
+        (layers.Activation("gelu"), "gelu"),
+        (layers.Activation(activations.CELU(2.0)), activations.CELU(2.0)),
+        (layers.Softmax(), "softmax"),
+    ],
+)
+def test_layers_stand_for_their_activations(layer: Any, same: Any) -> None:
+    assert layers.Dense(3, activation=layer).activation == same
+    assert activations.get(layer) == activations.get(same)
+    if same != "softmax":
+        assert layers.LSTM(3, activation=layer, recurrent_activation=layer).recurrent_activation == same
+        x, kernel, recurrent = np.ones((1, 2, 1)), np.full((1, 3), -0.7), np.full((3, 3), 0.4)
+        one, other = (functional.simple_rnn(x, kernel, recurrent, activation=f).output for f in (layer, same))
+        assert np.array_equal(one, other)
+
+
+def test_equal_options_make_equal_activations() -> None:
+    assert activations.ELU(0.5) == activations.ELU(0.5)
+    assert activations.ELU(0.5) != activations.ELU(0.6)
+    assert activations.ELU(0.5) != activations.CELU(0.5)
+    assert len({activations.ELU(0.5), activations.ELU(0.5), activations.ELU()}) == 2
+
+
 def test_a_description_of_a_layer_of_keras_is_taken() -> None:
     config = {"name": "leaky_re_lu", "trainable": True, "dtype": "float32", "negative_slope": 0.3}
     found = activations.get({"module": "keras.layers", "class_name": "LeakyReLU", "config": config})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
 
@@ -86,8 +86,17 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = public(__name__, __all__)
 
 Function = Callable[[npt.ArrayLike], Array]
-Identifier = str | Function | dict[str, Any] | None
 Kept = str | Parametrized  # what a layer keeps
+
+
+class ActivationLayer(Protocol):
+    """A layer that stands for an activation."""
+
+    @property
+    def _as_activation(self) -> Kept: ...
+
+
+Identifier = str | Function | ActivationLayer | dict[str, Any] | None
 
 _TABLE: dict[str, Function] = {name: getattr(functions, name) for name in functions.__all__}
 
@@ -146,12 +155,14 @@ def _find(argument: str, identifier: Identifier) -> Function:
     """The activation that an argument stands for."""
     if identifier is None:
         return linear
-    if isinstance(identifier, (Parametrized, dict)):
-        return _configurable.find(Parametrized, identifier)
-    if callable(identifier):
-        if identifier not in _TABLE.values():
+    given: Any = getattr(identifier, "_as_activation", identifier)  # of a layer
+    if isinstance(given, (Parametrized, dict)):
+        return _configurable.find(Parametrized, given)
+    if callable(given):
+        if given not in _TABLE.values():
             raise TypeError(
-                f"{argument} must be a name, or a function or an object of rnncore.activations, got {identifier!r}"
+                f"{argument} must be a name, or a function or an object of rnncore.activations, got {given!r}"
             )
-        return identifier
-    return check.lookup(argument, identifier, _TABLE)
+        function: Function = given
+        return function
+    return check.lookup(argument, given, _TABLE)

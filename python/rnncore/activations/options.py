@@ -49,6 +49,12 @@ class Parametrized(Configurable, registry="activation"):
     # Of Keras's layers of these names, which may stand where an activation does.
     _keras_arguments = dict.fromkeys(("name", "trainable", "dtype"), anything)
 
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
     def __call__(self, x: npt.ArrayLike) -> Array:
         """Apply the activation to an array, elementwise."""
         return applied(self._function, x, **self.get_config())

@@ -18,6 +18,11 @@ class Elementwise(Layer, registered=False):
     _acts_per_step = True
     _function: activations.Kept
 
+    @property
+    def _as_activation(self) -> activations.Kept:
+        """What the layer is where an argument asks for an activation."""
+        return self._function
+
     def _attributes(self) -> dict[str, Any]:
         return {**activations.attributes("function", self._function), **super()._attributes()}
 

@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from rnncore import _validation as check
+from rnncore import activations
 from rnncore.layers.activation import Elementwise
 from rnncore.layers.arguments import LayerArguments, Unpack
 
 __all__ = ["ELU", "LeakyReLU", "ReLU"]
 
 
-class ReLU(Elementwise):
+class _Rectifier(Elementwise):
+    """Base of the layers with the options of the activation of their name."""
+
+    @property
+    def _as_activation(self) -> activations.Kept:
+        options: activations.Kept = getattr(activations, type(self).__name__)(**self._own_arguments())
+        return options
+
+
+class ReLU(_Rectifier):
     """`max_value` where x reaches it, x from `threshold` on, negative_slope · (x - threshold) below.
 
     Parameters
@@ -61,7 +71,7 @@ class ReLU(Elementwise):
         return attributes
 
 
-class LeakyReLU(Elementwise):
+class LeakyReLU(_Rectifier):
     """x from zero on, negative_slope · x below.
 
     Parameters
@@ -91,7 +101,7 @@ class LeakyReLU(Elementwise):
         self.negative_slope = check.number("negative_slope", negative_slope, low=0.0)
 
 
-class ELU(Elementwise):
+class ELU(_Rectifier):
     """x from zero on, alpha · (exp(x) - 1) below.
 
     Parameters
