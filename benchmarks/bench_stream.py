@@ -1,6 +1,6 @@
-"""One step at a time: how long rnncore's streams take beside onnxruntime, OpenVINO and PyTorch's cells, on one thread.
+"""One step at a time: how long rnncore's streams take beside onnxruntime, OpenVINO, PyTorch's cells and RTNeural.
 
-Every engine keeps its weights packed and its states from step to step, and is called once for each step. Answers are
+Every engine has one thread, keeps weights packed and states from step to step, and is called once a step. Answers are
 compared with the NumPy reference first; then the engines take turns, some thousand steps each. The limit is what
 reading the weights once takes, at the rate at which this machine reads as many bytes again and again.
 """
@@ -214,6 +214,14 @@ def openvino_request(case: Case) -> Step:
     return step
 
 
+def rtneural_layer(case: Case) -> Step | None:
+    if case.layers > 1 or case.head or case.rows > 1 or case.cell == "simple_rnn":
+        return None
+    from peers.rtneural import layer_step
+
+    return layer_step(case.cell, case.model().get_weights())
+
+
 ENGINES: dict[str, Callable[[Case], Step | None]] = {
     "rnncore": stream_of(None),
     "rnncore bfloat16": stream_of("bfloat16"),
@@ -222,6 +230,7 @@ ENGINES: dict[str, Callable[[Case], Step | None]] = {
     "onnxruntime": onnxruntime_session,
     "OpenVINO": openvino_request,
     "PyTorch": torch_cells,
+    "RTNeural": rtneural_layer,
 }
 
 

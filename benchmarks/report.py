@@ -51,7 +51,7 @@ WITHOUT_THREADS = {"memory", "scaling", "stream"}
 CELL_NAMES = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "simple RNN"}
 COLOURS = {"rnncore": "#1f5fa8", "PyTorch": "#e07b39", "oneDNN": "#7f9f4f", "JAX": "#8a6fb0", "onnxruntime": "#b04f6f"}
 COLOURS |= {"oneDNN (packed before)": "#b7cf8f"}
-COLOURS |= {"rnncore bfloat16": "#5f95cf", "rnncore int8": "#9cc0e7", "OpenVINO": "#8a6fb0"}
+COLOURS |= {"rnncore bfloat16": "#5f95cf", "rnncore int8": "#9cc0e7", "OpenVINO": "#8a6fb0", "RTNeural": "#c9a227"}
 COLOURS |= {"Keras, JAX": "#8a6fb0", "Keras, PyTorch": "#b04f6f", "Keras, TensorFlow": "#555555"}
 
 
