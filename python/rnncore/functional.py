@@ -390,17 +390,8 @@ def _arguments(
     cell: str, x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, initial_state: Any, lengths: Any
 ) -> SequenceArguments:
     facts = _CELLS[cell]
-    return sequence_arguments(
-        x,
-        kernel,
-        recurrent_kernel,
-        bias,
-        initial_state,
-        lengths,
-        gates=facts["gates"],
-        states=facts["states"],
-        split_bias=facts["bias_rows"] == 2,
-    )
+    arrays, split = (x, kernel, recurrent_kernel, bias, initial_state, lengths), facts["bias_rows"] == 2
+    return sequence_arguments(*arrays, gates=facts["gates"], states=facts["states"], split_bias=split)
 
 
 def _check_packed(cell: str, packed: PackedWeights, recurrent_kernel: Any, bias: Any, training: bool) -> None:
