@@ -66,6 +66,7 @@ struct GruResetBefore {
       p.put(p.pre, 0, u, dh * (p.at(p.h_before, 0, u) - n) * slope<T>(cell.r, kept_z, z));
       p.put(p.pre, 2, u, dh * (T(1) - z) * slope<T>(cell.a, kept_n, n));
       p.put(g.dh, 0, u, dh * z + held);
+      if (p.mask) p.put(g.through, 0, u, V{});
     }
   }
 
@@ -73,7 +74,7 @@ struct GruResetBefore {
     for (int64_t u = 0; u < p.H; u += W<T>) {
       const V kept = p.at(p.pre, 1, u), reset = output<T>(cell.r, kept), dreset = p.at(g.dfactor, 0, u);
       p.put(p.pre, 1, u, dreset * factor(p, u) * slope<T>(cell.r, kept, reset));
-      p.put(g.through, 0, u, (p.mask ? V{} : p.at(g.dh, 0, u)) + dreset * reset);
+      add_to(g.through + u, p.H - u, dreset * reset);
     }
   }
 };

@@ -136,8 +136,8 @@ struct Normalized<LstmCell<T, A, R>> : LstmCell<T, A, R> {
       Vec<T> s[4];
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k)
-        s[k] = p.at(p.weights, k, u) * p.at(p.pre, k, u) + p.at(p.weights, gates + k, u) * p.at(p.recurrent, k, u) +
-               p.at(p.bias, k, u);
+        s[k] = unfused(p.at(p.weights, k, u) * p.at(p.pre, k, u)) +
+               p.at(p.weights, gates + k, u) * p.at(p.recurrent, k, u) + p.at(p.bias, k, u);
       const Vec<T> i = activated<T>(cell.r, s[0]), f = activated<T>(cell.r, s[1]), n = activated<T>(cell.a, s[2]);
       activated<T>(cell.r, s[3]);
 #pragma GCC unroll 4
