@@ -149,11 +149,9 @@ MODEL: Mapping[str, str] = {
         "get_metrics_result reset_metrics metrics_variables", "logs and History have the results; each run begins anew"
     ),
     **_for("get_compile_config compile_from_config get_state_tree set_state_tree", _STATE),
-    **_for("compute_output_shape", "use output_shape"),
     **_for("run_eagerly jit_compile steps_per_execution", "it changes nothing here"),
     "export": "use Model.save",
     "call": "call the model itself on arrays",
-    "build": "give the inputs their shapes",
     "operations": "use layers",
 }
 OPTIMIZER: Mapping[str, str] = {

@@ -345,6 +345,30 @@ def cells() -> Case:
     )
 
 
+def nested() -> Case:
+    """Models within models: a stack in a stack, a model of two inputs and outputs called twice, one for each step."""
+    step = models.Sequential([layers.Masking(), layers.GRU(3, dropout=0.2, seed=8), layers.Dense(4, "relu")])
+    x, context = layers.Input((None, 4)), layers.Input((3,))
+    sequence, state = layers.GRU(3, return_sequences=True, return_state=True)(x, initial_state=context)
+    shared = models.Model([x, context], [sequence, layers.Add()([state, context])], name="shared")
+    given, begin = layers.Input((STEPS, 3, FEATURES)), layers.Input((3,))
+    inner = models.Sequential(
+        [layers.Dense(5, kernel_regularizer="l2", activity_regularizer="l2"), layers.Dropout(0.1)]
+    )
+    y = layers.TimeDistributed(step)(given)
+    once, end = shared([y, begin])
+    y = layers.Dense(4)(models.Sequential([inner, layers.LSTM(4, return_sequences=True)])(once))
+    twice, end = shared([y, end])
+    return Case(
+        models.Model([given, begin], [layers.Dense(2)(twice), end]),
+        [random(ROWS, STEPS, 3, FEATURES, seed=14), random(ROWS, 3, seed=15)],
+        [random(ROWS, STEPS, 2, seed=16), random(ROWS, 3, seed=17)],
+        "mse",
+        optimizers.Adam(0.01),
+        {"lengths": LENGTHS},
+    )
+
+
 def details() -> Case:
     """What the other layers can be told and no model above tells them."""
     weights: dict[str, Any] = {
@@ -392,5 +416,6 @@ CASES: dict[str, Callable[[], Case]] = {
         shared_stack,
         cells,
         details,
+        nested,
     )
 }

@@ -98,7 +98,7 @@ class AttentionLayer(Layer, registered=False):
             if role not in given:
                 continue
             mask = given[role]
-            mask.layer._become_mask()
+            mask.layer._become_integers()
             if mask.dtype != "int":
                 raise TypeError(f"{role} of {self.name!r} must be an Input of integers or booleans, got {mask}")
             fits = len(mask.shape) == len(shape) and all(

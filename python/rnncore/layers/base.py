@@ -100,7 +100,7 @@ class Layer(Buildable, registry="layer"):
     _mixes_features: bool = False  # a number of the output depends on all numbers along the last axis
     _takes_mask: ClassVar[bool] = False  # as an argument of a call
     _acts_per_step: bool = False  # a step of the output depends on that step of the input and on carried states alone
-    _calls: int = 0  # so far
+    _call_count: int = 0  # so far
     _last_call: tuple[tuple[SymbolicValue, ...], tuple[SymbolicValue, ...]] | None = None
 
     @classmethod
@@ -134,11 +134,12 @@ class Layer(Buildable, registry="layer"):
             if type(part)._emit is Layer._emit:
                 part._require_kind("_op")
         shapes = self._checked_shapes(values, mask)
-        self.build(values[0].shape)
+        if not self.built:
+            self.build(values[0].shape)
         if not self.built:
             raise ValueError(f"build of {self.name!r} must call super().build(input_shape), which makes the weights")
-        call = Call(self, self._calls, values, mask)
-        self._calls += 1
+        call = Call(self, self._call_count, values, mask)
+        self._call_count += 1
         outputs = tuple(SymbolicValue(shape, call, index) for index, shape in enumerate(shapes))
         self._last_call = (values, outputs)
         return outputs[0] if len(outputs) == 1 else list(outputs)
@@ -180,11 +181,11 @@ class Layer(Buildable, registry="layer"):
         (mask,) = symbolic_values(f"mask of {self.name!r}", [mask])
         if len(mask.shape) != 2 or (None not in (mask.shape[1], value.shape[1]) and mask.shape[1] != value.shape[1]):
             raise ValueError(f"mask of {self.name!r} must have shape {value.shape[:2]}, got {mask.shape}")
-        mask.layer._become_mask()
+        mask.layer._become_integers()
         if mask.dtype != "int":
             raise TypeError(f"mask of {self.name!r} must be an Input of integers or booleans, got {mask}")
 
-    def _become_mask(self) -> None:
+    def _become_integers(self) -> None:
         """Make integers of an output whose dtype nobody has stated; only an input's may be open."""
 
     @property

@@ -27,7 +27,7 @@ from rnncore.program import (
 if TYPE_CHECKING:
     from rnncore.layers.base import Layer
 
-__all__ = ["ProgramBuilder", "build_program", "layers_of"]
+__all__ = ["ProgramBuilder", "build_program", "emit_graph", "layers_of"]
 
 
 Time = tuple[Any, ...]  # the number of an input, then the windows that its time axis went through
@@ -86,6 +86,7 @@ class ProgramBuilder:
         self.penalties = Penalties()  # of a finished Program
         self._penalised: list[tuple[int, regularizers.Regularizer]] = []
         self.lengths = -1  # the value that carries the lengths of a batch
+        self.scope = ""  # how the names of nodes begin: with those of the models that they are in
 
     def value(self, name: str, shape: Shape, dtype: str = "float") -> int:
         """Add a value; the batch axis is free whatever its symbolic size."""
@@ -119,7 +120,7 @@ class ProgramBuilder:
             attributes = self._policy.of_recurrent(attributes)
         if op in RECURRENT_OPS and self._checkpoint_every is not None:
             attributes = {**attributes, "checkpoint_every": self._checkpoint_every}
-        self._nodes.append(Node(op, name, inputs, outputs, parameters, attributes))
+        self._nodes.append(Node(op, self.scope + name, inputs, outputs, parameters, attributes))
 
     def penalise(self, values: Sequence[int], regularizer: regularizers.Regularizer | None) -> None:
         """Let training penalise outputs of a layer, if it has an activity regularizer."""
@@ -361,46 +362,57 @@ def build_program(
     store = ParameterStore.join([weight for layer in layers for weight in layer.weights])
 
     builder = ProgramBuilder() if builder is None else builder
-    graph = _Graph(builder, inputs)
+    graph = _Graph(builder, inputs, [builder.value(x.name, x.shape, x.dtype) for x in inputs])
+    builder.batch = graph.value(inputs[0])
     builder.lengths = builder.value("lengths", (None,), "int")
-    timed = _timed_inputs(inputs, calls) if builder.part is None else builder.part.with_lengths
-    graph.emit(calls, [builder.lengths if k in timed else -1 for k in range(len(inputs))])
-    builder.masked_outputs = frozenset(k for k, value in enumerate(outputs) if graph.has_own_mask(value))
+    part = builder.part
+    timed = _timed_inputs(inputs, calls) if part is None else part.with_lengths
+    own = {} if part is None else {k: graph.value(inputs[number]) for k, number in part.masks.items()}
+    graph.emit(calls, [Mask(builder.lengths if k in timed else -1, own.get(k, -1)) for k in range(len(inputs))])
+    builder.masked_outputs = frozenset(k for k, value in enumerate(outputs) if graph.mask(value).own >= 0)
     # A mask is of use to losses and metrics where the steps of an output are positions of theirs.
     masks = [graph.real(value) if len(value.shape) > 2 else -1 for value in outputs]
     return builder.finish([graph.value(x) for x in inputs], [graph.value(y) for y in outputs], masks), store
 
 
+def emit_graph(
+    builder: ProgramBuilder,
+    inputs: Sequence[SymbolicValue],
+    outputs: Sequence[SymbolicValue],
+    values: Sequence[int],
+    masks: Sequence[Mask],
+) -> tuple[tuple[int, ...], tuple[Mask, ...]]:
+    """Append all calls of a graph, whose inputs are these values with these masks; the values and masks of outputs."""
+    graph = _Graph(builder, inputs, values)
+    graph.emit(walk(inputs, outputs), masks)
+    return tuple(map(graph.value, outputs)), tuple(map(graph.mask, outputs))
+
+
 class _Graph:
     """The values and masks of a graph, as a builder knows them."""
 
-    def __init__(self, builder: ProgramBuilder, inputs: Sequence[SymbolicValue]) -> None:
-        self._builder = builder
-        self._inputs = inputs
-        self._values = {(x.call, x.index): builder.value(x.name, x.shape, x.dtype) for x in inputs}
+    def __init__(self, builder: ProgramBuilder, inputs: Sequence[SymbolicValue], values: Sequence[int]) -> None:
+        self._builder, self._inputs = builder, [(x.call, x.index) for x in inputs]
+        self._values = dict(zip(self._inputs, values, strict=True))
         self._masks: dict[tuple[Call, int], Mask] = {}
-        builder.batch = self.value(inputs[0])
 
     def value(self, value: SymbolicValue) -> int:
         return self._values[value.call, value.index]
 
+    def mask(self, value: SymbolicValue) -> Mask:
+        return self._masks[value.call, value.index]
+
     def real(self, value: SymbolicValue) -> int:
-        return self._builder.real(self.value(value), self._masks[value.call, value.index])
+        return self._builder.real(self.value(value), self.mask(value))
 
-    def has_own_mask(self, value: SymbolicValue) -> bool:
-        return self._masks[value.call, value.index].own >= 0
-
-    def emit(self, calls: Sequence[Call], lengths: Sequence[int]) -> None:
-        """Append the calls; `lengths` has the value that carries those of each input, or -1."""
+    def emit(self, calls: Sequence[Call], masks_of_inputs: Sequence[Mask]) -> None:
+        """Append the calls."""
         builder, part, carries = self._builder, self._builder.part, self._builder.carries
-        for k, (x, padding) in enumerate(zip(self._inputs, lengths, strict=True)):
-            own = -1 if part is None or k not in part.masks else self.value(self._inputs[part.masks[k]])
-            self._masks[x.call, x.index] = Mask(padding, own)
-            self._open(x.call, x.index)
+        self._masks.update(zip(self._inputs, masks_of_inputs, strict=True))
         for call in calls:
             builder.carries = carries and (part is None or call not in part.anew)
             inputs = tuple(self.value(x) for x in call.inputs)
-            masks = [self._masks[x.call, x.index] for x in call.inputs]
+            masks = [self.mask(x) for x in call.inputs]
             if call.mask is not None:
                 masks[0] = replace(masks[0], own=self.value(call.mask))
             call.layer._recall(call.index)
@@ -408,15 +420,11 @@ class _Graph:
             masks_of_outputs = call.layer._emit_masks(builder, inputs, tuple(masks))
             for index, (output, mask) in enumerate(zip(outputs, masks_of_outputs, strict=True)):
                 self._values.setdefault((call, index), output)  # an input may be an output of a layer, too
-                self._open(call, index)
                 self._masks.setdefault((call, index), mask)
             builder.penalise(outputs, call.layer.activity_regularizer)
         builder.carries = carries
-
-    def _open(self, call: Call, index: int) -> None:
-        part = self._builder.part
-        if part is not None and (call, index) in part.sequences:
-            self._builder.open_values.add(self._values[call, index])
+        if part is not None:
+            builder.open_values |= {value for place, value in self._values.items() if place in part.sequences}
 
 
 def _timed_inputs(inputs: Sequence[SymbolicValue], calls: Sequence[Call]) -> set[int]:
@@ -425,10 +433,11 @@ def _timed_inputs(inputs: Sequence[SymbolicValue], calls: Sequence[Call]) -> set
     if len(inputs) == 1:
         return timed
     probe = ProgramBuilder()
-    graph = _Graph(probe, inputs)
+    graph = _Graph(probe, inputs, [probe.value(x.name, x.shape, x.dtype) for x in inputs])
+    probe.batch = graph.value(inputs[0])
     lengths = [probe.value("lengths", (None,), "int") for _ in inputs]
     probe.times = {padding: {(k,)} for k, padding in enumerate(lengths)}
-    graph.emit(calls, lengths)
+    graph.emit(calls, list(map(Mask, lengths)))
     groups = [
         {time[0] for time in times if time[1:] == windows}
         for times in probe.shared_times

@@ -74,7 +74,7 @@ class InputLayer(Layer):
         """The dtype that was asked for, or None."""
         return self._dtype
 
-    def _become_mask(self) -> None:
+    def _become_integers(self) -> None:
         """Hold integers from now on, if the dtype is boolean or was left out."""
         if self._dtype is None or self._dtype.kind == "b":
             self._output_dtype = "int"

@@ -10,10 +10,8 @@ from rnncore.program import Shape
 __all__ = ["shapes_of"]
 
 
-def shapes_of(
-    inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue], sizes: Sequence[tuple[int, ...]]
-) -> list[Shape]:
-    """The shapes of `outputs`, batch first, where the inputs have these sizes without the batch.
+def shapes_of(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue], sizes: Sequence[Shape]) -> list[Shape]:
+    """The shapes of `outputs`, batch first, where the inputs have these sizes without the batch, None if unknown.
 
     Every layer checks what it reads as in its call, so sizes that do not fit are refused in its words.
 

@@ -75,7 +75,8 @@ class TimeDistributed(Wrapper):
 
     def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """The layer's."""
-        self.layer.build(_step(input_shape))
+        if not self.layer.built:
+            self.layer.build(_step(input_shape))
         return list(self.layer.weights)
 
     def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:

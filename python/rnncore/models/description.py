@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from rnncore import _validation as check
 from rnncore._configurable import fields, part
 from rnncore.layers import Layer, deserialize
-from rnncore.layers.symbolic import SymbolicValue, symbolic_values
+from rnncore.layers.symbolic import SymbolicValue, keyed_values
+from rnncore.layers.trainable import parts
 
 Values = list[SymbolicValue] | dict[str, SymbolicValue]
+
+
+def refuse_shared(layers: list[Layer]) -> None:
+    """ValueError if a layer is in two places that a description could only give one each."""
+    count = Counter(parts(layers))
+    shared = [layer.name for layer, places in count.items() if places > 1]
+    if shared:
+        raise ValueError(
+            f"{shared[0]!r} is shared by a model or wrapper and what it is in, which a description cannot tell;"
+            " save_weights keeps its weights"
+        )
 
 
 def described_layers(config: Mapping[str, Any]) -> list[Layer]:
@@ -54,7 +67,7 @@ def described_graph(config: Mapping[str, Any], layers: list[Layer] | None = None
                 result = layer(read, **given)
             else:
                 result = layer.output
-            made.append(symbolic_values("outputs of a layer", result))
+            made.append(tuple(keyed_values("outputs of a layer", result)[1]))
     inputs, outputs = (values("the model", config[side]) for side in ("inputs", "outputs"))
     return _keyed("input_keys", config, inputs), _keyed("output_keys", config, outputs)
 

@@ -129,7 +129,9 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
         return _described(parse_json(json_string))
 
 
-def clone_model(model: Model, *, clone_function: Callable[[Layer], Layer] | None = None) -> Model:
+def clone_model(
+    model: Model, *, clone_function: Callable[[Layer], Layer] | None = None, recursive: bool = False
+) -> Model:
     """A model of the same layers with new weights, which is not compiled.
 
     Parameters
@@ -138,6 +140,8 @@ def clone_model(model: Model, *, clone_function: Callable[[Layer], Layer] | None
     clone_function : callable, optional
         Is given each layer but the inputs, and returns the layer to take in its place: the layer itself, to share its
         weights, or one made of `layer.get_config()`. By default each layer is made anew.
+    recursive : bool, default False
+        Whether `clone_function` is given the layers of models inside rather than these models.
 
     Returns
     -------
@@ -167,10 +171,13 @@ def clone_model(model: Model, *, clone_function: Callable[[Layer], Layer] | None
     """
     if not isinstance(model, Model):
         raise TypeError(f"model must be a Model or Sequential, got {type(model).__name__}")
+    recursive = check.boolean("recursive", recursive)
     if clone_function is None:
         return type(model).from_config(model.get_config())
 
     def cloned(layer: Layer) -> Layer:
+        if recursive and isinstance(layer, Model):
+            return layer._cloned(cloned)
         made = layers.deserialize(layers.serialize(layer)) if isinstance(layer, InputLayer) else clone_function(layer)
         if not isinstance(made, Layer):
             raise TypeError(f"clone_function must return a layer for {layer.name!r}, got {type(made).__name__}")

@@ -16,7 +16,7 @@ from rnncore._naming import given_name
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.builder import layers_of
 from rnncore.layers.symbolic import SymbolicValue, keyed_values
-from rnncore.models.description import described_graph
+from rnncore.models.description import described_graph, refuse_shared
 from rnncore.models.summary import summary
 from rnncore.parameters import deferring, start
 from rnncore.training.compiled import Compiled
@@ -116,7 +116,7 @@ class Model(Compiled, Steps, Trainer):
         print_fn : callable, optional
             Gets the whole text; `print` by default.
         expand_nested : bool, default False
-            As in Keras; no model is part of another one here, so it changes nothing.
+            Whether the layers of models inside are rows, too.
         show_trainable : bool, default False
             Whether a column tells which layers are trained.
         layer_range : sequence of two str, optional
@@ -142,11 +142,11 @@ class Model(Compiled, Steps, Trainer):
          Trainable params: 128 (512.00 B)
          Non-trainable params: 0 (0.00 B)
         """
-        check.boolean("expand_nested", expand_nested)
+        expand_nested = check.boolean("expand_nested", expand_nested)
         if print_fn is not None and not callable(print_fn):
             raise TypeError(f"print_fn must be callable, got {type(print_fn).__name__}")
         show_trainable = check.boolean("show_trainable", show_trainable)
-        text = summary(self, show_trainable, line_length, positions, layer_range)
+        text = summary(self, show_trainable, line_length, positions, layer_range, expand_nested)
         (print if print_fn is None else print_fn)(text)
 
     def get_config(self) -> dict[str, Any]:
@@ -160,6 +160,7 @@ class Model(Compiled, Steps, Trainer):
         [{'layer': 0, 'inputs': []}, {'layer': 1, 'inputs': [[0, 0]]}]
         """
         calls, layers = self._calls(), self.layers
+        refuse_shared(layers)
         number = {call: k for k, call in enumerate(calls)}
 
         def where(values: Sequence[SymbolicValue]) -> list[list[int]]:

@@ -17,7 +17,7 @@ from rnncore.data import real
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.layers.trainable import parts
-from rnncore.models.description import described_layers
+from rnncore.models.description import described_layers, refuse_shared
 from rnncore.models.model import Model
 from rnncore.program import Shape
 from rnncore.training.session import NOTHING_TO_TAKE_BACK, Runnable
@@ -160,13 +160,40 @@ class Sequential(Model):
             if tuple(input_shape[1:]) != self.inputs[0].shape[1:]:
                 raise ValueError(f"the model is built for {self.inputs[0].shape}, got input_shape={input_shape}")
             return
-        shape = input_shape
-        for layer in self._layers:  # a rehearsal, so that a shape that does not fit makes no weights
-            shape = layer.compute_output_shape(shape)
+        self._output_shapes(input_shape)  # a rehearsal, so that a shape that does not fit makes no weights
         values = [_input(input_shape, self._layers[0])]
         for layer in self._layers:
             values.append(_chained(layer, values[-1]))
         self._set_values(values)
+
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+        """What the layers make of the shape, also before the model is built."""
+        if self.built:
+            return super()._output_shapes(input_shape)
+        shape = input_shape
+        for layer in self._layers:
+            shape = layer.compute_output_shape(shape)
+        return (shape,)
+
+    def _check_values(self, values: tuple[SymbolicValue, ...]) -> None:
+        """As for every model; before it is built the first layer decides."""
+        if self.built:
+            super()._check_values(values)
+        elif self._layers:
+            self._layers[0]._check_values(values)
+        else:
+            raise ValueError(f"{self.name!r} has no layers: add some first")
+
+    def _check_input(self, shape: Shape) -> None:
+        """As for every model; before it is built the first layer decides."""
+        if self.built:
+            super()._check_input(shape)
+        elif self._layers:
+            self._layers[0]._check_input(shape)
+
+    def _shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
+        """What the layers make of the shape."""
+        return self._output_shapes(values[0].shape)
 
     def _build_for(self, x: Any) -> None:
         if not self._layers:
@@ -209,6 +236,7 @@ class Sequential(Model):
         >>> [layer["class_name"] for layer in model.get_config()["layers"]]
         ['InputLayer', 'Dense']
         """
+        refuse_shared(self._layers)
         first = [value.layer for value in self._values[:1]]
         return {
             "name": self.name,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnncore import _validation as check
+from rnncore.layers.graph import Graph
 
 if TYPE_CHECKING:
     from rnncore.layers import Layer
@@ -28,11 +29,14 @@ def summary(
     line_length: int | None = None,
     positions: Sequence[float] | None = None,
     layer_range: Sequence[str] | None = None,
+    expand_nested: bool = False,
 ) -> str:
     """Layers, shapes and numbers of weights as plain text; where layers branch, what each is connected to."""
     header = list(HEADER)
-    layers = _chosen(model, layer_range)
-    rows = [_row(layer) for layer in layers]
+    chosen = _chosen(model, layer_range)
+    nested = list(_with_nested(chosen)) if expand_nested else [(layer, 0) for layer in chosen]
+    layers = [layer for layer, _ in nested]
+    rows = [_row(layer, depth) for layer, depth in nested]
     sources = _sources(model)
     shares = [0.45, 0.8, 1.0]
     if _is_chain(model):
@@ -76,9 +80,19 @@ def _widths(header: Sequence[str], line_length: int | None, positions: Sequence[
     return widths
 
 
-def _row(layer: Layer) -> list[list[str]]:
+def _with_nested(layers: Sequence[Layer], depth: int = 0) -> Iterator[tuple[Layer, int]]:
+    """Layers, those of a model after it, and in how many models they are."""
+    for layer in layers:
+        yield layer, depth
+        if isinstance(layer, Graph):
+            yield from _with_nested(layer.layers, depth + 1)
+
+
+def _row(layer: Layer, depth: int) -> list[list[str]]:
     """The cells of a layer, each with its lines."""
     title = f"{layer.name} ({type(layer).__name__})"
+    if depth:
+        title = f"{'   ' * depth}{'└' if _can_print('└') else '`'} {title}"
     if not layer.built:
         return [[title], ["?"], ["0 (unbuilt)"]]
     shapes = layer.output_shape

@@ -14,7 +14,7 @@ from rnncore.training.session import Runnable
 from rnncore.training.sharing import trains
 
 
-class Compiled(Runnable):
+class Compiled(Runnable, registered=False):
     """The methods of a model that say what training does."""
 
     @trains("compile")

@@ -17,8 +17,7 @@ from rnncore.layers.builder import PartInputs, ProgramBuilder, build_program
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.shapes import shapes_of
 from rnncore.layers.symbolic import SymbolicValue, walk
-from rnncore.layers.trainable import TrainableState
-from rnncore.layers.wrapper import Wrapper
+from rnncore.layers.trainable import TrainableState, parts
 from rnncore.policies import Policy
 from rnncore.training.compilation import Compilation
 from rnncore.training.functions import FunctionExecutor
@@ -51,7 +50,7 @@ class ForwardShapes(threading.local):
 
 def check_precision(layer: Layer, policy: Policy) -> None:
     """ValueError if a layer, or one inside it, was made for another precision than the model's."""
-    for part in (layer, *(layer._inner if isinstance(layer, Wrapper) else ())):
+    for part in parts([layer]):
         if part.dtype_wanted not in (None, policy.name, policy.dtype.name):
             raise ValueError(
                 f"{part.name!r} was made with dtype={part.dtype_wanted!r}, but the model computes with {policy.name!r}:"

@@ -10,13 +10,13 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from rnncore import data
-from rnncore._overrides import NoIgnoredOverrides
 from rnncore._turns import Turns
 from rnncore.batches import Samples
 from rnncore.callbacks.base import CallbackList, History, Logs
 from rnncore.config import current_policy
 from rnncore.data import Array
 from rnncore.layers.builder import PartInputs
+from rnncore.layers.expansion import expanded
 from rnncore.layers.graph import Graph
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.layers.trainable import TrainableState
@@ -31,7 +31,7 @@ from rnncore.training.streaming import Streaming
 NOTHING_TO_TAKE_BACK = nullcontext()  # around checks that build no model
 
 
-class Runnable(NoIgnoredOverrides, Graph):
+class Runnable(Graph, registered=False):
     """A graph and its session: what the public methods of models work on."""
 
     _ignored = frozenset(
@@ -211,7 +211,8 @@ class Session:
                 def make(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue], part: PartInputs) -> Engine:
                     return Engine(inputs, outputs, backend, policy, None, True, engine.trainable, part)
 
-                found = self._streaming[weights] = Streaming(graph.inputs, graph.outputs, make, engine), engine
+                outputs = expanded(graph.inputs, graph.outputs)
+                found = self._streaming[weights] = Streaming(graph.inputs, outputs, make, engine), engine
             return found[0]
 
     def _unconfigured(self, graph: Runnable, trainable: TrainableState, *, carries: bool = False) -> Engine:

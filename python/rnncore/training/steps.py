@@ -23,7 +23,7 @@ from rnncore.training.sharing import trains
 from rnncore.training.stream import SequenceStream
 
 
-class Steps(Runnable):
+class Steps(Runnable, registered=False):
     """The methods of a model that work on one batch."""
 
     @trains("train_on_batch")
@@ -113,24 +113,29 @@ class Steps(Runnable):
         """
         return self.forward(x, lengths)
 
-    def __call__(self, x: Any, training: bool | None = None, *, lengths: npt.ArrayLike | None = None) -> Array | Any:
+    def __call__(  # type: ignore[override]  # arrays as well
+        self, x: Any, training: bool | None = None, *, lengths: npt.ArrayLike | None = None
+    ) -> Array | Any:
         """Compute the outputs for all rows at once: `forward`, called as in Keras.
+
+        Called on symbolic values, the model is a layer of another one; its calls share its weights.
 
         Parameters
         ----------
         x, lengths
-            As for `fit`.
+            As for `fit`. Or symbolic values, one for each input, in a list or a dict by input name.
         training : bool, optional
             Whether dropout is on and `backward` may follow; by default not.
 
         Returns
         -------
         ndarray, shape (N, ..., U), or list of ndarray, or dict of ndarray if the outputs were given as a dict
+            Symbolic values for symbolic values.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument does not fit; a model is no layer of another one.
+            If an argument does not fit.
 
         Examples
         --------
@@ -139,10 +144,15 @@ class Steps(Runnable):
         >>> model = models.Sequential([layers.Input((2,)), layers.Dense(1, kernel_initializer="ones")])
         >>> model(np.ones((1, 2)))
         array([[2.]], dtype=float32)
+        >>> outer = models.Sequential([layers.Input((5, 2)), layers.TimeDistributed(model), layers.GRU(3)])
+        >>> outer.output_shape
+        (None, 3)
         """
         given = list(x.values()) if isinstance(x, Mapping) else x if isinstance(x, (list, tuple)) else [x]
         if any(isinstance(entry, SymbolicValue) for entry in given):
-            raise TypeError("a model is called on arrays, got a symbolic value: call its layers one after another")
+            if training is not None or lengths is not None:
+                raise ValueError("a model called on symbolic values takes no training and no lengths: give them to fit")
+            return self._called_on(x)
         return self.forward(x, lengths, False if training is None else training)
 
     def forward(self, x: Any, lengths: npt.ArrayLike | None = None, training: bool = False) -> Array | Any:

@@ -13,6 +13,7 @@ from rnncore import seeds
 from rnncore.batches import Batches, Samples
 from rnncore.callbacks.base import Callback, CallbackList, History, Logs
 from rnncore.data import Array
+from rnncore.layers.expansion import expanded
 from rnncore.layers.symbolic import packed
 from rnncore.training import epoch
 from rnncore.training.augment import augmenter
@@ -33,7 +34,7 @@ from rnncore.training.windows import check_windows
 BATCH_SIZE = 32
 
 
-class Trainer(Runnable):
+class Trainer(Runnable, registered=False):
     """The methods of a model that work on many batches."""
 
     @trains("fit", whole=True)
@@ -191,7 +192,7 @@ class Trainer(Runnable):
             if held_out is not None:
                 session.engine(self).whole_batches(held_out.rows, validation_size)
         if window is not None:
-            check_windows(self.inputs, self.outputs)
+            check_windows(self.inputs, expanded(self.inputs, self.outputs))
         session.checkpoint_every = checkpoint_every
         history = History()
         hooks = CallbackList.of(self, callbacks, {"verbose": verbose, "epochs": epochs, "steps": feed.steps})
