@@ -389,3 +389,28 @@ def test_rows_do_not_share_what_is_not_finite(module: Any, name: str) -> None:
         assert_close(beside.output[2], alone.output[0])
         dx = module.backward(beside.tape, doutput=np.ones((3, 4, units))).x[2]
         assert_close(dx, module.backward(alone.tape, doutput=np.ones((1, 4, units))).x[0])
+
+
+# Plain functions are those of NumPy, and of NaN is NaN.
+
+
+@each_executor
+@each_dtype
+@pytest.mark.parametrize("function", ["abs", "clip", "cos", "exp", "log", "power", "sin", "sqrt", "square"])
+def test_plain_functions(executor: str, dtype: str, function: str) -> None:
+    most, least = np.finfo(dtype).max, np.finfo(dtype).tiny
+    x = np.array([[NAN, INF, -INF, 0.0, -0.0, most, -most, least, -1.5, 2.0, 88.0, -700.0]], dtype)
+    options: dict[str, Any] = {"power": {"exponent": -1.5}, "clip": {"min_value": -1.0, "max_value": 2.0}}
+    numpy: dict[str, Callable[[Array], Array]] = {
+        "clip": lambda x: np.clip(x, -1, 2),
+        "power": lambda x: x ** np.asarray(-1.5, x.dtype),
+    }
+    b = Builder()
+    given = b.input(12)
+    program = b.build(b.elementwise("elementwise", given, function=function, **options.get(function, {})))
+    with executor_of(executor) as kind:
+        y, (dx,), _ = run(kind, program, [x])
+    with np.errstate(all="ignore"):
+        expected = numpy.get(function, getattr(np, function, np.abs))(x)
+    np.testing.assert_allclose(y, expected, rtol=4 * np.finfo(dtype).eps)
+    assert np.isnan(dx[0, 0])

@@ -121,6 +121,44 @@ def merged_masks() -> Program:
     return b.build(b.dense(y, 2), z, h, wide, masks=(of_joined, both, -1, mask))
 
 
+def steps() -> Program:
+    """Padding, cropping and upsampling with lengths, masks and neither, softmax over each axis, and plain functions."""
+    b = Builder()
+    given, mask, lengths = b.input(None, FEATURES), b.mask(), b.lengths_value()
+
+    def changed(op: str, x: int, of: int = -1, **attributes: int | str) -> tuple[int, int]:
+        y, made = b.value(None, *b.values[x].shape[2:]), b.value(None, dtype="int")
+        b.node(op, (x, of), (y, made), (), **attributes)
+        return y, made
+
+    def softmax(x: int, of: int, axis: int) -> int:
+        y = b.value(*b.values[x].shape[1:])
+        b.node("softmax", (x, of), (y,), (), axis=axis)
+        return y
+
+    x, of = changed("pad1d", b.dense(given, 5, "tanh"), lengths, before=2, after=1)
+    y, _ = b.conv1d(x, 3, 4, mask=of)
+    x, of = changed("upsampling1d", x, of, size=3)
+    x, of = changed("pad1d", x, of, before=-4, after=-2)
+    (first,) = b.recurrent("gru", x, 6, mask=of)
+    z, _ = changed("pad1d", b.dense(given, 17), mask, before=3, after=2, mode="reflect")
+    z, _ = changed("upsampling1d", z, size=2)
+    wide = b.input(None, 2, FEATURES)
+    w, _ = changed("pad1d", wide, lengths, before=1, after=4, mode="reflect")
+    ends = [softmax(given, of_axis, axis) for of_axis, axis in ((lengths, 1), (mask, 1), (-1, 2))]
+    ends += [softmax(w, -1, 2), softmax(b.dense(wide, 18, bias=False), lengths, 1), softmax(b.dense(wide, 4), -1, 3)]
+    positive = b.elementwise("elementwise", given, function="square")
+    shifted = b.elementwise("rescale", positive, scale=1.0, offset=0.1)
+    for function in ("abs", "cos", "exp", "sin"):
+        ends.append(b.elementwise("elementwise", given, function=function))
+    ends.append(b.elementwise("elementwise", given, function="clip", min_value=-0.5, max_value=0.4))
+    ends.append(b.elementwise("elementwise", given, function="clip", max_value=0.4))
+    for function in ("log", "sqrt"):
+        ends.append(b.elementwise("elementwise", shifted, function=function))
+    ends.append(b.elementwise("elementwise", shifted, function="power", exponent=-1.3))
+    return b.build(first, y, z, w, *ends, masks=(of, -1, -1, -1, *[-1] * len(ends)))
+
+
 LAYERS: dict[str, Callable[[], Program]] = {
     "activated": activated,
     "normalized": normalized,
@@ -128,4 +166,5 @@ LAYERS: dict[str, Callable[[], Program]] = {
     "convolved": convolved,
     "noisy": noisy,
     "merged_masks": merged_masks,
+    "steps": steps,
 }

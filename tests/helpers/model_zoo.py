@@ -402,6 +402,25 @@ def details() -> Case:
     )
 
 
+def spectrum() -> Case:
+    """Magnitudes of a filter bank over mirrored signals, in rows of several lengths, as speech front ends are."""
+    x = layers.Input((None, 2))
+    y = layers.Conv1D(6, 3, use_bias=False)(layers.ReflectionPadding1D(2)(x))
+    magnitude = layers.Elementwise("sqrt")(y[..., :3] ** 2 + y[..., 3:] ** 2 + 0.1)
+    weights = layers.Softmax(axis=1)(magnitude)
+    y = layers.GRU(4, return_sequences=True)(layers.ZeroPadding1D((1, 0))(magnitude * weights))
+    y = layers.Cropping1D((0, 1))(layers.UpSampling1D(3)(y))
+    limited = layers.Elementwise("clip", min_value=-0.4, max_value=0.3)(y)
+    return Case(
+        models.Model(x, layers.SimpleRNN(3)(layers.Elementwise("power", exponent=3.0)(limited))),
+        random(ROWS, STEPS, 2, seed=21),
+        random(ROWS, 3, seed=22),
+        losses.MeanSquaredError(),
+        optimizers.SGD(0.2, momentum=0.5),
+        {"lengths": LENGTHS},
+    )
+
+
 CASES: dict[str, Callable[[], Case]] = {
     make.__name__: make
     for make in (
@@ -417,5 +436,6 @@ CASES: dict[str, Callable[[], Case]] = {
         cells,
         details,
         nested,
+        spectrum,
     )
 }

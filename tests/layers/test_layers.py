@@ -340,7 +340,7 @@ def test_shape_of_a_first_layer(layer: Any, shape: Any) -> None:
         (lambda: LSTM(H, "tahn"), ValueError, "unknown activation 'tahn'; did you mean 'tanh'"),
         (lambda: LSTM(H, activation="softmax"), ValueError, "activation of a recurrent layer must be elementwise"),
         (lambda: GRU(H, recurrent_activation="softmax"), ValueError, "recurrent_activation of a recurrent layer"),
-        (lambda: layers.Softmax(0, name="s"), ValueError, "axis of 's' must be -1"),
+        (lambda: layers.Softmax(0, name="s"), ValueError, "axis of 's' must not be that of the batch, 0"),
         (lambda: layers.ReLU(max_value=-1), ValueError, "max_value must be"),
         (lambda: layers.LeakyReLU("x"), TypeError, "negative_slope must be a number"),
         (

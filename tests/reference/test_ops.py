@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from tolerance import assert_all_equal
 from rnncore.reference import Executor, lstm
 from rnncore.reference import slice as reference_slice
 from rnncore.reference.activations import ACTIVATIONS
+from rnncore.reference.elementwise import FUNCTIONS
 from rnncore.reference.merge import KINDS
 from rnncore.reference.op import Run
 
@@ -56,6 +58,55 @@ def test_activation(function: str) -> None:
 def test_activation_with_options(attributes: dict[str, Any]) -> None:
     program = one_node("activation", [("x", (None, None, 4), "float")], 1, [], attributes)
     check_gradients(program, [np.random.default_rng(2).normal(scale=2, size=(2, 3, 4))])
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        *({"function": name} for name in FUNCTIONS if name not in ("power", "clip")),
+        {"function": "power", "exponent": -1.7},
+        {"function": "clip", "min_value": 0.6, "max_value": 1.7},
+    ],
+)
+def test_elementwise(attributes: dict[str, Any]) -> None:
+    program = one_node("elementwise", [("x", (None, None, 4), "float")], 1, [], attributes)
+    check_gradients(program, [np.random.default_rng(2).uniform(0.3, 2.5, size=(2, 3, 4))])
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_softmax(axis: int) -> None:
+    inputs = [("x", (None, None, None, 4), "float")]
+    x = np.random.default_rng(3).normal(size=(2, 3, 2, 4))
+    program = one_node("softmax", [*inputs, ("absent", (), "")], 1, [], {"axis": axis})
+    check_gradients(program, [x])
+    (y,) = Executor(program, np.ones(0), np.ones(0)).forward([x])
+    np.testing.assert_allclose(y, np.exp(x) / np.exp(x).sum(axis, keepdims=True), 1e-12)
+
+
+# The rows of a batch with lengths 4, 2, 0, and what they become.
+CHANGES: list[tuple[str, dict[str, Any], Callable[[Any], Any]]] = [
+    ("pad1d", {"before": 2, "after": 1}, lambda row: np.pad(row, ((2, 1), (0, 0)))),
+    ("pad1d", {"before": 0, "after": -1}, lambda row: row[:-1]),
+    ("pad1d", {"before": -1, "after": 2}, lambda row: np.pad(row, ((0, 2), (0, 0)))[1:]),
+    ("pad1d", {"before": 3, "after": 3, "mode": "reflect"}, lambda row: np.pad(row, ((3, 3), (0, 0)), "reflect")),
+    ("upsampling1d", {"size": 3}, lambda row: np.repeat(row, 3, axis=0)),
+]
+
+
+@pytest.mark.parametrize(("op", "attributes", "alone"), CHANGES)
+def test_rows_change_as_if_alone(op: str, attributes: dict[str, Any], alone: Callable[[Any], Any]) -> None:
+    inputs = [("x", (None, None, 3), "float"), ("lengths", (None,), "int")]
+    x, lengths = np.random.default_rng(3).normal(size=(3, 4, 3)), np.array([4, 2, 0], np.int32)
+    program = one_node(op, inputs, 2, [], attributes)
+    (node,) = program.nodes
+    program = replace(program, nodes=(replace(node, outputs=(node.outputs[0], -1)),), outputs=program.outputs[:1])
+    check_gradients(program, [x], lengths)
+    (y,) = Executor(program, np.ones(0), np.ones(0)).forward([x], lengths)
+    for row, length in enumerate(lengths[:2]):
+        expected = alone(x[row, :length])
+        np.testing.assert_array_equal(y[row, : len(expected)], expected)
+        if op == "pad1d":
+            assert not y[row, len(expected) :].any()
 
 
 def test_embedding() -> None:

@@ -14,6 +14,7 @@ from rnncore.layers.concatenate import Concatenate, concatenate
 from rnncore.layers.conv1d import Conv1D
 from rnncore.layers.dense import Dense
 from rnncore.layers.dropout import Dropout, SpatialDropout1D
+from rnncore.layers.elementwise import Elementwise
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.flatten import Flatten
 from rnncore.layers.get_item import GetItem
@@ -38,6 +39,7 @@ from rnncore.layers.merging import (
 from rnncore.layers.multi_head_attention import MultiHeadAttention
 from rnncore.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from rnncore.layers.normalization import BatchNormalization, LayerNormalization
+from rnncore.layers.padding import Cropping1D, ReflectionPadding1D, ZeroPadding1D
 from rnncore.layers.permute import Permute
 from rnncore.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 from rnncore.layers.rectifiers import ELU, LeakyReLU, ReLU
@@ -49,6 +51,7 @@ from rnncore.layers.rnn import RNN
 from rnncore.layers.simple_rnn import SimpleRNN
 from rnncore.layers.softmax import Softmax
 from rnncore.layers.time_distributed import TimeDistributed
+from rnncore.layers.upsampling1d import UpSampling1D
 
 # Shorter names, as in Keras.
 MaxPool1D, AvgPool1D, Convolution1D = MaxPooling1D, AveragePooling1D, Conv1D
@@ -72,8 +75,10 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Convolution1D",
+    "Cropping1D",
     "Dense",
     "Dropout",
+    "Elementwise",
     "Embedding",
     "Flatten",
     "GRUCell",
@@ -99,6 +104,7 @@ __all__ = [
     "Multiply",
     "Permute",
     "ReLU",
+    "ReflectionPadding1D",
     "RepeatVector",
     "Rescaling",
     "Reshape",
@@ -109,6 +115,8 @@ __all__ = [
     "StackedRNNCells",
     "Subtract",
     "TimeDistributed",
+    "UpSampling1D",
+    "ZeroPadding1D",
     "add",
     "average",
     "concatenate",

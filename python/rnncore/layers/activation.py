@@ -8,10 +8,10 @@ from rnncore import activations
 from rnncore.layers.arguments import LayerArguments, Unpack
 from rnncore.layers.base import Layer
 
-__all__ = ["Activation", "Elementwise"]
+__all__ = ["Activation", "AppliesActivation"]
 
 
-class Elementwise(Layer, registered=False):
+class AppliesActivation(Layer, registered=False):
     """Base of the layers that apply a function; a subclass, or its constructor, says which."""
 
     _op = "activation"
@@ -27,7 +27,7 @@ class Elementwise(Layer, registered=False):
         return {**activations.attributes("function", self._function), **super()._attributes()}
 
 
-class Activation(Elementwise):
+class Activation(AppliesActivation):
     """Apply an activation function; softmax goes over the last axis.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What `+`, `-`, `*`, `/`, `**` and `[]` on symbolic values stand for: calls of layers."""
+"""What `+`, `-`, `*`, `/`, `**`, `abs` and `[]` on symbolic values stand for: calls of layers."""
 
 from __future__ import annotations
 
@@ -51,9 +51,17 @@ class Operators(PointsElsewhere):
         return self
 
     def __pow__(self, power: Any) -> Any:
-        if isinstance(power, bool) or not isinstance(power, numbers.Integral) or int(power) < 1:
-            raise TypeError(f"x ** y of a symbolic value needs a whole number of at least 1, got {power!r}")
-        return _merged("Multiply", *[self] * int(power)) if int(power) > 1 else self
+        if isinstance(power, bool) or not isinstance(power, numbers.Real):
+            raise TypeError(f"x ** y of a symbolic value needs a number, got {power!r}")
+        exponent = float(power)
+        if exponent == 0.5:
+            return _made(self, "Elementwise", "sqrt")(self)
+        if exponent < 1 or not exponent.is_integer():
+            return _made(self, "Elementwise", "power", exponent=exponent)(self)
+        return _merged("Multiply", *[self] * int(exponent)) if exponent > 1 else self
+
+    def __abs__(self) -> Any:
+        return _made(self, "Elementwise", "abs")(self)
 
     def __getitem__(self, index: Any) -> Any:
         return _made(self, "GetItem", index)(self)
@@ -63,9 +71,9 @@ def _is_symbolic(value: Any) -> bool:
     return isinstance(value, Operators)
 
 
-def _made(value: Any, layer: str, *arguments: Any) -> Any:
+def _made(value: Any, layer: str, *arguments: Any, **options: Any) -> Any:
     """A layer by its name, as the modules of layers import this one."""
-    return value.layer._registry[layer](*arguments)
+    return value.layer._registry[layer](*arguments, **options)
 
 
 def _merged(layer: str, *values: Any) -> Any:

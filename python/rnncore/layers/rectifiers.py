@@ -6,13 +6,13 @@ from typing import Any
 
 from rnncore import _validation as check
 from rnncore import activations
-from rnncore.layers.activation import Elementwise
+from rnncore.layers.activation import AppliesActivation
 from rnncore.layers.arguments import LayerArguments, Unpack
 
 __all__ = ["ELU", "LeakyReLU", "ReLU"]
 
 
-class _Rectifier(Elementwise):
+class _Rectifier(AppliesActivation):
     """Base of the layers with the options of the activation of their name."""
 
     @property

@@ -10,6 +10,7 @@ from . import (
     conv1d,
     dense,
     dropout,
+    elementwise,
     embedding,
     flatten,
     fold_time,
@@ -18,13 +19,16 @@ from . import (
     merge,
     merge_masks,
     noise,
+    pad1d,
     permute,
     read_state,
     repeat_vector,
     rescale,
     reshape,
     slice,
+    softmax,
     unfold_time,
+    upsampling1d,
     write_state,
 )
 from .gru import GRUCell
@@ -66,4 +70,8 @@ OPS: dict[str, Op] = {
     "conv1d": conv1d,
     "pool1d": Pool(),
     "global_pool1d": GlobalPool(),
+    "pad1d": pad1d,
+    "upsampling1d": upsampling1d,
+    "elementwise": elementwise,
+    "softmax": softmax,
 }
