@@ -14,15 +14,20 @@ void check_training(const Training& training, const Program& program) {
   };
   for (const auto& l : training.losses) {
     reduction_of(l);
-    if (l.kind != kCtc && !loss_kind(l.kind)) fail("training: unknown loss '" + l.kind + "'");
+    const bool ctc = l.kind == kCtc, crf = l.kind == kCrf;
+    if (!ctc && !crf && !loss_kind(l.kind)) fail("training: unknown loss '" + l.kind + "'");
     check_output(l.kind, l.output);
-    if (l.kind != kCtc) continue;
-    if (program.values[static_cast<size_t>(program.outputs[static_cast<size_t>(l.output)])].shape.size() != 3)
-      fail("training: 'ctc' needs an output of shape (N, T, classes)");
+    if (!ctc && !crf) continue;
+    const auto& output = program.values[static_cast<size_t>(program.outputs[static_cast<size_t>(l.output)])];
+    if (ctc && output.shape.size() != 3) fail("training: 'ctc' needs an output of shape (N, T, classes)");
+    if (crf && (output.shape.size() != 4 || output.shape[2] != output.shape[3]))
+      fail("training: 'crf' needs an output of shape (N, T, labels, labels), as the layer CRF makes");
     for (const auto& other : training.losses)
-      if (&other != &l && other.output == l.output) fail("training: 'ctc' must be the only loss on its output");
+      if (&other != &l && other.output == l.output)
+        fail("training: '" + l.kind + "' must be the only loss on its output");
     for (const auto& m : training.metrics)
-      if (m.output == l.output) fail("training: an output with the loss 'ctc' takes no metrics, got '" + m.kind + "'");
+      if (m.output == l.output)
+        fail("training: an output with the loss '" + l.kind + "' takes no metrics, got '" + m.kind + "'");
   }
   for (const auto& m : training.metrics) {
     if (!loss_kind(m.kind) && !metric_kind(m.kind)) fail("training: unknown metric '" + m.kind + "'");

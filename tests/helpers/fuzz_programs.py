@@ -41,7 +41,8 @@ MEMORY = 8 << 30
 INTEGERS = [0, 1, -1, 2, 3, 5, 9, -2, 100, 2**31 - 1, 2**31, -(2**31), 2**32 + 1]
 INTEGERS += [2**46, 2**62, 2**63 - 1, -(2**63), 2**63, 2**64 + 3, 10**30]
 FLOATS = [0.0, -0.0, 0.5, 1.0, -1.0, 2.5, 1e300, -1e300, math.nan, math.inf, -math.inf, 5e-324]
-TEXTS = ["", "x", "lstm", "gru", "dense", "write_state", "tanh", "softmax", "causal", "same", "int", "float", "ctc"]
+TEXTS = ["", "x", "lstm", "gru", "dense", "write_state", "tanh", "softmax", "causal", "same", "int", "float"]
+TEXTS += ["ctc", "crf"]
 OTHERS = [None, True, False, [], [1], [0, 0], [-1], [math.nan], [1e300, -1], (), {}, b"x", object(), "\udc80", 1j]
 # What a node may have that others of its kind do not.
 ATTRIBUTES = ["activation", "axis", "shape", "dims", "n", "units", "state_offset", "rate", "kind", "padding", "strides"]

@@ -421,6 +421,38 @@ def spectrum() -> Case:
     )
 
 
+def tagger() -> Case:
+    """Labels that follow each other, in rows of several lengths."""
+    boundary: dict[str, Any] = {"boundary_regularizer": "l2", "boundary_constraint": "max_norm"}
+    return Case(
+        models.Sequential(
+            [
+                layers.Input((None, FEATURES)),
+                layers.GRU(4, return_sequences=True),
+                layers.Dense(3),
+                layers.CRF(transition_regularizer="l1", transition_constraint="max_norm", **boundary),
+            ]
+        ),
+        random(ROWS, STEPS, FEATURES, seed=23),
+        ids(3, ROWS, STEPS),
+        losses.CRF(),
+        optimizers.Adam(0.02),
+        {"lengths": LENGTHS},
+    )
+
+
+def chain() -> Case:
+    """The same with the transitions alone."""
+    crf = layers.CRF(use_boundary=False)
+    return Case(
+        models.Sequential([layers.Input((STEPS, FEATURES)), crf]),
+        random(ROWS, STEPS, FEATURES, seed=24),
+        ids(FEATURES, ROWS, STEPS),
+        losses.CRF(),
+        optimizers.SGD(0.1),
+    )
+
+
 CASES: dict[str, Callable[[], Case]] = {
     make.__name__: make
     for make in (
@@ -437,5 +469,7 @@ CASES: dict[str, Callable[[], Case]] = {
         details,
         nested,
         spectrum,
+        tagger,
+        chain,
     )
 }

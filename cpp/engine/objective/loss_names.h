@@ -7,7 +7,9 @@
 
 namespace rnncore {
 
-constexpr const char* kCtc = "ctc";  // has kernels of its own
+// Losses of their own classes, whose values are those of whole rows.
+constexpr const char* kCtc = "ctc";
+constexpr const char* kCrf = "crf";
 
 inline std::optional<LossKind> loss_kind(std::string_view name) { return find_member<LossKind>(kLossNames, name); }
 

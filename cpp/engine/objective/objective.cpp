@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/objective/crf_loss.h"
 #include "engine/objective/ctc_loss.h"
 
 namespace rnncore {
@@ -39,6 +40,11 @@ typename Objective<T>::Losses Objective<T>::make_losses(const Training& training
     written[value] = true;
     if (description.kind == kCtc) {
       losses.push_back(std::make_unique<CtcLoss<T>>(description, losses.size(), program, outputs[output], adds, kernels,
+                                                    fault, room));
+      continue;
+    }
+    if (description.kind == kCrf) {
+      losses.push_back(std::make_unique<CrfLoss<T>>(description, losses.size(), program, outputs[output], adds, kernels,
                                                     fault, room));
       continue;
     }

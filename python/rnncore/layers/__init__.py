@@ -12,6 +12,7 @@ from rnncore.layers.bidirectional import Bidirectional
 from rnncore.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from rnncore.layers.concatenate import Concatenate, concatenate
 from rnncore.layers.conv1d import Conv1D
+from rnncore.layers.crf import CRF
 from rnncore.layers.dense import Dense
 from rnncore.layers.dropout import Dropout, SpatialDropout1D
 from rnncore.layers.elementwise import Elementwise
@@ -58,6 +59,7 @@ MaxPool1D, AvgPool1D, Convolution1D = MaxPooling1D, AveragePooling1D, Conv1D
 GlobalMaxPool1D, GlobalAvgPool1D = GlobalMaxPooling1D, GlobalAveragePooling1D
 
 __all__ = [
+    "CRF",
     "ELU",
     "GRU",
     "LSTM",

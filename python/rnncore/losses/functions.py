@@ -49,6 +49,8 @@ def _described(cls: type[Loss]) -> dict[str, str]:
     names = ("target", "output", "positions", "target_example", "output_example")
     if cls.kind == "ctc":
         found = ("(N, L) of labels from 1 on, then zeros", "(N, T, classes)", "(N,)", "[[1]]", "[[[0.25, 0.75]]]")
+    elif cls.kind == "crf":
+        found = ("(N, T) of labels", "(N, T, K, K)", "(N,)", "[[0]]", "[[[[-0.7, -0.7], [-0.7, -0.7]]]]")
     elif cls.sparse:
         found = ("(N, ...) of class ids", "(N, ..., U)", "(N, ...)", "[1]", "[[0.25, 0.75]]")
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rnncore import _configurable as configurable
 from rnncore._namespace import public
 from rnncore.losses.functions import FUNCTIONS as LOSSES
-from rnncore.metrics import accuracies, confusion, errors, levels, running, scores
+from rnncore.metrics import accuracies, confusion, errors, levels, running, scores, viterbi
 from rnncore.metrics.accuracies import *
 from rnncore.metrics.base import Metric
 from rnncore.metrics.confusion import *
@@ -17,6 +17,7 @@ from rnncore.metrics.functions import FUNCTIONS
 from rnncore.metrics.levels import *
 from rnncore.metrics.running import *
 from rnncore.metrics.scores import *
+from rnncore.metrics.viterbi import *
 from rnncore.metrics.wrapper import MeanMetricWrapper
 
 __all__ = ["MeanMetricWrapper", "Metric", "deserialize", "get", "serialize"]
@@ -26,6 +27,7 @@ __all__ += errors.__all__
 __all__ += levels.__all__
 __all__ += running.__all__
 __all__ += scores.__all__
+__all__ += viterbi.__all__
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = public(__name__, __all__)

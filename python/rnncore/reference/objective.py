@@ -11,6 +11,7 @@ import numpy as np
 from .._quiet import quiet
 from .._sequence_arguments import Array
 from ..program import Loss, Metric, Program, Regularizer, Training
+from .crf_loss import crf_loss
 from .ctc import check_labels, ctc
 from .losses import LOSSES, REDUCTIONS, weighted_loss
 from .masking import real_steps
@@ -34,8 +35,8 @@ class Objective:
 
     def __init__(self, training: Training, program: Program, parameters: list[Array], gradients: Arrays) -> None:
         for loss in training.losses:
-            if loss.kind == "ctc":
-                _check_ctc(loss, training, program)
+            if loss.kind in OF_ROWS:
+                _check_loss_of_rows(loss, training, program)
             elif loss.kind not in LOSSES:
                 raise ValueError(f"training: unknown loss {loss.kind!r}; known: {list(LOSSES)}")
             if loss.attributes.get("reduction", REDUCTIONS[0]) not in REDUCTIONS:
@@ -92,8 +93,8 @@ class Objective:
         losses = []
         for loss in training.losses:
             output, target, weight = (of[loss.output] for of in (outputs, targets, weights))
-            if loss.kind == "ctc":
-                value, slope = _ctc(loss, output, target, weight, masks[loss.output], rows)
+            if loss.kind in OF_ROWS:
+                value, slope = OF_ROWS[loss.kind](loss, output, target, weight, masks[loss.output], rows)
                 losses.append(value)
                 output_gradients[loss.output] = slope
                 continue
@@ -150,15 +151,18 @@ class Objective:
                 gradient += penalty(regularizer, w)[1]
 
 
-def _check_ctc(loss: Loss, training: Training, program: Program) -> None:
-    """Raise unless the loss stands alone on an output of three axes."""
-    if len(program.values[program.outputs[loss.output]].shape) != 3:
+def _check_loss_of_rows(loss: Loss, training: Training, program: Program) -> None:
+    """Raise unless the loss stands alone on an output of its kind."""
+    shape = program.values[program.outputs[loss.output]].shape
+    if loss.kind == "ctc" and len(shape) != 3:
         raise ValueError("training: 'ctc' needs an output of shape (N, T, classes)")
+    if loss.kind == "crf" and (len(shape) != 4 or shape[2] != shape[3]):
+        raise ValueError("training: 'crf' needs an output of shape (N, T, labels, labels), as the layer CRF makes")
     if sum(other.output == loss.output for other in training.losses) > 1:
-        raise ValueError("training: 'ctc' must be the only loss on its output")
+        raise ValueError(f"training: {loss.kind!r} must be the only loss on its output")
     for metric in training.metrics:
         if metric.output == loss.output:
-            raise ValueError(f"training: an output with the loss 'ctc' takes no metrics, got {metric.kind!r}")
+            raise ValueError(f"training: an output with the loss {loss.kind!r} takes no metrics, got {metric.kind!r}")
 
 
 def _ctc(
@@ -175,6 +179,30 @@ def _ctc(
     check_labels(target, output.shape[-1], real.sum(axis=1), rows, f"targets[{loss.output}]")
     value, slope = weighted_loss(*ctc(target, output, real), weight, loss.attributes.get("reduction", REDUCTIONS[0]))
     return value, loss.weight * slope
+
+
+def _crf(
+    loss: Loss, output: Array, target: Array, weight: Array | None, mask: Array | None, rows: Array | None
+) -> tuple[float, Array]:
+    """The same for labels of a chain."""
+    if target.shape != output.shape[:2]:
+        raise ValueError(f"targets: crf expected shape {output.shape[:2]}, got {target.shape}")
+    if target.dtype != INT32:
+        raise TypeError(f"targets: crf expected dtype int32, got {target.dtype}")
+    if target.size and not 0 <= target.min() <= target.max() < output.shape[-1]:
+        raise ValueError(
+            f"targets[{loss.output}]: expected labels from 0 to {output.shape[-1] - 1}, got {target.min()} to"
+            f" {target.max()}"
+        )
+    if weight is not None and weight.shape != output.shape[:1]:
+        raise ValueError(f"sample_weight: expected shape {output.shape[:1]}, got {weight.shape}")
+    real = None if mask is None else real_steps(mask, output.shape)
+    found = crf_loss(target, output, real)
+    value, slope = weighted_loss(*found, weight, loss.attributes.get("reduction", REDUCTIONS[0]))
+    return value, loss.weight * slope
+
+
+OF_ROWS = {"ctc": _ctc, "crf": _crf}  # losses whose values are those of whole rows
 
 
 def _real_positions(output: Array, mask: Array | None) -> Any:

@@ -8,6 +8,7 @@ from . import (
     batch_normalization,
     concatenate,
     conv1d,
+    crf,
     dense,
     dropout,
     elementwise,
@@ -74,4 +75,5 @@ OPS: dict[str, Op] = {
     "upsampling1d": upsampling1d,
     "elementwise": elementwise,
     "softmax": softmax,
+    "crf": crf,
 }
