@@ -12,6 +12,7 @@ html_title = "rnncore"
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 autodoc_typehints = "none"  # the docstrings tell types and shapes
+autodoc_mock_imports = ["torch"]  # pages are built without it
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False

@@ -1,12 +1,14 @@
 """What users may rely on, as text: a line for each public function, class and member, and for each name that is found.
 
-`python tests/helpers/public_api.py > tests/golden/public_api.txt` writes the file that the test compares with.
+`python tests/helpers/public_api.py > tests/golden/public_api.txt` writes the file that the test compares with, and
+`python tests/helpers/public_api.py torch > tests/golden/public_api_torch.txt` that of what needs PyTorch, and so on.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +39,9 @@ MODULES = [
     "rnncore.runtime",
     "rnncore.utils",
 ]
+
+# What needs another package: that package, and the modules.
+EXTRAS = {"torch": ["rnncore.torch"]}
 
 KINDS: dict[str, Any] = {  # what finds objects by names
     "constraints": constraints.Constraint,
@@ -71,10 +76,10 @@ def members(cls: type) -> dict[str, str]:
     }
 
 
-def lines() -> Iterator[str]:
-    """A class lists what differs from its nearest public base."""
+def lines(extra: str = "") -> Iterator[str]:
+    """A class lists what differs from its nearest public base, or from a base that the other package has."""
     listed: dict[Any, str] = {}
-    for module in MODULES:
+    for module in EXTRAS[extra] if extra else MODULES:
         namespace = importlib.import_module(module)
         for name in sorted(namespace.__all__):
             value, where = getattr(namespace, name), f"{module}.{name}"
@@ -87,11 +92,15 @@ def lines() -> Iterator[str]:
                 yield where + signature(value)
     for cls, where in listed.items():
         if isinstance(cls, type) and cls.__module__.startswith("rnncore"):
-            base = next((base for base in cls.__mro__[1:] if base in listed and isinstance(base, type)), object)
+            theirs = [base for base in cls.__mro__ if extra and base.__module__.split(".")[0] == extra]
+            public = [base for base in cls.__mro__[1:] if base in listed or base in theirs]
+            base = next((base for base in public if isinstance(base, type)), object)
             inherited = members(base)
             for name, text in sorted(members(cls).items()):
                 if inherited.get(name) != text:
                     yield f"{where}.{name}{text}"
+    if extra:
+        return
     for module, base in KINDS.items():
         for name, found in sorted(base._registry.items()):
             if vars(importlib.import_module(found.__module__)).get(found.__name__) is not found:
@@ -102,4 +111,4 @@ def lines() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(lines()))
+    print("\n".join(lines(*sys.argv[1:])))

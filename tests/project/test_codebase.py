@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from public_api import MODULES
+from public_api import EXTRAS, MODULES
 
 import rnncore
 import rnncore.activations
@@ -106,8 +106,13 @@ def test_both_executors_know_each_activation(executor_class: Any, function: str)
     assert set(rnncore.activations.functions.__all__) - {"swish"} == set(ACTIVATIONS)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_public_names_exist_and_are_documented(module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [(module, extra) for extra, modules in {"": MODULES, **EXTRAS}.items() for module in modules],
+)
+def test_public_names_exist_and_are_documented(module: str, extra: str) -> None:
+    if extra:
+        pytest.importorskip(extra, reason=f"{extra} is not installed")
     namespace = importlib.import_module(module)
     undocumented = []
     for name in public(namespace):

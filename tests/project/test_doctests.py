@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
+from public_api import EXTRAS
 
 import rnncore
 
@@ -23,13 +26,25 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def skip_without_extras(file: Path) -> None:
+    """Skip a page or module that imports a package which is not installed."""
+    for extra in re.findall(
+        rf"^ *(?:>>> )?(?:import|from) ({'|'.join(EXTRAS)})\b", file.read_text(encoding="utf-8"), re.M
+    ):
+        pytest.importorskip(extra, reason=f"{extra} is not installed")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page(page: Path) -> None:
+    skip_without_extras(page)
     result = doctest.testfile(str(page), module_relative=False, optionflags=OPTIONS, encoding="utf-8")
     assert result.failed == 0
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_docstrings(module: str) -> None:
+    file = importlib.util.find_spec(module).origin
+    if file.endswith(".py"):
+        skip_without_extras(Path(file))
     result = doctest.testmod(importlib.import_module(module), optionflags=OPTIONS)
     assert result.failed == 0

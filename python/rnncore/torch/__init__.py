@@ -1,0 +1,56 @@
+"""PyTorch's recurrent modules on the kernels of rnncore, and weights that go from one to the other.
+
+Names load when first used. Files are read without PyTorch; all else needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from rnncore._namespace import UnknownName
+
+if TYPE_CHECKING:
+    from rnncore.torch.accelerating import Acceleration, accelerate
+    from rnncore.torch.cells import GRUCell, LSTMCell, RNNCell
+    from rnncore.torch.modules import GRU, LSTM, RNN
+
+_HOMES = {
+    "Acceleration": "accelerating",
+    "GRU": "modules",
+    "GRUCell": "cells",
+    "LSTM": "modules",
+    "LSTMCell": "cells",
+    "RNN": "modules",
+    "RNNCell": "cells",
+    "accelerate": "accelerating",
+}
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Acceleration",
+    "GRUCell",
+    "LSTMCell",
+    "RNNCell",
+    "accelerate",
+]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise UnknownName(__name__, name, __all__)
+        try:
+            module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise ImportError(f"{__name__}.{name} needs PyTorch: pip install 'rnncore[torch]'", name="torch") from error
+        globals()[name] = value = getattr(module, name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,118 @@
+"""One layer of a recurrent module as autograd, and as compilers and other tracers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from rnncore.torch import kernels
+from rnncore.torch.ops import layer_op
+
+__all__ = ["layer"]
+
+
+def layer(
+    cell: str, directions: int, x: Tensor, states: Sequence[Tensor], lengths: Tensor | None, weights: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Run one layer in one or both directions.
+
+    Parameters
+    ----------
+    cell : {"rnn_tanh", "rnn_relu", "lstm", "gru"}
+    directions : int
+        D, 1 or 2.
+    x : Tensor (T, N, I)
+    states : sequence of Tensor (D, N, H)
+        One for each state of the cell before the first step, or none for zeros.
+    lengths : Tensor of int32 (N,) or None
+    weights : sequence of Tensor
+        PyTorch's, of one direction after the other.
+
+    Returns
+    -------
+    tuple of Tensor
+        Output (T, N, D·H), and each last state (D, N, H).
+    """
+    training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *states, *weights))
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+        output, h, c, _ = layer_op(cell, directions, x, list(states), lengths, list(weights), training)
+        return (output, h, c) if cell == "lstm" else (output, h)
+    if training:
+        found: tuple[Tensor, ...] = _Layer.apply(cell, directions, len(states), lengths, x, *states, *weights)
+        return found
+    return kernels.forward(cell, directions, x, states, lengths, weights, training=False)[0]
+
+
+class _Layer(torch.autograd.Function):
+    """The layer as autograd sees it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, cell: str, directions: int, states: int, lengths: Tensor | None, x: Tensor, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        call = cell, directions, x, tensors[:states], lengths, tensors[states:]
+        found, ctx.tapes = kernels.forward(*call, training=True)
+        ctx.cell, ctx.directions, ctx.states, ctx.lengths = cell, directions, states, lengths
+        # A tape of one direction reads the output: autograd then notices when somebody has changed it.
+        ctx.save_for_backward(x, *tensors, *found[: directions == 1])
+        ctx.set_materialize_grads(False)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, doutput: Tensor | None, *dstates: Tensor | None) -> tuple[Any, ...]:
+        x, *tensors = ctx.saved_tensors
+        if ctx.directions == 1:
+            tensors.pop()
+        states, weights = tensors[: ctx.states], tensors[ctx.states :]
+        call = ctx.cell, ctx.directions, x, states, ctx.lengths, weights
+        if torch.is_grad_enabled():
+            return (None, None, None, None, *_differentiable_backward(call, (doutput, *dstates)))
+        tapes, ctx.tapes = ctx.tapes, None
+        if tapes is None:  # backward has been here, and the graph was retained
+            tapes = kernels.forward(*call, training=True)[1]
+        dx, dinitial, dweights = kernels.backward(ctx.cell, tapes, doutput, dstates, len(weights) > 2 * ctx.directions)
+        return (None, None, None, None, dx, *dinitial[: ctx.states], *dweights)
+
+
+def _differentiable_backward(call: tuple[Any, ...], doutputs: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Gradients of x, states and weights that can be differentiated again, by PyTorch's own operations."""
+    _, _, x, states, _, weights = call
+    inputs = [tensor for tensor in (x, *states, *weights) if tensor.requires_grad]
+    enabled = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)  # its LSTM has no second derivative
+    try:
+        found = _by_torch(*call)
+    finally:
+        torch._C._set_mkldnn_enabled(enabled)
+    pairs = [pair for pair in zip(found, doutputs, strict=True) if pair[1] is not None]
+    outputs, known = zip(*pairs, strict=True)
+    gradients = iter(torch.autograd.grad(outputs, inputs, known, create_graph=True, allow_unused=True))
+    return [next(gradients) if tensor.requires_grad else None for tensor in (x, *states, *weights)]
+
+
+def _by_torch(
+    cell: str, directions: int, x: Tensor, states: Sequence[Tensor], lengths: Tensor | None, weights: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """What `layer` computes, but zeros behind the end of a row."""
+    function = getattr(torch, cell)
+    if not states:
+        zeros = x.new_zeros(directions, x.shape[1], weights[1].shape[1])
+        states = (zeros,) * (2 if cell == "lstm" else 1)
+    options = len(weights) > 2 * directions, 1, 0.0, False, directions == 2
+    if lengths is None:
+        found: tuple[Tensor, ...] = function(x, _hidden(states), weights, *options, False)
+        return found
+    packed = pack_padded_sequence(x, lengths.long(), enforce_sorted=False)
+    states = [state[:, packed.sorted_indices] for state in states]
+    output, *lasts = function(packed.data, packed.batch_sizes, _hidden(states), weights, *options)
+    output, _ = pad_packed_sequence(packed._replace(data=output), total_length=x.shape[0])
+    return output, *(last[:, packed.unsorted_indices] for last in lasts)
+
+
+def _hidden(states: Sequence[Tensor]) -> Any:
+    """States as PyTorch's functions take them."""
+    return states if len(states) == 2 else states[0]
