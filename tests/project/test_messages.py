@@ -186,6 +186,7 @@ LAYER_NAMES = {
     *("states", "reset_state", "reset_states", "state_size", "bias", "kernel", "recurrent_kernel", "peephole_kernel"),
     *("projection_kernel", "normalization_weights", "beta", "gamma", "moving_mean", "moving_variance", "embeddings"),
     *("scale", "concat_score_weight"),
+    *("transitions", "start", "end"),
 }
 
 
