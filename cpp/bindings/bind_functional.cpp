@@ -44,7 +44,7 @@ Elementwise described(PyObject* attributes, const char* attribute) {
 }
 
 // The arguments that all recurrent functions begin with, in order.
-enum { kX, kKernel, kRecurrentKernel, kBias, kState, kLengths, kReverse, kTraining, kArguments };
+enum { kX, kKernel, kRecurrentKernel, kBias, kState, kLengths, kResets, kReverse, kTraining, kArguments };
 
 // Runs a call forward; its output and its last states.
 template <class T>
@@ -100,6 +100,7 @@ py::object run_typed(Cell cell, const Elementwise& activation, const Elementwise
     return py::none();
   if (!state_arrays<T>(a[kState], cell, N, H, in.initial_state)) return py::none();
   if (!plain<int32_t>(a[kLengths], {N}, in.lengths)) return py::none();
+  if (!plain<bool>(a[kResets], {N, in.steps}, in.resets)) return py::none();
   // Of x without strides there may be more than any memory.
   if (element_count({N, in.steps, std::max(in.inputs, G * H)}) == kUnknown) throw std::bad_alloc();
   if (in.lengths)
@@ -138,7 +139,7 @@ py::object run_named(Cell cell, PyObject* activation, PyObject* recurrent_activa
 PyObject* sequence(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   return guarded([&]() -> py::object {
     constexpr int before = 3;
-    if (count != before + kArguments) throw py::type_error("sequence: expected 11 arguments");
+    if (count != before + kArguments) throw py::type_error("sequence: expected 12 arguments");
     const auto cell = find_cell(py::cast<std::string_view>(arguments[0]));
     if (!cell) throw py::value_error("sequence: unknown cell");
     const Elementwise f = described(arguments[1], "activation");
@@ -190,8 +191,8 @@ constexpr DirectWay direct_ways[] = {{"simple_rnn", kArguments + 1, direct_simpl
 
 PyMethodDef methods[] = {
     {"sequence", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sequence)), METH_FASTCALL,
-     "sequence(cell, activation, recurrent_activation, x, kernel, recurrent_kernel, bias, state, lengths, reverse, "
-     "training, /)\n--\n\nA SequenceResult, or None when an argument needs checking or converting."},
+     "sequence(cell, activation, recurrent_activation, x, kernel, recurrent_kernel, bias, state, lengths, resets, "
+     "reverse, training, /)\n--\n\nA SequenceResult, or None when an argument needs checking or converting."},
     {"pack", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(pack)), METH_FASTCALL,
      "pack(cell, kernel, recurrent_kernel, bias, /)\n--\n\nThe PackedWeights of arrays that are right already."},
     {nullptr, nullptr, 0, nullptr}};

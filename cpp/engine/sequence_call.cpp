@@ -55,8 +55,8 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
   const auto& in = inputs_;
   call_.shape = {in.cell, in.activation, in.recurrent_activation, in.rows, in.steps, in.inputs, in.units, nullptr};
   call_.shape.cache_bytes = second_level_cache();
-  if (in.lengths) sort_rows();
-  const int64_t total = in.lengths ? ragged_.offsets.back() : in.rows * in.steps;
+  if (in.lengths || has_cuts()) cut_rows();
+  const int64_t total = ragged() ? ragged_.offsets.back() : in.rows * in.steps;
   flops_ = 2.0 * static_cast<double>(total) * static_cast<double>(gates_of(in.cell)) * static_cast<double>(in.units) *
            static_cast<double>(in.inputs + in.units);
   threads_ = threads_for(flops_, [&](int limit) { return kernels_.sharing(call_.shape, limit).threads; });
@@ -68,8 +68,8 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
   // Calls of one step after the other go through large weights to and fro.
   thread_local int64_t turn = 0;
   if (in.packed_weights) call_.turn = turn += in.steps;
-  const int64_t H = in.units, N = in.rows;
-  if (in.lengths) {
+  const int64_t H = in.units, N = call_.shape.rows;
+  if (ragged()) {
     output_layout_ = {0, in.steps * H, H};
     ragged_.x = elements<T>(total * in.inputs);
     ragged_.hidden = elements<T>(total * H);
@@ -107,9 +107,9 @@ void SequenceCall<T>::place_saved() {
     call_.tape = parts.take(std::max<int64_t>(sizes_.tape, 1));
     call_.panels = parts.take(sizes_.panels);
     call_.panel_threads = threads_;
-    copies_.x = in.lengths ? nullptr : parts.take(in.steps * N * in.inputs);
+    copies_.x = ragged() ? nullptr : parts.take(in.steps * N * in.inputs);
     for (int k = 0; k < 2; ++k)
-      copies_.initial_state[k] = in.lengths || !in.initial_state[k] ? nullptr : parts.take(N * in.units);
+      copies_.initial_state[k] = ragged() || !in.initial_state[k] ? nullptr : parts.take(N * in.units);
     return parts.used;
   };
   saved_ = elements<T>(take({nullptr}));
@@ -138,40 +138,78 @@ void SequenceCall<T>::copy_inputs(const Team& team) const {
         copy_short_row(copies_.x + (t * N + n) * I, in.x.data + n * in.x.row + t * in.x.step, I);
 }
 
+// Whether resets change anything.
 template <class T>
-void SequenceCall<T>::sort_rows() {
-  for (int64_t n = 0; n < inputs_.rows; ++n)  // the caller looked at them, but who else writes to them?
-    ragged_.lengths.push_back(std::clamp<int64_t>(inputs_.lengths[n], 0, inputs_.steps));
-  auto& rows = ragged_.rows;
-  rows.resize(static_cast<size_t>(inputs_.rows));
-  std::iota(rows.begin(), rows.end(), int64_t{0});
-  std::stable_sort(rows.begin(), rows.end(), [&](int64_t a, int64_t b) { return length(a) > length(b); });
-  auto& offsets = ragged_.offsets;
-  offsets.assign(static_cast<size_t>(inputs_.steps) + 1, 0);
-  for (int64_t row : rows)
-    for (int64_t t = 0; t < length(row); ++t) ++offsets[static_cast<size_t>(t) + 1];
+bool SequenceCall<T>::has_cuts() const {
+  const auto& in = inputs_;
+  // What is before the first step is processed is its state alone.
+  const int64_t first = in.reverse || !(in.initial_state[0] || in.initial_state[1]);
+  for (int64_t n = 0; in.resets && n < in.rows; ++n)
+    for (int64_t t = first; t < in.steps; ++t)
+      if (in.resets[n * in.steps + t]) return true;
+  return false;
+}
+
+// Makes the rows of the kernels.
+template <class T>
+void SequenceCall<T>::cut_rows() {
+  const auto& in = inputs_;
+  auto& [pieces, offsets, x, hidden, states] = ragged_;
+  pieces.reserve(static_cast<size_t>(in.rows));
+  for (int64_t n = 0; n < in.rows; ++n) {
+    // The caller looked at lengths, but who else writes to them?
+    const int64_t valid = in.lengths ? std::clamp<int64_t>(in.lengths[n], 0, in.steps) : in.steps;
+    const bool* resets = in.resets ? in.resets + n * in.steps : nullptr;
+    int64_t first = 0;
+    do {
+      int64_t end = first + 1;
+      while (end < valid && !(resets && resets[end])) ++end;
+      end = std::min(end, valid);
+      Piece piece{n, first, end - first, valid, false};
+      piece.resumes = begins(piece) && (in.reverse || end == 0 || !resets || !resets[0]);
+      pieces.push_back(piece);
+      first = end;
+    } while (first < valid);
+  }
+  std::stable_sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.length > b.length; });
+  const int64_t steps = pieces.empty() ? 1 : std::max<int64_t>(pieces[0].length, 1);
+  offsets.assign(static_cast<size_t>(steps) + 1, 0);
+  for (const Piece& piece : pieces)
+    for (int64_t t = 0; t < piece.length; ++t) ++offsets[static_cast<size_t>(t) + 1];
   std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
+  call_.shape.rows = static_cast<int64_t>(pieces.size());
+  call_.shape.steps = steps;
   call_.shape.offsets = offsets.data();
 }
 
-// The time step that a row's processing step s reads.
+// Whether a piece is the first one of its row to be processed, or the last one.
 template <class T>
-int64_t SequenceCall<T>::time(int64_t row, int64_t s) const {
-  return inputs_.reverse ? length(row) - 1 - s : s;
+bool SequenceCall<T>::begins(const Piece& piece) const {
+  return inputs_.reverse ? piece.first + piece.length == piece.valid : piece.first == 0;
+}
+template <class T>
+bool SequenceCall<T>::ends(const Piece& piece) const {
+  return inputs_.reverse ? piece.first == 0 : piece.first + piece.length == piece.valid;
+}
+
+// The time step that a piece's processing step s reads.
+template <class T>
+int64_t SequenceCall<T>::time(const Piece& piece, int64_t s) const {
+  return piece.first + (inputs_.reverse ? piece.length - 1 - s : s);
 }
 
 template <class T>
 void SequenceCall<T>::forward(T* output, T* const state[2], const Interrupt& interrupt) {
-  const int64_t H = inputs_.units, I = inputs_.inputs, N = inputs_.rows;
+  const int64_t H = inputs_.units, I = inputs_.inputs, N = call_.shape.rows;
   Buffer workspace = elements<T>(sizes_.forward_workspace - (call_.packed_weights ? sizes_.packed_weights : 0));
   call_.workspace = workspace.template as<T>();
-  if (!inputs_.lengths) call_.output.data = output;
+  if (!ragged()) call_.output.data = output;
   T* sorted = ragged_.states.template as<T>();
   const int states = states_of(inputs_.cell);
-  for (int k = 0; k < states; ++k) call_.state[k] = inputs_.lengths ? sorted + (2 + k) * N * H : state[k];
+  for (int k = 0; k < states; ++k) call_.state[k] = ragged() ? sorted + (2 + k) * N * H : state[k];
 
   run_team(threads_, interrupt, [&](const Team& team) {
-    if (!inputs_.lengths) {
+    if (!ragged()) {
       kernels_.forward(call_, team);
       if (training_) copy_inputs(team);
       return;
@@ -181,27 +219,31 @@ void SequenceCall<T>::forward(T* output, T* const state[2], const Interrupt& int
     const T* hidden = ragged_.hidden.template as<T>();
     const Range mine = team_range(N, team, 1);
     for (int64_t r = mine.begin; r < mine.end; ++r) {
-      const int64_t n = ragged_.rows[static_cast<size_t>(r)];
-      for (int64_t s = 0; s < length(n); ++s)
-        copy_row(x + (offsets[s] + r) * I, inputs_.x.data + n * inputs_.x.row + time(n, s) * inputs_.x.step, I);
+      const Piece& piece = ragged_.pieces[static_cast<size_t>(r)];
+      const int64_t n = piece.row;
+      for (int64_t s = 0; s < piece.length; ++s)
+        copy_row(x + (offsets[s] + r) * I, inputs_.x.data + n * inputs_.x.row + time(piece, s) * inputs_.x.step, I);
       for (int k = 0; k < states; ++k)
-        if (inputs_.initial_state[k]) copy_row(sorted + (k * N + r) * H, inputs_.initial_state[k] + n * H, H);
+        if (inputs_.initial_state[k])
+          copy_row(sorted + (k * N + r) * H, piece.resumes ? inputs_.initial_state[k] + n * H : nullptr, H);
     }
     team_barrier(team);
     kernels_.forward(call_, team);
     team_barrier(team);
     for (int64_t r = mine.begin; r < mine.end; ++r) {
-      const int64_t n = ragged_.rows[static_cast<size_t>(r)];
+      const Piece& piece = ragged_.pieces[static_cast<size_t>(r)];
+      const int64_t n = piece.row;
       T* out = output + output_layout_.first + n * output_layout_.row;
-      for (int64_t s = 0; s < length(n); ++s)
-        copy_row(out + time(n, s) * output_layout_.step, hidden + (offsets[s] + r) * H, H);
-      for (int64_t t = length(n); t < inputs_.steps; ++t)
+      for (int64_t s = 0; s < piece.length; ++s)
+        copy_row(out + time(piece, s) * output_layout_.step, hidden + (offsets[s] + r) * H, H);
+      if (!ends(piece)) continue;
+      for (int64_t t = piece.valid; t < inputs_.steps; ++t)
         copy_row(out + t * output_layout_.step, sorted + (2 * N + r) * H, H);
       for (int k = 0; k < states; ++k) copy_row(state[k] + n * H, sorted + ((2 + k) * N + r) * H, H);
     }
   });
   call_.kernel = call_.recurrent_kernel = call_.bias = nullptr;  // the caller's
-  if (inputs_.lengths || !training_) return;
+  if (ragged() || !training_) return;
   read_x({copies_.x, inputs_.inputs, N * inputs_.inputs});
   for (int k = 0; k < 2; ++k) call_.initial_state[k] = copies_.initial_state[k];
 }
@@ -209,9 +251,8 @@ void SequenceCall<T>::forward(T* output, T* const state[2], const Interrupt& int
 template <class T>
 void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate[2], BatchView<T> dx, T* dkernel,
                                T* drecurrent_kernel, T* dbias, T* const dinitial_state[2], const Interrupt& interrupt) {
-  const int64_t H = inputs_.units, I = inputs_.inputs, N = inputs_.rows, last = inputs_.steps - 1;
+  const int64_t H = inputs_.units, I = inputs_.inputs, N = call_.shape.rows, last = inputs_.steps - 1;
   const int states = states_of(inputs_.cell);
-  const bool ragged = inputs_.lengths;
   Buffer workspace = elements<T>(sizes_.backward_workspace - sizes_.panels);
   Buffer packed_doutput, packed_dx, packed_states;
 
@@ -221,8 +262,8 @@ void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate
   call.dkernel = dkernel;
   call.drecurrent_kernel = drecurrent_kernel;
   call.dbias = dbias;
-  T* sorted = nullptr;  // dstate h, c then dinitial_state h, c: [4][N][H]
-  if (ragged) {
+  T* sorted = nullptr;  // dstate h, c then dinitial_state h, c: [4][pieces][H]
+  if (ragged()) {
     packed_doutput = elements<T>(ragged_.offsets.back() * H);
     packed_dx = elements<T>(ragged_.offsets.back() * I);
     packed_states = elements<T>(4 * N * H);
@@ -246,18 +287,20 @@ void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate
   }
 
   run_team(threads_, interrupt, [&](const Team& team) {
-    if (!ragged) return kernels_.backward(call, team);
+    if (!ragged()) return kernels_.backward(call, team);
     const int64_t* offsets = ragged_.offsets.data();
     const Range mine = team_range(N, team, 1);
     T* dy = packed_doutput.template as<T>();
     for (int64_t r = mine.begin; r < mine.end; ++r) {
-      const int64_t n = ragged_.rows[static_cast<size_t>(r)];
-      for (int k = 0; k < states; ++k) copy_row(sorted + (k * N + r) * H, dstate[k] ? dstate[k] + n * H : nullptr, H);
+      const Piece& piece = ragged_.pieces[static_cast<size_t>(r)];
+      const int64_t n = piece.row;
+      for (int k = 0; k < states; ++k)
+        copy_row(sorted + (k * N + r) * H, dstate[k] && ends(piece) ? dstate[k] + n * H : nullptr, H);
       const T* from = doutput.data ? doutput.data + n * doutput.row : nullptr;
-      for (int64_t s = 0; s < length(n); ++s)
-        copy_row(dy + (offsets[s] + r) * H, from ? from + time(n, s) * doutput.step : nullptr, H);
+      for (int64_t s = 0; s < piece.length; ++s)
+        copy_row(dy + (offsets[s] + r) * H, from ? from + time(piece, s) * doutput.step : nullptr, H);
       // Padded steps repeat the last state, so their gradients belong to it.
-      for (int64_t t = length(n); from && t < inputs_.steps; ++t)
+      for (int64_t t = piece.valid; from && ends(piece) && t < inputs_.steps; ++t)
         for (int64_t k = 0; k < H; ++k) sorted[r * H + k] += from[t * doutput.step + k];
     }
     team_barrier(team);
@@ -265,12 +308,15 @@ void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate
     team_barrier(team);
     const T* packed = packed_dx.template as<T>();
     for (int64_t r = mine.begin; r < mine.end; ++r) {
-      const int64_t n = ragged_.rows[static_cast<size_t>(r)];
+      const Piece& piece = ragged_.pieces[static_cast<size_t>(r)];
+      const int64_t n = piece.row;
       T* out = dx.data + n * dx.row;
-      for (int64_t s = 0; s < length(n); ++s) copy_row(out + time(n, s) * dx.step, packed + (offsets[s] + r) * I, I);
-      for (int64_t t = length(n); t < inputs_.steps; ++t) copy_row<T>(out + t * dx.step, nullptr, I);
+      for (int64_t s = 0; s < piece.length; ++s)
+        copy_row(out + time(piece, s) * dx.step, packed + (offsets[s] + r) * I, I);
+      for (int64_t t = piece.valid; ends(piece) && t < inputs_.steps; ++t) copy_row<T>(out + t * dx.step, nullptr, I);
       for (int k = 0; k < states; ++k)
-        if (dinitial_state[k]) copy_row(dinitial_state[k] + n * H, sorted + ((2 + k) * N + r) * H, H);
+        if (dinitial_state[k] && begins(piece))
+          copy_row(dinitial_state[k] + n * H, piece.resumes ? sorted + ((2 + k) * N + r) * H : nullptr, H);
     }
   });
 }

@@ -1,5 +1,5 @@
 // One recurrent call on the caller's batch-first arrays: chooses threads, owns what backward needs of them, and turns
-// lengths and reversal into the packed, forward-running rows of the kernels.
+// lengths, resets and reversal into the packed, forward-running rows of the kernels.
 #pragma once
 
 #include <vector>
@@ -34,16 +34,17 @@ struct SequenceInputs {
   T* packed_weights;          // in place of both kernels, or null
   const T* initial_state[2];  // (N, H), or null
   const int32_t* lengths;     // (N,), or null
+  const bool* resets;         // (N, T): rows are cut before the steps where it is set; or null
   bool reverse;
 };
 
 template <class T>
 class SequenceCall {
  public:
-  // The arrays are read by `forward` alone; of the lengths, which must be from 0 to the steps, by nobody later.
+  // The arrays are read by `forward` alone; the lengths, which must be from 0 to the steps, and resets by nobody later.
   SequenceCall(const SequenceInputs<T>& inputs, bool training, const Kernels& kernels);
 
-  // Time-major inside when no row ends early.
+  // Time-major inside when no row ends early or is cut.
   OutputLayout output_layout() const { return output_layout_; }
   double flops() const { return flops_; }  // of the forward pass
   // Of output (N, T, H), `output` is where its memory begins; it must stay as it is until backward. State: (N, H) each.
@@ -54,18 +55,25 @@ class SequenceCall {
                 T* dbias, T* const dinitial_state[2], const Interrupt& interrupt);
 
  private:
+  // Steps [first, first + length) of a row of so many valid ones, between two of its cuts: a row of the kernels.
+  struct Piece {
+    int64_t row, first, length, valid;
+    bool resumes;  // begins with the initial state of its row, others with zeros
+  };
   struct Ragged {
-    std::vector<int64_t> lengths;  // by row
-    std::vector<int64_t> rows;     // place r of the sorted batch is this row
-    std::vector<int64_t> offsets;  // (T + 1,) packed row at which a step begins
+    std::vector<Piece> pieces;     // longest first
+    std::vector<int64_t> offsets;  // (most steps of a piece + 1,) packed row at which a step begins; else empty
     Buffer x;                      // [Σ lengths][I]
     Buffer hidden;                 // [Σ lengths][H]
-    Buffer states;                 // initial h, c then last h, c: [4][N][H], sorted
+    Buffer states;                 // initial h, c then last h, c: [4][pieces][H]
   };
 
-  void sort_rows();
-  int64_t time(int64_t row, int64_t s) const;
-  int64_t length(int64_t row) const { return ragged_.lengths[static_cast<size_t>(row)]; }
+  bool ragged() const { return !ragged_.offsets.empty(); }
+  bool has_cuts() const;
+  void cut_rows();
+  bool begins(const Piece& piece) const;
+  bool ends(const Piece& piece) const;
+  int64_t time(const Piece& piece, int64_t s) const;
   void read_x(BatchView<const T> x);
   void place_saved();
   void copy_inputs(const Team& team) const;

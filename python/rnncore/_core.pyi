@@ -47,6 +47,7 @@ def sequence(
     bias: Any,
     state: Any,
     lengths: Any,
+    resets: Any,
     reverse: Any,
     training: Any,
     /,

@@ -17,6 +17,7 @@ __all__ = [
     "floating",
     "gradient_arguments",
     "sequence_arguments",
+    "state_arrays",
 ]
 
 Array = npt.NDArray[Any]
@@ -35,6 +36,7 @@ class SequenceArguments(NamedTuple):
     bias: Array | None  # (G·H,), or (2, G·H) when input and recurrent part have their own
     initial_state: tuple[Array, ...]  # (N, H) each
     lengths: Array | None  # (N,) int32
+    resets: Array | None = None  # (N, T) bool
 
 
 class SequenceResult(NamedTuple):
@@ -104,6 +106,7 @@ def sequence_arguments(
     states: int,
     split_bias: bool = False,
     units: int | None = None,
+    resets: npt.ArrayLike | None = None,
 ) -> SequenceArguments:
     """Check and convert the arguments of a recurrent call.
 
@@ -112,7 +115,7 @@ def sequence_arguments(
 
     Parameters
     ----------
-    x, kernel, recurrent_kernel, bias, initial_state, lengths
+    x, kernel, recurrent_kernel, bias, initial_state, lengths, resets
         As in `rnncore.functional`.
     gates, states : int
         Numbers of the cell.
@@ -126,7 +129,7 @@ def sequence_arguments(
     TypeError
         If an array does not hold real numbers, or `lengths` no integers.
     ValueError
-        If a shape or a length is wrong.
+        If a shape, a length or a reset is wrong.
     """
     x = floating(x, "x")
     if x.ndim != 3:
@@ -168,8 +171,9 @@ def sequence_arguments(
         kernel,
         recurrent_kernel,
         bias,
-        _states(initial_state, "initial_state", rows, (hidden, *(units,) * (states - 1)), dtype),
+        state_arrays(initial_state, "initial_state", rows, (hidden, *(units,) * (states - 1)), dtype),
         None if lengths is None else _lengths(lengths, rows, steps),
+        None if resets is None else _resets(resets, rows, steps),
     )
 
 
@@ -189,7 +193,7 @@ def gradient_arguments(
         doutput = floating(doutput, "doutput", dtype)
         if doutput.shape != shape:
             raise ValueError(f"doutput: expected the shape of the output {shape}, got {doutput.shape}")
-    return doutput, _states(dstate, "dstate", shape[0], sizes, dtype)
+    return doutput, state_arrays(dstate, "dstate", shape[0], sizes, dtype)
 
 
 def floating(value: npt.ArrayLike, argument: str, dtype: np.dtype[Any] | None = None) -> Array:
@@ -205,7 +209,9 @@ def floating(value: npt.ArrayLike, argument: str, dtype: np.dtype[Any] | None = 
     return array.astype(dtype)
 
 
-def _states(value: Any, argument: str, rows: int, sizes: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[Array, ...]:
+def state_arrays(
+    value: Any, argument: str, rows: int, sizes: tuple[int, ...], dtype: np.dtype[Any]
+) -> tuple[Array, ...]:
     """One array (N, H) per state of the cell, of the sizes given; zeros where None is given."""
     shapes = [(rows, size) for size in sizes]
     if value is None:
@@ -237,3 +243,17 @@ def _lengths(value: npt.ArrayLike, rows: int, steps: int) -> Array:
     if outside.size:
         raise ValueError(f"lengths: expected values from 0 to {steps}, the time steps of x, got {outside[0]}")
     return np.ascontiguousarray(array, INT32)
+
+
+def _resets(value: npt.ArrayLike, rows: int, steps: int) -> Array:
+    """`value` as (N, T) bool: integers are set where they are not 0, floating numbers must be 0 or 1."""
+    array = check.as_array("resets", value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"resets: expected booleans, got dtype {array.dtype}")
+    if array.shape != (rows, steps):
+        raise ValueError(f"resets: expected shape {(rows, steps)}, one for each step of x, got {array.shape}")
+    if array.dtype.kind == "f":
+        broken = array[(array != 0) & (array != 1)]
+        if broken.size:
+            raise ValueError(f"resets: expected booleans, or 0 and 1, got {broken[0]}")
+    return np.ascontiguousarray(array != 0)

@@ -43,6 +43,7 @@ def simple_rnn(
     *,
     initial_state: Any = None,
     lengths: npt.ArrayLike | None = None,
+    resets: npt.ArrayLike | None = None,
     reverse: bool = False,
     training: bool = False,
     activation: activations.Identifier = "tanh",
@@ -62,6 +63,10 @@ def simple_rnn(
     lengths : array_like of int (N,), optional
         How many leading steps of each row are valid; all by default. Padded steps cost nothing and
         are not processed: the output repeats the row's final state there.
+    resets : array_like of bool (N, T), optional
+        Where it is set a new sequence begins: the row is cut before that step, the state there is zero, whatever
+        `initial_state` is, and no gradient passes. So is a row that is read in reverse: each piece by itself. Also
+        integers, set where they are not 0, and floating numbers 0 and 1. At padded steps it means nothing.
     reverse : bool, default False
         Process each row from its last valid step to its first. The output stays aligned with `x`.
     training : bool, default False
@@ -80,7 +85,7 @@ def simple_rnn(
     TypeError
         If an array does not hold real numbers.
     ValueError
-        If a shape, a length or the activation's name is wrong.
+        If a shape, a length, a reset or the activation's name is wrong.
 
     References
     ----------
@@ -104,6 +109,7 @@ def simple_rnn(
         bias,
         initial_state,
         lengths,
+        resets,
         reverse,
         training,
     )
@@ -118,6 +124,7 @@ def lstm(
     *,
     initial_state: Any = None,
     lengths: npt.ArrayLike | None = None,
+    resets: npt.ArrayLike | None = None,
     reverse: bool = False,
     training: bool = False,
     activation: activations.Identifier = "tanh",
@@ -138,6 +145,10 @@ def lstm(
     lengths : array_like of int (N,), optional
         How many leading steps of each row are valid; all by default. Padded steps cost nothing and
         are not processed: the output repeats the row's final state there.
+    resets : array_like of bool (N, T), optional
+        Where it is set a new sequence begins: the row is cut before that step, the state there is zero, whatever
+        `initial_state` is, and no gradient passes. So is a row that is read in reverse: each piece by itself. Also
+        integers, set where they are not 0, and floating numbers 0 and 1. At padded steps it means nothing.
     reverse : bool, default False
         Process each row from its last valid step to its first. The output stays aligned with `x`.
     training : bool, default False
@@ -156,7 +167,7 @@ def lstm(
     TypeError
         If an array does not hold real numbers.
     ValueError
-        If a shape, a length or an activation's name is wrong.
+        If a shape, a length, a reset or an activation's name is wrong.
 
     References
     ----------
@@ -182,6 +193,7 @@ def lstm(
         bias,
         initial_state,
         lengths,
+        resets,
         reverse,
         training,
     )
@@ -196,6 +208,7 @@ def gru(
     *,
     initial_state: Any = None,
     lengths: npt.ArrayLike | None = None,
+    resets: npt.ArrayLike | None = None,
     reverse: bool = False,
     training: bool = False,
     reset_after: bool = True,
@@ -217,6 +230,10 @@ def gru(
     lengths : array_like of int (N,), optional
         How many leading steps of each row are valid; all by default. Padded steps cost nothing and
         are not processed: the output repeats the row's final state there.
+    resets : array_like of bool (N, T), optional
+        Where it is set a new sequence begins: the row is cut before that step, the state there is zero, whatever
+        `initial_state` is, and no gradient passes. So is a row that is read in reverse: each piece by itself. Also
+        integers, set where they are not 0, and floating numbers 0 and 1. At padded steps it means nothing.
     reverse : bool, default False
         Process each row from its last valid step to its first. The output stays aligned with `x`.
     training : bool, default False
@@ -237,7 +254,7 @@ def gru(
     TypeError
         If an array does not hold real numbers.
     ValueError
-        If a shape, a length or an activation's name is wrong.
+        If a shape, a length, a reset or an activation's name is wrong.
 
     References
     ----------
@@ -262,6 +279,7 @@ def gru(
         bias,
         initial_state,
         lengths,
+        resets,
         reverse,
         training,
     )
@@ -364,7 +382,7 @@ def pack(
     if kernel.ndim != 2 or kernel.shape[0] == 0:
         raise ValueError(f"kernel: expected shape (features, columns) with at least one feature, got {kernel.shape}")
     x = np.broadcast_to(np.zeros((), kernel.dtype), (0, 1, kernel.shape[0]))
-    arguments = _arguments(name, x, kernel, recurrent_kernel, bias, None, None)
+    arguments = _arguments(name, x, kernel, recurrent_kernel, bias)
     bias = None if arguments.bias is None else _plain(arguments.bias)
     return _core.pack(name, _plain(arguments.kernel), _plain(arguments.recurrent_kernel), bias)
 
@@ -387,11 +405,27 @@ def _attributes(argument: str, identifier: activations.Identifier) -> dict[str, 
 
 
 def _arguments(
-    cell: str, x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, initial_state: Any, lengths: Any
+    cell: str,
+    x: Any,
+    kernel: Any,
+    recurrent_kernel: Any,
+    bias: Any,
+    initial_state: Any = None,
+    lengths: Any = None,
+    resets: Any = None,
 ) -> SequenceArguments:
-    facts = _CELLS[cell]
-    arrays, split = (x, kernel, recurrent_kernel, bias, initial_state, lengths), facts["bias_rows"] == 2
-    return sequence_arguments(*arrays, gates=facts["gates"], states=facts["states"], split_bias=split)
+    return sequence_arguments(
+        x,
+        kernel,
+        recurrent_kernel,
+        bias,
+        initial_state,
+        lengths,
+        gates=_CELLS[cell]["gates"],
+        states=_CELLS[cell]["states"],
+        split_bias=_CELLS[cell]["bias_rows"] == 2,
+        resets=resets,
+    )
 
 
 def _check_packed(cell: str, packed: PackedWeights, recurrent_kernel: Any, bias: Any, training: bool) -> None:
@@ -415,6 +449,7 @@ def _checked(
     bias: Any,
     initial_state: Any,
     lengths: Any,
+    resets: Any,
     reverse: bool,
     training: bool,
 ) -> SequenceResult:
@@ -425,8 +460,8 @@ def _checked(
         columns = _CELLS[cell]["gates"] * packed.units
         zero, x = np.zeros((), packed.dtype), floating(x, "x", packed.dtype)
         kernel, recurrent_kernel = (np.broadcast_to(zero, (n, columns)) for n in (packed.inputs, packed.units))
-    x, kernel, recurrent_kernel, bias, initial_state, lengths = _arguments(
-        cell, x, kernel, recurrent_kernel, bias, initial_state, lengths
+    x, kernel, recurrent_kernel, bias, initial_state, lengths, resets = _arguments(
+        cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, resets
     )
     result = _core.sequence(
         cell,
@@ -438,6 +473,7 @@ def _checked(
         None if bias is None else _plain(bias),
         tuple(map(_plain, initial_state)),
         lengths,
+        resets,
         bool(reverse),
         bool(training),
     )

@@ -217,6 +217,25 @@ def normalized() -> Program:
     return b.build(b.dense(y, 3), x, z)
 
 
+def cut() -> Program:
+    """Rows that begin anew within: of every cell, masked and not, in any direction, with every option."""
+    b = Builder()
+    x, h0, c0, row = b.input(None, FEATURES), b.input(19), b.input(19), b.value(19)
+    mask, resets = b.mask(), b.input(None, dtype="int")
+    b.node("repeat_row", (x,), (row,), (b.parameter(1, 19),))
+    marks = b.value(None, dtype="int")
+    b.node("masking", (resets, -1), (-1, marks), (), mask_value=5)
+    (x,) = b.recurrent("lstm", x, 19, initial=(h0, c0), resets=(marks, row, h0))
+    options: dict[str, Any] = {"go_backwards": True, "aligned": True, "recurrent_dropout": 0.3}
+    (x,) = b.recurrent("gru", x, 35, resets=(mask,), lengths=True, zoneout=0.5, **options)
+    (x,) = b.recurrent("lstm", x, 19, initial=(row,), resets=(resets, h0, c0), mask=mask, peepholes=True)
+    (x,) = b.recurrent("lstm", x, 7, resets=(mask,), projected=4, zero_output_for_mask=True, mask=marks)
+    sequence, h = b.recurrent("simple_rnn", x, 6, outputs="sequence h", resets=(mask,), go_backwards=True)
+    (x,) = b.recurrent("gru", sequence, 6, initial=(h,), resets=(marks, h), reset_after=False, recurrent_dropout=0.3)
+    (y,) = b.recurrent("gru", x, 6, outputs="h", resets=(mask,), lengths=True, layer_normalization=True)
+    return b.build(b.dense(y, 3), x)
+
+
 def flattened() -> Program:
     b = Builder()
     (x,) = b.recurrent("gru", b.input(STEPS, FEATURES), 4, lengths=True, go_backwards=True)
@@ -461,6 +480,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "shared": shared,
     "repeated": repeated,
     "frozen": frozen,
+    "cut": cut,
     "merged": merged,
     "shaped": shaped,
     "sliced": sliced,

@@ -441,6 +441,24 @@ def tagger() -> Case:
     )
 
 
+def episodes() -> Case:
+    """Sequences that begin anew within rows of several lengths, from states that are learned."""
+    learned: dict[str, Any] = {"return_sequences": True, "trainable_initial_state": True}
+    x, begins, begin = layers.Input((None, FEATURES)), layers.Input((None,), dtype="bool"), layers.Input((4,))
+    y, h = layers.GRU(4, return_state=True, zoneout=0.2, seed=9, **learned)(x, initial_state=begin, resets=begins)
+    y = layers.Bidirectional(layers.LSTM(3, projection_units=2, **learned))(y, resets=begins)
+    stack = [layers.SimpleRNNCell(5, trainable_initial_state=True), layers.LSTMCell(3, recurrent_dropout=0.2)]
+    y = layers.RNN(stack, return_sequences=True, go_backwards=True)(y, resets=begins)
+    return Case(
+        models.Model([x, begins, begin], [y, layers.SimpleRNN(2, **learned)(y), h]),
+        [random(ROWS, STEPS, FEATURES, seed=23), ids(3, ROWS, STEPS) == 0, random(ROWS, 4, seed=24)],
+        [random(ROWS, STEPS, 3, seed=25), random(ROWS, STEPS, 2, seed=26), random(ROWS, 4, seed=27)],
+        "mse",
+        optimizers.SGD(0.1),
+        {"lengths": LENGTHS},
+    )
+
+
 def chain() -> Case:
     """The same with the transitions alone."""
     crf = layers.CRF(use_boundary=False)
@@ -471,5 +489,6 @@ CASES: dict[str, Callable[[], Case]] = {
         spectrum,
         tagger,
         chain,
+        episodes,
     )
 }

@@ -75,6 +75,7 @@ class Builder:
         *,
         outputs: str = "sequence",
         initial: tuple[int, ...] = (),
+        resets: tuple[int, ...] = (),
         lengths: bool = False,
         mask: int = -1,
         bias: bool = True,
@@ -82,7 +83,10 @@ class Builder:
         projected: int = 0,
         **attributes: Any,
     ) -> list[int]:
-        """Outputs are named: "sequence", "h" and "c", separated by spaces. With `projected` h has so many numbers."""
+        """Outputs are named: "sequence", "h" and "c", separated by spaces. With `projected` h has so many numbers.
+
+        `resets` are the mask, then the states that rows begin anew with.
+        """
         features = self.values[x].shape[-1]
         assert features is not None
         recurrent = OPS[op]
@@ -115,7 +119,7 @@ class Builder:
         attributes = {"activation": "tanh", "go_backwards": False, **attributes}
         if op != "simple_rnn":
             attributes.setdefault("recurrent_activation", "sigmoid")
-        self.node(op, (x, slot, *initial), tuple(slots), tuple(parameters), **attributes)
+        self.node(op, (x, slot, *initial, *resets), tuple(slots), tuple(parameters), **attributes)
         return [made[name] for name in outputs.split()]
 
     def attention(

@@ -77,11 +77,13 @@ class Case:
         steps: str = "lengths",
         given: bool = True,
         outputs: str = "sequence h c",
+        resets: bool = False,
         **attributes: Any,
     ) -> Program:
         """A node for x (N, T, I) with H units and a projection to P numbers, in a `shape` (N, T, I, H, P).
 
-        The inputs are x, the initial states if `given`, and a mask if `steps` is "mask".
+        The inputs are x, the initial states if `given`, a mask if `steps` is "mask", and with `resets` these and the
+        states that go with them.
         """
         _, _, features, units, size = shape
         projected = size if "projected" in self.options else 0
@@ -89,7 +91,10 @@ class Case:
             attributes = {**OPTIONS[option][0], **attributes}
         b = Builder()
         x = b.input(None, features)
-        initial = tuple(b.input(n) for n in (projected or units, units)[: self.states]) if given else ()
+        sizes = (projected or units, units)[: self.states]
+        initial = tuple(b.input(n) for n in sizes) if given else ()
+        mask = b.mask() if steps == "mask" else -1
+        cut = (b.input(None, dtype="int"), *(b.input(n) for n in sizes)) if resets else ()
         return b.build(
             *b.recurrent(
                 self.op,
@@ -98,7 +103,8 @@ class Case:
                 outputs=outputs if self.states == 2 else outputs.removesuffix(" c"),
                 initial=initial,
                 lengths=steps == "lengths",
-                mask=b.mask() if steps == "mask" else -1,
+                mask=mask,
+                resets=cut,
                 projected=projected,
                 **CELLS[self.cell][1],
                 **attributes,
@@ -139,11 +145,18 @@ SHAPES = [
 
 
 def inputs_of(program: Program, shape: tuple[int, ...], dtype: Any, seed: int = 3) -> list[Array]:
-    """Normal numbers for x and the initial states."""
+    """Normal numbers for x and the states, and resets, one of four steps and all steps of the last row."""
     rows, steps = shape[:2]
     rng = np.random.default_rng(seed)
     sizes = [[steps if size is None else size for size in program.values[k].shape[1:]] for k in program.inputs]
-    return [rng.normal(size=(rows, *size)).astype(dtype) for size in sizes]
+    arrays = []
+    for number, size in zip(program.inputs, sizes, strict=True):
+        if program.values[number].dtype == "int":
+            arrays.append((rng.random((rows, *size)) < 0.25).astype(np.int32))
+            arrays[-1][-1:] = 1
+        else:
+            arrays.append(rng.normal(size=(rows, *size)).astype(dtype))
+    return arrays
 
 
 def passes(

@@ -185,7 +185,7 @@ LAYER_NAMES = {
     *("set_weights", "trainable", "trainable_variables", "trainable_weights", "variables", "go_backwards", "stateful"),
     *("states", "reset_state", "reset_states", "state_size", "bias", "kernel", "recurrent_kernel", "peephole_kernel"),
     *("projection_kernel", "normalization_weights", "beta", "gamma", "moving_mean", "moving_variance", "embeddings"),
-    *("scale", "concat_score_weight"),
+    *("scale", "concat_score_weight", "initial_h", "initial_c"),
     *("transitions", "start", "end"),
 }
 

@@ -18,6 +18,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], list[Any], bool]] = {
     "projected": ({"projection_units": 2}, [layers.LSTM], True),
     "layer_normalization": ({"layer_normalization": True}, RECURRENT, True),
     "peepholes": ({"peepholes": True}, [layers.LSTM], False),
+    "trainable_initial_state": ({"trainable_initial_state": True}, RECURRENT, False),
     "zoneout": ({"zoneout": 0.5}, RECURRENT, False),
     "cell_zoneout": ({"cell_zoneout": 0.25}, [layers.LSTM], False),
     "recurrent_dropout": (
@@ -49,7 +50,7 @@ def test_a_layer_and_its_options(kind: Any, arguments: dict[str, Any], exact: bo
         model.compile("sgd", "mse", backend=backend, dtype_policy=policy)
         found.append(model.predict(x, verbose=0))
         np.testing.assert_array_equal(model.predict(x, verbose=0), found[-1])
-        random = not {"projection_units", "layer_normalization", "peepholes"} & {*arguments}
+        random = not {"projection_units", "layer_normalization", "peepholes", "trainable_initial_state"} & {*arguments}
         assert np.allclose(model.forward(x, training=True), found[-1]) != random
     assert np.array_equal(found[1], found[0]) == exact
     assert_close(found[2], found[0])

@@ -121,6 +121,14 @@ def test_embedding_refuses_unknown_ids(ids: list[list[int]]) -> None:
         Executor(program, np.ones(15), np.ones(15)).forward([np.array(ids, np.int32)])
 
 
+def test_repeat_row() -> None:
+    program = one_node("repeat_row", [("ids", (None, None), "int")], 1, [(1, 3)], {})
+    ids = np.ones((2, 3), np.int32)
+    check_gradients(program, [ids])
+    (y,) = Executor(program, np.arange(3.0), np.ones(3)).forward([ids])
+    np.testing.assert_array_equal(y, [[0, 1, 2]] * 2)
+
+
 def test_flatten() -> None:
     program = one_node("flatten", [("x", (None, None, 4), "float")], 1, [], {})
     x = np.random.default_rng(3).normal(size=(2, 3, 4))

@@ -1,15 +1,16 @@
-// simple_rnn, lstm, gru: x (N, T, I), lengths or mask, initial states -> sequence (N, T, H), final states.
+// simple_rnn, lstm, gru: x (N, T, I), lengths or mask, initial states, resets, their states -> sequence (N, T, H),
+// final states.
 //
 // A sequence output is in processing order, or in that of the input when `aligned`. When all steps are real the
 // kernels work on the values in place. Otherwise the real steps of each row are packed and the rows sorted; a step
-// that is not real holds the state.
+// that is not real holds the state. Resets cut a row into pieces, each of which is a row of the kernels.
 #include <algorithm>
 #include <array>
 #include <utility>
 
 #include "engine/copy.h"
 #include "engine/ops/checkpoints.h"
-#include "engine/ops/recurrent_options.h"
+#include "engine/ops/packed_rows.h"
 #include "engine/threads.h"
 
 namespace rnncore {
@@ -31,8 +32,8 @@ class RecurrentOp final : public Op<T> {
         op_kernels_(op_kernels<T>(kernels)),
         node_(site.index),
         training_(site.training),
-        masked_(site.has_input(kMaskInput)),
-        packed_(site.ragged || masked_),
+        packing_(site, options_),
+        packed_(packing_),
         backwards_(options_.backwards),
         reversed_(backwards_ && !options_.aligned),
         has_sequence_(site.has_output(0)) {
@@ -41,6 +42,7 @@ class RecurrentOp final : public Op<T> {
       fail(site, "products: expected 'exact' or 'bfloat16' in training and in float64");
     const SequenceShape& shape = call_.forward.shape = options_.shape;
     N_ = shape.rows, T_ = shape.steps, I_ = shape.inputs;
+    rows_ = packing_.most_rows();
     std::copy_n(options_.sizes, 2, sizes_);
     for (size_t i = 0; i < 2 && !training_; ++i)
       if (const double rate = options_.zoneout[i]; rate > 0)
@@ -76,22 +78,15 @@ class RecurrentOp final : public Op<T> {
 
   Needs needs(int threads) const override {
     SequenceShape shape = checkpoints_.segment_shape();
-    std::vector<int64_t> offsets;  // of full rows: the most there can be
-    if (packed_) {
-      for (int64_t t = 0; t <= shape.steps; ++t) offsets.push_back(t * N_);
-      shape.offsets = offsets.data();
-    }
     SequenceSizes most{};
-    for (int n = 1; n <= threads; ++n) {  // the runtime may give fewer threads than asked for
-      const SequenceSizes sizes = kernels_.sizes(shape, training_, n);
-      most.tape = std::max(most.tape, sizes.tape);
-      most.packed_weights = training_ ? 0 : sizes.packed_weights;
-      most.forward_workspace = std::max(most.forward_workspace, sizes.forward_workspace);
-      most.backward_workspace = std::max(most.backward_workspace, sizes.backward_workspace);
-      if (!checkpoints_) continue;
-      // The forward pass keeps no tape, and the backward pass runs forward too.
-      most.backward_workspace = std::max(most.backward_workspace, sizes.forward_workspace);
-      most.forward_workspace = std::max(most.forward_workspace, kernels_.sizes(shape, false, n).forward_workspace);
+    std::vector<int64_t> offsets;
+    for (const int64_t rows : packing_.row_counts()) {
+      if (packed_) {
+        offsets.clear();  // of full rows: the most there can be
+        for (int64_t t = 0; t <= shape.steps; ++t) offsets.push_back(std::min(t * rows, shape.steps * N_));
+        shape.rows = rows, shape.offsets = offsets.data();
+      }
+      add_sizes(shape, threads, most);
     }
     RecurrentOp counted = *this;
     Parts<T> saved{nullptr}, workspace{nullptr};
@@ -145,38 +140,52 @@ class RecurrentOp final : public Op<T> {
       f.turn = step.number;
       return run_forward(f, team);
     }
-    if (masked_) {
-      batch_.find_times(static_cast<const int32_t*>(buffers_.inputs[kMaskInput]), counts_, team);
-      team_barrier(team);
-      if (team.thread == 0) batch_.sort(counts_, {nullptr, N_});
-      team_barrier(team);
-    }
-    const RaggedBatch& batch = masked_ ? batch_ : *step.ragged;
+    const void *mask = buffers_.input(kMaskInput), *resets = buffers_.input(options_.resets_slot());
+    packing_.find(step, static_cast<const int32_t*>(mask), static_cast<const int32_t*>(resets), team);
+    const PackedRows batch = packing_.rows(step);
     pack(batch, team);
     draw(step, &batch, team);
     team_barrier(team);
-    SequenceForward<T> f = call_.forward;
-    f.shape.offsets = batch.offsets;
-    run_forward(f, team);
+    run_forward(packed(call_.forward, batch), team);
     team_barrier(team);
     unpack(batch, team);
   }
 
   void backward(const Step& step, const Team& team) override {
     if (!packed_) return run_backward(call_, team);
-    const RaggedBatch& batch = masked_ ? batch_ : *step.ragged;
+    const PackedRows batch = packing_.rows(step);
     pack_gradients(batch, team);
     team_barrier(team);
     SequenceBackward<T> b = call_;
-    b.forward.shape.offsets = batch.offsets;
+    b.forward = packed(b.forward, batch);
     run_backward(b, team);
     team_barrier(team);
     unpack_gradients(batch, team);
   }
 
  private:
+  // The most of `most` and what calls of up to so many threads need.
+  void add_sizes(const SequenceShape& shape, int threads, SequenceSizes& most) const {
+    for (int n = 1; n <= threads; ++n) {  // the runtime may give fewer threads than asked for
+      const SequenceSizes sizes = kernels_.sizes(shape, training_, n);
+      most.tape = std::max(most.tape, sizes.tape);
+      most.packed_weights = training_ ? 0 : sizes.packed_weights;
+      most.forward_workspace = std::max(most.forward_workspace, sizes.forward_workspace);
+      most.backward_workspace = std::max(most.backward_workspace, sizes.backward_workspace);
+      if (!checkpoints_) continue;
+      // The forward pass keeps no tape, and the backward pass runs forward too.
+      most.backward_workspace = std::max(most.backward_workspace, sizes.forward_workspace);
+      most.forward_workspace = std::max(most.forward_workspace, kernels_.sizes(shape, false, n).forward_workspace);
+    }
+  }
+
   void run_forward(const SequenceForward<T>& call, const Team& team) const {
     checkpoints_ ? checkpoints_.forward(call, kernels_, team) : kernels_.forward(call, team);
+  }
+
+  static SequenceForward<T> packed(SequenceForward<T> call, const PackedRows& batch) {
+    call.shape.rows = batch.kernel_rows, call.shape.steps = batch.kernel_steps, call.shape.offsets = batch.offsets;
+    return call;
   }
 
   void run_backward(const SequenceBackward<T>& call, const Team& team) const {
@@ -185,7 +194,7 @@ class RecurrentOp final : public Op<T> {
 
   // What forward leaves to backward beside the tape.
   void take_saved(Parts<T>& parts) {
-    if (options_.recurrent_dropout > 0) recurrent_mask_ = parts.take(N_ * sizes_[0]);
+    if (options_.recurrent_dropout > 0) recurrent_mask_ = parts.take(rows_ * sizes_[0]);
     for (size_t i = 0; i < 2 && training_; ++i)
       if (options_.zoneout[i] > 0) holds_[i] = parts.take(N_ * T_ * sizes_[i]);
     checkpoints_.take_saved(parts);
@@ -194,15 +203,8 @@ class RecurrentOp final : public Op<T> {
     if (!packed_) return;
     x_ = parts.take(N_ * T_ * I_);
     for (size_t i = 0; i < options_.states(); ++i)
-      initial_[i] = parts.take(N_ * sizes_[i]), state_[i] = parts.take(N_ * sizes_[i]);
-    if (!masked_) return;
-    batch_ = {N_,
-              T_,
-              parts.template take_integers<int32_t>(N_),
-              parts.template take_integers<int32_t>(N_),
-              parts.template take_integers<int64_t>(T_ + 1),
-              parts.template take_integers<int32_t>(N_ * T_)};
-    counts_ = parts.template take_integers<int32_t>(N_);
+      initial_[i] = parts.take(rows_ * sizes_[i]), state_[i] = parts.take(rows_ * sizes_[i]);
+    packing_.take_saved(parts);
   }
 
   void take_workspace(Parts<T>& parts) {
@@ -212,7 +214,7 @@ class RecurrentOp final : public Op<T> {
     doutput_ = parts.take(N_ * T_ * sizes_[0]);
     dx_ = parts.take(N_ * T_ * I_);
     for (size_t i = 0; i < options_.states(); ++i)
-      dstate_[i] = parts.take(N_ * sizes_[i]), dinitial_[i] = parts.take(N_ * sizes_[i]);
+      dstate_[i] = parts.take(rows_ * sizes_[i]), dinitial_[i] = parts.take(rows_ * sizes_[i]);
   }
 
   void bind_in_place() {
@@ -245,19 +247,23 @@ class RecurrentOp final : public Op<T> {
     call_.doutput = {b.output_gradient(0) ? doutput_ : nullptr, 0, sizes_[0]};
     call_.dx = {b.input_gradient(0) ? dx_ : nullptr, 0, I_};
     for (size_t i = 0; i < options_.states(); ++i) {
-      f.initial_state[i] = b.input(kFirstStateInput + i) ? initial_[i] : nullptr;
+      f.initial_state[i] = b.input(kFirstStateInput + i) || b.input(reset_state(i)) ? initial_[i] : nullptr;
       f.state[i] = state_[i];
       call_.dstate[i] = b.output_gradient(kFirstStateOutput + i) ? dstate_[i] : nullptr;
-      call_.dinitial_state[i] = b.input_gradient(kFirstStateInput + i) ? dinitial_[i] : nullptr;
+      const bool wanted = b.input_gradient(kFirstStateInput + i) || b.input_gradient(reset_state(i));
+      call_.dinitial_state[i] = wanted ? dinitial_[i] : nullptr;
     }
   }
 
+  // Input slot of a state that rows begin anew with.
+  size_t reset_state(size_t i) const { return options_.resets_slot() + 1 + i; }
+
   // The node's random numbers: array 0 is the mask of recurrent dropout (N, H), 1 and 2 what zoneout holds of h and c
   // (N, T, H). Results lie as the kernels see rows and steps.
-  void draw(const Step& step, const RaggedBatch* batch, const Team& team) const {
+  void draw(const Step& step, const PackedRows* batch, const Team& team) const {
     if (!recurrent_mask_ && !holds_[0] && !holds_[1]) return;
     const RandomStream stream{step.seed + options_.seed, step.number, node_};
-    const Range mine = team_range(N_, team, 1);
+    const Range mine = team_range(batch ? batch->count : N_, team, 1);
     for (int64_t r = mine.begin; r < mine.end; ++r) {
       const int64_t n = batch ? batch->rows[r] : r, length = batch ? batch->lengths[r] : T_;
       const T kept = static_cast<T>(1 / (1 - options_.recurrent_dropout));
@@ -267,7 +273,7 @@ class RecurrentOp final : public Op<T> {
             stream);
       for (int i = 0; i < 2; ++i)
         for (int64_t k = 0; k < length && holds_[i]; ++k) {
-          const int64_t time = batch ? time_of(*batch, n, k, length) : k;
+          const int64_t time = batch ? batch->time(r, k) : k;
           T* holds = holds_[i] + ((batch ? batch->offsets[k] : k * N_) + r) * sizes_[i];
           op_kernels_.choose({1 + i, (n * T_ + time) * sizes_[i], sizes_[i], options_.zoneout[i], T(1), T(0), holds},
                              stream);
@@ -276,47 +282,36 @@ class RecurrentOp final : public Op<T> {
     if (!batch) team_barrier(team);
   }
 
-  // Time that step k of row n reads.
-  int64_t time_of(const RaggedBatch& batch, int64_t n, int64_t k, int64_t length) const {
-    return batch.time(n, backwards_ ? length - 1 - k : k);
-  }
-
-  // Calls visit(place, k, real) for each place of row n in a sequence, in processing order: step k is the last one
-  // done there, -1 before the first; it is that very place's when `real`.
-  template <class Visit>
-  void visit_places(const RaggedBatch& batch, int64_t n, int64_t length, const Visit& visit) const {
-    for (int64_t p = 0, k = -1; p < T_; ++p) {
-      const int64_t t = backwards_ ? T_ - 1 - p : p;
-      const bool real = k + 1 < length && time_of(batch, n, k + 1, length) == t;
-      k += real;
-      visit((reversed_ ? p : t) * N_ + n, k, real);
-    }
-  }
-
-  void pack(const RaggedBatch& batch, const Team& team) const {
+  void pack(const PackedRows& batch, const Team& team) const {
     const T* x = buffers_.input(0);
-    const Range rows = team_range(N_, team, 1);
+    const Range rows = team_range(batch.count, team, 1);
     for (int64_t r = rows.begin; r < rows.end; ++r) {
-      const int64_t n = batch.rows[r], length = batch.lengths[r];
-      for (int64_t k = 0; k < length; ++k)
-        copy_row(x + (time_of(batch, n, k, length) * N_ + n) * I_, x_ + (batch.offsets[k] + r) * I_, I_);
-      for (size_t i = 0; i < options_.states(); ++i)
-        if (const T* initial = buffers_.input(kFirstStateInput + i))
-          copy_row(initial + n * sizes_[i], initial_[i] + r * sizes_[i], sizes_[i]);
+      const int64_t n = batch.rows[r];
+      for (int64_t k = 0; k < batch.lengths[r]; ++k)
+        copy_row(x + (batch.time(r, k) * N_ + n) * I_, x_ + (batch.offsets[k] + r) * I_, I_);
+      for (size_t i = 0; i < options_.states(); ++i) {
+        if (!call_.forward.initial_state[i]) continue;
+        const T* from = buffers_.input(batch.resumes(r) ? kFirstStateInput + i : reset_state(i));
+        if (from)
+          copy_row(from + n * sizes_[i], initial_[i] + r * sizes_[i], sizes_[i]);
+        else
+          std::fill_n(initial_[i] + r * sizes_[i], sizes_[i], T(0));
+      }
     }
   }
 
-  void unpack(const RaggedBatch& batch, const Team& team) const {
+  void unpack(const PackedRows& batch, const Team& team) const {
     T* sequence = buffers_.output(0);
-    const Range rows = team_range(N_, team, 1);
+    const Range rows = team_range(batch.count, team, 1);
     for (int64_t r = rows.begin; r < rows.end; ++r) {
-      const int64_t n = batch.rows[r], length = batch.lengths[r];
-      for (size_t i = 0; i < options_.states(); ++i)
+      const int64_t n = batch.rows[r];
+      for (size_t i = 0; i < options_.states() && batch.ends(r); ++i)
         if (T* state = buffers_.output(kFirstStateOutput + i))
           copy_row(state_[i] + r * sizes_[i], state + n * sizes_[i], sizes_[i]);
       if (!sequence) continue;
-      const T* initial = buffers_.input(kFirstStateInput) ? initial_[0] + r * sizes_[0] : nullptr;
-      visit_places(batch, n, length, [&](int64_t place, int64_t k, bool real) {
+      const T* initial = buffers_.input(kFirstStateInput);
+      if (initial) initial += n * sizes_[0];
+      batch.visit_places(r, [&](int64_t, int64_t place, int64_t k, bool real) {
         const T* held = k < 0 ? initial : output_ + (batch.offsets[k] + r) * sizes_[0];
         if (held && (real || !options_.zero_output))
           copy_row(held, sequence + place * sizes_[0], sizes_[0]);
@@ -326,16 +321,20 @@ class RecurrentOp final : public Op<T> {
     }
   }
 
-  void pack_gradients(const RaggedBatch& batch, const Team& team) const {
+  void pack_gradients(const PackedRows& batch, const Team& team) const {
     const T* dsequence = buffers_.output_gradient(0);
-    const Range rows = team_range(N_, team, 1);
+    const Range rows = team_range(batch.count, team, 1);
     for (int64_t r = rows.begin; r < rows.end; ++r) {
-      const int64_t n = batch.rows[r], length = batch.lengths[r];
+      const int64_t n = batch.rows[r];
       for (size_t i = 0; i < options_.states(); ++i)
-        if (const T* dstate = buffers_.output_gradient(kFirstStateOutput + i))
-          copy_row(dstate + n * sizes_[i], dstate_[i] + r * sizes_[i], sizes_[i]);
+        if (const T* dstate = buffers_.output_gradient(kFirstStateOutput + i)) {
+          if (batch.ends(r))
+            copy_row(dstate + n * sizes_[i], dstate_[i] + r * sizes_[i], sizes_[i]);
+          else
+            std::fill_n(dstate_[i] + r * sizes_[i], sizes_[i], T(0));
+        }
       if (!dsequence) continue;
-      visit_places(batch, n, length, [&](int64_t place, int64_t k, bool real) {
+      batch.visit_places(r, [&](int64_t, int64_t place, int64_t k, bool real) {
         if (real)
           copy_row(dsequence + place * sizes_[0], doutput_ + (batch.offsets[k] + r) * sizes_[0], sizes_[0]);
         else if (k >= 0 && !options_.zero_output)
@@ -344,26 +343,40 @@ class RecurrentOp final : public Op<T> {
     }
   }
 
-  void unpack_gradients(const RaggedBatch& batch, const Team& team) const {
+  void unpack_gradients(const PackedRows& batch, const Team& team) const {
     T* dx = buffers_.input_gradient(0);
     const T* dsequence = buffers_.output_gradient(0);
-    const Range rows = team_range(N_, team, 1);
+    const Range rows = team_range(batch.count, team, 1);
     for (int64_t r = rows.begin; r < rows.end; ++r) {
-      const int64_t n = batch.rows[r], length = batch.lengths[r];
-      for (size_t i = 0; i < options_.states(); ++i)
+      const int64_t n = batch.rows[r];
+      for (size_t i = 0; i < options_.states() && batch.begins(r); ++i)
         if (T* dinitial = buffers_.input_gradient(kFirstStateInput + i)) {
-          copy_row(dinitial_[i] + r * sizes_[i], dinitial + n * sizes_[i], sizes_[i]);
+          if (batch.resumes(r))
+            copy_row(dinitial_[i] + r * sizes_[i], dinitial + n * sizes_[i], sizes_[i]);
+          else
+            std::fill_n(dinitial + n * sizes_[i], sizes_[i], T(0));
           if (i == 0 && dsequence && !options_.zero_output)
-            visit_places(batch, n, length, [&](int64_t place, int64_t k, bool) {
+            batch.visit_places(r, [&](int64_t, int64_t place, int64_t k, bool) {
               if (k < 0) add_row(dsequence + place * sizes_[0], dinitial + n * sizes_[0]);
             });
         }
-      if (!dx) continue;
-      if (length < T_)
-        for (int64_t t = 0; t < T_; ++t) std::fill_n(dx + (t * N_ + n) * I_, I_, T(0));
-      for (int64_t k = 0; k < length; ++k)
-        copy_row(dx_ + (batch.offsets[k] + r) * I_, dx + (time_of(batch, n, k, length) * N_ + n) * I_, I_);
+      if (dx)
+        batch.visit_places(r, [&](int64_t time, int64_t, int64_t k, bool real) {
+          T* to = dx + (time * N_ + n) * I_;
+          real ? copy_row(dx_ + (batch.offsets[k] + r) * I_, to, I_) : static_cast<void>(std::fill_n(to, I_, T(0)));
+        });
     }
+    for (size_t i = 0; i < options_.states(); ++i)
+      if (T* dreset = buffers_.input_gradient(reset_state(i))) add_resets(batch, dinitial_[i], sizes_[i], dreset, team);
+  }
+
+  // A row's sum over its pieces that begin anew. Each thread has some units.
+  void add_resets(const PackedRows& batch, const T* dinitial, int64_t units, T* dreset, const Team& team) const {
+    const Range mine = team_range(units, team, 16);
+    for (int64_t n = 0; n < N_; ++n) std::fill(dreset + n * units + mine.begin, dreset + n * units + mine.end, T(0));
+    for (int64_t r = 0; r < batch.count; ++r)
+      for (int64_t u = mine.begin; u < mine.end && !batch.resumes(r); ++u)
+        dreset[batch.rows[r] * units + u] += dinitial[r * units + u];
   }
 
   void add_row(const T* from, T* to) const {
@@ -377,11 +390,14 @@ class RecurrentOp final : public Op<T> {
   std::vector<T> mean_holds_[2];  // (H,) outside training
   Checkpoints<T> checkpoints_;
   int64_t tape_size_ = 0;  // of a segment between checkpoints
-  bool training_, masked_, packed_;
+  bool training_;
+  RowPacking packing_;
+  bool packed_;
   bool backwards_, reversed_;  // the order of the steps, and of the sequence output
   bool has_sequence_;
   bool state_is_sequence_;  // of one step, which no one else wants
   int64_t N_, T_, I_;
+  int64_t rows_;                       // of the kernels, at most
   int64_t sizes_[2];                   // of h and c
   int64_t scratch_size_[kParameters];  // gradients of parameters that do not train
   SequenceBackward<T> call_{};
@@ -389,9 +405,7 @@ class RecurrentOp final : public Op<T> {
   T* scratch_[kParameters] = {};
   T* holds_[2] = {};             // (T, N, H), packed like x
   T* recurrent_mask_ = nullptr;  // (N, H), rows as the kernels see them
-  RaggedBatch batch_{};          // of a mask
-  int32_t* counts_ = nullptr;
-  // Packed: x, output (Σ lengths, ·); states in sorted order (N, H). `output_` is also the place of
+  // Packed: x, output (Σ lengths, ·); states in sorted order (rows, H). `output_` is also the place of
   // the sequence that backward needs when nobody else reads it.
   T *x_ = nullptr, *output_ = nullptr, *dx_ = nullptr, *doutput_ = nullptr;
   T *initial_[2] = {}, *state_[2] = {}, *dinitial_[2] = {}, *dstate_[2] = {};

@@ -113,8 +113,8 @@ RecurrentOptions::RecurrentOptions(const Site& site)
 }
 
 std::vector<Tensor> infer_recurrent(const Site& site) {
-  expect_slots(site, kFirstStateInput + static_cast<size_t>(facts_of(cell_of(site)).states), 2,
-               std::max<size_t>(site.parameters.size(), 2));
+  const size_t states = static_cast<size_t>(facts_of(cell_of(site)).states);
+  expect_slots(site, kFirstStateInput + states + 1 + states, 2, std::max<size_t>(site.parameters.size(), 2));
   const RecurrentOptions o(site);
   const Tensor& x = *site.inputs[0];
   if (x.steps() < 1) fail(site, "expected at least one time step, got an input of shape " + to_string(x.shape));
@@ -145,11 +145,20 @@ std::vector<Tensor> infer_recurrent(const Site& site) {
     expect_shape(site, "mask", mask.shape, {x.samples(), x.steps()});
     if (!mask.integer) fail(site, "mask: expected integers, got floating point values");
   }
+  const size_t resets = o.resets_slot();
+  if (site.has_input(resets)) {
+    const Tensor& marks = *site.inputs[resets];
+    expect_shape(site, "resets", marks.shape, {x.samples(), x.steps()});
+    if (!marks.integer) fail(site, "resets: expected integers, got floating point values");
+    if (o.checkpoint_every > 0) fail(site, "checkpoint_every: expected 0 with resets");
+  }
   std::vector<Tensor> outputs{Tensor{{x.samples(), x.steps(), o.sizes[0]}, false}};
   for (size_t i = 0; i < o.states(); ++i) {
     outputs.push_back(Tensor{{x.samples(), o.sizes[i]}, false});
     if (site.has_input(kFirstStateInput + i))
       expect_shape(site, "initial state", expect_input(site, kFirstStateInput + i, 2).shape, outputs.back().shape);
+    if (site.has_input(resets + 1 + i))
+      expect_shape(site, "state of resets", expect_input(site, resets + 1 + i, 2).shape, outputs.back().shape);
   }
   return outputs;
 }

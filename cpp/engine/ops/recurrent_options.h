@@ -8,8 +8,9 @@
 
 namespace rnncore {
 
-// Slots of a node: x, lengths or mask, initial states; sequence, final states; kernel, recurrent kernel, then what
-// there is of bias and of the weights of an option, of which a node has one at most.
+// Slots of a node: x, lengths or mask, initial states, resets, states that rows begin anew with; sequence, final
+// states; kernel, recurrent kernel, then what there is of bias and of the weights of an option, of which a node has one
+// at most.
 constexpr size_t kMaskInput = 1, kFirstStateInput = 2, kFirstStateOutput = 1;
 constexpr size_t kParameters = 4, kNoSlot = 9;
 
@@ -26,6 +27,7 @@ struct RecurrentOptions {
   std::array<size_t, kParameters> slots;  // of kernel, recurrent kernel, bias, an option's weights; or kNoSlot
 
   size_t states() const { return static_cast<size_t>(cell.states); }
+  size_t resets_slot() const { return kFirstStateInput + states(); }
 };
 
 // Shapes of the outputs; throws std::invalid_argument where a node asks for what there is not.

@@ -10,8 +10,8 @@ namespace rnncore {
 #define RNNCORE_OPS(X) \
   X(dense) X(embedding) X(activation) X(dropout) X(flatten) X(merge) X(concatenate) X(reshape) X(repeat_vector) \
   X(permute) X(slice) X(rescale) X(attention) X(masking) X(merge_masks) X(fold_time) X(unfold_time) X(read_state) \
-  X(write_state) X(noise) X(batch_normalization) X(layer_normalization) X(conv1d) X(pool1d) X(global_pool1d) X(pad1d) \
-  X(upsampling1d) X(elementwise) X(softmax) X(crf)
+  X(write_state) X(repeat_row) X(noise) X(batch_normalization) X(layer_normalization) X(conv1d) X(pool1d) \
+  X(global_pool1d) X(pad1d) X(upsampling1d) X(elementwise) X(softmax) X(crf)
 // clang-format on
 
 #define X(name) OpType name##_op();

@@ -123,22 +123,22 @@ class Layer(Buildable, registry="layer"):
             raise TypeError(f"{self.name!r} takes no mask, got {mask}")
         return self._describe(symbolic_values(f"inputs of {self.name!r}", inputs), mask)
 
-    def _describe(self, values: tuple[SymbolicValue, ...], mask: SymbolicValue | None = None) -> Any:
+    def _describe(self, values: tuple[SymbolicValue, ...], mask: Any = None, resets: Any = None) -> Any:
         """The call on `values`, for a subclass whose calls take more than inputs.
 
         `mask`, integers (N, T), not 0 where a step of the first value is real, takes the place of the mask that
-        comes with that value.
+        comes with that value; `resets` are not 0 where a step begins a new sequence.
         """
         for part in parts([self]):
             part._refuse_overrides()  # a method may have been given to a class after it was made
             if type(part)._emit is Layer._emit:
                 part._require_kind("_op")
-        shapes = self._checked_shapes(values, mask)
+        shapes = self._checked_shapes(values, mask=mask, resets=resets)
         if not self.built:
             self.build(values[0].shape)
         if not self.built:
             raise ValueError(f"build of {self.name!r} must call super().build(input_shape), which makes the weights")
-        call = Call(self, self._call_count, values, mask)
+        call = Call(self, self._call_count, values, mask, resets)
         self._call_count += 1
         outputs = tuple(SymbolicValue(shape, call, index) for index, shape in enumerate(shapes))
         self._last_call = (values, outputs)
@@ -155,13 +155,12 @@ class Layer(Buildable, registry="layer"):
     def _recall(self, index: int) -> None:
         """Be ready to check or append call number `index` as it was told; see `_call_options`."""
 
-    def _checked_shapes(
-        self, values: tuple[SymbolicValue, ...], mask: SymbolicValue | None = None
-    ) -> tuple[Shape, ...]:
+    def _checked_shapes(self, values: tuple[SymbolicValue, ...], **of_steps: Any) -> tuple[Shape, ...]:
         """The shape of each output of a call, or the error of one that does not fit."""
         self._check_values(values)
-        if mask is not None:
-            self._check_mask(mask, values[0])
+        for argument, given in of_steps.items():
+            if given is not None:
+                self._check_of_steps(argument, given, values[0])
         self._check_input(values[0].shape)
         return self._shapes_of_call(values)
 
@@ -176,14 +175,14 @@ class Layer(Buildable, registry="layer"):
         if values[0].dtype != self._input_dtype:
             raise TypeError(f"{self.name!r} takes {self._input_dtype} values, got {values[0]}")
 
-    def _check_mask(self, mask: Any, value: SymbolicValue) -> None:
-        """Raise unless `mask` is one for the time axis of `value`."""
-        (mask,) = symbolic_values(f"mask of {self.name!r}", [mask])
+    def _check_of_steps(self, argument: str, given: Any, value: SymbolicValue) -> None:
+        """Raise unless `given` is a mask for the time axis of `value`."""
+        (mask,) = symbolic_values(f"{argument} of {self.name!r}", [given])
         if len(mask.shape) != 2 or (None not in (mask.shape[1], value.shape[1]) and mask.shape[1] != value.shape[1]):
-            raise ValueError(f"mask of {self.name!r} must have shape {value.shape[:2]}, got {mask.shape}")
+            raise ValueError(f"{argument} of {self.name!r} must have shape {value.shape[:2]}, got {mask.shape}")
         mask.layer._become_integers()
         if mask.dtype != "int":
-            raise TypeError(f"mask of {self.name!r} must be an Input of integers or booleans, got {mask}")
+            raise TypeError(f"{argument} of {self.name!r} must be an Input of integers or booleans, got {mask}")
 
     def _become_integers(self) -> None:
         """Make integers of an output whose dtype nobody has stated; only an input's may be open."""

@@ -70,6 +70,7 @@ class ProgramBuilder:
         self._checkpoint_every = checkpoint_every  # steps between those whose states recurrent nodes keep
         self.trainable = TrainableState() if trainable is None else trainable
         self.batch = -1  # a value that tells the number of samples
+        self.resets = -1  # of the call that is appended: a mask (N, T) of the steps that begin a new sequence
         self.windows: dict[tuple[Layer, int], tuple[int, int]] = {}  # of a stateful layer's states: offset and size
         self._state_size = 0
         self._values: list[Value] = []
@@ -119,6 +120,8 @@ class ProgramBuilder:
         if op in RECURRENT_OPS and self._policy is not None:
             attributes = self._policy.of_recurrent(attributes)
         if op in RECURRENT_OPS and self._checkpoint_every is not None:
+            if self.resets >= 0:
+                raise ValueError(f"checkpoint_every must be None with resets, which {name!r} is called with")
             attributes = {**attributes, "checkpoint_every": self._checkpoint_every}
         self._nodes.append(Node(op, self.scope + name, inputs, outputs, parameters, attributes))
 
@@ -227,13 +230,9 @@ class ProgramBuilder:
         return Mask(padding, own)
 
     def kept_states(self, keeper: tuple[Layer, int] | None, sizes: Sequence[int]) -> list[int]:
-        """Where states are kept between steps: an offset for each, or none if they are not kept.
+        """Where states of these sizes are kept between steps: an offset for each, or none if they are not kept.
 
-        Parameters
-        ----------
-        keeper : tuple of Layer and int, or None
-            The stateful layer and the number of its first state among these, or None.
-        sizes : sequence of int
+        `keeper` is the stateful layer and the number of its first state among these, or None.
         """
         if keeper is None and not self.carries:
             return []
@@ -415,6 +414,7 @@ class _Graph:
             masks = [self.mask(x) for x in call.inputs]
             if call.mask is not None:
                 masks[0] = replace(masks[0], own=self.value(call.mask))
+            builder.resets = -1 if call.resets is None else self.value(call.resets)
             call.layer._recall(call.index)
             outputs = call.layer._emit(builder, inputs, tuple(masks))
             masks_of_outputs = call.layer._emit_masks(builder, inputs, tuple(masks))

@@ -37,15 +37,15 @@ def expanded(
 
     for call in walk(inputs, outputs):
         layer, reads = call.layer, tuple(map(now, call.inputs))
-        mask = None if call.mask is None else now(call.mask)
+        of_steps = {name: now(value) for name, value in call.of_steps.items()}
         if isinstance(layer, Graph):
             made = expanded(layer.inputs, layer.outputs, reads)
-        elif reads == call.inputs and mask is call.mask:
+        elif reads == call.inputs and of_steps == call.of_steps:
             continue
         else:
             layer._recall(call.index)
-            again = Call(layer, call.index, reads, mask)
-            shapes = layer._checked_shapes(reads, mask)
+            again = Call(layer, call.index, reads, **of_steps)
+            shapes = layer._checked_shapes(reads, **of_steps)
             made = [SymbolicValue(shape, again, index) for index, shape in enumerate(shapes)]
         known |= {(call, index): value for index, value in enumerate(made)}
     return list(map(now, outputs))

@@ -44,6 +44,8 @@ class GRU(Gated):
     bias : ndarray, shape (2, 3·H) with `reset_after` (input and recurrent part), else (3·H,)
     normalization_weights : ndarray, shape (6, H)
         With `layer_normalization`, the gains of the gates in x·W, then in h·U; ones at first.
+    initial_h : ndarray, shape (1, H)
+        With `trainable_initial_state`.
 
     Raises
     ------
@@ -94,6 +96,7 @@ class GRU(Gated):
         *,
         zoneout: float = 0.0,
         layer_normalization: bool = False,
+        trainable_initial_state: bool = False,
         **arguments: Unpack[RecurrentArguments],
     ) -> None:
         super().__init__(**passed_on(locals(), "reset_after"))

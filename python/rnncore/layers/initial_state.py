@@ -39,8 +39,12 @@ class TakesInitialState(Layer, registered=False):
             if not self._keeps_states():
                 raise AttributeError(f"{self.name!r} keeps no states: make it with stateful=True and build it")
             rows = self.input_shape[0] if self.input_shape else None
-            self._states_kept = [np.zeros((rows or 0, size), np.float32) for _, size in self._state_sizes()]
+            self._states_kept = self._first_states(rows or 0)
         return self._states_kept
+
+    def _first_states(self, rows: int) -> list[Array]:
+        """The states (rows, H) that a sequence begins with: zeros, unless the layer has learned others."""
+        return [np.zeros((rows, size), np.float32) for _, size in self._state_sizes()]
 
     def _keeps_states(self) -> bool:
         return self.stateful and self.built and self._keeps_own_states()
@@ -59,7 +63,7 @@ class TakesInitialState(Layer, registered=False):
         return True
 
     def reset_states(self, states: Any = None) -> None:
-        """Let the next batch begin from zeros, or from the given states.
+        """Let the next batch begin from zeros or what the layer has learned, or from the given states.
 
         Parameters
         ----------
@@ -82,7 +86,7 @@ class TakesInitialState(Layer, registered=False):
         if not self._keeps_states():
             raise ValueError(f"{self.name!r} keeps no states to reset: make it with stateful=True and build it")
         kept = self.states
-        given: list[Any] = [np.zeros(state.shape) for state in kept]
+        given: list[Any] = list(self._first_states(len(kept[0])))
         if states is not None:
             is_list = isinstance(states, (list, tuple)) and (len(kept) > 1 or np.ndim(states) > 2)
             given = list(states) if is_list else [states]
@@ -103,7 +107,12 @@ class TakesInitialState(Layer, registered=False):
         self._features(shape)
 
     def __call__(  # type: ignore[override]  # Keras's arguments
-        self, inputs: Any, initial_state: Any = None, mask: SymbolicValue | None = None
+        self,
+        inputs: Any,
+        initial_state: Any = None,
+        mask: SymbolicValue | None = None,
+        *,
+        resets: SymbolicValue | None = None,
     ) -> Any:
         """Describe this layer applied to a sequence, from zeros or from the given states.
 
@@ -114,6 +123,10 @@ class TakesInitialState(Layer, registered=False):
         mask : SymbolicValue of shape (N, T), optional
             An `Input` of integers or booleans, zero where a step is to be skipped: the state is held there. It takes
             the place of the mask that comes with `inputs`.
+        resets : SymbolicValue of shape (N, T), optional
+            An `Input` of integers or booleans, not zero where a step begins a new sequence: before that step the state
+            is zero, or the one that the layer has learned, whatever `initial_state` is, and no gradient passes. So is a
+            row that is read backwards: each sequence by itself. At masked steps it means nothing.
 
         Returns
         -------
@@ -122,7 +135,7 @@ class TakesInitialState(Layer, registered=False):
         values = symbolic_values(f"inputs of {self.name!r}", inputs)
         if initial_state is not None:
             values = (*values, *symbolic_values(f"initial_state of {self.name!r}", initial_state))
-        return self._describe(values, mask)
+        return self._describe(values, mask, resets)
 
     def _check_values(self, values: tuple[SymbolicValue, ...]) -> None:
         """Raise unless these are a sequence and no or all initial states."""

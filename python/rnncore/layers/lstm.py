@@ -65,6 +65,8 @@ class LSTM(Gated):
     normalization_weights : ndarray, shape (10, H)
         With `layer_normalization`, the gains of the gates in x·W, then in h·U, then gain and shift of c; ones at first,
         the shift zeros.
+    initial_h, initial_c : ndarray, shape (1, H)
+        With `trainable_initial_state`; h of a projection has its size.
 
     Raises
     ------
@@ -87,6 +89,7 @@ class LSTM(Gated):
 
     peephole_kernel = WeightView()
     projection_kernel = WeightView()
+    initial_c = WeightView()
 
     def __init__(
         self,
@@ -119,6 +122,7 @@ class LSTM(Gated):
         cell_zoneout: float = 0.0,
         peepholes: bool = False,
         layer_normalization: bool = False,
+        trainable_initial_state: bool = False,
         projection_units: int | None = None,
         **arguments: Unpack[RecurrentArguments],
     ) -> None:
@@ -136,9 +140,9 @@ class LSTM(Gated):
         """The size of h: H, or P of a projection."""
         return self.projection_units or self.units
 
-    def _make_weights(self, input_shape: Shape) -> list[Weight]:
+    def _make_cell_weights(self, input_shape: Shape) -> list[Weight]:
         """Kernel (I, 4·H), recurrent kernel, bias (4·H,), and the weights of an option, as far as there are."""
-        weights = super()._make_weights(input_shape)
+        weights = super()._make_cell_weights(input_shape)
         if self.use_bias and self.unit_forget_bias:
             weights[2].begin_with(1.0, slice(self.units, 2 * self.units))
         if self.layer_normalization:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
 from rnncore.layers.base import Layer, WeightView
 from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.reads_sequences import ReadsSequences
-from rnncore.parameters import Weight
+from rnncore.parameters import Array, Weight
 from rnncore.program import Shape, excluded_options
 
 __all__ = ["Gated", "Recurrent"]
@@ -46,6 +48,10 @@ class Recurrent(ReadsSequences, registered=False):
     zoneout : float, default 0.0
         In training, the part of the units of h that a step leaves as they were, drawn anew for every step; otherwise
         h is the mean over such draws (Krueger et al. 2016). From 0 to below 1; beyond Keras, by keyword only.
+    trainable_initial_state : bool, default False
+        Whether the states that a sequence begins with, where a call gives none, and after its `resets`, are weights:
+        one row (1, H) for each, the last ones, at first zeros. A stateful layer copies them when it is built and at
+        `reset_states`. Beyond Keras, by keyword only.
     seed : int, optional
         Added to the seed of the run for dropout and zoneout.
     **arguments
@@ -60,6 +66,7 @@ class Recurrent(ReadsSequences, registered=False):
     recurrent_kernel = WeightView()
     bias = WeightView()
     normalization_weights = WeightView()
+    initial_h = WeightView()
 
     def __init__(
         self,
@@ -85,6 +92,7 @@ class Recurrent(ReadsSequences, registered=False):
         recurrent_dropout: float,
         zoneout: float,
         layer_normalization: bool,
+        trainable_initial_state: bool,
         seed: int | None,
         **arguments: Any,
     ) -> None:
@@ -109,6 +117,7 @@ class Recurrent(ReadsSequences, registered=False):
         self.recurrent_dropout = unit_rate("recurrent_dropout", recurrent_dropout)
         self.zoneout = unit_rate("zoneout", zoneout)
         self.layer_normalization = check.boolean("layer_normalization", layer_normalization)
+        self.trainable_initial_state = check.boolean("trainable_initial_state", trainable_initial_state)
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
 
     def _declared_shape(self, arguments: dict[str, Any]) -> Shape | None:
@@ -141,6 +150,19 @@ class Recurrent(ReadsSequences, registered=False):
         return (self._gates * self.units,)
 
     def _make_weights(self, input_shape: Shape) -> list[Weight]:
+        """Those of the cell, then the initial states that are learned."""
+        weights = self._make_cell_weights(input_shape)
+        if self.trainable_initial_state:
+            for state, size in self._state_sizes():
+                weights.append(self._weight(f"initial_{state}", (1, size), initializers.Zeros(), None))
+        return weights
+
+    @property
+    def _learned(self) -> list[Weight]:
+        """The initial states that are learned, in the order of the states."""
+        return self.weights[-len(self._state_names) :] if self.trainable_initial_state else []
+
+    def _make_cell_weights(self, input_shape: Shape) -> list[Weight]:
         """Kernel (I, G·H), recurrent kernel (H, G·H), bias and normalization weights."""
         width = self._gates * self.units
         weights = [
@@ -153,6 +175,22 @@ class Recurrent(ReadsSequences, registered=False):
             shape = (self._normalization_rows, self.units)
             weights.append(self._weight("normalization_weights", shape, initializers.Ones(), None, None))
         return weights
+
+    def _first_states(self, rows: int) -> list[Array]:
+        """The states (rows, H) that a sequence begins with."""
+        if not self.trainable_initial_state:
+            return super()._first_states(rows)
+        return [np.repeat(weight.value, rows, axis=0) for weight in self._learned]
+
+    def _emit_weights(self, builder: ProgramBuilder) -> tuple[int, ...]:
+        """Append the parameters of the recurrent node."""
+        return tuple(builder.parameter(weight) for weight in self.weights if weight not in self._learned)
+
+    def _emit_learned(self, builder: ProgramBuilder, weight: Weight) -> int:
+        """Append the node that gives each sample the row of an initial state."""
+        rows = builder.value(weight.path, (None, weight.shape[1]))
+        builder.node("repeat_row", weight.path, (builder.batch,), (rows,), (builder.parameter(weight),))
+        return rows
 
     def _emit_sequence(
         self,
@@ -186,7 +224,11 @@ class Recurrent(ReadsSequences, registered=False):
             **({"zero_output_for_mask": True} if zero_output or self.zero_output_for_mask else {}),
         }
         kept = builder.kept_states(keeper, sizes)
-        begin = initial or (-1,) * len(states)
+        begin, resets = initial or (-1,) * len(states), builder.resets
+        learned: tuple[int, ...] = ()
+        if self.trainable_initial_state and (resets >= 0 or not initial):
+            learned = tuple(self._emit_learned(builder, weight) for weight in self._learned)
+            begin = initial or learned
         if builder.carries or not initial:
             for k, offset in enumerate(kept):
                 read = builder.read_state(f"{self.name}/{self._state_names[k]}", offset, sizes[k], begin[k])
@@ -194,7 +236,7 @@ class Recurrent(ReadsSequences, registered=False):
         builder.node(
             self._op,
             self.name,
-            (x, mask, *begin),
+            (x, mask, *begin, *((resets, *learned) if resets >= 0 else ())),
             (sequence, *states),
             self._emit_weights(builder),
             attributes,
@@ -221,7 +263,10 @@ class Recurrent(ReadsSequences, registered=False):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable data."""
-        return {**super().get_config(), **self._zeros}
+        config = {**super().get_config(), **self._zeros}
+        if not self.trainable_initial_state:
+            del config["trainable_initial_state"]
+        return config
 
 
 class Gated(Recurrent, registered=False):

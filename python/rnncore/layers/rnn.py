@@ -12,7 +12,7 @@ from rnncore.layers.cells import Cell, StackedRNNCells, check_cell
 from rnncore.layers.reads_sequences import ReadsSequences
 from rnncore.layers.registry import deserialize
 from rnncore.layers.wrapper import Wrapper
-from rnncore.parameters import Weight
+from rnncore.parameters import Array, Weight
 from rnncore.program import Shape
 
 __all__ = ["RNN"]
@@ -85,6 +85,10 @@ class RNN(Wrapper, ReadsSequences):
         if len(self.cells) == 1:
             return self.cells[0]._state_sizes()
         return tuple((f"{cell.name}/{name}", size) for cell in self.cells for name, size in cell._state_sizes())
+
+    def _first_states(self, rows: int) -> list[Array]:
+        """The states (rows, H) that a sequence begins with: those of all cells."""
+        return [state for cell in self.cells for state in cell._first_states(rows)]
 
     def _features(self, shape: Shape) -> int:
         """The size of the last axis, which the first cell must take."""

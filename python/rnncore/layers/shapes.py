@@ -33,9 +33,8 @@ def shapes_of(inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue],
 
     def of_call(call: Call) -> tuple[Shape, ...]:
         call.layer._recall(call.index)
-        return call.layer._checked_shapes(
-            tuple(map(sized, call.inputs)), None if call.mask is None else sized(call.mask)
-        )
+        of_steps = {name: sized(value) for name, value in call.of_steps.items()}
+        return call.layer._checked_shapes(tuple(map(sized, call.inputs)), **of_steps)
 
     for call in walk(inputs, outputs):
         for index, shape in enumerate(of_call(call)):

@@ -35,6 +35,8 @@ class SimpleRNN(Recurrent):
     bias : ndarray, shape (H,)
     normalization_weights : ndarray, shape (1, H)
         With `layer_normalization`, the gain; ones at first.
+    initial_h : ndarray, shape (1, H)
+        With `trainable_initial_state`.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class SimpleRNN(Recurrent):
         *,
         zoneout: float = 0.0,
         layer_normalization: bool = False,
+        trainable_initial_state: bool = False,
         **arguments: Unpack[RecurrentArguments],
     ) -> None:
         super().__init__(**passed_on(locals()))

@@ -29,17 +29,26 @@ class Call:
     inputs : tuple of SymbolicValue
     mask : SymbolicValue or None
         Given instead of the mask that comes with the first input.
+    resets : SymbolicValue or None
+        Which steps of the first input begin a new sequence.
     """
 
     layer: Layer
     index: int
     inputs: tuple[SymbolicValue, ...]
     mask: SymbolicValue | None = None
+    resets: SymbolicValue | None = None
+
+    @property
+    def of_steps(self) -> dict[str, SymbolicValue]:
+        """What else tells something of each step, by the name of its argument."""
+        given = {"mask": self.mask, "resets": self.resets}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def reads(self) -> tuple[SymbolicValue, ...]:
         """All values that the call reads."""
-        return self.inputs if self.mask is None else (*self.inputs, self.mask)
+        return (*self.inputs, *self.of_steps.values())
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,9 +96,10 @@ class TimeDistributed(Wrapper):
         shape = builder.shape(x)
         steps = builder.value(f"{self.name}/steps", _step(shape))
         builder.node("fold_time", f"{self.name}/fold", (x,), (steps,))
-        carries, builder.carries = builder.carries, False  # each step is a sequence of its own
+        before = builder.carries, builder.batch
+        builder.carries, builder.batch = False, steps  # each step is a sequence of its own
         (made,) = self.layer._emit(builder, (steps,), (NO_MASK,))
-        builder.carries = carries
+        builder.carries, builder.batch = before
         output = builder.value(self.name, self._output_shapes(shape)[0])
         builder.node("unfold_time", f"{self.name}/unfold", (made, x), (output,))
         return (output,)

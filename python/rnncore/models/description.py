@@ -13,6 +13,7 @@ from rnncore.layers.symbolic import SymbolicValue, keyed_values
 from rnncore.layers.trainable import parts
 
 Values = list[SymbolicValue] | dict[str, SymbolicValue]
+OF_STEPS = ("mask", "resets")  # what a call may be given besides its inputs
 
 
 def refuse_shared(layers: list[Layer]) -> None:
@@ -54,12 +55,12 @@ def described_graph(config: Mapping[str, Any], layers: list[Layer] | None = None
 
     for number, entry in enumerate(entries):
         reader = f"call {number}"
-        fields(reader, entry, ("layer", "inputs"), ("mask", "options"))
+        fields(reader, entry, ("layer", "inputs"), (*OF_STEPS, "options"))
         index = check.integer(f"layer of {reader}", entry["layer"], low=0)
         if index >= len(layers):
             raise ValueError(f"layer of {reader} must be one of {len(layers)}, got number {index}")
         layer, read = layers[index], values(reader, entry["inputs"])
-        given = {"mask": values(reader, entry["mask"])[0]} if "mask" in entry else {}
+        given = {name: values(reader, entry[name])[0] for name in OF_STEPS if name in entry}
         with part(reader):
             if "options" in entry:
                 result = layer._call_again(read, entry["options"])

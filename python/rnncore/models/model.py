@@ -172,7 +172,7 @@ class Model(Compiled, Steps, Trainer):
             "layers": [all_layers.serialize(layer) for layer in layers],
             "calls": [
                 {"layer": layers.index(call.layer), "inputs": where(call.inputs)}
-                | ({} if call.mask is None else {"mask": where([call.mask])})
+                | {name: where([value]) for name, value in call.of_steps.items()}
                 | ({"options": options} if (options := call.layer._call_options(call.index)) else {})
                 for call in calls
             ],

@@ -37,6 +37,7 @@ def simple_rnn(
     *,
     initial_state: Any = None,
     lengths: npt.ArrayLike | None = None,
+    resets: npt.ArrayLike | None = None,
     reverse: bool = False,
     training: bool = False,
     activation: activations.Identifier = "tanh",
@@ -54,7 +55,7 @@ def simple_rnn(
     array([1.  , 2.5 , 5.25])
     """
     cell = SimpleRNNCell(applied("activation", activation))
-    return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+    return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, resets, reverse, training)
 
 
 def lstm(
@@ -65,6 +66,7 @@ def lstm(
     *,
     initial_state: Any = None,
     lengths: npt.ArrayLike | None = None,
+    resets: npt.ArrayLike | None = None,
     reverse: bool = False,
     training: bool = False,
     activation: activations.Identifier = "tanh",
@@ -83,7 +85,7 @@ def lstm(
     ((2, 5, 4), [(2, 4), (2, 4)])
     """
     cell = LSTMCell(applied("activation", activation), applied("recurrent_activation", recurrent_activation))
-    return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+    return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, resets, reverse, training)
 
 
 def gru(
@@ -94,6 +96,7 @@ def gru(
     *,
     initial_state: Any = None,
     lengths: npt.ArrayLike | None = None,
+    resets: npt.ArrayLike | None = None,
     reverse: bool = False,
     training: bool = False,
     reset_after: bool = True,
@@ -118,7 +121,7 @@ def gru(
         applied("recurrent_activation", recurrent_activation),
         reset_after,
     )
-    return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, reverse, training)
+    return _run(cell, x, kernel, recurrent_kernel, bias, initial_state, lengths, resets, reverse, training)
 
 
 @quiet
@@ -164,6 +167,7 @@ def _run(
     bias: npt.ArrayLike | None,
     initial_state: Any,
     lengths: npt.ArrayLike | None,
+    resets: npt.ArrayLike | None,
     reverse: bool,
     training: bool,
 ) -> SequenceResult:
@@ -179,11 +183,15 @@ def _run(
         gates=cell.GATES,
         states=cell.STATES,
         split_bias=cell.split_bias,
+        resets=resets,
     )
     if training:
         arguments = _owned(arguments)
     real = real_steps(arguments.lengths, arguments.x.shape)
-    output, state, tape = sequence.forward(cell, arguments, real, reverse, training)
+    cuts = None
+    if arguments.resets is not None:
+        cuts = sequence.Resets(arguments.resets, tuple(np.zeros_like(part) for part in arguments.initial_state))
+    output, state, tape = sequence.forward(cell, arguments, real, reverse, training, resets=cuts)
     output = np.where(real[..., None], output, state[0][:, None])
     output.flags.writeable = not training
     return SequenceResult(output, state, tape)
@@ -191,7 +199,7 @@ def _run(
 
 def _owned(arguments: SequenceArguments) -> SequenceArguments:
     """Copies: what the caller does to the arrays is not felt by the tape."""
-    x, kernel, recurrent_kernel, bias, state, lengths = arguments
+    x, kernel, recurrent_kernel, bias, state, lengths, resets = arguments
     return SequenceArguments(
         x.copy(),
         kernel.copy(),
@@ -199,4 +207,5 @@ def _owned(arguments: SequenceArguments) -> SequenceArguments:
         None if bias is None else bias.copy(),
         tuple(part.copy() for part in state),
         None if lengths is None else lengths.copy(),
+        None if resets is None else resets.copy(),
     )

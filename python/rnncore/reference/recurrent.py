@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._sequence_arguments import Array, gradient_arguments, sequence_arguments
+from .._sequence_arguments import Array, gradient_arguments, sequence_arguments, state_arrays
 from ..program import EXCLUDED_OPTIONS, RECURRENT_OPTIONS, excluded_options
 from . import sequence
 from .activations import elementwise_of, is_option
@@ -24,6 +24,8 @@ __all__ = ["Recurrent"]
 class Recurrent:
     """inputs x (N, T, I), lengths (N,) or mask (N, T), initial states -> sequence (N, T, H), final states.
 
+    After the initial states may come resets (N, T), which cut rows before the valid steps where they are not 0, and
+    the states with which all pieces but the first one processed begin, zeros where there are none.
     At a step that is not valid the state is held. The sequence is in the order of processing, or, when `aligned`, in
     that of x; at steps that are not valid it repeats the state held, or with `zero_output_for_mask` is zero.
     In training, `recurrent_dropout` is the part of h that the recurrent product does not see, the same at all steps;
@@ -36,7 +38,7 @@ class Recurrent:
     def forward(
         self, inputs: Arrays, weights: list[Array], attributes: dict[str, Any], run: Run
     ) -> tuple[list[Array], Any]:
-        x, mask, *initial_state = inputs
+        x, mask, *states = inputs
         if pair := excluded_options(attributes):
             option, other = pair
             raise ValueError(f"{other}: expected {RECURRENT_OPTIONS[other]!r} with {option}")
@@ -47,7 +49,7 @@ class Recurrent:
         go_backwards = options.pop("go_backwards", False)
         flipped = not options.pop("aligned", False) and go_backwards
         zero_output = options.pop("zero_output_for_mask", False)
-        options.pop("checkpoint_every", 0)  # how to save memory, not what to compute
+        checkpoint_every = options.pop("checkpoint_every", 0)  # how to save memory, not what to compute
         rate, seed = options.pop("recurrent_dropout", 0.0), options.pop("seed", None) or 0
         zoneout = options.pop("zoneout", 0.0), options.pop("cell_zoneout", 0.0)
         normalized = options.pop("layer_normalization", False)
@@ -56,6 +58,9 @@ class Recurrent:
                 name: value for name, value in options.items() if name not in EXCLUDED_OPTIONS["layer_normalization"]
             }
         cell = (self.make_normalized_cell if normalized else self.make_cell)(**with_activations(options))
+        initial_state, (resets, *reset_state) = states[: cell.STATES], states[cell.STATES :] or (None,)
+        if resets is not None and checkpoint_every > 0:
+            raise ValueError("checkpoint_every: expected 0 with resets")
         kernel, recurrent_kernel, *bias = weights
         units = recurrent_kernel.shape[1] // cell.GATES
         shapes = {
@@ -80,6 +85,7 @@ class Recurrent:
             states=cell.STATES,
             split_bias=cell.split_bias,
             units=units if projected else None,
+            resets=resets,
         )
         for name, shape in shapes.items():
             if further[name].shape != shape:
@@ -97,13 +103,18 @@ class Recurrent:
                 (run.uniform(math.prod(size), seed, 1 + k).reshape(size) < rate).astype(x.dtype) if rate > 0 else 0
                 for k, rate in enumerate(zoneout[: cell.STATES] if holds else ())
             )
-        result = sequence.forward(cell, arguments, real, go_backwards, run.training, factors, holds, further)
+        cuts = None
+        if arguments.resets is not None:
+            sizes = tuple(part.shape[1] for part in arguments.initial_state)
+            begun = state_arrays(tuple(reset_state) or None, "state of resets", len(x), sizes, x.dtype)
+            cuts = sequence.Resets(arguments.resets, begun)
+        result = sequence.forward(cell, arguments, real, go_backwards, run.training, factors, holds, further, cuts)
         output = np.where(real[..., None], result.output, 0) if zero_output else result.output
         output = np.flip(output, axis=1) if flipped else output
-        return [output, *result.state], (result.tape, output.shape, flipped, zero_output)
+        return [output, *result.state], (result.tape, output.shape, flipped, zero_output, len(inputs))
 
     def backward(self, doutputs: Arrays, saved: Any) -> tuple[Arrays, list[Array]]:
-        tape, shape, flipped, zero_output = saved
+        tape, shape, flipped, zero_output, slots = saved
         doutput, *dstate = doutputs
         if doutput is not None and flipped:
             doutput = np.flip(doutput, axis=1)  # output = flip(output)
@@ -111,14 +122,14 @@ class Recurrent:
             doutput = np.where(tape.real[..., None], doutput, 0)  # output = where(real, result.output, 0)
         arguments = tape.arguments
         sizes = tuple(part.shape[1] for part in arguments.initial_state)
-        dx, gradients, dinitial_state = sequence.gradients(
+        dx, gradients, dinitial_state, dreset_state = sequence.gradients(
             tape, *gradient_arguments(doutput, tuple(dstate), sizes=sizes, shape=shape, dtype=arguments.x.dtype)
         )
         dweights = [gradients.kernel, gradients.recurrent_kernel]
         if tape.arguments.bias is not None:
             dweights.append(gradients.bias)
         dweights += [getattr(gradients, name) for name in tape.further]
-        return [dx, None, *dinitial_state], dweights
+        return [dx, None, *dinitial_state, None, *dreset_state][:slots], dweights
 
 
 def normalization_rows(cell: Cell) -> int:

@@ -1,6 +1,7 @@
 """The time loop: runs a cell over a batch of sequences, forward and backward through time.
 
-A row takes part in the steps that are valid for it; in the others it holds its state.
+A row takes part in the steps that are valid for it; in the others it holds its state. It is cut into pieces, each of
+which begins anew, before the valid steps that `resets` marks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._sequence_arguments import Array, SequenceArguments, SequenceGradients, SequenceResult
-from .cell import Cell, Mask, Weights
+from .cell import Cell, Mask, State, Weights
 from .magnitude import product
 from .rounding import ROUNDINGS, WEIGHT_ROUNDINGS
 
@@ -21,7 +22,26 @@ Holds = tuple[Array | float, ...]
 
 Further = Mapping[str, Array]  # weights that only an option of a cell has, by their names in `Weights`
 
-__all__ = ["Further", "Holds", "Tape", "backward", "forward", "gradients"]
+__all__ = ["Further", "Holds", "Resets", "Tape", "backward", "forward", "gradients"]
+
+
+@dataclass(frozen=True)
+class Resets:
+    """Where rows are cut into pieces, and the states (N, H) that all pieces but the first processed begin with."""
+
+    marks: Array  # (N, T) bool
+    state: State
+
+    def begins(self, real: Array, reverse: bool) -> Array:
+        """Which valid steps are the first ones processed of such a piece (N, T)."""
+        marked = self.marks & real
+        if not reverse:
+            return marked
+        begins, pending = np.zeros_like(marked), np.zeros(len(marked), bool)
+        for t in range(marked.shape[1] - 1, -1, -1):  # what was processed before t lies behind the cut
+            begins[:, t] = pending & real[:, t]
+            pending = np.where(real[:, t], marked[:, t], pending)
+        return begins
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,7 @@ class Tape:
     arguments: SequenceArguments
     reverse: bool
     real: Array  # (N, T): which steps are
+    begins: Array  # (N, T): before which steps the state is replaced by that of resets
     saved: list[Any]  # of the cell, one per step in the order of processing
     holds: Holds
     further: Further
@@ -47,11 +68,13 @@ def forward(
     mask: Array | None = None,
     holds: Holds = (),
     further: Further | None = None,
+    resets: Resets | None = None,
 ) -> SequenceResult:
     """Run the steps that are `real` (N, T); the output is aligned with x. The recurrent product reads h * mask.
 
     With `holds` (zoneout), a state after a step is hold * before + (1 - hold) * what the cell makes.
     """
+    begins = np.zeros_like(real) if resets is None else resets.begins(real, reverse)
     x = ROUNDINGS[cell.products](arguments.x)
     further = further or {}
     weights = _weights(cell, arguments, further)
@@ -59,6 +82,8 @@ def forward(
     state = tuple(part.copy() for part in arguments.initial_state)
     saved = []
     for t in _times(x, reverse):
+        for part, fresh in zip(state, resets.state if resets else (), strict=False):
+            part[begins[:, t]] = fresh[begins[:, t]]
         rows = np.flatnonzero(real[:, t])
         step_mask: Mask = 1 if mask is None else mask[rows]
         new, kept = cell.forward(x[rows, t], tuple(part[rows] for part in state), weights, step_mask)
@@ -72,24 +97,25 @@ def forward(
             saved.append(kept)
     if not training:
         return SequenceResult(output, state, None)
-    tape = Tape(cell, arguments, reverse, real, saved, holds, further, np.zeros_like(output))
+    tape = Tape(cell, arguments, reverse, real, begins, saved, holds, further, np.zeros_like(output))
     return SequenceResult(output, state, tape)
 
 
 def backward(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> SequenceGradients:
-    dx, dweights, dinitial_state = gradients(tape, doutput, dstate)
+    dx, dweights, dinitial_state, _ = gradients(tape, doutput, dstate)
     dbias = None if tape.arguments.bias is None else dweights.bias
     return SequenceGradients(dx, dweights.kernel, dweights.recurrent_kernel, dbias, dinitial_state)
 
 
-def gradients(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> tuple[Array, Weights, tuple[Array, ...]]:
-    """Gradients to x, to the weights and to the initial state."""
+def gradients(tape: Tape, doutput: Array | None, dstate: State) -> tuple[Array, Weights, State, State]:
+    """Gradients to x, to the weights, to the initial state and to that of resets."""
     cell, arguments = tape.cell, tape.arguments
     x = arguments.x
     weights = _weights(cell, arguments, tape.further)
     dx = np.zeros(x.shape, x.dtype)
     dweights = Weights(*(np.zeros(part.shape, x.dtype) for part in weights))
     dstate = tuple(part.copy() for part in dstate)
+    dreset = tuple(np.zeros_like(part) for part in dstate)
     for t, kept in reversed(list(zip(_times(x, tape.reverse), tape.saved, strict=True))):
         if doutput is not None:  # output[:, t] = state[0]
             dstate[0][...] += doutput[:, t]
@@ -107,7 +133,11 @@ def gradients(tape: Tape, doutput: Array | None, dstate: tuple[Array, ...]) -> t
             part[rows] = value + held[k] if held else value
         for total, share in zip(dweights, step.weights, strict=True):
             total += share
-    return dx, dweights, dstate
+        begun = tape.begins[:, t]
+        for part, total in zip(dstate, dreset, strict=True):  # state[begun] = resets.state[begun]
+            total[begun] += part[begun]
+            part[begun] = 0
+    return dx, dweights, dstate, dreset
 
 
 def _hold(holds: Holds, state: int, rows: Array, t: int) -> Array | float:

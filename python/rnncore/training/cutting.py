@@ -37,7 +37,7 @@ class Entry:
     def as_they_come(self) -> list[SymbolicValue]:
         """What is read of the chunk alone."""
         found = [value for k, value in enumerate(self.inputs) if k not in self.remembered]
-        return found if self.call.mask is None else [*found, self.call.mask]
+        return [*found, *self.call.of_steps.values()]
 
     @property
     def reads(self) -> list[SymbolicValue]:
@@ -169,10 +169,10 @@ class Cutter:
             symbol = Input((None, None), dtype="int32", name=f"{layer.name}/seen")
             draft.feeds["seen", call] = Feed(symbol, keys=self._line.clocks[call, 0])
             inputs.append(symbol)
-        mask = None if call.mask is None else self._as_it_comes(draft, call.mask)
+        of_steps = {name: self._as_it_comes(draft, value) for name, value in call.of_steps.items()}
         made = call
-        if layer is not call.layer or tuple(inputs) != call.inputs or mask is not call.mask:
-            made = Call(layer, call.index, tuple(inputs), mask)
+        if layer is not call.layer or tuple(inputs) != call.inputs or of_steps != call.of_steps:
+            made = Call(layer, call.index, tuple(inputs), **of_steps)
         if call in self._anew:
             draft.anew.add(made)
         for value in outputs_of(call):

@@ -65,6 +65,23 @@ class Part:
             if node.op == "write_state"
         }
         self.states = [(name, offset, units) for offset, (name, units) in sorted(written.items())]
+        nodes = engine.program.nodes
+        learned = {node.outputs[0]: node.parameters[0] for node in nodes if node.op == "repeat_row"}
+        begin = {n.attributes["state_offset"]: n.inputs[1] for n in nodes if n.op == "read_state" and n.inputs[1] >= 0}
+        self._learned = {offset: learned[value] for offset, value in begin.items() if value in learned}
+        self.takes_states = len(self._learned) < len(begin)  # as inputs
+
+    def first_states(self) -> list[Array]:
+        """What each state (1, H) begins with: zeros, or what has been learned."""
+        parameters, vector = self.engine.program.parameters, self.engine.store.vector
+        found = []
+        for _, offset, units in self.states:
+            first = np.zeros((1, units), vector.dtype)
+            if offset in self._learned:
+                place = parameters[self._learned[offset]].offset
+                first[0] = vector[place : place + units]
+            found.append(first)
+        return found
 
     def run(self, chunk: Chunk, states: Array) -> None:
         """Compute the outputs for a chunk; `states` are changed in place."""

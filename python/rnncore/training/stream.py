@@ -198,7 +198,7 @@ class SequenceStream:
     def reset(self, rows: npt.ArrayLike | None = None) -> None:
         """Begin new sequences.
 
-        The states are zeros again, or the initial states that the model has as inputs.
+        The states are zeros again, or what the layers have learned, or the initial states that the model has as inputs.
 
         Parameters
         ----------
@@ -229,9 +229,9 @@ class SequenceStream:
             chosen = row_numbers(rows, self.batch_size)
             if reason := self._streaming.rows_go_together:
                 raise ValueError(f"rows must be left out, they cannot begin by themselves: {reason}")
-            arrays = self._streaming.arrays(self._kept)
-            for array in arrays:
-                array[chosen] = 0
+            arrays, firsts = self._streaming.arrays(self._kept), self._streaming.first_states()
+            for array, first in zip(arrays, [*firsts, *[0] * (len(arrays) - len(firsts))], strict=True):
+                array[chosen] = first
             self._kept = self._streaming.kept(arrays, self.batch_size, self._kept.steps)
 
     @property

@@ -73,8 +73,7 @@ class Streaming:
             return "not every layer has a step for each step of the input"
         if any(memory.span is None for memory in self._memories):
             return "attention keeps the steps of all rows"
-        nodes = (node for part in self._parts for node in part.engine.program.nodes)
-        given = any(node.op == "read_state" and node.inputs[1] >= 0 for node in nodes)
+        given = any(part.takes_states for part in self._parts)
         return "the model has initial states as inputs" if given else None
 
     @property
@@ -84,8 +83,12 @@ class Streaming:
 
     def begin(self, rows: int) -> Kept:
         """What is kept before the first step."""
-        states = [np.zeros(rows * part.engine.program.state_size, self.dtype) for part in self._parts]
-        return Kept(rows, 0, states, [memory.empty(rows) for memory in self._memories])
+        states = [np.repeat(first, rows, axis=0) for first in self.first_states()]
+        return self.kept([*states, *(memory.empty(rows) for memory in self._memories)], rows, 0)
+
+    def first_states(self) -> list[Array]:
+        """What each state (1, H) begins with."""
+        return [first for part in self._parts for first in part.first_states()]
 
     def advance(self, kept: Kept, inputs: Sequence[Array], steps: int) -> tuple[list[Array], Kept]:
         """The outputs for so many more steps, those of sequences with their time axis, and what is then kept."""

@@ -156,7 +156,7 @@ class Timeline:
                 if value.dtype == "float" and len(value.shape) == 2 and (takes_features or max(ranks) > 2):
                     return "takes the steps of a sequence (N, T) for features"
             elif isinstance(layer, TakesInitialState):
-                if number == 0 or value is call.mask:
+                if number == 0 or number >= len(call.inputs):
                     return "reads a sequence together with one of a fixed number of steps"
             elif isinstance(layer, (AttentionLayer, Concatenate)) or (
                 len(value.shape) == max(ranks) and value.shape[1] != 1
