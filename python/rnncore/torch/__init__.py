@@ -1,6 +1,6 @@
 """PyTorch's recurrent modules on the kernels of rnncore, and weights that go from one to the other.
 
-Names load when first used. Files are read without PyTorch; all else needs it.
+Names load when first used. `read_state_dict` and `load_state_dict` work without PyTorch; all else needs it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from rnncore._namespace import UnknownName
 if TYPE_CHECKING:
     from rnncore.torch.accelerating import Acceleration, accelerate
     from rnncore.torch.cells import GRUCell, LSTMCell, RNNCell
+    from rnncore.torch.converting import from_torch, state_dict
     from rnncore.torch.modules import GRU, LSTM, RNN
+    from rnncore.torch.reading import read_state_dict
+    from rnncore.torch.weights import load_state_dict
 
 _HOMES = {
     "Acceleration": "accelerating",
@@ -24,6 +27,10 @@ _HOMES = {
     "RNN": "modules",
     "RNNCell": "cells",
     "accelerate": "accelerating",
+    "from_torch": "converting",
+    "load_state_dict": "weights",
+    "read_state_dict": "reading",
+    "state_dict": "converting",
 }
 __all__ = [
     "GRU",
@@ -34,6 +41,10 @@ __all__ = [
     "LSTMCell",
     "RNNCell",
     "accelerate",
+    "from_torch",
+    "load_state_dict",
+    "read_state_dict",
+    "state_dict",
 ]
 
 
