@@ -1,10 +1,21 @@
-"""The command line: ``python -m rnncore info | demo | bench``."""
+"""The command line: ``python -m rnncore info | demo | bench | inspect | convert | predict``."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+# Of the commands on files: what it does, and the names of its files.
+FILES = {
+    "inspect": ("show what a model file holds, without running anything", {"file": "a model, or weights"}),
+    "convert": ("write a model as another kind of file", {"source": "a model", "target": "the file to write"}),
+    "predict": (
+        "compute a model's outputs",
+        {"file": "a model", "source": "an .npy file, or an .npz with an array for each input", "target": "likewise"},
+    ),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser(
         "bench", help="time the kernels against other packages (bench --help says more)", add_help=False
     )
+    for name, (help_text, files) in FILES.items():
+        command = commands.add_parser(name, help=help_text)
+        for file, meaning in files.items():
+            command.add_argument(file, type=Path, help=meaning)
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "bench":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -32,10 +47,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from rnncore.demo import run
 
         run(options.output, seed=options.seed, verbose=0 if options.quiet else 1)
-    else:
+    elif options.command == "bench":
         from rnncore.bench.command import main as bench
 
         return bench(rest)
+    else:
+        return _on_files(options)
+    return 0
+
+
+def _on_files(options: argparse.Namespace) -> int:
+    """Run a command on files; what is wrong with them is a line on the standard error output."""
+    from rnncore import commands
+
+    try:
+        getattr(commands, options.command)(*(getattr(options, file) for file in FILES[options.command][1]))
+    except (ImportError, OSError, TypeError, ValueError) as error:
+        print(f"rnncore {options.command}: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -41,7 +41,7 @@ MODULES = [
 ]
 
 # What needs another package: that package, and the modules.
-EXTRAS = {"torch": ["rnncore.torch"]}
+EXTRAS = {"onnx": ["rnncore.onnx"], "torch": ["rnncore.torch"]}
 
 KINDS: dict[str, Any] = {  # what finds objects by names
     "constraints": constraints.Constraint,

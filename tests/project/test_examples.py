@@ -24,6 +24,7 @@ TASKS = {  # tested one by one below
     "speech_recognition",
     "speech_synthesis",
     "translation",
+    "voice_activity",
 }
 
 

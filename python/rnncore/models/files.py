@@ -80,7 +80,7 @@ def _restored(file: TensorFile, compile: bool) -> Model:
     fields("the model", config, ("class_name", "config", "dtype", "compile"), ("iterations",))
     policy = check.lookup("dtype", config["dtype"], POLICIES)
     with deferring():
-        model = _described({key: config[key] for key in ("class_name", "config")})
+        model = described({key: config[key] for key in ("class_name", "config")})
         compiled = own_code.restored(config["compile"]) if compile and config["compile"] is not None else None
         optimizer = None
         if compiled is not None:
@@ -93,7 +93,7 @@ def _restored(file: TensorFile, compile: bool) -> Model:
     return model
 
 
-def _described(description: Any) -> Model:
+def described(description: Any) -> Model:
     """The model of a description with the name of its class."""
     return make("model class", description, Model, CLASSES)
 
@@ -126,7 +126,7 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     if not isinstance(json_string, (str, bytes)):
         raise TypeError(f"json_string must be text, got {type(json_string).__name__}")
     with saving.naming("json_string"), configurable.custom_objects(custom_objects):
-        return _described(parse_json(json_string))
+        return described(parse_json(json_string))
 
 
 def clone_model(
