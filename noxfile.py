@@ -1,3 +1,7 @@
+#!/usr/bin/env -S uv run --script
+# /// script
+# dependencies = ["nox>=2025.2.9"]
+# ///
 """Development tasks: ``nox -l`` lists them, ``nox -s lint`` runs one."""
 
 from __future__ import annotations
@@ -8,7 +12,6 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "typing", "tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
@@ -27,7 +30,7 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
-@nox.session(python="3.10")
+@nox.session(python="3.10", default=False)
 def oldest(session: nox.Session) -> None:
     """Run the tests with the oldest NumPy that is supported."""
     session.install(".[test]", "numpy==1.26.*")
@@ -42,6 +45,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     sources = subprocess.run(["git", "ls-files", "*.h", "*.cpp"], capture_output=True, text=True, check=True)
     session.run("clang-format", "--dry-run", "-Werror", *sources.stdout.split())
+    session.run("zizmor", "--offline", "--min-severity", "medium", ".github")
 
 
 @nox.session
@@ -54,7 +58,7 @@ def typing(session: nox.Session) -> None:
     session.run("stubtest", "--allowlist", str(allowlist), "rnncore._core")
 
 
-@nox.session
+@nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Run every example of the documentation and of the docstrings, and build the pages in the folder `site`."""
     session.install(".[test,docs]")
@@ -62,17 +66,21 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", "-W", "docs", "site")
 
 
-@nox.session
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Time the kernels beside other packages."""
     session.install(".", *group("bench"))
     session.run("pytest", "benchmarks", *session.posargs)
 
 
-@nox.session
+@nox.session(default=False)
 @nox.parametrize("form", ["short", "address", "thread"])
 def sanitizers(session: nox.Session, form: str) -> None:
     """Run the tests on a core that is built with sanitizers: `.ci/sanitize`."""
     project = PYPROJECT["project"]
     session.install(*project["dependencies"], *project["optional-dependencies"]["test"])
     session.run(".ci/sanitize", form, *session.posargs, external=True, env={"PYTHON": "python"})
+
+
+if __name__ == "__main__":
+    nox.main()
