@@ -37,6 +37,7 @@ BENCHMARKS = {
     "stacked": ["bench_stacked.py"],
     "steps": ["bench_steps.py"],
     "lengths": ["bench_lengths.py"],
+    "resets": ["bench_resets.py"],
     "options": ["bench_options.py"],
     "memory": ["bench_memory.py"],
     "precision": ["bench_precision.py"],

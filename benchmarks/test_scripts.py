@@ -15,6 +15,7 @@ SCRIPTS = {
     "bench_stacked.py": [*SMALL, "--rounds", "1"],
     "bench_steps.py": ["--engines", "rnncore", "--rounds", "1"],
     "bench_lengths.py": [*SMALL, "--rounds", "1"],
+    "bench_resets.py": [*SMALL, "--rounds", "1"],
     "bench_options.py": [*SMALL, "--rounds", "1"],
     "bench_memory.py": [*SMALL, "--peers", "rnncore"],
     "bench_precision.py": [*SMALL, "--rounds", "1"],

@@ -58,14 +58,18 @@ class Torch:
         self.torch.set_num_threads(threads)
         self.version: str = self.torch.__version__
 
-    def prepare(self, case: Case) -> Prepared:
-        torch = self.torch
-        module = getattr(torch.nn, self.modules[case.cell])(case.shape.inputs, case.shape.units)
+    def module(self, case: Case) -> Any:
+        """Make the module with the case's weights."""
+        module = getattr(self.torch.nn, self.modules[case.cell])(case.shape.inputs, case.shape.units)
         kernel, recurrent_kernel, bias = (_gate_order(case, case.data[k]) for k in _WEIGHTS)
         biases = bias if case.cell == "gru" else (bias, np.zeros_like(bias))
-        with torch.no_grad():
+        with self.torch.no_grad():
             for parameter, values in zip(module.parameters(), (kernel.T, recurrent_kernel.T, *biases), strict=True):
-                parameter.copy_(torch.tensor(values))
+                parameter.copy_(self.torch.tensor(values))
+        return module
+
+    def prepare(self, case: Case) -> Prepared:
+        torch, module = self.torch, self.module(case)
         x = torch.tensor(time_major(case.data["x"]))
         pack, pad = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
         lengths = None if case.lengths is None else torch.tensor(case.lengths, dtype=torch.int64)
