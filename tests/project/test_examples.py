@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 TASKS = {  # tested one by one below
     "forecasting",
     "gradient_flow",
+    "grapheme_to_phoneme",
     "images",
     "language_model",
     "names",
