@@ -144,6 +144,15 @@ def test_embeddings_and_states_that_a_layer_keeps(tmp_path: Path) -> None:
         state = after
 
 
+def test_learned_initial_states(tmp_path: Path) -> None:
+    x = layers.LSTM(4, return_sequences=True, trainable_initial_state=True)(layers.Input((None, 3), name="x"))
+    model = trained_a_little(models.Model(x.call.inputs[0], layers.GRU(2, trainable_initial_state=True)(x)))
+    rnncore_onnx.export(model, tmp_path / "model.onnx")
+    given = random(2, 5, 3).astype(np.float32)
+    (found,) = by_onnxruntime(tmp_path / "model.onnx", {"x": given})
+    np.testing.assert_allclose(found, model.predict(given, verbose=0), rtol=1e-5, atol=2e-6)
+
+
 def test_what_the_file_says(tmp_path: Path) -> None:
     model = models.Sequential(
         [layers.Input((None, 3), name="x"), layers.LSTM(4, name="lstm"), layers.Dense(2, name="y")]
@@ -166,9 +175,10 @@ def refused() -> dict[str, models.Model]:
         "projection": layers.LSTM(4, projection_units=2, name="rows")(x),
         "layer_normalization": layers.GRU(2, layer_normalization=True, name="rows")(x),
         "attention": layers.Attention(name="rows")([x, x]),
+        "resets": layers.LSTM(2, name="rows")(x, resets=layers.Input((None,), dtype="int32", name="marks")),
         "gelu": layers.SimpleRNN(2, activation="gelu", name="rows")(x),
     }
-    return {name: models.Model(x, y) for name, y in made.items()}
+    return {name: models.Model([x, *y.call.of_steps.values()], y) for name, y in made.items()}
 
 
 @pytest.mark.parametrize("name", refused())

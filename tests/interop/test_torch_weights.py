@@ -150,6 +150,11 @@ def test_models_are_matched_by_names_or_in_order() -> None:
         (layers.Bidirectional(layers.GRU(4)), nn.GRU(3, 4), "expects .*weight_ih_reverse"),
         (layers.GRU(4, reset_after=False), nn.GRU(3, 4), "has reset_after=False, which PyTorch has not"),
         (layers.LSTM(4, peepholes=True), nn.LSTM(3, 4), "has peepholes=True, which PyTorch has not"),
+        (
+            layers.LSTM(4, trainable_initial_state=True),
+            nn.LSTM(3, 4),
+            "has trainable_initial_state=True, which PyTorch",
+        ),
         (layers.Attention(), nn.Linear(3, 4), "Attention .* has no counterpart"),
         (layers.Dense(4), {}, "no entry begins with ''; there are none"),
     ],

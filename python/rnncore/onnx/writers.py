@@ -138,6 +138,8 @@ def _recurrent(exporter: Exporter, node: Node) -> None:
     for option, off in RECURRENT_OPTIONS.items():
         if option not in TRAINING_ALONE and node.attributes.get(option) not in (None, off):
             exporter.fail(node, f"there is no operator with {option}")
+    if len(node.inputs) > 1 + len(node.outputs):
+        exporter.fail(node, "there is no operator with resets")
     op = next(op for op, cell in CELLS.items() if cell.op == node.op)
     kernel, recurrent, *rest = exporter.weights(node)
     units = recurrent.shape[0]
@@ -219,6 +221,15 @@ def _cell_activations(exporter: Exporter, node: Node, op: str) -> dict[str, Any]
         return {}
     made: dict[str, Any] = {"activations": names}
     return made | ({"activation_alpha": alphas} if alphas else {}) | ({"activation_beta": betas} if betas else {})
+
+
+@writes("repeat_row")
+def _repeat_row(exporter: Exporter, node: Node) -> None:
+    (row,) = exporter.weights(node)
+    sizes = exporter.add("Shape", [exporter.read(node.inputs[0])])
+    rows = exporter.add("Gather", [sizes, exporter.integers([0], "axes")], axis=0)
+    shape = exporter.add("Concat", [rows, exporter.integers(row.shape[1:])], axis=0)
+    exporter.give(node.outputs[0], exporter.add("Expand", [exporter.store(row, node.name), shape]))
 
 
 @writes("read_state")

@@ -153,7 +153,8 @@ def _cell(layer: Any) -> str:
     """The kind of a recurrent layer; ValueError if PyTorch has no such."""
     if type(layer) not in CELLS:
         raise ValueError(f"layer: {type(layer).__name__} {layer.name!r} has no counterpart in PyTorch")
-    for option, wrong in (("reset_after", False), ("peepholes", True), ("layer_normalization", True)):
+    on = ("peepholes", "layer_normalization", "trainable_initial_state")
+    for option, wrong in (("reset_after", False), *((name, True) for name in on)):
         if getattr(layer, option, not wrong) is wrong:
             raise ValueError(f"layer: {layer.name!r} has {option}={wrong}, which PyTorch has not")
     return CELLS[type(layer)]
