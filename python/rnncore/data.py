@@ -37,6 +37,11 @@ def floating(argument: str, value: Any, dtype: np.dtype[Any] | None = None) -> A
     return np.ascontiguousarray(array, dtype)
 
 
+def writable(array: Array) -> Array:
+    """The array, or a copy of one that cannot be written to, as joblib's of files that are mapped into memory."""
+    return array if array.flags.writeable else array.copy()
+
+
 def whole(argument: str, value: Any, low: int, high: int | None) -> npt.NDArray[np.int32]:
     """C-contiguous int32 numbers in [low, high); floats must be whole."""
     array = real(argument, value)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore import constraints, regularizers
+from rnncore import constraints, data, regularizers
 from rnncore._core import WatchedMemory
 from rnncore._keras_names import PointsElsewhere
 
@@ -338,6 +338,7 @@ class ParameterStore:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.vector, self.gradients = data.writable(self.vector), data.writable(self.gradients)
         self.memory = WatchedMemory(self.vector)
         self.memory.moved = self.successor is not None
         self._layout = [(weakref.ref(weight), offset) for weight, offset in state["_layout"]]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
 from rnncore import _validation as check
 
-__all__ = ["next_seed", "set_random_seed"]
+__all__ = ["drawn_from", "next_seed", "set_random_seed"]
 
 _seeds = np.random.default_rng()
+_own: ContextVar[np.random.Generator | None] = ContextVar("own", default=None)
 
 
 def set_random_seed(seed: int) -> None:
@@ -47,6 +51,16 @@ def set_random_seed(seed: int) -> None:
     _seeds = np.random.default_rng(seed)
 
 
+@contextmanager
+def drawn_from(generator: np.random.Generator) -> Iterator[None]:
+    """Let seeds come from a generator, in this thread alone."""
+    token = _own.set(generator)
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
 def next_seed() -> int:
     """Draw the seed of one random thing from the sequence that `set_random_seed` starts."""
-    return int(_seeds.integers(2**32))
+    return int((_own.get() or _seeds).integers(2**32))

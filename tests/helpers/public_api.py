@@ -41,7 +41,7 @@ MODULES = [
 ]
 
 # What needs another package: that package, and the modules.
-EXTRAS = {"onnx": ["rnncore.onnx"], "torch": ["rnncore.torch"]}
+EXTRAS = {"onnx": ["rnncore.onnx"], "sklearn": ["rnncore.sklearn"], "torch": ["rnncore.torch"]}
 
 KINDS: dict[str, Any] = {  # what finds objects by names
     "constraints": constraints.Constraint,
@@ -77,7 +77,7 @@ def members(cls: type) -> dict[str, str]:
 
 
 def lines(extra: str = "") -> Iterator[str]:
-    """A class lists what differs from its nearest public base, or from a base that the other package has."""
+    """A class lists what differs from its nearest public base, and from the bases that the other package has."""
     listed: dict[Any, str] = {}
     for module in EXTRAS[extra] if extra else MODULES:
         namespace = importlib.import_module(module)
@@ -95,7 +95,7 @@ def lines(extra: str = "") -> Iterator[str]:
             theirs = [base for base in cls.__mro__ if extra and base.__module__.split(".")[0] == extra]
             public = [base for base in cls.__mro__[1:] if base in listed or base in theirs]
             base = next((base for base in public if isinstance(base, type)), object)
-            inherited = members(base)
+            inherited = {name: text for kin in (*theirs[::-1], base) for name, text in members(kin).items()}
             for name, text in sorted(members(cls).items()):
                 if inherited.get(name) != text:
                     yield f"{where}.{name}{text}"

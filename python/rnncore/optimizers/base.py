@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rnncore import _configurable as configurable
 from rnncore import _validation as check
-from rnncore import program
+from rnncore import data, program
 from rnncore._keras_names import OPTIMIZER, PointsElsewhere
 from rnncore._overrides import NoIgnoredOverrides, is_own
 from rnncore.optimizers import schedules
@@ -209,6 +209,7 @@ class Optimizer(NoIgnoredOverrides, PointsElsewhere, configurable.Configurable, 
         shape = (self.describe().slot_count(), size)
         if self.slots is None or self.slots.shape != shape or self.slots.dtype != dtype:
             self.slots = np.zeros(shape, dtype)
+        self.slots = data.writable(self.slots)
         return self.slots
 
     @property
