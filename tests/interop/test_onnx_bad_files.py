@@ -143,10 +143,13 @@ BAD: dict[str, tuple[Callable[[Any], None], str]] = {
     "sparse": (sparse, "tensor 'few' is sparse"),
     "sequence input": (sequence_input, "input 'seq' must be a tensor"),
     "weights as inputs": (no_weights, r"node 'lstm' .* its W is the graph's input 'lstm.W'; give it a value: values="),
-    "clip": (lambda p: attribute(p, "lstm", "clip", 1.0), r"node 'lstm' \(LSTM\): clip, is no option of a layer"),
+    "clip": (
+        lambda p: attribute(p, "lstm", "clip", 1.0),
+        r"node 'lstm' \(LSTM\): clip is no option of a layer for any number of steps; fix",
+    ),
     "g and h": (
         lambda p: attribute(p, "lstm", "activations", ["Sigmoid", "Tanh", "Relu"]),
-        r"node 'lstm' \(LSTM\): activations, with one for the cell's input",
+        r"node 'lstm' \(LSTM\): another activation for a cell's output",
     ),
     "unknown activation": (
         lambda p: attribute(p, "lstm", "activations", ["Sigmoid", "Tanh", "Gelu"]),

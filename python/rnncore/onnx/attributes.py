@@ -62,6 +62,10 @@ class Reader:
         if unknown:
             self.fail(f"its attribute {unknown[0]} is not supported")
 
+    def reason(self, text: str) -> str:
+        """The text of an error that names the node."""
+        return f"{label(self.node)}: {text}"
+
     def fail(self, reason: str) -> NoReturn:
         """Raise an error that names the node."""
-        raise NodeError(f"{label(self.node)}: {reason}")
+        raise NodeError(self.reason(reason))

@@ -148,8 +148,9 @@ def _reference(proto: Any, node: Any, inputs: Sequence[Array | None]) -> list[Ar
 class Backend(_Backend):
     """Runs ONNX models with rnncore's layers, as `onnx.backend.test` and others ask for it.
 
-    A recurrent node with an option that no layer has (`clip`, an LSTM with different activations g and h) runs in a
-    loop over time in NumPy, some hundred times slower, and then so do its neighbours, by ONNX's reference.
+    A recurrent node with an option that no layer has (`clip`, an LSTM with different activations g and h), for any
+    number of steps or rows of several lengths, runs in a loop over time in NumPy, which is much slower, and then so do
+    its neighbours, by ONNX's reference.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """RNN, LSTM and GRU nodes step by step in NumPy, with every option: for what no layer has, and as an oracle.
 
-Each step is a handful of NumPy calls, some hundred times slower than a layer.
+Each step is some dozen NumPy calls: much slower than a layer.
 """
 
 from __future__ import annotations

@@ -116,9 +116,9 @@ class RecurrentNode:
         for direction in self.directions:
             names = direction.activations
             if self.op == "LSTM" and names[1] != names[2]:
-                return "activations, with one for the cell's input and another one for its output"
+                return "another activation for a cell's output than for its input"
             if self.input_forget and not _is_symmetric(names[0]):
-                return "input_forget, with an activation f where 1 - f(x) is not f(-x)"
+                return "input_forget with an activation f where 1 - f(x) is not f(-x)"
         return None
 
     def arguments(self, direction: Direction) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rnncore.onnx.attributes import NodeError, Reader
 from rnncore.onnx.folding import uniform
 from rnncore.onnx.importing import Importer, Open, operator
 from rnncore.onnx.operators.layout import cut
+from rnncore.onnx.operators.unrolled import unrolled
 from rnncore.onnx.recurrent_nodes import Direction, RecurrentNode, recurrent_node
 from rnncore.onnx.sizes import BATCH, Dim, Size
 from rnncore.onnx.tensors import Conflict, Group, Tensor, regroup, split
@@ -19,7 +20,7 @@ __all__ = ["BeyondLayers"]
 
 
 class BeyondLayers(NodeError):
-    """An option of a recurrent node that no layer has."""
+    """An option of a recurrent node that no layer has, where steps cannot be written one by one."""
 
 
 @operator("RNN", "LSTM", "GRU")
@@ -28,12 +29,6 @@ def _recurrent(importer: Importer, reader: Reader, inputs: list[Any]) -> list[An
     places = (1, 2, 3, 7)
     weights = [importer.array(reader, inputs, place, name) for place, name in zip(places, names, strict=False)]
     node = recurrent_node(reader, weights)
-    beyond = node.beyond_layers()
-    if beyond is not None:
-        try:
-            reader.fail(f"{beyond}, is no option of a layer; rnncore.onnx.Backend runs such nodes, in NumPy")
-        except NodeError as error:
-            raise BeyondLayers(str(error)) from None
     x = importer.tensor(reader, inputs, 0, "X")
     time, batch = (1, 0) if node.layout else (0, 1)
     if x.rank != 3:
@@ -50,7 +45,19 @@ def _recurrent(importer: Importer, reader: Reader, inputs: list[Any]) -> list[An
     value = regroup(x, [x.axes[time], x.axes[2]]).value
     used = [bool(name) and importer.reads(name) for name in reader.node.output]
     used += [False] * (3 - len(used))
-    sequence, ends = _run(importer, reader, node, value, states, used)
+    beyond = node.beyond_layers()
+    if beyond is None:
+        sequence, ends = _run(importer, reader, node, value, states, used)
+    else:
+        if isinstance(steps, Size) or importer.lengths is not None:
+            reason = "rows of several lengths" if importer.lengths is not None else "any number of steps"
+            raise BeyondLayers(
+                reader.reason(
+                    f"{beyond} is no option of a layer for {reason}; fix the number of steps with shapes=, or run the"
+                    " graph with rnncore.onnx.Backend"
+                )
+            )
+        sequence, ends = unrolled(importer, node, importer.layer_name(reader), value, states, steps)
     y = None if sequence is None else _shaped(sequence, node, rows, steps)
     return [y, *(_state(end, node, rows) for end in ends)]
 

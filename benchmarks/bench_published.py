@@ -1,0 +1,118 @@
+"""Published networks beside the way their packages run them: `--packages DIR` holds the files of the packages.
+
+`pip download --no-deps -d DIR silero-vad==6.2.3` fetches one. The answers are compared before anything is timed; a
+package that is not there is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from harness import save
+
+from rnncore import set_num_threads
+from rnncore.bench import interleave, markdown
+
+TOLERANCE = 2e-5  # of the largest number of an output, as in the tests
+
+
+class Network(NamedTuple):
+    """One call of a network, by rnncore and by its package; both return arrays in the same order."""
+
+    name: str
+    calls: dict[str, Callable[[], list[np.ndarray]]]
+
+
+def silero(folder: Path, threads: int) -> Iterator[Network]:
+    """Voice activity: a chunk of 32 ms after the other, each from the state that the one before left."""
+    import onnxruntime
+
+    from rnncore.onnx import load
+
+    def session(content: bytes) -> Any:
+        options = onnxruntime.SessionOptions()  # as the package sets it, which has one thread
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    with zipfile.ZipFile(next(folder.glob("silero_vad-*.whl"))) as files:
+        whole, sequence = (files.read(f"silero_vad/data/silero_vad{name}.onnx") for name in ("", "_16k_sequence"))
+    rng = np.random.default_rng(0)
+    chunk = 0.1 * rng.normal(size=(1, 576)).astype(np.float32)
+
+    model, theirs = load(whole, shapes={"input": (None, 576)}, values={"sr": 16000}), session(whole)
+    rate = np.array(16000)
+    mine = Carried(lambda state: model.forward([chunk, *state]), [np.zeros((1, 2, 128), np.float32)])
+    other = Carried(
+        lambda state: theirs.run(None, {"input": chunk, "state": state[0], "sr": rate}),
+        [np.zeros((2, 1, 128), np.float32)],
+    )
+    yield Network("silero-vad, a chunk", {"rnncore": mine, "onnxruntime": other})
+
+    again, ready = load(sequence), session(sequence)
+    for count in (1, 32):
+        chunks = 0.1 * rng.normal(size=(count, 576)).astype(np.float32)
+        zeros = [np.zeros((1, 1, 128), np.float32)] * 2
+        mine = Carried(lambda state, x=chunks: again.forward([x[None], *state]), zeros)
+        other = Carried(lambda state, x=chunks: ready.run(None, {"input": x, "h": state[0], "c": state[1]}), zeros)
+        yield Network(f"silero-vad, sequences of {count}", {"rnncore": mine, "onnxruntime": other})
+
+
+class Carried:
+    """A call that goes on from the state that the one before left."""
+
+    def __init__(self, run: Callable[[list[np.ndarray]], list[np.ndarray]], state: list[np.ndarray]) -> None:
+        self._run, self._state = run, state
+
+    def __call__(self) -> list[np.ndarray]:
+        outputs = self._run(self._state)
+        self._state = outputs[1:]
+        return outputs
+
+
+NETWORKS = {"silero_vad": silero}
+
+
+def check(network: Network) -> None:
+    """Raise AssertionError unless the answers of three calls in a row agree."""
+    for number in range(3):
+        answers = {name: call() for name, call in network.calls.items()}
+        right = answers.pop("rnncore")
+        for name, answer in answers.items():
+            for one, two in zip(right, answer, strict=True):
+                error = np.abs(one.ravel() - two.ravel()).max() / np.abs(two).max()
+                if not error <= TOLERANCE:
+                    raise AssertionError(f"{network.name}, call {number}: {name} is off by {error:.1e} of the largest")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--packages", type=Path, required=True, metavar="DIR", help="folder with the packages' files")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
+    options = parser.parse_args()
+    set_num_threads(options.threads)
+    rows, records = [], []
+    for package, networks in NETWORKS.items():
+        if not list(options.packages.glob(f"{package}-*.whl")):
+            print(f"{package}: left out, there is no file of it in {options.packages}")
+            continue
+        for network in networks(options.packages, options.threads):
+            check(network)
+            times = interleave(network.calls, rounds=options.rounds)
+            medians = {name: 1e6 * statistics.median(seconds) for name, seconds in times.items()}
+            records += [{"network": network.name, "engine": name, "us": us} for name, us in medians.items()]
+            for name, us in medians.items():
+                rows.append([network.name, name, f"{us:.1f}", f"{us / medians['rnncore']:.2f}"])
+    save(options.json, records, threads=options.threads)
+    print(markdown(["network", "", "µs a call", "times rnncore's"], rows))
+
+
+if __name__ == "__main__":
+    main()
