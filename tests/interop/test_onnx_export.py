@@ -46,7 +46,9 @@ def options() -> models.Model:
     x = layers.LSTM(
         4, activations.ScaledTanh(1.2, 0.8), activations.HardSigmoid(0.2), return_sequences=True, peepholes=True
     )(x)
-    x = layers.GRU(6, "softsign", reset_after=False, return_sequences=True, go_backwards=True)(x)
+    x = layers.GRU(
+        6, "softsign", reset_after=False, return_sequences=True, go_backwards=True, trainable_initial_state=True
+    )(x)
     x, *states = layers.Bidirectional(layers.LSTM(3, return_sequences=True, return_state=True))(x)
     x = layers.GRU(6, activations.ELU(0.7), return_sequences=True)(
         x, initial_state=layers.concatenate([states[0], states[3]])

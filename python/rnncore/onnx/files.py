@@ -50,6 +50,10 @@ def checked_model(model: Any, where: str) -> Any:
     """The model, if this package knows its operators and it keeps all it needs within itself."""
     if not model.ir_version or not model.graph.node:
         raise ValueError(f"{where} is no ONNX file, or a damaged one: it has no graph of nodes")
+    for node in nodes_of(model.graph):
+        names = [node.name, node.op_type, node.domain, *node.input, *node.output]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{where} is damaged: {label(node)} has names that are no text")
     versions = {entry.domain: entry.version for entry in model.opset_import}
     used = {node.domain for node in nodes_of(model.graph)}
     for domain in sorted(used):

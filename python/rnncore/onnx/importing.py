@@ -256,9 +256,15 @@ class Importer:
         if not isinstance(condition, np.ndarray) or condition.size != 1:
             reader.fail("which branch is taken depends on the data; only conditions known beforehand are supported")
         name = "then_branch" if bool(condition.ravel()[0]) else "else_branch"
-        graph = next(attribute.g for attribute in reader.node.attribute if attribute.name == name)
+        graph = next((attribute.g for attribute in reader.node.attribute if attribute.name == name), None)
+        if graph is None:
+            reader.fail(f"it has no {name}")
         self._known |= arrays_of(graph.initializer)
-        return [self._known[output] for output in self._run(graph)]
+        outputs = self._run(graph)
+        for output in outputs:
+            if output not in self._known:
+                reader.fail(f"its {name} gives {output!r}, which no node makes")
+        return [self._known[output] for output in outputs]
 
     # What operators use
 

@@ -91,6 +91,7 @@ class Direction:
     recurrent_kernel: Array  # R (G·H, H)
     bias: Array | None  # Wb then Rb (2·G·H,)
     peepholes: Array | None  # P (3·H,): i, o, f
+    initial: list[Array] = field(default_factory=list)  # states (1, H) that are part of the graph
 
 
 @dataclass
@@ -132,6 +133,8 @@ class RecurrentNode:
             made["reset_after"] = self.linear_before_reset
         if direction.peepholes is not None:
             made["peepholes"] = True
+        if direction.initial:
+            made["trainable_initial_state"] = True
         return made
 
     def weights(self, direction: Direction) -> list[Array]:
@@ -147,7 +150,7 @@ class RecurrentNode:
             made.append(reorder(direction.peepholes.reshape(3, units), "peepholes", "onnx", "rnncore", axis=0))
         if self.input_forget:  # 1 - f(x) = f(-x): the forget gate is the input gate with all signs turned
             made = [self._coupled(array, number) for number, array in enumerate(made)]
-        return made
+        return [*made, *direction.initial]
 
     def _coupled(self, array: Array, number: int) -> Array:
         coupled = array.copy()

@@ -84,6 +84,9 @@ def _initial_states(importer: Importer, reader: Reader, inputs: list[Any], node:
     zero = [value is None or (isinstance(value, np.ndarray) and not value.any()) for value in given]
     if all(zero):
         return []
+    if all(value is None or isinstance(value, np.ndarray) for value in given):
+        _keep_initial_states(reader, given, node)
+        return []
     made: list[list[Any]] = [[] for _ in node.directions]
     for value in given:
         if value is None:
@@ -102,6 +105,17 @@ def _initial_states(importer: Importer, reader: Reader, inputs: list[Any], node:
             part = cut(state, direction, place)
             states.append(regroup(part, [part.axes[1]]).value)
     return [value for states in made for value in states]
+
+
+def _keep_initial_states(reader: Reader, given: list[Any], node: RecurrentNode) -> None:
+    """Let initial states that are part of the graph be weights of the layer."""
+    shape = (1, len(node.directions), node.units) if node.layout else (len(node.directions), 1, node.units)
+    for value in given:
+        array = np.zeros(shape, np.float32) if value is None else value
+        if array.shape != shape:
+            reader.fail(f"an initial state must have shape {shape}, the same for all samples, got {array.shape}")
+        for direction, row in zip(node.directions, array.reshape(-1, 1, node.units), strict=True):
+            direction.initial.append(row)
 
 
 def _layer(importer: Importer, node: RecurrentNode, direction: Direction, name: str, returns: tuple[bool, bool]) -> Any:

@@ -28,8 +28,8 @@ def unrolled(
     for number, direction in enumerate(node.directions):
         state = list(states[number * count : (number + 1) * count])
         if not state:
-            zeros = importer.constant(np.zeros((1, node.units), np.float32)).value
-            state = [zeros] * count
+            rows = direction.initial or [np.zeros((1, node.units), np.float32)] * count
+            state = [importer.constant(row).value for row in rows]
         steps_of = _Steps(importer, node, direction, f"{name}_{number}" if len(node.directions) > 1 else name)
         hidden: list[SymbolicValue] = [x] * steps
         read = steps_of.read(x)
