@@ -64,6 +64,7 @@ __all__ = [
     "get_num_threads",
     "initializers",
     "inspection",
+    "keras",
     "layers",
     "losses",
     "metrics",

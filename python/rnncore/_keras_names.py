@@ -93,7 +93,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "split_dataset": "slice the arrays, or give validation_split to fit",
         "FeatureSpace": "make arrays of the columns yourself",
     },
-    "rnncore.models": {"save_model": "use Model.save"},
+    "rnncore.models": {"save_model": "use Model.save, or rnncore.keras.save_model for .keras files"},
     "rnncore.callbacks": {
         **_for("TensorBoard RemoteMonitor", "use CSVLogger, or a LambdaCallback"),
         "ProgbarLogger": "give verbose to fit",

@@ -30,7 +30,11 @@ LONGEST_HEADER = 2**24  # bytes; tens of thousands of layers, and read within a 
 MOST_AXES = 32
 
 # How files of other kinds begin, which are given for model files most often.
-FOREIGN = {b"PK\x03\x04": "a zip archive, as .keras files are", b"\x89HDF": "an HDF5 file", b"\x80": "a pickle"}
+FOREIGN = {
+    b"PK\x03\x04": "a zip archive, as .keras files are: see rnncore.keras.load_model",
+    b"\x89HDF": "an HDF5 file: see rnncore.keras.load_model",
+    b"\x80": "a pickle",
+}
 
 
 class Entry(NamedTuple):

@@ -26,6 +26,7 @@ MODULES = [
     "rnncore.functional",
     "rnncore.initializers",
     "rnncore.inspection",
+    "rnncore.keras",
     "rnncore.layers",
     "rnncore.losses",
     "rnncore.metrics",

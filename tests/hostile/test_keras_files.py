@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from alone import run_alone
-
 from old_keras import entry, write
 
 from rnncore import keras, layers, models

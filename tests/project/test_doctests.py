@@ -26,11 +26,19 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+# What imports show that a page or module needs, by package.
+NEEDS = {
+    **{extra: rf"(?:import|from) (?:rnncore\.(?=onnx))?{extra}\b" for extra in EXTRAS},
+    "h5py": r"from rnncore(?: import .*\bkeras\b|\.keras\b)",
+}
+
+
 def skip_without_extras(file: Path) -> None:
     """Skip a page or module that imports a package which is not installed."""
-    imports = rf"^ *(?:>>> )?(?:import|from) (?:rnncore\.(?=onnx))?({'|'.join(EXTRAS)})\b"
-    for extra in re.findall(imports, file.read_text(encoding="utf-8"), re.M):
-        pytest.importorskip(extra, reason=f"{extra} is not installed")
+    text = file.read_text(encoding="utf-8")
+    for extra, imports in NEEDS.items():
+        if re.search(rf"^ *(?:>>> )?{imports}", text, re.M):
+            pytest.importorskip(extra, reason=f"{extra} is not installed")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

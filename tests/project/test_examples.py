@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from packages import package
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TASKS = {  # tested one by one below
@@ -21,6 +22,7 @@ TASKS = {  # tested one by one below
     "images",
     "language_model",
     "names",
+    "old_keras_model",
     "sentiment",
     "speech_recognition",
     "speech_synthesis",
@@ -224,3 +226,10 @@ def test_bleu_of_cases_computed_by_hand(translation: str, wanted: str, score: fl
 def test_bleu_counts_over_the_whole_corpus() -> None:
     found = example("_bleu").bleu([list("abcd"), list("xyzw")], [list("abcd"), list("efgh")])
     assert found == pytest.approx(100 * 0.5)  # half of the runs of every order are right
+
+
+def test_old_keras_model(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    found = example("old_keras_model").main([f"--package={package('dgaintel', '2.3', tmp_path)}", "--quick"])
+    assert found["real"] < 0.1
+    assert found["made up"] > 0.9

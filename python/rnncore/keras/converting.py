@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import warnings
 import zipfile
 from typing import Any, BinaryIO
@@ -186,13 +187,15 @@ def save_model(model: models.Model, filepath: FilePath, overwrite: bool = True) 
 
     Examples
     --------
+    >>> import os, tempfile
     >>> from rnncore import keras, layers, models
     >>> model = models.Sequential([layers.Input((None, 3)), layers.GRU(4)])
-    >>> keras.save_model(model, "model.keras")  # doctest: +SKIP
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     keras.save_model(model, os.path.join(folder, "model.keras"))
+    ...     keras.load_model(os.path.join(folder, "model.keras")).output_shape
+    (None, 4)
     """
     _check(model, "it is saved")
-    import os
-
     path = os.fsdecode(filepath)
     if not path.endswith(ENDING):
         raise ValueError(f"filepath must end in {ENDING!r}, got {path!r}")

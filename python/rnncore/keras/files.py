@@ -66,10 +66,10 @@ def load_model(
     >>> from rnncore import keras, layers, models
     >>> model = models.Sequential([layers.Input((None, 3)), layers.GRU(2), layers.Dense(1)])
     >>> x = np.ones((1, 5, 3))
-    >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
+    >>> with tempfile.TemporaryDirectory() as folder:
     ...     keras.save_model(model, os.path.join(folder, "model.keras"))
     ...     again = keras.load_model(os.path.join(folder, "model.keras"))
-    >>> bool((again.predict(x, verbose=0) == model.predict(x, verbose=0)).all())  # doctest: +SKIP
+    >>> bool((again.predict(x, verbose=0) == model.predict(x, verbose=0)).all())
     True
     """
     compile = check.boolean("compile", compile)
@@ -156,9 +156,14 @@ def load_weights(
 
     Examples
     --------
+    >>> import os, tempfile
     >>> from rnncore import keras, layers, models
-    >>> model = models.Sequential([layers.Input((None, 3)), layers.LSTM(2)])
-    >>> keras.load_weights(model, "lstm.weights.h5")  # doctest: +SKIP
+    >>> a, b = (models.Sequential([layers.Input((None, 3)), layers.LSTM(2)]) for _ in range(2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     keras.save_model(a, os.path.join(folder, "lstm.keras"))
+    ...     keras.load_weights(b, os.path.join(folder, "lstm.keras"))
+    >>> bool((a.layers[0].kernel == b.layers[0].kernel).all())
+    True
     """
     if not isinstance(model, models.Model):
         raise TypeError(f"model must be a Model or Sequential, got {type(model).__name__}")
