@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,14 +20,6 @@ __all__ = ["described_model", "is_operation"]
 
 Entry = dict[str, Any]
 
-# Options that Keras has not, by what they are where they are off.
-BEYOND_KERAS: Mapping[str, Any] = {
-    "zoneout": 0.0,
-    "cell_zoneout": 0.0,
-    "peepholes": False,
-    "layer_normalization": False,
-    "projection_units": None,
-}
 # Of Keras 3; an activation with options stands as the layer of its name.
 ACTIVATIONS = frozenset(
     [
@@ -52,7 +45,7 @@ ACTIVATION_LAYERS = ("ELU", "LeakyReLU", "ReLU")
 KINDS = ("initializer", "regularizer", "constraint")
 OPERATIONS = {"abs": "Absolute", **{name: name.title() for name in ("clip", "cos", "exp", "log", "sin", "sqrt")}}
 OPERATIONS |= {"power": "Power", "square": "Square"}
-UNKNOWN = "ReflectionPadding1D"
+ONLY_HERE = (layers.CRF, layers.ReflectionPadding1D)
 
 
 def described_model(model: models.Model) -> Entry:
@@ -150,13 +143,13 @@ def _layer(layer: Layer) -> Entry:
             "InputLayer",
             {"batch_shape": list(layer.batch_shape), "dtype": dtype, "sparse": False, "name": layer.name},
         )
-    if cls.__name__ in UNKNOWN:
+    if isinstance(layer, ONLY_HERE):
         raise ValueError("Keras has no such layer")
     for argument, part in _inside(layer).items():
         config[argument] = _layer_of_cell(part) if argument == "cell" else _named(part, _layer)
     if isinstance(layer, Bidirectional):  # whose copies have names of their own
         config["layer"]["config"]["name"] = layer.forward_layer.name.removeprefix("forward_")
-    return _object("keras.layers", cls.__name__, _config(config))
+    return _object("keras.layers", cls.__name__, _config(cls, config))
 
 
 def _inside(layer: Layer) -> dict[str, Any]:
@@ -175,15 +168,18 @@ def _layer_of_cell(cell: Any) -> Entry:
     config = cell.get_config()
     for key in ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "batch_input_shape"):
         config.pop(key, None)
-    return _object("keras.layers", type(cell).__name__, _config(config))
+    layer = next(cls for cls in (layers.SimpleRNN, layers.LSTM, layers.GRU) if isinstance(cell, cls))
+    return _object("keras.layers", type(cell).__name__, _config(layer, config))
 
 
-def _config(config: Mapping[str, Any]) -> Entry:
-    """A config in the words of Keras 3."""
+def _config(cls: type[Layer], config: Mapping[str, Any]) -> Entry:
+    """A config in the words of Keras 3, which has not what constructors take by keyword alone."""
     found: Entry = {}
+    parameters = inspect.signature(cls).parameters
     for key, value in config.items():
-        if key in BEYOND_KERAS:
-            if value != BEYOND_KERAS[key]:
+        known = parameters.get(key)
+        if known is not None and known.kind is known.KEYWORD_ONLY and key not in ("name", "trainable"):
+            if value != known.default:
                 raise ValueError(f"{key}={value!r} is not there in Keras")
         elif key in ("activation", "recurrent_activation"):
             found[key] = _activation(key, value)
@@ -224,6 +220,8 @@ def _node(call: Call, tensor: Callable[[SymbolicValue], Entry]) -> Entry:
     kwargs: Entry = {} if call.mask is None else {"mask": tensor(call.mask)}
     if isinstance(layer, AttentionLayer):
         return _attention(layer, layer._call_options(call.index), values)
+    if call.resets is not None:
+        raise ValueError(f"layer {layer.name!r} ({type(layer).__name__}): resets are not there in Keras")
     if isinstance(layer, TakesInitialState) and len(values) > 1:
         return {"args": values[:1], "kwargs": {"initial_state": values[1:], **kwargs}}
     if isinstance(layer, layers.GetItem):
