@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -114,6 +115,19 @@ int processors() {
   return count;
 }
 
+// What others grant this thread through OpenMP, as threadpoolctl does: fewer than OpenMP begins with is a limit.
+int granted_threads() {
+#if defined(_OPENMP)
+  static const int usual = [] {
+    const int n = environment("OMP_NUM_THREADS");
+    return n > 0 ? n : omp_get_num_procs();
+  }();
+  const int n = omp_get_max_threads();
+  if (n < usual) return n;
+#endif
+  return std::numeric_limits<int>::max();
+}
+
 int default_threads() {
   for (const char* name : {"RNNCORE_NUM_THREADS", "OMP_NUM_THREADS"})
     if (const int n = environment(name); n > 0) return n;
@@ -126,7 +140,7 @@ int num_threads() {
   if (serial) return 1;
   int n = chosen;
   if (n == 0) chosen = n = default_threads();
-  return n;
+  return std::min(n, granted_threads());
 }
 
 void set_num_threads(int threads, bool always) {

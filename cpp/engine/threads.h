@@ -9,7 +9,8 @@
 namespace rnncore {
 
 // The number of threads a call may use: RNNCORE_NUM_THREADS, else OMP_NUM_THREADS, else the processors this
-// process may run on (affinity and cgroup quota counted). With `always` even small calls use all of them.
+// process may run on (affinity and cgroup quota counted). Fewer where OpenMP is limited for the calling thread. With
+// `always` even small calls use all of them.
 int num_threads();
 void set_num_threads(int threads, bool always = false);
 bool uses_all_threads();  // `always` was said

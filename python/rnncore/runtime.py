@@ -77,7 +77,8 @@ def get_num_threads() -> int:
     -------
     int
         `RNNCORE_NUM_THREADS`, else `OMP_NUM_THREADS`, else the processors this process may run on, unless
-        `set_num_threads` changed it. Results do not depend on it.
+        `set_num_threads` changed it; fewer where threadpoolctl or others limit OpenMP for this thread. Results do not
+        depend on it.
 
     Examples
     --------
