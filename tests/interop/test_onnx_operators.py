@@ -131,6 +131,28 @@ def test_a_node_computes_what_onnxruntime_does(name: str, shape: list[Any]) -> N
     assert_same(model, {"x": random(1 if shape[0] == 1 else 2, 3, 8)})
 
 
+@pytest.mark.parametrize("half_first", [False, True])
+def test_a_gelu_that_is_written_out(half_first: bool) -> None:
+    stored = {"c": np.float32(1.4142135), "one": np.float32(1), "half": np.float32(0.5)}
+    nodes = [("Div", "x c", "z", {}), ("Erf", "z", "e", {}), ("Add", "e one", "s", {})]
+    if half_first:
+        nodes += [("Mul", "half s", "p", {}), ("Mul", "x p", "y", {})]
+    else:
+        nodes += [("Mul", "x s", "p", {}), ("Mul", "p half", "y", {})]
+    arrays = {name: np.array(number) for name, number in stored.items()}
+    assert_same(graph_of({"x": ["batch", 3, "time"]}, arrays, nodes, ["y"]), {"x": 3 * random(2, 3, 8)})
+
+
+def test_a_graph_for_other_sizes_than_it_says() -> None:
+    """Converters write the sizes of their example into shapes, and call the axis open all the same."""
+    nodes = [
+        ("GRU", "x W R", "Y", {"hidden_size": 3}),
+        ("Reshape", "Y shape", "y", {}),
+    ]
+    stored = {"W": random(1, 9, 4), "R": random(1, 9, 3), "shape": ints(5, -1, 3)}
+    assert_same(graph_of({"x": ["time", "batch", 4]}, stored, nodes, ["y"]), {"x": random(5, 2, 4)})
+
+
 def test_shapes_are_computed_beforehand() -> None:
     """What PyTorch writes for zeros as initial states, a flattened batch, and a branch on a size."""
     hidden, w, r = 3, random(1, 12, 4), random(1, 12, 3)

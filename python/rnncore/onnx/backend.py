@@ -69,12 +69,26 @@ class PreparedModel(BackendRep):
             if self._loaded is None or shapes != self._shapes or not same:
                 self._constants = {name: feeds[name] for name in self._fixed}
                 try:
-                    self._loaded = loaded(self._proto, self._open(feeds), self._constants)
+                    self._loaded = self._made(feeds)
                 except NeedsValue as error:
                     self._fixed.append(error.name)
                     continue
                 self._shapes = shapes
             return _through(self._loaded, feeds)
+
+    def _made(self, feeds: dict[str, Array]) -> Loaded:
+        """A model for any sizes that the graph leaves open or, where these must be known, for those of this call."""
+        try:
+            return loaded(self._proto, self._open(feeds), self._constants)
+        except (NeedsValue, BeyondLayers):
+            raise
+        except ValueError as error:
+            try:
+                return loaded(self._proto, {name: feeds[name].shape for name in self._names}, self._constants)
+            except NeedsValue:
+                raise
+            except ValueError:
+                raise error from None
 
     def _open(self, feeds: dict[str, Array]) -> dict[str, tuple[int | None, ...]]:
         """The sizes of this call for axes that the graph leaves open, but for that of the batch."""

@@ -167,10 +167,10 @@ MERGES: dict[str, type[Layer]] = {
 
 @dataclass(frozen=True)
 class Erf:
-    """Part of x · (1 + erf(x / √2)) / 2, which is how files without Gelu say it."""
+    """Part of x · (1 + erf(x / √2)) / 2, which is how files without Gelu say it: the sum, times a number so far."""
 
     x: Tensor
-    plus_one: bool = False
+    scale: float | None = None  # None before the one is added
 
 
 @operator("Erf")
@@ -186,12 +186,15 @@ def _gelu_part(reader: Reader, inputs: list[Any]) -> Erf | Tensor:
     """The next part of a gelu."""
     (part,) = (value for value in inputs if isinstance(value, Erf))
     (other,) = (value for value in inputs if not isinstance(value, Erf)) if len(inputs) == 2 else (None,)
-    if reader.op == "Add" and isinstance(other, np.ndarray) and other.size == 1 and other.ravel()[0] == 1:
-        return Erf(part.x, plus_one=True)
-    if reader.op == "Mul" and part.plus_one and isinstance(other, Tensor):
-        scale, value, layer = 1.0, other.value, other.value.layer
+    number = float(other.ravel()[0]) if isinstance(other, np.ndarray) and other.size == 1 else None
+    if reader.op == "Add" and part.scale is None and number == 1:
+        return Erf(part.x, 1.0)
+    if reader.op == "Mul" and part.scale is not None and number is not None:
+        return Erf(part.x, part.scale * number)
+    if reader.op == "Mul" and part.scale is not None and isinstance(other, Tensor):
+        scale, value, layer = part.scale, other.value, other.value.layer
         if value is not part.x.value and isinstance(layer, layers.Rescaling) and not layer.offset:
-            scale, value = layer.scale, other.value.call.inputs[0]
+            scale, value = scale * layer.scale, other.value.call.inputs[0]
         if value is part.x.value and other.axes == part.x.axes:
             return rescaled(part.x.on(layers.Activation("gelu")(value)), 2 * scale)
     return reader.fail("erf is supported as part of a gelu alone: x · (1 + erf(x / √2)) / 2")

@@ -136,16 +136,22 @@ def _reshaped_samples(x: Tensor, wanted: Sequence[Dim]) -> Tensor:
     """The tensor with each sample in another shape, whatever its axes."""
     batch = [axis for axis in range(x.rank) if x.reads_batch(axis)]
     if batch not in ([], [0]) or x.axes[0] not in ((0,), ()) or (batch and not _same(x.dims[0], wanted[0])):
-        raise Conflict(f"a tensor of shape {list(x.dims)} cannot have shape {list(wanted)}")
+        raise _unfit(x, wanted)
     sizes = list(wanted[len(batch) :])
     count, whole = product(sizes), product(x.sizes[1:])
     if not _same(count, whole):
-        raise Conflict(f"a tensor of shape {list(x.dims)} cannot have shape {list(wanted)}")
+        raise _unfit(x, wanted)
     every = tuple(p for group in x.axes for p in group if p)
     flat = regroup(Tensor(x.value, ((0,), every), x.sizes), [every])
     value = with_shape(flat.value, flat.sizes, sizes)
     axes = tuple((axis,) for axis in range(1 - len(batch), len(wanted) + 1 - len(batch)))
     return Tensor(value, axes, (x.sizes[0], *sizes))
+
+
+def _unfit(x: Tensor, wanted: Sequence[Dim]) -> Conflict:
+    reason = f"a tensor of shape {list(x.dims)} cannot have shape {list(wanted)}"
+    is_open = any(isinstance(size, Size) and not size.same(BATCH) for size in x.dims)
+    return Conflict(reason + ("; fix open sizes with shapes=" if is_open else ""))
 
 
 def _same(a: Dim, b: Dim) -> bool:
