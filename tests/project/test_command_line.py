@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,25 @@ def test_convert(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "ONNX, opset 17, IR version 8" in printed
     assert "words (Input)" in printed
     assert "(1,12,3)" in printed
+
+
+def test_keras(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("h5py", reason="reads and writes files of Keras")
+    assert main(["convert", "model.rnn", "model.keras"]) == 0
+    assert float(capsys.readouterr().out.rsplit(maxsplit=1)[1]) < 1e-6
+    assert main(["inspect", "model.keras"]) == 0
+    printed = capsys.readouterr().out
+    lines = {line.split()[0]: line.split() for line in printed.splitlines()}
+    assert printed.startswith("Keras, version 3")
+    assert lines["head"][1:] == ["(Dense)", "(None,", "2)", "(8,2)", "(2,)", "18"]
+    assert main(["convert", "model.keras", "again.rnn"]) == 0
+    with zipfile.ZipFile("model.keras") as files:
+        (folder / "model.weights.h5").write_bytes(files.read("model.weights.h5"))
+    capsys.readouterr()
+    assert main(["inspect", "model.weights.h5"]) == 0
+    printed = capsys.readouterr().out
+    assert "Keras weights, version 3" in printed
+    assert "Total params: 255" in printed
 
 
 def test_inspect_weights_of_pytorch(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

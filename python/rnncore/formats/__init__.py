@@ -52,6 +52,18 @@ FORMATS = (
         _late("rnncore.onnx.loading", "load"),
         _late("rnncore.onnx.exporting", "export"),
     ),
+    Format((".weights.h5",), _late("rnncore.formats.keras_files", "describe")),
+    Format(
+        (".keras",),
+        _late("rnncore.formats.keras_files", "describe"),
+        _late("rnncore.keras", "load_model"),
+        _late("rnncore.keras", "save_model"),
+    ),
+    Format(
+        (".h5", ".hdf5"),
+        _late("rnncore.formats.keras_files", "describe"),
+        _late("rnncore.keras", "load_model"),
+    ),
     Format((".pt", ".pth"), _late("rnncore.formats.state_dicts", "describe")),
 )
 
