@@ -219,16 +219,16 @@ class Importer:
                 reader.fail(value.reason)
         try:
             made = self._made(reader, inputs)
-        except (NodeError, Conflict) as error:
-            if isinstance(error, NodeError):
-                raise
-            conflict = Conflict(f"{label(node)}: {error}")
-            conflict.also = error.also
-            raise conflict from error
+        except NodeError:
+            raise
         except UnknownSize as error:
-            reader.fail(f"it depends on {error}, which the graph leaves open; fix it with shapes=")
+            raise Conflict(
+                reader.reason(f"it depends on {error}, which the graph leaves open; fix it with shapes=")
+            ) from error
         except (ValueError, TypeError, IndexError) as error:
-            reader.fail(str(error))
+            conflict = Conflict(reader.reason(str(error)))
+            conflict.also = getattr(error, "also", None)
+            raise conflict from error
         return made if isinstance(made, list) else [made]
 
     def _made(self, reader: Reader, inputs: list[Any]) -> Any:

@@ -17,7 +17,7 @@ from rnncore.models import Model
 from rnncore.onnx import operators  # noqa: F401  # fills the table of operators
 from rnncore.onnx.attributes import NodeError
 from rnncore.onnx.files import read_model
-from rnncore.onnx.importing import Batch, Importer, InputPort, input_dims, one_to_drop
+from rnncore.onnx.importing import Batch, Importer, InputPort, NeedsValue, input_dims, one_to_drop
 from rnncore.onnx.sizes import Size
 from rnncore.onnx.tensors import Conflict, Tensor, regroup
 from rnncore.parameters import deferring, hold
@@ -112,18 +112,21 @@ def loaded(
         for name in names:
             if name not in inputs:
                 raise ValueError(f"{argument} has {name!r}, which is no input of the graph; they are {list(inputs)}")
-    first: Conflict | None = None
+    errors: list[NodeError | Conflict] = []
     left = list(_candidates(proto, fixed, constants))
     while left:
         batch = left.pop(0)
         try:
             with deferring():
                 return _finished(proto, Importer(proto, batch, fixed, constants))
-        except Conflict as error:
-            first = first or error
-            if isinstance(batch, frozenset) and error.also is not None and error.also not in batch:
-                left.insert(0, batch | {error.also})
-    raise ValueError(str(first))
+        except NeedsValue:
+            raise
+        except (NodeError, Conflict) as error:
+            errors.append(error)
+            also = error.also if isinstance(error, Conflict) else None
+            if isinstance(batch, frozenset) and also is not None and also not in batch:
+                left.insert(0, batch | {also})
+    raise next((error for error in errors if isinstance(error, NodeError)), ValueError(str(errors[0])))
 
 
 def _candidates(proto: Any, shapes: Mapping[str, Any], values: Mapping[str, Array]) -> Iterator[Batch]:

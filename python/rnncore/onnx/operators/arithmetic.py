@@ -336,7 +336,7 @@ def _reduce(importer: Importer, reader: Reader, inputs: list[Any]) -> Tensor:
     count = product(x.dims[axis] for axis in places)
     shown = dict.fromkeys(places, ())
     if joined:
-        rest = tuple(p for p in x.inner if p not in joined)
+        rest = tuple(p for p in x.inner if p not in joined and not known_one(x.sizes[p]))
         wide = importer.without_lengths(_joined(x, joined, rest, places))
         pool = layers.GlobalMaxPooling1D() if "Max" in reader.op else layers.GlobalAveragePooling1D()
         value = pool(wide.value)

@@ -235,6 +235,8 @@ def _split(importer: Importer, reader: Reader, inputs: list[Any]) -> list[Tensor
     given = importer.array(reader, inputs, 1, "split")
     sizes = reader.get("split", None) if given is None else [int(size) for size in given]
     whole = x.dims[axis]
+    if x.reads_batch(axis):
+        raise Conflict(f"axis {axis} is that of the batch")
     if isinstance(whole, Size):
         reader.fail(f"it splits an axis of the open size {whole}; fix it with shapes=")
     if sizes is None:
@@ -350,6 +352,8 @@ def _expand(importer: Importer, reader: Reader, inputs: list[Any]) -> Tensor:
     for axis, size in enumerate(wanted):
         if _same(x.dims[axis], size) or (isinstance(size, Size) and size.same(BATCH) and not x.axes[axis]):
             continue
+        if x.reads_batch(axis):
+            raise Conflict(f"axis {axis} is that of the batch")
         if not known_one(x.dims[axis]) or isinstance(size, Size):
             reader.fail(f"an axis of size {x.dims[axis]} cannot be repeated to {size}")
         x = join(importer, [x] * size, axis)

@@ -53,6 +53,8 @@ def _gemm(importer: Importer, reader: Reader, inputs: list[Any]) -> Tensor:
 def _dense(importer: Importer, reader: Reader, x: Tensor, axis: int, kernel: Any, bias: Any) -> Tensor:
     """A Dense along an axis."""
     size = x.dims[axis]
+    if x.reads_batch(axis):
+        raise Conflict(f"axis {axis} is that of the batch")
     if isinstance(size, Size) or size != len(kernel):
         reader.fail(f"a matrix of shape {kernel.shape} does not fit an axis of size {size}")
     x, place = moved_last(x, axis)
@@ -121,7 +123,7 @@ def _conv(importer: Importer, reader: Reader, inputs: list[Any]) -> Tensor:
         use_bias=bias is not None,
         name=importer.layer_name(reader),
     )
-    if x.rank == 3 and x.dims[1] != kernel.shape[1]:
+    if x.rank == 3 and not x.reads_batch(1) and x.dims[1] != kernel.shape[1]:
         reader.fail(f"W has {kernel.shape[1]} channels, its input {x.dims[1]}")
     before = [] if left == (0, 0) else [layers.ZeroPadding1D(left)]
     y = _windowed(importer.without_lengths(x), *before, layer)
