@@ -1,7 +1,7 @@
 #include "engine/training.h"
 
 #include "engine/constraints.h"
-#include "engine/objective/loss_names.h"
+#include "engine/objective/distribution_loss.h"
 #include "engine/objective/measures.h"
 
 namespace rnncore {
@@ -15,7 +15,7 @@ void check_training(const Training& training, const Program& program) {
   for (const auto& l : training.losses) {
     reduction_of(l);
     const bool ctc = l.kind == kCtc, crf = l.kind == kCrf;
-    if (!ctc && !crf && !loss_kind(l.kind)) fail("training: unknown loss '" + l.kind + "'");
+    if (!ctc && !crf && !loss_kind(l.kind) && !distribution_of(l)) fail("training: unknown loss '" + l.kind + "'");
     check_output(l.kind, l.output);
     if (!ctc && !crf) continue;
     const auto& output = program.values[static_cast<size_t>(program.outputs[static_cast<size_t>(l.output)])];

@@ -471,6 +471,28 @@ def chain() -> Case:
     )
 
 
+def forecasts() -> Case:
+    """A distribution of each family, and quantiles, on one series."""
+    x = layers.Input((STEPS, FEATURES))
+    y = layers.GRU(5, return_sequences=True)(x)
+    given = [
+        losses.GaussianNLL(),
+        losses.StudentTNLL(),
+        losses.NegativeBinomialNLL(),
+        losses.MixtureNLL(2),
+        losses.Quantile([0.2, 0.7]),
+    ]
+    targets = [random(ROWS, STEPS, 2, seed=30 + k) for k in range(5)]
+    targets[2] = np.floor(np.abs(4 * targets[2]))
+    return Case(
+        models.Model(x, [layers.Dense(2 * loss.parameters)(y) for loss in given]),
+        random(ROWS, STEPS, FEATURES, seed=29),
+        targets,
+        given,
+        optimizers.Adam(0.01),
+    )
+
+
 CASES: dict[str, Callable[[], Case]] = {
     make.__name__: make
     for make in (
@@ -489,6 +511,7 @@ CASES: dict[str, Callable[[], Case]] = {
         spectrum,
         tagger,
         chain,
+        forecasts,
         episodes,
     )
 }

@@ -4,6 +4,7 @@
 
 #include "engine/objective/crf_loss.h"
 #include "engine/objective/ctc_loss.h"
+#include "engine/objective/distribution_loss.h"
 
 namespace rnncore {
 namespace {
@@ -46,6 +47,13 @@ typename Objective<T>::Losses Objective<T>::make_losses(const Training& training
     if (description.kind == kCrf) {
       losses.push_back(std::make_unique<CrfLoss<T>>(description, losses.size(), program, outputs[output], adds, kernels,
                                                     fault, room));
+      continue;
+    }
+    if (const auto distribution = distribution_of(description)) {
+      targets.want(output, false, description.kind, distribution->blocks);
+      losses.push_back(std::make_unique<DistributionLoss<T>>(description, losses.size(), program, outputs[output], adds,
+                                                             kernels, room));
+      targets.ignore(output, losses.back()->call());
       continue;
     }
     targets.want(output, loss_kind(description.kind) == LossKind::sparse_categorical_crossentropy, description.kind);

@@ -9,15 +9,23 @@ Targets<T>::Targets(const std::vector<Tensor>& outputs, Fault& fault) : fault_(f
 }
 
 template <class T>
-void Targets<T>::want(size_t output, bool labels, const std::string& kind) {
+void Targets<T>::want(size_t output, bool labels, const std::string& kind, int64_t share) {
   Target& target = targets_[output];
   if (target.output.rank() < 2)
     fail("training: '" + kind + "' needs an output of at least 2 axes, got shape " + to_string(target.output.shape));
   if (target.wanted && target.tensor.integer != labels)
     fail("training: '" + kind + "' takes " + (labels ? "class labels" : "values") +
          ", but something else on the same output takes " + (labels ? "values" : "class labels"));
+  Tensor tensor = target.output;
+  if (tensor.columns() % share != 0)
+    fail("training: '" + kind + "' needs an output with " + std::to_string(share) + " numbers for each target, got " +
+         std::to_string(tensor.columns()));
+  tensor.shape.back() /= share;
+  if (target.wanted && !labels && target.tensor.columns() != tensor.columns())
+    fail("training: '" + kind + "' takes " + std::to_string(tensor.columns()) + " targets, but something else on the " +
+         "same output takes " + std::to_string(target.tensor.columns()));
   target.wanted = true;
-  target.tensor = target.output;
+  target.tensor = tensor;
   target.tensor.integer = labels;
   if (labels) target.tensor.shape.pop_back();
 }

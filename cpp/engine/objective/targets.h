@@ -17,8 +17,9 @@ class Targets {
  public:
   Targets(const std::vector<Tensor>& outputs, Fault& fault);
 
-  // Something called `kind` reads the targets of an output, as class labels or as values.
-  void want(size_t output, bool labels, const std::string& kind);
+  // Something called `kind` reads the targets of an output, as class labels or as values, of which there is one for
+  // each `share` of the output's.
+  void want(size_t output, bool labels, const std::string& kind, int64_t share = 1);
   // A loss reads them; a label that all losses ignore need not be a class.
   void ignore(size_t output, const LossArguments<T>& loss);
   void make_room(Room& room);

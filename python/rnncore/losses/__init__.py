@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from rnncore import _configurable as configurable
 from rnncore._namespace import public
-from rnncore.losses import crossentropies, errors, hinges
+from rnncore.losses import crossentropies, distributions, errors, hinges
 from rnncore.losses.base import Loss
 from rnncore.losses.crf import CRF, crf
 from rnncore.losses.crossentropies import *
 from rnncore.losses.ctc import CTC, ctc
+from rnncore.losses.distributions import *
 from rnncore.losses.errors import *
 from rnncore.losses.functions import FUNCTIONS
 from rnncore.losses.hinges import *
 
 __all__ = ["CRF", "CTC", "Loss", "crf", "ctc", "deserialize", "get", "serialize"]
 __all__ += crossentropies.__all__
+__all__ += distributions.__all__
 __all__ += errors.__all__
 __all__ += hinges.__all__
 

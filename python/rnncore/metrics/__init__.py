@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rnncore import _configurable as configurable
 from rnncore._namespace import public
 from rnncore.losses.functions import FUNCTIONS as LOSSES
-from rnncore.metrics import accuracies, confusion, errors, levels, running, scores, viterbi
+from rnncore.metrics import accuracies, confusion, errors, levels, probabilistic, running, scores, viterbi
 from rnncore.metrics.accuracies import *
 from rnncore.metrics.base import Metric
 from rnncore.metrics.confusion import *
 from rnncore.metrics.errors import *
 from rnncore.metrics.functions import FUNCTIONS
 from rnncore.metrics.levels import *
+from rnncore.metrics.probabilistic import *
 from rnncore.metrics.running import *
 from rnncore.metrics.scores import *
 from rnncore.metrics.viterbi import *
@@ -25,6 +26,7 @@ __all__ += accuracies.__all__
 __all__ += confusion.__all__
 __all__ += errors.__all__
 __all__ += levels.__all__
+__all__ += probabilistic.__all__
 __all__ += running.__all__
 __all__ += scores.__all__
 __all__ += viterbi.__all__

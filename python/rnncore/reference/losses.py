@@ -1,7 +1,7 @@
 """Losses: (target, output) -> value l (N, ...) per position, and dl/doutput (N, ..., U).
 
 `output` has its features or classes on the last axis; `target` has the same shape, or for the sparse
-loss the shape without the last axis.
+loss the shape without the last axis; of distributions, fewer features.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from .._sequence_arguments import Array
 from .activations import log_sigmoid, log_softmax, sigmoid, softmax
+from .distributions import DISTRIBUTIONS, of_distribution
 from .magnitude import norm
 
 __all__ = ["LOSSES", "REDUCTIONS", "weighted_loss"]
 
 Function = Callable[..., tuple[Array, Array]]
 
-LOSSES: dict[str, Function] = {}
+LOSSES: dict[str, Function] = {kind: of_distribution(kind) for kind in DISTRIBUTIONS}
 
 EPSILON = 1e-7  # probabilities are kept this far from 0 and 1
 

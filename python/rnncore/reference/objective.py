@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from .._sequence_arguments import Array
 from ..program import Loss, Metric, Program, Regularizer, Training
 from .crf_loss import crf_loss
 from .ctc import check_labels, ctc
+from .distributions import DISTRIBUTIONS, blocks_of
 from .losses import LOSSES, REDUCTIONS, weighted_loss
 from .masking import real_steps
 from .metrics import METRICS, state_increment
@@ -39,9 +40,11 @@ class Objective:
                 _check_loss_of_rows(loss, training, program)
             elif loss.kind not in LOSSES:
                 raise ValueError(f"training: unknown loss {loss.kind!r}; known: {list(LOSSES)}")
+            if loss.kind in DISTRIBUTIONS and blocks_of(loss.kind, loss.attributes) < 1:
+                raise ValueError(f"training: {loss.kind!r} has no parameters")
             if loss.attributes.get("reduction", REDUCTIONS[0]) not in REDUCTIONS:
                 raise ValueError(f"training: unknown reduction {loss.attributes['reduction']!r}; known: {REDUCTIONS}")
-        known = [*LOSSES, *METRICS, "confusion"]
+        known = [*(kind for kind in LOSSES if kind not in DISTRIBUTIONS), *METRICS, "confusion"]
         for metric in training.metrics:
             if metric.kind not in known:
                 raise ValueError(f"training: unknown metric {metric.kind!r}; known: {known}")
@@ -98,7 +101,7 @@ class Objective:
                 losses.append(value)
                 output_gradients[loss.output] = slope
                 continue
-            _check_batch(loss.kind, output, target, weight)
+            _check_batch(loss.kind, output, target, weight, loss.attributes)
             real = real_of_output[loss.output] = _real_positions(output, masks[loss.output])
             target, weight = target[real], _at(real, weight, output)
             attributes = dict(loss.attributes)
@@ -223,9 +226,18 @@ def _at(real: Any, weight: Array | None, output: Array) -> Array | None:
     return chosen
 
 
-def _check_batch(kind: str, output: Array, target: Array, weight: Array | None) -> None:
+def _check_batch(
+    kind: str, output: Array, target: Array, weight: Array | None, attributes: Mapping[str, Any] | None = None
+) -> None:
     sparse = kind.startswith("sparse")
     shape, dtype = (output.shape[:-1], INT32) if sparse else (output.shape, output.dtype)
+    if kind in DISTRIBUTIONS:
+        blocks = blocks_of(kind, dict(attributes or {}))
+        if blocks < 1 or output.shape[-1] % blocks:
+            raise ValueError(
+                f"training: {kind!r} needs an output with {blocks} numbers for each target, got {output.shape[-1]}"
+            )
+        shape = (*output.shape[:-1], output.shape[-1] // blocks)
     if target.shape != shape:
         raise ValueError(f"targets: {kind} expected shape {shape}, got {target.shape}")
     if target.dtype != dtype:

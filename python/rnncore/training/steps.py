@@ -18,6 +18,7 @@ from rnncore.training import epoch
 from rnncore.training.feed import ArrayFeed
 from rnncore.training.gradient_norms import gradient_norms
 from rnncore.training.progress import ProgressBar
+from rnncore.training.sample_paths import draw_paths
 from rnncore.training.session import Runnable
 from rnncore.training.sharing import trains
 from rnncore.training.stream import SequenceStream
@@ -237,6 +238,66 @@ class Steps(Runnable, registered=False):
         (1, 1)
         """
         return SequenceStream(self, batch_size, weights)
+
+    def sample_paths(
+        self,
+        x: npt.ArrayLike,
+        horizon: int,
+        paths: int = 100,
+        *,
+        future: npt.ArrayLike | None = None,
+        seed: int | None = None,
+    ) -> Array:
+        """Draw futures: each step from the distribution that the model gives, then read as the next step's input.
+
+        The model has one input (N, T, F) and one output, the parameters of a distribution of U targets, as its loss
+        tells (`losses.GaussianNLL` and its kin). The first U features of a step are the targets of the step before, as
+        in a model that forecasts the series it reads. The past is read once for all paths.
+
+        Parameters
+        ----------
+        x : array_like, shape (N, T, F)
+            The past.
+        horizon : int
+            How many steps to draw.
+        paths : int, default 100
+            How many futures of each row.
+        future : array_like, shape (N, horizon - 1, F - U), optional
+            The other features of the steps to come, as the hour of the day; needed where F is above U. The first drawn
+            step needs none, since the last step of x tells it.
+        seed : int, optional
+            Of the draws; by default others each time.
+
+        Returns
+        -------
+        ndarray, shape (N, paths, horizon, U)
+            `np.quantile(drawn, q, axis=1)` are forecasts with their uncertainty.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            If an argument does not fit, the model is not compiled with the loss of a distribution, or it needs steps
+            that come later.
+
+        References
+        ----------
+        D. Salinas et al., "DeepAR: probabilistic forecasting with autoregressive recurrent networks", International
+        Journal of Forecasting 36 (2020).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rnncore import layers, losses, models
+        >>> model = models.Sequential([
+        ...     layers.Input((None, 1)),
+        ...     layers.GRU(8, return_sequences=True),
+        ...     layers.Dense(2),
+        ... ])
+        >>> model.compile("adam", losses.GaussianNLL())
+        >>> model.sample_paths(np.zeros((3, 20, 1)), horizon=5, paths=50).shape
+        (3, 50, 5, 1)
+        """
+        return draw_paths(self, x, horizon, paths, future, seed)
 
     def backward(self, dy: Any) -> Any:
         """Compute the gradients of the weights, and of the inputs, from those of the outputs.
