@@ -14,6 +14,7 @@ from keras_at_hand import ARCHIVE, inputs_and_outputs, numbers, stored
 from keras_models import Array, fitted, listed, one_or_list
 
 from rnncore import activations, keras, layers, models
+from rnncore.__main__ import main
 
 with zipfile.ZipFile(ARCHIVE) as archive:
     FILES = [name for name in archive.namelist() if not name.endswith(".npz")]
@@ -90,6 +91,20 @@ def test_an_old_hard_sigmoid_is_the_old_one(tmp_path: Path) -> None:
     old = activations.HardSigmoid(alpha=0.2, beta=0.5)
     lstm, *_, dense, last = keras.load_model(stored("2/gates.h5", tmp_path)).layers
     assert [lstm.recurrent_activation, dense.activation, last.activation] == [old] * 3
+
+
+def test_commands_know_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = str(stored("2/states.h5", tmp_path)), str(tmp_path / "new.keras")
+    assert main(["inspect", old]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("Keras, version 2.15\n")
+    assert "g (GRU)" in printed
+    assert main(["convert", old, new]) == 0
+    assert capsys.readouterr().out.endswith("differ by at most 0.0e+00\n")
+    close(keras.load_model(new), *data_of("2/states.h5"))
+    for name in WEIGHTS:
+        assert main(["inspect", str(stored(name, tmp_path))]) == 0
+        assert capsys.readouterr().out.startswith("Keras weights, version ")
 
 
 def test_layers_of_models_inside_are_found(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,44 @@ def test_rules_of_training_that_are_not_known_are_left_out_with_a_warning(tmp_pa
     path = write(tmp_path / "a.h5", sequential(part, shape=(None, 3)), {"d": [random(3, 2), random(2)]}, "2.4.0")
     with pytest.warns(UserWarning, match=r"layer 'd' \(Dense\): its kernel_regularizer is left out"):
         assert keras.load_model(path).layers[0].kernel_regularizer is None  # type: ignore[attr-defined]
+
+
+def test_a_description_and_weights_may_lie_in_two_files(tmp_path: Path) -> None:
+    of_gates = gates("icfo", 3, 4)
+    config = [entry("LSTM", "lstm_1", batch_input_shape=[None, None, 3], **OLD_LSTM), entry("Flipped", "f", length=2)]
+    text = json.dumps({"class_name": "Sequential", "config": config, "keras_version": "1.2.2"})
+    with pytest.raises(ValueError, match=r"json_string does not fit: layer 'f' \(Flipped\)"):
+        keras.model_from_json(text)
+    with pytest.raises(TypeError, match="json_string must be text, got dict"):
+        keras.model_from_json({})  # type: ignore[arg-type]
+    model = keras.model_from_json(text, {"Flipped": lambda config: layers.Rescaling(-1.0, name=config["name"])})
+    path = write(tmp_path / "weights.h5", None, {"lstm_1": flat(of_gates), "f": []})
+    keras.load_weights(model, path)
+    x = random(2, 5, 3)
+    np.testing.assert_allclose(model.predict(x, verbose=0), -lstm_of_gates(x, of_gates), atol=1e-6)
+
+
+def test_a_function_gets_the_config_in_the_words_of_today(tmp_path: Path) -> None:
+    given: list[dict[str, Any]] = []
+
+    def lstm(config: dict[str, Any]) -> layers.Layer:
+        given.append(config)
+        return layers.LSTM(config["units"], recurrent_activation=config["recurrent_activation"], name=config["name"])
+
+    of_gates = gates("icfo", 3, 4)
+    config = {"class_name": "Sequential", "config": [entry("My", "my", batch_input_shape=[None, None, 3], **OLD_LSTM)]}
+    config["config"].insert(0, entry("InputLayer", "x", batch_input_shape=[None, None, 3]))
+    model = keras.load_model(write(tmp_path / "a.h5", config, {"my": flat(of_gates)}), {"My": lstm})
+    assert given[0]["units"] == 4
+    x = random(2, 5, 3)
+    np.testing.assert_allclose(model.predict(x, verbose=0), lstm_of_gates(x, of_gates), atol=1e-6)
+
+
+def test_a_gru_of_another_kind_is_told_from_its_bias(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", None, {"gru": [random(3, 12), random(4, 12), random(12)]}, "2.0.6")
+    model = models.Sequential([layers.Input((None, 3)), layers.GRU(4)])
+    with pytest.raises(ValueError, match=r"\(12,\)\]: that of a GRU with reset_after=False"):
+        keras.load_weights(model, path)
 
 
 def test_a_loss_that_is_not_known_leaves_the_model_uncompiled(tmp_path: Path) -> None:

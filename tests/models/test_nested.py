@@ -211,6 +211,34 @@ def test_ids_go_through_a_model_whose_embedding_reads_them() -> None:
     assert model.predict(ids, verbose=0).shape == (5, 1)
 
 
+def hierarchy(*reader: layers.Layer) -> tuple[models.Sequential, models.Sequential]:
+    """A reader of the letters of a word, and a model of the words of a sentence."""
+    letters = models.Sequential([*reader, layers.GRU(3)])
+    return letters, models.Sequential([layers.Input((None, 6)), layers.TimeDistributed(letters), layers.LSTM(2)])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ids_of_steps_go_to_a_model_for_each_step(backend: str, tmp_path: Path) -> None:
+    letters, model = hierarchy(layers.Embedding(7, 4), layers.Dense(4, "tanh"))
+    ids = np.random.default_rng(0).integers(0, 7, (5, 8, 6))
+    words = letters.predict(ids.reshape(-1, 6), verbose=0).reshape(5, 8, 3)
+    flat = models.Sequential([layers.Input((None, 3)), layers.LSTM(2)])
+    flat.set_weights(model.layers[-1].get_weights())
+    model.compile("adam", "mse", backend=backend)
+    assert_close(model.predict(ids, verbose=0), flat.predict(words, verbose=0))
+    before = model.get_weights()
+    model.fit(ids, np.ones((5, 2)), verbose=0)
+    assert not any(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    model.save(tmp_path / "model.rnn")
+    found = models.load_model(tmp_path / "model.rnn").predict(ids, verbose=0)
+    assert_close(found, model.predict(ids, verbose=0))
+
+
+def test_ids_of_steps_are_read_by_embeddings_without_masks() -> None:
+    with pytest.raises(ValueError, match="takes a model that reads ids by an Embedding without mask_zero"):
+        hierarchy(layers.Embedding(7, 4, mask_zero=True))
+
+
 def test_a_model_without_a_shape_is_built_by_the_first_data() -> None:
     utils.set_random_seed(0)
     model = models.Sequential([models.Sequential([layers.GRU(3)]), layers.Dense(2)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from rnncore import activations, constraints, initializers, layers, regularizers
 from rnncore.layers.buildable import Buildable
 from rnncore.layers.reads_sequences import ReadsSequences
 
-__all__ = ["CLASSES", "DROPPED", "Version", "accepted", "plain", "renamed"]
+__all__ = ["CLASSES", "DROPPED", "Version", "accepted", "modern", "plain", "renamed"]
 
 Version = tuple[int, ...]
 Config = dict[str, Any]
@@ -134,6 +135,16 @@ def renamed(name: str, config: Config, version: Version) -> tuple[str, Config]:
             config["activity_regularizer"] = {"class_name": "L1L2", "config": penalty}
         name = "Activation"
     return CLASSES.get(name, name), config
+
+
+def modern(name: str, config: Config, version: Version) -> Config:
+    """The config of a class that is not known here, by the names of today, with activations of rnncore."""
+    _, config = renamed(name, config, version)
+    for key, value in config.items():
+        if key.endswith("activation"):
+            with contextlib.suppress(TypeError, ValueError):  # one of its own, too
+                config[key] = activation(value, version)
+    return config
 
 
 def accepted(cls: type[Buildable], config: Config, version: Version, warn: Callable[[str], None]) -> Config:

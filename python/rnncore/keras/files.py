@@ -10,17 +10,18 @@ from typing import Any
 from rnncore import _validation as check
 from rnncore import models, saving
 from rnncore.data import Array
-from rnncore.keras.archive import opened
+from rnncore.keras.archive import opened, version_of
 from rnncore.keras.reading import Reader
 from rnncore.keras.training import Trained
 from rnncore.keras.weights import Place, Structure, places, read
 from rnncore.layers import Layer
 from rnncore.layers.bidirectional import Bidirectional
-from rnncore.parameters import Weight, assign_all, deferring, hold
+from rnncore.parameters import Weight, assign_all, deferring, hold, start
 from rnncore.policies import POLICIES, Policy
+from rnncore.tensor_file import parse_json
 from rnncore.writing import FilePath
 
-__all__ = ["load_model", "load_weights", "made"]
+__all__ = ["load_model", "load_weights", "made", "model_from_json"]
 
 
 def load_model(
@@ -39,7 +40,8 @@ def load_model(
     filepath : str or path
     custom : dict of str to Layer, class or function, optional
         For layers that have no equal here, by the names of layers, or by class: a layer or model of rnncore, its
-        class, or a function of the layer's config that returns one. The file's weights must be those that it has.
+        class, or a function of the layer's config that returns one; activations in it are those of rnncore. The file's
+        weights must be those that it has.
     compile : bool, default True
         Whether the model is compiled as it was, with the optimizer's state. What cannot be is named by a warning.
 
@@ -126,6 +128,54 @@ def _checked(custom: Any) -> Mapping[str, Any]:
         if not isinstance(value, Layer) and not callable(value):
             raise TypeError(f"custom[{name!r}] must be a layer, its class or a function, got {value!r}")
     return custom
+
+
+def model_from_json(
+    json_string: str, custom: Mapping[str, Layer | type[Layer] | Callable[[dict[str, Any]], Layer]] | None = None
+) -> models.Model:
+    """Make a model with new weights, which is not compiled, from what `to_json` of a model of Keras gave.
+
+    `load_weights` fills it. The description names the Keras that wrote it; one that does not is of Keras 1.
+
+    Parameters
+    ----------
+    json_string : str
+    custom : dict of str to Layer, class or function, optional
+        As for `load_model`.
+
+    Returns
+    -------
+    Model or Sequential
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the text describes no model, or a layer without an equal; the message names the layer.
+
+    Examples
+    --------
+    >>> from rnncore import keras
+    >>> first = '{"class_name": "InputLayer", "config": {"batch_shape": [null, null, 3], "name": "x"}}'
+    >>> layer = '{"class_name": "GRU", "config": {"units": 4, "name": "gru"}}'
+    >>> text = '{"class_name": "Sequential", "config": {"layers": [%s, %s]}, "keras_version": "3.0.0"}'
+    >>> keras.model_from_json(text % (first, layer)).output_shape
+    (None, 4)
+    """
+    if not isinstance(json_string, (str, bytes)):
+        raise TypeError(f"json_string must be text, got {type(json_string).__name__}")
+    custom = _checked(custom)
+    with saving.naming("json_string"):
+        description = parse_json(json_string)
+        if not isinstance(description, dict):
+            raise TypeError(f"it must be an object, got {type(description).__name__}")
+        written = description.get("keras_version")
+        reader = Reader(version_of(written if isinstance(written, str) else None), custom)
+        with deferring():
+            model = reader.model(description)
+        model._policy = _policy(reader.dtypes)
+        start(model.weights, model._policy.dtype)
+        model._session.engine(model)  # checks the graph as a whole
+    return model
 
 
 def load_weights(

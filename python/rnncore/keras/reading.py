@@ -90,9 +90,9 @@ class Reader:
         if isinstance(given, Layer):
             made = type(given).from_config({**given.get_config(), "name": title}) if by_class else given
         elif isinstance(given, type) and issubclass(given, Layer):
-            made = given.from_config(config)
+            made = given.from_config(dialects.modern(name, config, self.version))
         elif callable(given):
-            made = given(config)
+            made = given(dialects.modern(name, config, self.version))
         else:
             made = given
         if not isinstance(made, Layer):

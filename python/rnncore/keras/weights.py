@@ -105,7 +105,10 @@ def _fitting(layer: Layer, weights: Sequence[Weight], group: Node, names: Sequen
     for layout in ways:
         if layout.shapes == stored:
             return Place(layer, list(weights), group, list(names), layout)
-    raise ValueError(f"layer {layer.name!r} has weights of shapes {ways[0].shapes}, but the file has {stored}")
+    hint = ""
+    if isinstance(layer, layers.GRU) and layer.use_bias and stored[-1:] == [(3 * layer.units,)]:
+        hint = ": that of a GRU with reset_after=False"
+    raise ValueError(f"layer {layer.name!r} has weights of shapes {ways[0].shapes}, but the file has {stored}{hint}")
 
 
 # HDF5 files of all versions: a group for each layer, with a list of names

@@ -7,11 +7,13 @@ from typing import Any
 from rnncore import _validation as check
 from rnncore.layers.arguments import LayerArguments, Self, Unpack
 from rnncore.layers.base import Layer
-from rnncore.layers.builder import ProgramBuilder
+from rnncore.layers.builder import ProgramBuilder, emit_graph
+from rnncore.layers.embedding import Embedding
+from rnncore.layers.graph import Graph
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.registry import deserialize
-from rnncore.layers.symbolic import SymbolicValue
+from rnncore.layers.symbolic import Call, SymbolicValue, walk
 from rnncore.layers.wrapper import Wrapper
 from rnncore.parameters import Weight
 from rnncore.program import Shape
@@ -77,7 +79,20 @@ class TimeDistributed(Wrapper):
         """The layer's."""
         if not self.layer.built:
             self.layer.build(_step(input_shape))
+        for call in self._readers_of_ids():
+            if not isinstance(call.layer, Embedding) or call.layer.mask_zero:
+                raise ValueError(
+                    f"{self.name!r} takes a model that reads ids by an Embedding without mask_zero, in this one they go"
+                    f" to {call.layer.name!r}"
+                )
         return list(self.layer.weights)
+
+    def _readers_of_ids(self) -> list[Call]:
+        """The calls within a model that read the ids of a step, which cannot become samples before."""
+        if not isinstance(self.layer, Graph) or self.layer.inputs[0].dtype != "int":
+            return []
+        (ids,) = self.layer.inputs
+        return [call for call in walk([ids], self.layer.outputs) if ids in call.reads]
 
     def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """(N, T) and what the layer makes of a step."""
@@ -94,15 +109,34 @@ class TimeDistributed(Wrapper):
             return self.layer._emit(builder, inputs, (NO_MASK,))
         (x,) = inputs
         shape = builder.shape(x)
-        steps = builder.value(f"{self.name}/steps", _step(shape))
-        builder.node("fold_time", f"{self.name}/fold", (x,), (steps,))
+        readers = {call: call.layer._emit(builder, inputs, (NO_MASK,))[0] for call in self._readers_of_ids()}
+        steps = {value: self._folded(builder, value) for value in readers.values() or inputs}
         before = builder.carries, builder.batch
-        builder.carries, builder.batch = False, steps  # each step is a sequence of its own
-        (made,) = self.layer._emit(builder, (steps,), (NO_MASK,))
+        builder.carries, builder.batch = False, next(iter(steps.values()))  # each step is a sequence of its own
+        if readers:
+            assert isinstance(self.layer, Graph)
+            made = self._emit_rest(builder, self.layer, {call: steps[value] for call, value in readers.items()})
+        else:
+            (made,) = self.layer._emit(builder, (steps[x],), (NO_MASK,))
         builder.carries, builder.batch = before
         output = builder.value(self.name, self._output_shapes(shape)[0])
         builder.node("unfold_time", f"{self.name}/unfold", (made, x), (output,))
         return (output,)
+
+    def _folded(self, builder: ProgramBuilder, x: int) -> int:
+        """Steps as samples."""
+        steps = builder.value(f"{self.name}/steps", _step(builder.shape(x)))
+        builder.node("fold_time", f"{self.name}/fold", (x,), (steps,))
+        return steps
+
+    @staticmethod
+    def _emit_rest(builder: ProgramBuilder, model: Graph, made: dict[Call, int]) -> int:
+        """Append the calls of a model but for those that are made."""
+        read = [value for call in walk(model.inputs, model.outputs) for value in call.inputs]
+        given = list(dict.fromkeys(value for value in [*read, *model.outputs] if value.call in made))
+        values = [made[value.call] for value in given]
+        (output,), _ = emit_graph(builder, given, model.outputs, values, [NO_MASK] * len(given))
+        return output
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
