@@ -74,6 +74,33 @@ def huge_constant(proto: Any) -> None:
     proto.graph.node.insert(0, helper.make_node("ConstantOfShape", ["huge"], ["zeros"], name="bomb"))
 
 
+def constant_loop(proto: Any) -> None:
+    """A loop over constants, which would never end."""
+    body = helper.make_graph([], "body", [helper.make_tensor_value_info("i", onnx.TensorProto.INT64, [])], [])
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(2**62), "trips"))
+    proto.graph.node.insert(0, helper.make_node("Loop", ["trips"], ["looped"], name="loop", body=body))
+
+
+def outer_product(proto: Any) -> None:
+    for name, shape in (("column", (2**16, 1)), ("row", (1, 2**16))):
+        proto.graph.initializer.append(numpy_helper.from_array(np.ones(shape, np.float32), name))
+    proto.graph.node.insert(0, helper.make_node("Add", ["column", "row"], ["product"], name="bomb"))
+
+
+def doubled(proto: Any) -> None:
+    proto.graph.initializer.append(numpy_helper.from_array(np.ones(1024, np.float32), "d0"))
+    for k in range(40):
+        node = helper.make_node("Concat", [f"d{k}", f"d{k}"], [f"d{k + 1}"], name=f"double_{k}", axis=0)
+        proto.graph.node.insert(k, node)
+
+
+def repeated(proto: Any) -> None:
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 1, 2**40]), "times"))
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([3]), "last"))
+    proto.graph.node.insert(0, helper.make_node("Unsqueeze", ["x", "last"], ["x4"]))
+    proto.graph.node.insert(1, helper.make_node("Tile", ["x4", "times"], ["many"], name="bomb"))
+
+
 def unknown_operator(proto: Any) -> None:
     node(proto, "dense").op_type = "Einsum"
 
@@ -134,6 +161,10 @@ BAD: dict[str, tuple[Callable[[Any], None], str]] = {
     "huge claim": (claims, "'dense.kernel' of .* says that it has shape"),
     "negative size": (negative, "'dense.kernel' of .* sizes must not be negative"),
     "huge constant": (huge_constant, r"node 'bomb' \(ConstantOfShape\): it makes an array of shape"),
+    "loop over constants": (constant_loop, r"node 'loop' \(Loop\): this operator is not supported on constants"),
+    "outer product": (outer_product, r"node 'bomb' \(Add\): it makes an array of 4294967296 numbers"),
+    "doubled": (doubled, r"node 'double_\d+' \(Concat\): it makes an array of"),
+    "repeated": (repeated, r"node 'bomb' \(Tile\): an axis is repeated"),
     "unknown operator": (unknown_operator, r"node 'dense' \(Einsum\): this operator is not supported"),
     "other domain": (other_domain, r"node 'dense' \(MatMul\) is of the domain 'com.microsoft'"),
     "quantized": (quantized, "com.microsoft"),

@@ -14,6 +14,7 @@ from rnncore.data import Array
 from rnncore.onnx import loop
 from rnncore.onnx.attributes import Reader
 from rnncore.onnx.files import arrays_of, checked_model, opset
+from rnncore.onnx.folding import referenced
 from rnncore.onnx.importing import RECURRENT, InputPort, NeedsValue
 from rnncore.onnx.loading import Loaded, OutputPort, loaded
 from rnncore.onnx.operators.recurrent import BeyondLayers
@@ -154,9 +155,7 @@ def run_recurrent(node: Any, version: int, inputs: Sequence[Array | None]) -> li
 
 
 def _reference(proto: Any, node: Any, inputs: Sequence[Array | None]) -> list[Array]:
-    from rnncore.onnx.folding import evaluated
-
-    return evaluated(Reader(node, opset(proto)), inputs)
+    return referenced(Reader(node, opset(proto)), inputs)
 
 
 class Backend(_Backend):

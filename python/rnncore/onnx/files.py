@@ -10,7 +10,8 @@ from typing import Any
 
 __all__ = ["arrays_of", "checked_model", "label", "package", "read_model"]
 
-LARGEST = 2**28  # elements of one array that a graph may ask for
+LARGEST = 2**24  # elements of one array that a graph may ask for
+MOST = 4096  # copies of a part of a graph
 DOMAINS = ("", "ai.onnx")
 OLDEST, NEWEST = 7, 26  # opsets
 

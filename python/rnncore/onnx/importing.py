@@ -15,7 +15,7 @@ from rnncore.layers import Layer
 from rnncore.layers.reads_sequences import ReadsSequences
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.onnx.attributes import NodeError, Reader
-from rnncore.onnx.files import arrays_of, label, opset, package
+from rnncore.onnx.files import LARGEST, arrays_of, label, opset, package
 from rnncore.onnx.folding import constant, fold, shape_array
 from rnncore.onnx.sizes import BATCH, Dim, Size, UnknownSize, product
 from rnncore.onnx.tensors import Conflict, Tensor
@@ -65,6 +65,7 @@ class InputPort:
 
 
 RECURRENT = ("RNN", "LSTM", "GRU")
+FOLDED = 2**26
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ class Importer:
         self.timed: SymbolicValue | None = None  # the input whose rows they are
         self._batch = batch
         self._ids: dict[str, Tensor] = {}
+        self._folded = 0  # numbers that constant nodes have made
         self._names: Counter[str] = Counter()
         self._uses = Counter(self._read(model.graph))
         self._has_lengths = any(node.op_type in RECURRENT and any(node.input[4:5]) for node in model.graph.node)
@@ -244,7 +246,11 @@ class Importer:
             return shape_array(dims[reader.get("start", 0) : reader.get("end", None)])
         known = all(value is None or isinstance(value, np.ndarray) for value in inputs)
         if inputs and known and reader.op not in RECURRENT:
-            return fold(reader, inputs)
+            made = fold(reader, inputs)
+            self._folded += sum(array.size for array in made)
+            if self._folded > FOLDED:
+                reader.fail(f"the constants of the graph come to more than {FOLDED} numbers")
+            return made
         if reader.op not in OPERATORS:
             reader.fail("this operator is not supported" + ADVICE.get(reader.op, ""))
         return OPERATORS[reader.op](self, reader, inputs)
@@ -362,6 +368,8 @@ class Importer:
 
     def constant(self, array: Array) -> Tensor:
         """A tensor that is the same in every sample: the bias of a layer that does not train, on zeros."""
+        if array.size > LARGEST:
+            raise ValueError(f"a constant of {array.size} numbers is too large for a layer")
         if array.dtype.kind not in "fiub":
             raise ValueError(f"a constant of {array.dtype} is no tensor of a model")
         sources = [port.value for port in self.ports if port.value is not None and port.value.dtype == "float"]

@@ -12,6 +12,7 @@ from rnncore import layers
 from rnncore.data import Array
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.onnx.attributes import Reader
+from rnncore.onnx.files import LARGEST, MOST
 from rnncore.onnx.importing import Importer, Open, operator
 from rnncore.onnx.sizes import BATCH, Dim, Size, product
 from rnncore.onnx.tensors import Conflict, Group, Tensor, known_one, regroup, split, with_shape
@@ -267,6 +268,8 @@ def _gather(importer: Importer, reader: Reader, inputs: list[Any]) -> Tensor:
         step = steps.pop()
         last = numbers[-1] + step
         return cut(x, axis, slice(numbers[0], last if last >= 0 else None, step))
+    if len(numbers) > MOST:
+        reader.fail(f"it has {len(numbers)} indices, more than {MOST} are refused")
     parts = [cut(x, axis, slice(number, number + 1 or None, 1)) for number in numbers]
     return join(importer, parts, axis)
 
@@ -356,6 +359,8 @@ def _expand(importer: Importer, reader: Reader, inputs: list[Any]) -> Tensor:
             raise Conflict(f"axis {axis} is that of the batch")
         if not known_one(x.dims[axis]) or isinstance(size, Size):
             reader.fail(f"an axis of size {x.dims[axis]} cannot be repeated to {size}")
+        if size > MOST:
+            reader.fail(f"an axis is repeated {size} times, more than {MOST} are refused")
         x = join(importer, [x] * size, axis)
     return x
 
@@ -411,6 +416,8 @@ def padded(
 
 def _filled(importer: Importer, x: Tensor, axis: int, pads: tuple[int, int], filling: float) -> Tensor:
     """The tensor between tensors of one number."""
+    if max(pads) > LARGEST:
+        raise ValueError(f"pads must be at most {LARGEST}, got {pads}")
     shape = [1 if x.reads_batch(number) else size for number, size in enumerate(x.dims)]
     if any(isinstance(size, Size) for number, size in enumerate(shape) if number != axis):
         raise ValueError("padding with a number other than zero needs known sizes; fix them with shapes=")

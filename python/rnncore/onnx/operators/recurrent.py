@@ -8,6 +8,7 @@ import numpy as np
 
 from rnncore import layers
 from rnncore.onnx.attributes import NodeError, Reader
+from rnncore.onnx.files import MOST
 from rnncore.onnx.folding import uniform
 from rnncore.onnx.importing import Importer, Open, operator
 from rnncore.onnx.operators.layout import cut
@@ -49,7 +50,7 @@ def _recurrent(importer: Importer, reader: Reader, inputs: list[Any]) -> list[An
     if beyond is None:
         sequence, ends = _run(importer, reader, node, value, states, used)
     else:
-        if isinstance(steps, Size) or importer.lengths is not None:
+        if isinstance(steps, Size) or steps > MOST or importer.lengths is not None:
             reason = "rows of several lengths" if importer.lengths is not None else "any number of steps"
             raise BeyondLayers(
                 reader.reason(
