@@ -128,6 +128,45 @@ def test_rows_without_steps_keep_their_state(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_rows_that_begin_anew_are_as_rows_of_their_own(kind: str, batch_first: bool) -> None:
+    theirs, made = pair(kind, 3, 4, 2, bidirectional=True, batch_first=batch_first)
+    x = torch.randn(1, 7, 3, dtype=torch.float64)
+    pieces = [x[:, :3], x[:, 3:4], x[:, 4:]]
+    resets = torch.tensor([[0, 0, 0, 1, 1, 0, 0]])
+    turn = (lambda t: t) if batch_first else (lambda t: t.transpose(0, 1))
+    outputs = [turn(theirs(turn(piece))[0]) for piece in pieces]
+    found, hidden = made(turn(x), resets=turn(resets))
+    torch.testing.assert_close(turn(found), torch.cat(outputs, 1))
+    first, last = as_tuple(theirs(turn(pieces[0]))[1])[0], as_tuple(theirs(turn(pieces[-1]))[1])[0]
+    torch.testing.assert_close(as_tuple(hidden)[0][[0, 2]], last[[0, 2]])
+    torch.testing.assert_close(as_tuple(hidden)[0][[1, 3]], first[[1, 3]])
+    gradients = []
+    for module, output in ((made, turn(found)), (theirs, torch.cat(outputs, 1))):
+        gradients.append(torch.autograd.grad(output.pow(2).sum(), list(module.parameters())))
+    close(*map(list, gradients))
+    cut, _ = made(turn(x), lengths=[5], resets=turn(resets))
+    torch.testing.assert_close(turn(cut)[:, :3], outputs[0])
+    assert not turn(cut)[:, 5:].any()
+
+
+def test_resets_that_do_not_fit_are_refused() -> None:
+    made, x = ours.LSTM(3, 4, batch_first=True), torch.zeros(2, 5, 3)
+    with pytest.raises(ValueError, match=r"resets: expected shape \(2, 5\), as the input begins, got \(5, 2\)"):
+        made(x, resets=torch.zeros(5, 2, dtype=torch.bool))
+    with pytest.raises(TypeError, match="resets: expected booleans or integers, got dtype torch.float32"):
+        made(x, resets=torch.zeros(2, 5))
+    with pytest.raises(ValueError, match="resets: expected an input of padded rows with 3 axes, got 2 axes"):
+        made(x[0], resets=torch.zeros(5, dtype=torch.bool))
+    with pytest.raises(ValueError, match="resets: expected a call that the kernels can do, got one with dtype"):
+        made.bfloat16()(x.bfloat16(), resets=torch.zeros(2, 5, dtype=torch.bool))
+    x.requires_grad_()
+    output, _ = made.float()(x, resets=torch.ones(2, 5, dtype=torch.bool))
+    with pytest.raises(NotImplementedError, match="create_graph: gradients of a call with resets"):
+        torch.autograd.grad(output.sum(), x, create_graph=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_dropout_between_layers_draws_what_pytorch_draws(kind: str) -> None:
     theirs, made = pair(kind, 3, 8, 3, dropout=0.4, bidirectional=True)
     found = []

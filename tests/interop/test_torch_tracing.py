@@ -40,9 +40,9 @@ def test_operators_pass_pytorchs_checks(cell: str) -> None:
     )
     x = torch.randn(5, 3, 3, dtype=torch.float64, requires_grad=True)
     states = [torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True) for _ in range(2 if cell == "lstm" else 1)]
-    lengths = torch.tensor([2, 0, 5], dtype=torch.int32)
-    torch.library.opcheck(layer_op, (cell, 2, x, states, lengths, weights, True))
-    torch.library.opcheck(layer_op, (cell, 1, x, [], None, weights[: len(weights) // 2], False))
+    lengths, resets = torch.tensor([2, 0, 5], dtype=torch.int32), torch.rand(3, 5) < 0.3
+    torch.library.opcheck(layer_op, (cell, 2, x, states, lengths, resets, weights, True))
+    torch.library.opcheck(layer_op, (cell, 1, x, [], None, None, weights[: len(weights) // 2], False))
     torch.library.opcheck(
         layer_backward_op,
         (
@@ -51,7 +51,7 @@ def test_operators_pass_pytorchs_checks(cell: str) -> None:
             torch.zeros(1, dtype=torch.uint8),
             cell,
             2,
-            *(x.detach(), [state.detach() for state in states], None, [weight.detach() for weight in weights]),
+            *(x.detach(), [state.detach() for state in states], None, None, [weight.detach() for weight in weights]),
         ),
     )
 

@@ -47,7 +47,7 @@ class Cell(nn.RNNCellBase):
         shape = *input.shape[:-1], self.hidden_size
         x = input.reshape(1, -1, self.input_size)
         initial = [state.reshape(1, -1, self.hidden_size) for state in states]
-        _, *lasts = layer(self._kind(), 1, x, initial, None, weights)
+        _, *lasts = layer(self._kind(), 1, x, initial, None, None, weights)
         found = tuple(state.reshape(shape) for state in lasts)
         return found if len(found) == 2 else found[0]
 

@@ -33,19 +33,20 @@ def forward(
     x: Tensor,
     states: Sequence[Tensor],
     lengths: Tensor | None,
+    resets: Tensor | None,
     weights: Sequence[Tensor],
     *,
     training: bool,
 ) -> tuple[tuple[Tensor, ...], list[Any]]:
     """Output (T, N, D·H) and last states (D, N, H), and with `training` a tape for each direction.
 
-    `x` is (T, N, I), `states` are none or (D, N, H) each, `lengths` (N,) int32. Weights are PyTorch's, of one direction
-    after the other.
+    `x` is (T, N, I), `states` are none or (D, N, H) each, `lengths` (N,) int32, `resets` (N, T) bool. Weights are
+    PyTorch's, of one direction after the other.
     """
     function, options = FUNCTIONS[cell], OPTIONS.get(cell, {})
     sequence = _array(x).swapaxes(0, 1)
     initial = [_array(state) for state in states]
-    ends = None if lengths is None else lengths.numpy()
+    ends, begins = (None if tensor is None else tensor.numpy() for tensor in (lengths, resets))
     count = len(weights) // directions
     results = []
     with _threads():
@@ -59,6 +60,7 @@ def forward(
                     bias,
                     initial_state=tuple(state[d] for state in initial) or None,
                     lengths=ends,
+                    resets=begins,
                     reverse=d == 1,
                     training=training,
                     **options,

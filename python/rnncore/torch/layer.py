@@ -16,7 +16,13 @@ __all__ = ["layer"]
 
 
 def layer(
-    cell: str, directions: int, x: Tensor, states: Sequence[Tensor], lengths: Tensor | None, weights: Sequence[Tensor]
+    cell: str,
+    directions: int,
+    x: Tensor,
+    states: Sequence[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    weights: Sequence[Tensor],
 ) -> tuple[Tensor, ...]:
     """Run one layer in one or both directions.
 
@@ -29,6 +35,7 @@ def layer(
     states : sequence of Tensor (D, N, H)
         One for each state of the cell before the first step, or none for zeros.
     lengths : Tensor of int32 (N,) or None
+    resets : Tensor of bool (N, T) or None
     weights : sequence of Tensor
         PyTorch's, of one direction after the other.
 
@@ -39,12 +46,12 @@ def layer(
     """
     training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *states, *weights))
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
-        output, h, c, _ = layer_op(cell, directions, x, list(states), lengths, list(weights), training)
+        output, h, c, _ = layer_op(cell, directions, x, list(states), lengths, resets, list(weights), training)
         return (output, h, c) if cell == "lstm" else (output, h)
     if training:
-        found: tuple[Tensor, ...] = _Layer.apply(cell, directions, len(states), lengths, x, *states, *weights)
+        found: tuple[Tensor, ...] = _Layer.apply(cell, directions, len(states), lengths, resets, x, *states, *weights)
         return found
-    return kernels.forward(cell, directions, x, states, lengths, weights, training=False)[0]
+    return kernels.forward(cell, directions, x, states, lengths, resets, weights, training=False)[0]
 
 
 class _Layer(torch.autograd.Function):
@@ -52,11 +59,18 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, cell: str, directions: int, states: int, lengths: Tensor | None, x: Tensor, *tensors: Tensor
+        ctx: Any,
+        cell: str,
+        directions: int,
+        states: int,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        x: Tensor,
+        *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
-        call = cell, directions, x, tensors[:states], lengths, tensors[states:]
+        call = cell, directions, x, tensors[:states], lengths, resets, tensors[states:]
         found, ctx.tapes = kernels.forward(*call, training=True)
-        ctx.cell, ctx.directions, ctx.states, ctx.lengths = cell, directions, states, lengths
+        ctx.cell, ctx.directions, ctx.states, ctx.lengths, ctx.resets = cell, directions, states, lengths, resets
         # A tape of one direction reads the output: autograd then notices when somebody has changed it.
         ctx.save_for_backward(x, *tensors, *found[: directions == 1])
         ctx.set_materialize_grads(False)
@@ -68,19 +82,22 @@ class _Layer(torch.autograd.Function):
         if ctx.directions == 1:
             tensors.pop()
         states, weights = tensors[: ctx.states], tensors[ctx.states :]
-        call = ctx.cell, ctx.directions, x, states, ctx.lengths, weights
+        call = ctx.cell, ctx.directions, x, states, ctx.lengths, ctx.resets, weights
+        nothing = None, None, None, None, None
         if torch.is_grad_enabled():
-            return (None, None, None, None, *_differentiable_backward(call, (doutput, *dstates)))
+            return *nothing, *_differentiable_backward(call, (doutput, *dstates))
         tapes, ctx.tapes = ctx.tapes, None
         if tapes is None:  # backward has been here, and the graph was retained
             tapes = kernels.forward(*call, training=True)[1]
         dx, dinitial, dweights = kernels.backward(ctx.cell, tapes, doutput, dstates, len(weights) > 2 * ctx.directions)
-        return (None, None, None, None, dx, *dinitial[: ctx.states], *dweights)
+        return *nothing, dx, *dinitial[: ctx.states], *dweights
 
 
 def _differentiable_backward(call: tuple[Any, ...], doutputs: Sequence[Tensor | None]) -> list[Tensor | None]:
     """Gradients of x, states and weights that can be differentiated again, by PyTorch's own operations."""
-    _, _, x, states, _, weights = call
+    _, _, x, states, _, resets, weights = call
+    if resets is not None:
+        raise NotImplementedError("create_graph: gradients of a call with resets cannot be differentiated again")
     inputs = [tensor for tensor in (x, *states, *weights) if tensor.requires_grad]
     enabled = torch._C._get_mkldnn_enabled()
     torch._C._set_mkldnn_enabled(False)  # its LSTM has no second derivative
@@ -95,7 +112,13 @@ def _differentiable_backward(call: tuple[Any, ...], doutputs: Sequence[Tensor | 
 
 
 def _by_torch(
-    cell: str, directions: int, x: Tensor, states: Sequence[Tensor], lengths: Tensor | None, weights: Sequence[Tensor]
+    cell: str,
+    directions: int,
+    x: Tensor,
+    states: Sequence[Tensor],
+    lengths: Tensor | None,
+    resets: None,
+    weights: Sequence[Tensor],
 ) -> tuple[Tensor, ...]:
     """What `layer` computes, but zeros behind the end of a row."""
     function = getattr(torch, cell)

@@ -18,7 +18,7 @@ __all__ = ["GRU", "LSTM", "RNN"]
 class Recurrent(nn.RNNBase):
     """What the three modules share: whatever the kernels cannot do, PyTorch's own module does."""
 
-    def forward(self, input: Any, hx: Any = None, lengths: Any = None) -> Any:
+    def forward(self, input: Any, hx: Any = None, lengths: Any = None, resets: Any = None) -> Any:
         """Run the layers.
 
         Parameters
@@ -29,6 +29,9 @@ class Recurrent(nn.RNNBase):
         lengths : Tensor or sequence of int (N,), optional
             How many leading steps of each row are valid; all by default. Behind them the output is zero, as after
             `pad_packed_sequence`. Rows may have any order, and no steps at all.
+        resets : Tensor of bool, the first two axes of `input`, optional
+            Where it is set a new sequence begins: the state before that step is zero, in each layer and direction, and
+            no gradient passes.
 
         Returns
         -------
@@ -38,20 +41,23 @@ class Recurrent(nn.RNNBase):
         Raises
         ------
         ValueError, RuntimeError
-            PyTorch's errors for PyTorch's arguments; ValueError for lengths that do not fit.
+            PyTorch's errors for PyTorch's arguments; ValueError for lengths and resets that do not fit, and for resets
+            where PyTorch's own module would have to run.
+        TypeError
+            If lengths are no integers, or resets neither booleans nor integers.
         """
         self._update_flat_weights()
-        if lengths is not None:
-            return self._forward_with_lengths(input, hx, lengths)
+        if lengths is not None or resets is not None:
+            return self._forward_with_ends(input, hx, lengths, resets)
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         states = self._states(input, hx, 0 if self.batch_first else 1)
         if states is None:
             return super().forward(input, hx)
         if input.dim() == 2:
-            output, hidden = self._run(input.unsqueeze(1), [state.unsqueeze(1) for state in states], None)
+            output, hidden = self._run(input.unsqueeze(1), [state.unsqueeze(1) for state in states])
             return output.squeeze(1), self._hidden([state.squeeze(1) for state in hidden])
-        output, hidden = self._run(self._turned(input), states, None)
+        output, hidden = self._run(self._turned(input), states)
         return self._turned(output), self._hidden(hidden)
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
@@ -68,24 +74,38 @@ class Recurrent(nn.RNNBase):
             hidden = [state.index_select(1, packed.unsorted_indices) for state in hidden]
         return packed._replace(data=pack_padded_sequence(output, lengths).data), self._hidden(hidden)
 
-    def _forward_with_lengths(self, input: Any, hx: Any, lengths: Any) -> Any:
-        """Run rows that end early."""
+    def _forward_with_ends(self, input: Any, hx: Any, lengths: Any, resets: Any) -> Any:
+        """Run rows that end early, or begin anew."""
+        argument = "resets" if lengths is None else "lengths"
         if isinstance(input, PackedSequence) or input.dim() != 3:
             kind = "a PackedSequence" if isinstance(input, PackedSequence) else f"{input.dim()} axes"
-            raise ValueError(f"lengths: expected an input of padded rows with 3 axes, got {kind}")
+            raise ValueError(f"{argument}: expected an input of padded rows with 3 axes, got {kind}")
         steps, rows = self._turned(input).shape[:2]
-        lengths = _checked_lengths(lengths, rows, steps)
+        lengths = None if lengths is None else _checked_lengths(lengths, rows, steps)
+        resets = None if resets is None else _checked_resets(resets, input.shape[:2])
         states = self._states(input, hx, 0 if self.batch_first else 1)
         if states is None:
+            if resets is not None:
+                reason = left_to_torch(self) or unsupported_call((input, *self._flat_weights)) or "hx does not fit"
+                raise ValueError(f"resets: expected a call that the kernels can do, got one with {reason}")
             packed = pack_padded_sequence(input, lengths, self.batch_first, enforce_sorted=False)
             output, hidden = super().forward(packed, hx)
             return pad_packed_sequence(output, self.batch_first, total_length=steps)[0], hidden
-        output, hidden = self._run(self._turned(input), states, lengths)
-        ended = torch.arange(steps).unsqueeze(1) >= lengths
-        return self._turned(output.masked_fill(ended.unsqueeze(2), 0)), self._hidden(hidden)
+        begins = None if resets is None else self._turned(resets).T.contiguous()
+        output, hidden = self._run(self._turned(input), states, lengths, begins)
+        if lengths is not None:
+            ended = torch.arange(steps).unsqueeze(1) >= lengths
+            output = output.masked_fill(ended.unsqueeze(2), 0)
+        return self._turned(output), self._hidden(hidden)
 
     def _run(
-        self, x: Tensor, states: Sequence[Tensor], lengths: Tensor | None, packed: bool = False
+        self,
+        x: Tensor,
+        states: Sequence[Tensor],
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
+        *,
+        packed: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
         """The output (T, N, D·H) of the last layer and the last states of all."""
         directions = 2 if self.bidirectional else 1
@@ -95,7 +115,7 @@ class Recurrent(nn.RNNBase):
         for k in range(self.num_layers):
             initial = [state[k * directions : (k + 1) * directions] for state in states]
             weights = self._flat_weights[k * count : (k + 1) * count]
-            x, *last = layer(cell, directions, x, initial, ends, weights)
+            x, *last = layer(cell, directions, x, initial, ends, resets, weights)
             lasts.append(last)
             if self.dropout and self.training and k < self.num_layers - 1:
                 x = self._dropped(x, lengths if packed else None)
@@ -165,7 +185,7 @@ class RNN(Recurrent, nn.RNN):
 
     Notes
     -----
-    Calls take `lengths` besides PyTorch's arguments, see `LSTM`.
+    Calls take `lengths` and `resets` besides PyTorch's arguments, see `LSTM`.
 
     Examples
     --------
@@ -200,7 +220,8 @@ class LSTM(Recurrent, nn.LSTM):
     -----
     Calls take `lengths` (N,) besides PyTorch's arguments: how many leading steps of each row are valid, in any order.
     Behind them the output is zero, and the last states are those after the last valid step, as with
-    `pack_padded_sequence` and `pad_packed_sequence`.
+    `pack_padded_sequence` and `pad_packed_sequence`. Where `resets`, of the first two axes of the input, is set a new
+    sequence begins within the row.
 
     What the kernels cannot do is left to PyTorch's own: other dtypes than float32 and float64, other devices than the
     CPU, `proj_size`, autocast, transforms of `torch.func`, second derivatives.
@@ -236,7 +257,7 @@ class GRU(Recurrent, nn.GRU):
 
     Notes
     -----
-    Calls take `lengths` besides PyTorch's arguments, see `LSTM`.
+    Calls take `lengths` and `resets` besides PyTorch's arguments, see `LSTM`.
 
     Examples
     --------
@@ -269,3 +290,13 @@ def _checked_lengths(lengths: Any, rows: int, steps: int) -> Tensor:
     if outside.numel():
         raise ValueError(f"lengths: expected values from 0 to {steps}, the time steps, got {int(outside[0])}")
     return found.long()
+
+
+def _checked_resets(resets: Any, shape: Sequence[int]) -> Tensor:
+    """Of the first two axes of the input, bool on the CPU."""
+    found = torch.as_tensor(resets).cpu()
+    if found.dtype.is_floating_point or found.dtype.is_complex:
+        raise TypeError(f"resets: expected booleans or integers, got dtype {found.dtype}")
+    if found.shape != tuple(shape):
+        raise ValueError(f"resets: expected shape {tuple(shape)}, as the input begins, got {tuple(found.shape)}")
+    return found.bool()

@@ -20,7 +20,8 @@ _TAPES: dict[int, list[Any]] = {}
 @torch.library.custom_op(
     "rnncore::layer",
     mutates_args=(),
-    schema="(str cell, int directions, Tensor x, Tensor[] states, Tensor? lengths, Tensor[] weights, bool training)"
+    schema="(str cell, int directions, Tensor x, Tensor[] states, Tensor? lengths, Tensor? resets, Tensor[] weights,"
+    " bool training)"
     " -> (Tensor, Tensor, Tensor, Tensor)",
 )
 def layer_op(
@@ -29,11 +30,12 @@ def layer_op(
     x: Tensor,
     states: list[Tensor],
     lengths: Tensor | None,
+    resets: Tensor | None,
     weights: list[Tensor],
     training: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Output (T, N, D·H), h and c (D, N, H), empty where the cell has no c, and what stands for the tapes."""
-    (output, h, *c), tapes = kernels.forward(cell, directions, x, states, lengths, weights, training=training)
+    (output, h, *c), tapes = kernels.forward(cell, directions, x, states, lengths, resets, weights, training=training)
     return output.contiguous(), h, c[0] if c else x.new_empty(0), _token(tapes if training else [])
 
 
@@ -44,6 +46,7 @@ def _(
     x: Tensor,
     states: list[Tensor],
     lengths: Tensor | None,
+    resets: Tensor | None,
     weights: list[Tensor],
     training: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -57,7 +60,7 @@ def _(
     "rnncore::layer_backward",
     mutates_args=(),
     schema="(Tensor? doutput, Tensor?[] dstates, Tensor token, str cell, int directions, Tensor x, Tensor[] states,"
-    " Tensor? lengths, Tensor[] weights) -> Tensor[]",
+    " Tensor? lengths, Tensor? resets, Tensor[] weights) -> Tensor[]",
 )
 def layer_backward_op(
     doutput: Tensor | None,
@@ -68,12 +71,13 @@ def layer_backward_op(
     x: Tensor,
     states: list[Tensor],
     lengths: Tensor | None,
+    resets: Tensor | None,
     weights: list[Tensor],
 ) -> list[Tensor]:
     """Gradients of x, each state and each weight; where the tapes are used up, the forward pass is run once more."""
     tapes = _TAPES.pop(token.data_ptr(), [])
     if not tapes:
-        _, tapes = kernels.forward(cell, directions, x, states, lengths, weights, training=True)
+        _, tapes = kernels.forward(cell, directions, x, states, lengths, resets, weights, training=True)
     dx, dinitial, dweights = kernels.backward(cell, tapes, doutput, dstates, len(weights) > 2 * directions)
     return [dx.contiguous(), *dinitial[: len(states)], *dweights]
 
@@ -88,6 +92,7 @@ def _(
     x: Tensor,
     states: list[Tensor],
     lengths: Tensor | None,
+    resets: Tensor | None,
     weights: list[Tensor],
 ) -> list[Tensor]:
     return [tensor.new_empty(tensor.shape) for tensor in (x, *states, *weights)]
@@ -104,21 +109,19 @@ def _token(tapes: list[Any]) -> Tensor:
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     """Save what backward needs."""
-    ctx.cell, ctx.directions, x, states, lengths, weights, _ = inputs
+    ctx.cell, ctx.directions, x, states, lengths, resets, weights, _ = inputs
     ctx.states = len(states)
-    ctx.ragged = lengths is not None
     # A tape may read the output: autograd notices when somebody has changed it.
-    ctx.save_for_backward(output[0], output[3], x, *states, *weights, *([lengths] if ctx.ragged else []))
+    ctx.save_for_backward(output[0], output[3], x, *states, *weights, lengths, resets)
     ctx.set_materialize_grads(False)
 
 
 def _backward(ctx: Any, doutput: Tensor | None, *dstates: Tensor | None) -> tuple[Any, ...]:
-    _, token, x, *tensors = ctx.saved_tensors
-    lengths = tensors.pop() if ctx.ragged else None
+    _, token, x, *tensors, lengths, resets = ctx.saved_tensors
     states, weights = tensors[: ctx.states], tensors[ctx.states :]
     known = list(dstates[: 2 if ctx.cell == "lstm" else 1])
-    found = layer_backward_op(doutput, known, token, ctx.cell, ctx.directions, x, states, lengths, weights)
-    return None, None, found[0], found[1 : 1 + ctx.states], None, found[1 + ctx.states :], None
+    found = layer_backward_op(doutput, known, token, ctx.cell, ctx.directions, x, states, lengths, resets, weights)
+    return None, None, found[0], found[1 : 1 + ctx.states], None, None, found[1 + ctx.states :], None
 
 
 layer_op.register_autograd(_backward, setup_context=_keep)
