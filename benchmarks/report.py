@@ -35,6 +35,7 @@ BENCHMARKS = {
     "kernels": ["bench_kernels.py", "--shapes", *MAIN_SHAPES, "--peers", "rnncore", "torch", "onednn"],
     "latency": ["bench_kernels.py", "--shapes", *SMALL_SHAPES, "--modes", "forward", "--seconds", "0.03"],
     "stacked": ["bench_stacked.py"],
+    "torch_modules": ["bench_torch_modules.py"],
     "steps": ["bench_steps.py"],
     "lengths": ["bench_lengths.py"],
     "resets": ["bench_resets.py"],

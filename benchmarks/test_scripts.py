@@ -13,6 +13,7 @@ SMALL = ["--cells", "gru", "--shapes", "8,5,4,8"]
 SCRIPTS = {
     "bench_kernels.py": [*SMALL, "--rounds", "1", "--peers", "rnncore", "--seconds", "0.001"],
     "bench_stacked.py": [*SMALL, "--rounds", "1"],
+    "bench_torch_modules.py": ["--cells", "gru", "--tasks", "short", "--rounds", "1", "--seconds", "0.01"],
     "bench_steps.py": ["--engines", "rnncore", "--rounds", "1"],
     "bench_lengths.py": [*SMALL, "--rounds", "1"],
     "bench_resets.py": [*SMALL, "--rounds", "1"],

@@ -39,25 +39,27 @@ class Classifier(nn.Module):
         return self.head(self.dropout(torch.cat((h[0], h[1]), 1)))
 
 
-def train(model: nn.Module, ids: Any, lengths: Any, labels: Any, epochs: int) -> float:
+def train(model: nn.Module, rows: Sequence[Any], epochs: int) -> float:
     """Train with Adam on batches of 64, and return the mean loss of the last epoch."""
+    ids, lengths, labels = rows
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
     mean = float("nan")
     model.train()
     for _ in range(epochs):
         total = 0.0
-        for rows in torch.randperm(len(ids)).split(64):
+        for batch in torch.randperm(len(ids)).split(64):
             optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(model(ids[rows], lengths[rows]), labels[rows])
+            loss = nn.functional.cross_entropy(model(ids[batch], lengths[batch]), labels[batch])
             loss.backward()
             optimizer.step()
-            total += loss.item() * len(rows)
+            total += loss.item() * len(batch)
         mean = total / len(ids)
     return mean
 
 
-def accuracy(model: nn.Module, ids: Any, lengths: Any, labels: Any) -> float:
+def accuracy(model: nn.Module, rows: Sequence[Any]) -> float:
     """The share of names whose language is found."""
+    ids, lengths, labels = rows
     model.eval()
     with torch.inference_mode():
         return float((model(ids, lengths).argmax(1) == labels).float().mean())
@@ -82,9 +84,9 @@ def main(given: Sequence[str] | None = None) -> dict[str, float]:
         if name == "rnncore":
             print(rnncore.torch.accelerate(model))
         start = time.perf_counter()
-        loss = train(model, *rows, options.epochs)
+        loss = train(model, rows, options.epochs)
         seconds = time.perf_counter() - start
-        found |= {f"{name} loss": loss, f"{name} accuracy": accuracy(model, *held_rows), f"{name} seconds": seconds}
+        found |= {f"{name} loss": loss, f"{name} accuracy": accuracy(model, held_rows), f"{name} seconds": seconds}
         print(f"{name:<8} loss {loss:.4f}, {found[f'{name} accuracy']:.1%} named right, {seconds:.1f} s")
     print(f"{found['PyTorch seconds'] / found['rnncore seconds']:.1f} times as fast")
     return found

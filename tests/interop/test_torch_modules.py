@@ -17,15 +17,17 @@ nn = torch.nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence  # noqa: E402
 
 import rnncore.torch as ours  # noqa: E402
-from rnncore.torch import kernels  # noqa: E402
+from rnncore.torch import kernels, modules, support  # noqa: E402
 
 KINDS = ["RNN", "LSTM", "GRU"]
 LENGTHS = [5, 7, 1, 2, 5, 1]
 
 
 @pytest.fixture(autouse=True)
-def _seed() -> None:
+def _kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short sequences go to the kernels too, which would be left to PyTorch."""
     torch.manual_seed(0)
+    monkeypatch.setattr(modules, "too_short", lambda *_: False)
 
 
 def pair(kind: str, *arguments: Any, dtype: Any = torch.float64, **options: Any) -> tuple[Any, Any]:
@@ -347,6 +349,42 @@ def test_cells(kind: str) -> None:
         theirs(torch.zeros(1, 2, 2, 3).double())
     with pytest.raises(expected.type, match="1D or 2D"):
         made(torch.zeros(1, 2, 2, 3).double())
+
+
+def test_weights_that_are_kept_packed_are_those_of_the_module() -> None:
+    theirs, made = pair("GRU", 3, 4, 2, bidirectional=True, dtype=torch.float32)
+    x = torch.randn(5, 2, 3)
+    changes = [
+        lambda module: None,
+        lambda module: module.weight_hh_l1_reverse.data.mul_(1.5),  # which `_version` does not tell
+        lambda module: module.bias_ih_l0.data.__setitem__(0, float("nan")),
+        lambda module: module.bias_ih_l0.data.zero_(),
+        lambda module: setattr(module, "weight_ih_l0", nn.Parameter(torch.ones(12, 3))),
+    ]
+    with torch.inference_mode():
+        for change in changes:
+            for module in (theirs, made):
+                change(module)
+            for _ in range(2):
+                torch.testing.assert_close(made(x)[0], theirs(x)[0], equal_nan=True)
+
+
+def test_calls_that_gain_nothing_run_on_pytorchs_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modules, "too_short", support.too_short)
+    runs: list[int] = []
+    run = kernels.forward
+    monkeypatch.setattr(
+        kernels, "forward", lambda *args, **options: runs.append(args[2].shape[0]) or run(*args, **options)
+    )
+    for kind in KINDS:
+        theirs, made = pair(kind, 3, 4)
+        for steps in (1, 2, 5, 20):
+            x = torch.randn(steps, 2, 3, dtype=torch.float64)
+            with torch.no_grad():
+                torch.testing.assert_close(made(x)[0], theirs(x)[0])
+                packed = [module(pack_padded_sequence(x, [steps, 1]))[0].data for module in (made, theirs)]
+            torch.testing.assert_close(*packed)
+    assert runs == [20, 20, 1, 1, 2, 2, 5, 5, 20, 20, 5, 5, 20, 20]
 
 
 def test_threads_are_pytorchs_and_only_during_a_call() -> None:

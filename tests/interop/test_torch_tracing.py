@@ -61,7 +61,7 @@ def test_operators_pass_pytorchs_checks(cell: str) -> None:
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_compiled_models_give_the_same(kind: str, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     torch._dynamo.reset()
-    model, x = Tagger(kind), torch.randn(5, 3, 3)
+    model, x = Tagger(kind), torch.randn(9, 3, 3)
     expected = step(model, model, x)
     runs: list[str] = []
     run = kernels.forward
@@ -78,7 +78,7 @@ def test_compiled_models_give_the_same(kind: str, whole: bool, monkeypatch: pyte
 @pytest.mark.filterwarnings("ignore:`torch.jit")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_exported_and_traced_programs_need_no_rnncore() -> None:
-    model, x = Tagger("LSTM").eval(), torch.randn(5, 3, 3)
+    model, x = Tagger("LSTM").eval(), torch.randn(9, 3, 3)
     program = torch.export.export(model, (x,))
     targets = {str(node.target) for node in program.graph.nodes}
     assert "aten.lstm.input" in targets
@@ -100,7 +100,7 @@ def test_modes_that_look_at_each_operation_see_the_operator() -> None:
             self.found.append(str(function))
             return function(*args, **(kwargs or {}))
 
-    model, x = Tagger(), torch.randn(5, 3, 3)
+    model, x = Tagger(), torch.randn(9, 3, 3)
     with Names() as names:
         found = step(model, model, x)
     assert names.found.count("rnncore.layer.default") == 2
@@ -113,7 +113,7 @@ def test_modes_that_look_at_each_operation_see_the_operator() -> None:
 def test_checkpoints_compute_the_same(reentrant: bool) -> None:
     from torch.utils.checkpoint import checkpoint
 
-    model, x = Tagger(), torch.randn(5, 3, 3)
+    model, x = Tagger(), torch.randn(9, 3, 3)
     found = []
     for called in (model, lambda x: checkpoint(model, x, use_reentrant=reentrant)):
         point = x.clone().requires_grad_()

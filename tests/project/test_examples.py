@@ -16,6 +16,7 @@ from packages import package
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TASKS = {  # tested one by one below
+    "accelerate_torch",
     "forecasting",
     "gradient_flow",
     "grapheme_to_phoneme",
@@ -138,6 +139,14 @@ def test_gradient_flow(tmp_path: Path) -> None:
 
 def test_names(tmp_path: Path) -> None:
     assert run("names", tmp_path, data("names"))["accuracy"] >= 0.70  # naming all Russian is right for 0.52
+
+
+def test_accelerate_torch(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    found = run("accelerate_torch", tmp_path, data("names"))
+    assert found["rnncore loss"] == pytest.approx(found["PyTorch loss"], rel=1e-3)
+    assert found["rnncore accuracy"] == pytest.approx(found["PyTorch accuracy"], abs=0.01)
+    assert found["rnncore accuracy"] >= 0.55  # naming all Russian is right for 0.52
 
 
 def test_names_become_ids() -> None:

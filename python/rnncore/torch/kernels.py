@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from rnncore import _core, functional
 from rnncore._gate_orders import permutation
@@ -24,6 +25,8 @@ FUNCTIONS: dict[str, Callable[..., SequenceResult]] = {
     "gru": functional.gru,
 }
 OPTIONS = {"rnn_relu": {"activation": "relu"}}
+NAMES = {"rnn_tanh": "simple_rnn", "rnn_relu": "simple_rnn", "lstm": "lstm", "gru": "gru"}
+FEW = 512  # steps of rows, for which packing the weights takes a good part of the time
 GRU_ORDER = permutation("gru", "torch", "rnncore")  # and back: two gates change places
 
 
@@ -48,16 +51,15 @@ def forward(
     initial = [_array(state) for state in states]
     ends, begins = (None if tensor is None else tensor.numpy() for tensor in (lengths, resets))
     count = len(weights) // directions
+    keeps = not training and x.shape[0] * x.shape[1] <= FEW
     results = []
     with _threads():
         for d in range(directions):
-            kernel, recurrent_kernel, bias = _packed(cell, weights[d * count : (d + 1) * count])
+            mine = weights[d * count : (d + 1) * count]
             results.append(
                 function(
                     sequence,
-                    kernel,
-                    recurrent_kernel,
-                    bias,
+                    *([_kept(cell, mine)] if keeps else _packed(cell, mine)),
                     initial_state=tuple(state[d] for state in initial) or None,
                     lengths=ends,
                     resets=begins,
@@ -118,6 +120,23 @@ def _array(tensor: Tensor) -> Array:
     """The tensor's memory."""
     array: Array = tensor.detach().numpy()
     return array
+
+
+# Packed weights by the first tensor of them, with copies of all: whether somebody has changed one is seen by comparing,
+# as writing to `tensor.data` leaves no other trace.
+_KEPT: Any = WeakTensorKeyDictionary()
+
+
+def _kept(cell: str, weights: Sequence[Tensor]) -> functional.PackedWeights:
+    """The packed weights of a call before, if they are still those."""
+    arrays = [_array(weight) for weight in weights]
+    bits = [array.view(f"i{array.itemsize}") for array in arrays]
+    copies, packed = _KEPT.get(weights[0], ([], None))
+    if packed is None or len(copies) != len(bits) or not all(map(np.array_equal, bits, copies)):
+        packed = functional.pack(*_packed(cell, weights), NAMES[cell])
+        _KEPT[weights[0]] = [array.copy() for array in bits], packed
+    found: functional.PackedWeights = packed
+    return found
 
 
 def _packed(cell: str, weights: Sequence[Tensor]) -> tuple[Array, Array, Array | None]:

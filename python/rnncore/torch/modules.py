@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from rnncore.torch.layer import layer
-from rnncore.torch.support import unsupported_call, unsupported_weights
+from rnncore.torch.support import too_short, unsupported_call, unsupported_weights
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -54,17 +54,21 @@ class Recurrent(nn.RNNBase):
         states = self._states(input, hx, 0 if self.batch_first else 1)
         if states is None:
             return super().forward(input, hx)
-        if input.dim() == 2:
-            output, hidden = self._run(input.unsqueeze(1), [state.unsqueeze(1) for state in states])
+        single = input.dim() == 2
+        x = input.unsqueeze(1) if single else self._turned(input)
+        if self._too_short(x.shape[0], x.shape[1], (x, *states)):
+            return super().forward(input, hx)
+        if single:
+            output, hidden = self._run(x, [state.unsqueeze(1) for state in states])
             return output.squeeze(1), self._hidden([state.squeeze(1) for state in hidden])
-        output, hidden = self._run(self._turned(input), states)
+        output, hidden = self._run(x, states)
         return self._turned(output), self._hidden(hidden)
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
         """Run rows that are packed, and pack the output in the same way."""
         rows = int(packed.batch_sizes[0])
         states = self._states(packed.data, hx, 0, rows)
-        if states is None:
+        if states is None or self._too_short(len(packed.batch_sizes), rows, (packed.data, *states)):
             return super().forward(packed, hx)
         if packed.sorted_indices is not None:
             states = [state.index_select(1, packed.sorted_indices) for state in states]
@@ -156,6 +160,11 @@ class Recurrent(nn.RNNBase):
             return None
         return states if unsupported_call((x, *states, *self._flat_weights)) is None else None
 
+    def _too_short(self, steps: int, rows: int, tensors: Sequence[Tensor]) -> bool:
+        """Whether PyTorch's own kernels are as fast."""
+        training = torch.is_grad_enabled() and any(t.requires_grad for t in (*tensors, *self._flat_weights))
+        return too_short(self.mode.lower(), steps, rows, self._flat_weights, training)
+
     def _turned(self, sequence: Tensor) -> Tensor:
         """Batch-first to time-major or back, where the module is batch-first."""
         return sequence.transpose(0, 1) if self.batch_first else sequence
@@ -223,8 +232,9 @@ class LSTM(Recurrent, nn.LSTM):
     `pack_padded_sequence` and `pad_packed_sequence`. Where `resets`, of the first two axes of the input, is set a new
     sequence begins within the row.
 
-    What the kernels cannot do is left to PyTorch's own: other dtypes than float32 and float64, other devices than the
-    CPU, `proj_size`, autocast, transforms of `torch.func`, second derivatives.
+    What the kernels cannot do, or not faster, is left to PyTorch's own: calls of fewer than about eight steps, other
+    dtypes than float32 and float64, other devices than the CPU, `proj_size`, autocast, transforms of `torch.func`,
+    second derivatives.
 
     Examples
     --------

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-__all__ = ["unsupported_call", "unsupported_weights"]
+__all__ = ["too_short", "unsupported_call", "unsupported_weights"]
 
 DTYPES = (torch.float32, torch.float64)
 PLAIN = (Tensor, nn.Parameter, nn.Buffer)
@@ -42,3 +42,11 @@ def unsupported_call(tensors: Sequence[Tensor]) -> str | None:
         if forward_ad._current_level >= 0:
             return "forward-mode differentiation is active"
     return unsupported_weights(tensors)
+
+
+def too_short(cell: str, steps: int, rows: int, weights: Sequence[Tensor], training: bool) -> bool:
+    """Whether packing the weights takes longer than so few steps gain, by what `benchmarks` measured."""
+    size = weights[0].numel() + weights[1].numel()
+    if cell == "lstm":
+        return training and steps * rows < 256 and size > 2**17
+    return steps < (4 if cell == "gru" and (not training or size <= 2**15) else 8)
