@@ -142,6 +142,25 @@ def test_lists_of_names_may_be_in_parts(tmp_path: Path) -> None:
     assert keras.load_model(path).count_params() == 8
 
 
+def test_numbers_of_other_precisions(tmp_path: Path) -> None:
+    import h5py
+
+    kernel, bias = random(3, 2), random(2)
+    for precision, policy in (("float64", "float64"), ("float16", "float32")):
+        config = sequential(entry("Dense", "d", units=2, dtype=precision), shape=(None, 3))
+        arrays = [array.astype(precision) for array in (kernel, bias)]
+        model = keras.load_model(write(tmp_path / "a.h5", config, {"d": arrays}, "2.9.0"))
+        assert model.dtype_policy == policy
+        np.testing.assert_array_equal(model.get_weights()[0], arrays[0])
+    with h5py.File(tmp_path / "a.h5", "a") as file:  # bfloat16, the upper half of a float32, has no type of its own
+        group = file["model_weights/d"]
+        del group["d_0"]
+        group["d_0"] = (kernel.view(np.uint32) >> 16).astype(np.uint16).view("V2")
+        group["d_0"].attrs["dtype"] = "bfloat16"
+    found = keras.load_model(tmp_path / "a.h5").get_weights()[0]
+    np.testing.assert_array_equal(found, (kernel.view(np.uint32) >> 16 << 16).view(np.float32))
+
+
 # What has no equal here
 
 LAMBDA = entry("Lambda", "twice", function=["4wEAAAAAAAAA", None, None], function_type="lambda", arguments={})

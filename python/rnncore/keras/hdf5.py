@@ -152,7 +152,7 @@ class Node:
         found = self._entry(name)
         if not isinstance(found, self._h5py.Dataset):
             raise ValueError(f"{self._where} has no dataset {name!r}")
-        if found.dtype.kind not in "fiub" or found.shape is None:
+        if (found.dtype.kind not in "fiub" and not _is_bfloat16(found)) or found.shape is None:
             raise ValueError(f"{self._place(name)} must hold numbers, got {found.dtype}")
         return tuple(map(int, found.shape))
 
@@ -163,9 +163,12 @@ class Node:
         found = self._entry(name)
         self._check_storage(name, found)
         try:
-            return np.asarray(found[()])
+            numbers = np.asarray(found[()])
         except (OSError, RuntimeError) as error:
             raise ValueError(f"{self._place(name)} cannot be read: {error}") from error
+        if _is_bfloat16(found):  # the upper half of a float32
+            return (np.ascontiguousarray(numbers).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        return numbers
 
     def _check_storage(self, name: str, dataset: Any) -> None:
         """ValueError unless the file itself holds what a dataset claims to have."""
@@ -186,3 +189,8 @@ class Node:
 
     def _place(self, name: str) -> str:
         return repr(posixpath.join(self.path, name))
+
+
+def _is_bfloat16(dataset: Any) -> bool:
+    """Whether a dataset holds numbers as Keras stores bfloat16: two bytes without a type, and a word about them."""
+    return dataset.dtype.kind == "V" and dataset.dtype.itemsize == 2 and "dtype" in dataset.attrs

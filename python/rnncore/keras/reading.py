@@ -102,11 +102,11 @@ class Reader:
         return made
 
     def _plain_layer(self, name: str, config: dict[str, Any]) -> Layer:
+        if name == "InputLayer":
+            return self._input(config)
         if isinstance(config.get("dtype"), (str, dict)):
             dtype = dialects.plain(config["dtype"])
             self.dtypes.add(dtype if isinstance(dtype, str) else str((dtype.get("config") or {}).get("name")))
-        if name == "InputLayer":
-            return self._input(config)
         if name == "Merge":
             name, config = _merge(config)
         name, config = dialects.renamed(name, config, self.version)
