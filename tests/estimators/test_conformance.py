@@ -17,7 +17,6 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, TimeSeriesSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -36,7 +35,7 @@ OF_A_SERIES = {
     "check_methods_sample_order_invariance": "a window has the rows before",
     "check_methods_subset_invariance": "a window has the rows before",
 }
-QUICK: dict[str, Any] = {"units": 8, "epochs": 20, "learning_rate": 0.05}
+QUICK: dict[str, Any] = {"units": 8, "epochs": 60, "learning_rate": 0.02}
 
 
 def small(n_features: int, n_outputs: int) -> models.Model:
@@ -87,10 +86,10 @@ def test_a_search_finds_the_same_in_any_number_of_processes(labelled: Any) -> No
     ragged = [row[:length] for row, length in zip(X, lengths, strict=True)]
     pipeline = make_pipeline(SequenceScaler(), RNNClassifier(random_state=3, epochs=10, learning_rate=0.03))
     grid = {"rnnclassifier__units": [2, 16], "rnnclassifier__cell": ["gru", "lstm"]}
-    one = GridSearchCV(pipeline, grid, cv=3).fit(X, y)
-    two = GridSearchCV(pipeline, grid, cv=3, n_jobs=2).fit(ragged, y)
+    one = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
+    two = GridSearchCV(pipeline, grid, cv=2, n_jobs=2).fit(ragged, y)
     with joblib.parallel_backend("threading"):
-        threads = GridSearchCV(pipeline, grid, cv=3, n_jobs=2).fit(X, y)
+        threads = GridSearchCV(pipeline, grid, cv=2, n_jobs=2).fit(X, y)
     for other in (two, threads):
         assert np.array_equal(one.cv_results_["mean_test_score"], other.cv_results_["mean_test_score"])
         assert np.array_equal(one.predict_proba(X), other.predict_proba(X))
@@ -124,9 +123,10 @@ def test_lengths_and_weights_are_routed(labelled: Any) -> None:
         pipeline = make_pipeline(scaler, classifier).fit(filled, y, lengths=lengths, sample_weight=weights)
         assert np.array_equal(pipeline.predict(filled, lengths=lengths), plain.predict(X))
         score = pipeline.score(filled, y, lengths=lengths, sample_weight=weights)
-        search = GridSearchCV(pipeline, {"rnnclassifier__units": [4]}, cv=3)
-        search.fit(filled, y, lengths=lengths, sample_weight=weights)
+        search = GridSearchCV(classifier, {"units": [4]}, cv=3).fit(filled, y, lengths=lengths, sample_weight=weights)
     assert score == plain.score(X, y, sample_weight=weights)
+    told = RNNClassifier(units=4, epochs=4, random_state=0).fit(X, y, sample_weight=weights)
+    assert np.array_equal(search.best_estimator_.predict_proba(X), told.predict_proba(X))
     for one, other in zip(pipeline[-1].model_.get_weights(), plain[-1].model_.get_weights(), strict=True):
         assert np.array_equal(one, other)
     unaware = RNNClassifier(epochs=4, random_state=0).fit(filled, y)
@@ -185,11 +185,34 @@ def test_windows_of_a_table_are_learnt_in_a_pipeline() -> None:
     assert scores[-1] > 0.9
 
 
-def test_probabilities_can_be_calibrated() -> None:
+@pytest.mark.parametrize("labels", ["three classes", "two classes", "several labels"])
+def test_probabilities_can_be_calibrated(labels: str) -> None:
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(600, 5, 1))
-    y = rng.random(600) < 1 / (1 + np.exp(-X.sum(axis=(1, 2))))
-    eager = RNNClassifier(units=32, epochs=60, learning_rate=0.02, random_state=0)
-    calibrated = CalibratedClassifierCV(eager, cv=3).fit(X[:400], y[:400])
-    surer = log_loss(y[400:], eager.fit(X[:400], y[:400]).predict_proba(X[400:]))
-    assert log_loss(y[400:], calibrated.predict_proba(X[400:])) < surer - 0.1
+    X = rng.normal(size=(900, 4, 2))
+    truth = X.sum(axis=1) @ [[1.0, 0.5, -1.0], [0.0, 1.0, 0.5]]
+    if labels == "three classes":
+        y = np.array(["a", "b", "c"])[(truth + rng.gumbel(size=truth.shape)).argmax(axis=1)]
+    else:
+        y = (rng.random((900, 2)) < 1 / (1 + np.exp(-truth[:, :2]))).astype(int)
+        y = y if labels == "several labels" else y[:, 0]
+    eager = RNNClassifier(units=32, epochs=60, learning_rate=0.02, validation_fraction=0.3, random_state=0)
+    found = {"eager": eager, "calibrated": clone(eager).set_params(calibrate=True)}
+    if labels == "two classes":
+        found["by scikit-learn"] = CalibratedClassifierCV(clone(eager), cv=3)
+    loss = {}
+    for name, classifier in found.items():
+        p = classifier.fit(X[:600], y[:600]).predict_proba(X[600:])
+        right = np.where(y[600:], p, 1 - p) if y.ndim == 2 else p[classifier.classes_ == y[600:, None]]
+        loss[name] = -np.log(np.maximum(right, 1e-7)).mean()
+    assert eager.temperature_ == 1.0 < 1.2 < found["calibrated"].temperature_
+    assert all(loss[name] < loss["eager"] - 0.1 for name in found if name != "eager"), loss
+    p = found["calibrated"].predict_proba(X)
+    expected = p > 0.5 if y.ndim == 2 else eager.classes_[p.argmax(axis=1)]
+    assert np.array_equal(found["calibrated"].predict(X), expected)
+
+
+def test_calibration_is_for_classes() -> None:
+    with pytest.raises(ValueError, match="calibrate must be False for a regression"):
+        SequenceEstimator(small, "regression", calibrate=True).fit(np.ones((4, 3)), np.ones(4))
+    with pytest.raises(ValueError, match="partial_fit does not support calibrate=True"):
+        RNNClassifier(calibrate=True).partial_fit(np.ones((4, 3)), [0, 1, 0, 1], [0, 1])

@@ -47,26 +47,25 @@ print("done")
 CASES = {
     "a limit holds for this thread, and as long as it is there": """
     assert rnncore.get_num_threads() == 4
-    with threadpool_limits(3):
+    with threadpool_limits(3, "openmp"):
         assert rnncore.get_num_threads() == 3
-        with threadpool_limits(1, user_api="openmp"):
+        with threadpool_limits(1, "openmp"):
             assert rnncore.get_num_threads() == 1
         elsewhere = []
         thread = threading.Thread(target=lambda: elsewhere.append(rnncore.get_num_threads()))
         thread.start(), thread.join()
         assert elsewhere == [4]
-    with threadpool_limits(9):
+    with threadpool_limits(9, "openmp"):
         assert rnncore.get_num_threads() == 4
     assert rnncore.get_num_threads() == 4
     rnncore.set_num_threads(2)
-    with threadpool_limits(3):
+    with threadpool_limits(3, "openmp"):
         assert rnncore.get_num_threads() == 2
-    with threadpool_limits(1):
+    with threadpool_limits(1, "openmp"):
         assert rnncore.get_num_threads() == 1
     assert rnncore.get_num_threads() == 2
     assert any(found["user_api"] == "openmp" and found["num_threads"] == 4 for found in threadpool_info())
-""",
-    "so many threads compute, with the same bits": """
+    # So many threads compute, with the same bits.
     _core.set_num_threads(4, True)  # as many as are granted, whatever the work
     with threadpool_limits(1, "openmp"):
         assert team(lambda: results.append(lstm())) == 1

@@ -17,6 +17,7 @@ from packages import package
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TASKS = {  # tested one by one below
     "accelerate_torch",
+    "digits_search",
     "forecasting",
     "gradient_flow",
     "grapheme_to_phoneme",
@@ -83,6 +84,13 @@ def test_images(tmp_path: Path) -> None:
     found = run("images", tmp_path)
     assert found["accuracy"] >= 0.95
     assert found["drawn"] >= 0.95
+
+
+def test_digits_search(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    found = run("digits_search", tmp_path)
+    assert found["accuracy"] >= 0.93
+    assert found["loss"] <= 0.3  # for a tenth each it is 2.3
 
 
 def test_rows_are_drawn_from_those_above() -> None:

@@ -95,6 +95,9 @@ class RNNClassifier(Classifying, Recurrent, ClassifierMixin, BaseEstimator):
         A change of the loss must be larger than this to count as an improvement.
     class_weight : dict of label to float, or "balanced", optional
         Weights of the classes, which multiply `sample_weight`; "balanced" gives classes equal shares of the whole.
+    calibrate : bool, default False
+        Whether probabilities are calibrated on the sequences held out: the logits are divided by the temperature that
+        makes the cross-entropy there least (Guo et al., "On calibration of modern neural networks", 2017).
     layout : {"NTC", "NCT", "NC"}, default "NTC"
         The axes of X: N sequences, T steps, C features. In both "NTC" and "NCT" the axis of the features may be left
         out where there is one feature: two-dimensional data are N series of T steps. With "NC" they are N single steps
@@ -119,6 +122,8 @@ class RNNClassifier(Classifying, Recurrent, ClassifierMixin, BaseEstimator):
     ----------
     classes_ : ndarray, shape (K,)
         The labels in order. Where y has several labels for each row, as zeros and ones (N, K), the numbers of columns.
+    temperature_ : float
+        What `predict_proba` divides the logits by; 1 unless `calibrate`.
     model_ : Model
         The trained model.
     history_ : dict of str to list of float
@@ -168,6 +173,7 @@ class RNNClassifier(Classifying, Recurrent, ClassifierMixin, BaseEstimator):
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         class_weight: Any = None,
+        calibrate: bool = False,
         layout: str = "NTC",
         callbacks: Any = None,
         dtype_policy: str | None = None,
@@ -191,6 +197,7 @@ class RNNClassifier(Classifying, Recurrent, ClassifierMixin, BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.class_weight = class_weight
+        self.calibrate = calibrate
         self.layout = layout
         self.callbacks = callbacks
         self.dtype_policy = dtype_policy

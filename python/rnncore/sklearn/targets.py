@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit, softmax
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -66,9 +68,27 @@ class Classes:
             raise ValueError(f"y must hold labels of {self.classes}, got {given[unknown][0]!r}")
         return np.asarray(numbers)
 
-    def probabilities(self, outputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def probabilities(self, outputs: npt.NDArray[np.float64], temperature: float = 1.0) -> npt.NDArray[np.float64]:
         """Those (N, K) of the classes, which add up to 1, or those (N, L) of the labels."""
-        return outputs if self.several else np.asarray(outputs / outputs.sum(axis=1, keepdims=True))
+        if temperature == 1.0:
+            return outputs if self.several else np.asarray(outputs / outputs.sum(axis=1, keepdims=True))
+        if self.several:
+            least = np.finfo(np.float32).epsneg  # what a sigmoid of float32 tells from 1
+            return np.asarray(expit(logit(outputs.clip(least, 1 - least)) / temperature))
+        with np.errstate(divide="ignore"):
+            return np.asarray(softmax(np.log(outputs) / temperature, axis=1))
+
+    def temperature(self, outputs: npt.NDArray[np.float64], encoded: Array, weights: Array | None) -> float:
+        """The one at which the cross-entropy of these targets is least, from 1/20 to 20."""
+
+        def loss(logarithm: float) -> float:
+            found = self.probabilities(outputs, np.exp(logarithm))
+            right = np.where(encoded, found, 1 - found) if self.several else found[np.arange(len(found)), encoded]
+            losses = -np.log(np.maximum(right, np.finfo(right.dtype).tiny))
+            return float(np.average(losses.reshape(len(found), -1).mean(axis=1), weights=weights))
+
+        limit = np.log(20)
+        return float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x))
 
     def decoded(self, outputs: Array) -> Array:
         """The labels that the outputs of the model predict."""

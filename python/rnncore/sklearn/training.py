@@ -39,6 +39,7 @@ class Trained:
     n_iter_no_change: Any
     tol: Any
     class_weight: Any
+    calibrate: Any  # of classifiers, as class_weight
     callbacks: Any
     random_state: Any
     warm_start: Any
@@ -50,6 +51,7 @@ class Trained:
     n_features_in_: int
     model_: Model
     classes_: Array
+    temperature_: float
     history_: dict[str, list[float]]
 
     def _new_model(self, features: int, targets: Any) -> Model:
@@ -100,6 +102,7 @@ class Trained:
         classes: Any = None,
     ) -> Any:
         numeric = is_regressor(self)
+        calibrate = not numeric and check.boolean("calibrate", self.calibrate)
         sequences, y = read(self, X, y, lengths=lengths, reset=not go_on, multi_output=True, y_numeric=numeric)
         targets: Any = self._targets if go_on else Numbers(y) if numeric else Classes(y, classes)
         encoded = targets.encoded(y)
@@ -110,9 +113,11 @@ class Trained:
         if not rows.size:
             raise ValueError("sample_weight must have a weight that is not 0")
         if not go_on:
-            self._seeds = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+            state = check_random_state(self.random_state)
+            seed, self._seed_of_split = (int(state.randint(2**31 - 1)) for _ in range(2))
+            self._seeds = np.random.default_rng(seed)
         held_out = rows[:0]
-        if stop_early:
+        if stop_early or calibrate:
             rows, held_out = self._split(rows, None if numeric or targets.several else encoded)
         with threads(self.n_jobs), seeds.drawn_from(self._seeds):
             model = self.model_ if go_on else self._new_model(sequences.values.shape[2], targets)
@@ -141,7 +146,10 @@ class Trained:
         self.history_ = {key: [*before.get(key, []), *values] for key, values in history.items()}
         self.model_, self._targets = model, targets
         if not numeric:
-            self.classes_ = targets.classes
+            self.classes_, self.temperature_ = targets.classes, 1.0
+        if calibrate:
+            made, of_rows = self._predicted(sequences[held_out]), None if weights is None else weights[held_out]
+            self.temperature_ = targets.temperature(made, encoded[held_out], of_rows)
         return self
 
     def _split(self, rows: Array, strata: Array | None) -> tuple[Array, Array]:
@@ -149,10 +157,8 @@ class Trained:
         part = check.number("validation_fraction", self.validation_fraction)
         if not 0 < part < 1:
             raise ValueError(f"validation_fraction must lie between 0 and 1, got {part}")
-        seed = int(self._seeds.integers(2**32))
-        kept, held_out = train_test_split(
-            rows, test_size=part, random_state=seed, stratify=None if strata is None else strata[rows]
-        )
+        strata = None if strata is None else strata[rows]
+        kept, held_out = train_test_split(rows, test_size=part, random_state=self._seed_of_split, stratify=strata)
         return kept, held_out
 
     def _watching(self, stop_early: bool) -> list[Callback]:
@@ -164,8 +170,9 @@ class Trained:
         return found
 
     def _train_once(self, X: Any, y: Any, sample_weight: Any, lengths: Any, classes: Any = None) -> Any:
-        if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
+        for name in ("early_stopping", "calibrate"):
+            if getattr(self, name, False):
+                raise ValueError(f"partial_fit does not support {name}=True")
         return self._train(X, y, sample_weight, lengths, 1, go_on=hasattr(self, "model_"), classes=classes)
 
     @property
@@ -181,7 +188,9 @@ class Trained:
     def _outputs(self, X: Any, lengths: Any) -> npt.NDArray[np.float64]:
         """What the model gives for these sequences."""
         check_is_fitted(self)
-        sequences, _ = read(self, X, lengths=lengths)
+        return self._predicted(read(self, X, lengths=lengths)[0])
+
+    def _predicted(self, sequences: Sequences) -> npt.NDArray[np.float64]:
         size = max(PREDICTED, check.positive_int("batch_size", self.batch_size))
         with threads(self.n_jobs):
             made = self.model_.predict(fed(self.model_, sequences), size, 0, lengths=sequences.lengths)
@@ -265,7 +274,7 @@ class Classifying(Trained):
             In the order of `classes_`.
         """
         outputs = self._outputs(X, lengths)
-        return np.asarray(self._targets.probabilities(outputs))
+        return np.asarray(self._targets.probabilities(outputs, self.temperature_))
 
     def predict_log_proba(self, X: Any, lengths: Any = None) -> npt.NDArray[np.float64]:
         """Predict the logarithms of the probabilities.

@@ -17,6 +17,7 @@ from rnncore import losses
 from rnncore.activations import sigmoid, softmax
 from rnncore.data import Array
 from rnncore.models import Model
+from rnncore.sklearn.sequences import Sequences
 from rnncore.sklearn.training import Classifying
 
 __all__ = ["SequenceEstimator"]
@@ -40,8 +41,10 @@ class SequenceEstimator(Classifying, BaseEstimator):
         its other arguments, which are parameters of the estimator. For a classification of K classes the output is
         (N, K), or (N, 1) for the second class of two: probabilities, or logits if the loss has `from_logits=True`.
     task : {"classification", "regression"}, default "classification"
-    epochs, batch_size, early_stopping, validation_fraction, n_iter_no_change, tol, class_weight, layout, callbacks
-        As for `RNNClassifier`; `class_weight` is for classifications alone.
+    epochs, batch_size, early_stopping, validation_fraction, n_iter_no_change, tol, layout, callbacks
+        As for `RNNClassifier`.
+    class_weight, calibrate
+        As for `RNNClassifier`, in a classification.
     random_state, warm_start, verbose, n_jobs
         As for `RNNClassifier`.
     **build_arguments
@@ -49,7 +52,7 @@ class SequenceEstimator(Classifying, BaseEstimator):
 
     Attributes
     ----------
-    classes_, model_, history_, loss_curve_, n_iter_, n_features_in_, feature_names_in_
+    classes_, temperature_, model_, history_, loss_curve_, n_iter_, n_features_in_, feature_names_in_
         As for `RNNClassifier`.
 
     Raises
@@ -86,6 +89,7 @@ class SequenceEstimator(Classifying, BaseEstimator):
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         class_weight: Any = None,
+        calibrate: bool = False,
         layout: str = "NTC",
         callbacks: Any = None,
         random_state: Any = None,
@@ -103,6 +107,7 @@ class SequenceEstimator(Classifying, BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.class_weight = class_weight
+        self.calibrate = calibrate
         self.layout = layout
         self.callbacks = callbacks
         self.random_state = random_state
@@ -138,6 +143,9 @@ class SequenceEstimator(Classifying, BaseEstimator):
 
     def _new_model(self, features: int, targets: Any) -> Model:
         check.lookup("task", self.task, TASKS)
+        for name, off in (("class_weight", None), ("calibrate", False)):
+            if is_regressor(self) and getattr(self, name) is not off:
+                raise ValueError(f"{name} must be {off} for a regression, got {getattr(self, name)!r}")
         if not callable(self.build_fn):
             raise TypeError(f"build_fn must be a function that returns a Model, got {self.build_fn!r}")
         taken, own = inspect.signature(self.build_fn).parameters, self.get_params(deep=False)
@@ -159,9 +167,9 @@ class SequenceEstimator(Classifying, BaseEstimator):
         units = model.output_shape[-1]
         return encoded if units == 1 else np.eye(units)[encoded]
 
-    def _outputs(self, X: Any, lengths: Any) -> npt.NDArray[np.float64]:
+    def _predicted(self, sequences: Sequences) -> npt.NDArray[np.float64]:
         """Of a classification the probabilities of all classes."""
-        found = super()._outputs(X, lengths)
+        found = super()._predicted(sequences)
         if is_regressor(self):
             return found
         single = self._targets.binary and found.shape[1] == 1
