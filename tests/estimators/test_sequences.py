@@ -104,6 +104,12 @@ def test_series_may_lack_the_axis_of_the_features() -> None:
             "at least one step that is no padding, got none in row 1",
         ),
         ([np.ones((2, 1)), np.ones((2, 2)), np.ones((3, 1))], {}, r"the same features, got \[1, 2\]"),
+        (
+            [np.ones(2), np.ones((3, 2, 1)), np.ones(2)],
+            {},
+            r"\(T, C\) or \(T,\) of real numbers, got one of shape \(3, 2, 1\)",
+        ),
+        ([["a", "b"], ["c"], ["d"]], {}, "got one of shape .* and dtype <U1"),
         (np.ones((3, 4, 2, 1)), {}, "two or three axes, got 4"),
         (np.ones((3, 4, 2)), {"layout": "NC"}, "two axes"),
         (np.ones((3, 4, 2)), {"layout": "TNC"}, "unknown layout 'TNC'"),

@@ -88,10 +88,15 @@ def joined(X: Any, axis: int | None = 1) -> Any:
         rows = [np.asarray(row) for row in X]
     except ValueError:  # ragged inside
         return X
-    if not rows or any(row.ndim not in (1, 2) or row.dtype.kind not in "fiub" for row in rows):
-        return X
-    if len({row.shape for row in rows}) == 1 and not all(isinstance(row, np.ndarray) for row in X):
-        return X  # a table as a list of lists
+    strange = [row for row in rows if row.ndim not in (1, 2) or row.dtype.kind not in "fiub"]
+    if len({row.shape for row in rows}) < 2:
+        if strange or not all(isinstance(row, np.ndarray) for row in X):
+            return X  # as a table that is a list of lists
+    elif strange:
+        raise ValueError(
+            "each sequence of X must be an array (T, C) or (T,) of real numbers, got one of shape"
+            f" {strange[0].shape} and dtype {strange[0].dtype}"
+        )
     rows = [row[:, None] if row.ndim == 1 else row.T if axis == 2 else row for row in rows]
     if len(features := {row.shape[1] for row in rows}) > 1:
         raise ValueError(f"all sequences of X must have the same features, got {sorted(features)}")

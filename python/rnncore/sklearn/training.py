@@ -124,6 +124,8 @@ class Trained:
             wanted = self._for_model(model, encoded)
 
             def chosen(rows: Array) -> tuple[Any, ...]:
+                if len(rows) == len(encoded):  # which they are in order then: no copy
+                    return fed(model, sequences), wanted, weights, sequences.lengths
                 part = sequences[rows]
                 return fed(model, part), wanted[rows], None if weights is None else weights[rows], part.lengths
 
