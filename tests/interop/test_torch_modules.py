@@ -28,6 +28,7 @@ def _kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short sequences go to the kernels too, which would be left to PyTorch."""
     torch.manual_seed(0)
     monkeypatch.setattr(modules, "too_short", lambda *_: False)
+    monkeypatch.setattr(modules, "gains_nothing", lambda *_: False)
 
 
 def pair(kind: str, *arguments: Any, dtype: Any = torch.float64, **options: Any) -> tuple[Any, Any]:
@@ -371,6 +372,7 @@ def test_weights_that_are_kept_packed_are_those_of_the_module() -> None:
 
 def test_calls_that_gain_nothing_run_on_pytorchs_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modules, "too_short", support.too_short)
+    monkeypatch.setattr(modules, "gains_nothing", support.gains_nothing)
     runs: list[int] = []
     run = kernels.forward
     monkeypatch.setattr(
@@ -385,6 +387,12 @@ def test_calls_that_gain_nothing_run_on_pytorchs_kernels(monkeypatch: pytest.Mon
                 packed = [module(pack_padded_sequence(x, [steps, 1]))[0].data for module in (made, theirs)]
             torch.testing.assert_close(*packed)
     assert runs == [20, 20, 1, 1, 2, 2, 5, 5, 20, 20, 5, 5, 20, 20]
+    runs.clear()
+    for kind, steps, rows, units in (("GRU", 5, 2, 128), ("GRU", 9, 2, 128), ("LSTM", 9, 9, 256), ("LSTM", 9, 40, 256)):
+        _, made = pair(kind, 64, units, dtype=torch.float32)
+        made(torch.zeros(steps, rows, 64))
+        made.requires_grad_(False)(torch.zeros(steps, rows, 64))
+    assert runs == [5, 9, 9, 9, 9, 9]  # those that train go to PyTorch in the first and third case
 
 
 def test_threads_are_pytorchs_and_only_during_a_call() -> None:

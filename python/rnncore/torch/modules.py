@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from rnncore.torch.layer import layer
-from rnncore.torch.support import too_short, unsupported_call, unsupported_weights
+from rnncore.torch.support import gains_nothing, too_short, unsupported_call, unsupported_weights
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -46,6 +46,8 @@ class Recurrent(nn.RNNBase):
         TypeError
             If lengths are no integers, or resets neither booleans nor integers.
         """
+        if lengths is None and resets is None and too_short(self.mode, self._steps(input)):
+            return super().forward(input, hx)
         self._update_flat_weights()
         if lengths is not None or resets is not None:
             return self._forward_with_ends(input, hx, lengths, resets)
@@ -56,7 +58,7 @@ class Recurrent(nn.RNNBase):
             return super().forward(input, hx)
         single = input.dim() == 2
         x = input.unsqueeze(1) if single else self._turned(input)
-        if self._too_short(x.shape[0], x.shape[1], (x, *states)):
+        if self._gains_nothing(x.shape[0], x.shape[1], (x, *states)):
             return super().forward(input, hx)
         if single:
             output, hidden = self._run(x, [state.unsqueeze(1) for state in states])
@@ -68,7 +70,7 @@ class Recurrent(nn.RNNBase):
         """Run rows that are packed, and pack the output in the same way."""
         rows = int(packed.batch_sizes[0])
         states = self._states(packed.data, hx, 0, rows)
-        if states is None or self._too_short(len(packed.batch_sizes), rows, (packed.data, *states)):
+        if states is None or self._gains_nothing(len(packed.batch_sizes), rows, (packed.data, *states)):
             return super().forward(packed, hx)
         if packed.sorted_indices is not None:
             states = [state.index_select(1, packed.sorted_indices) for state in states]
@@ -160,10 +162,19 @@ class Recurrent(nn.RNNBase):
             return None
         return states if unsupported_call((x, *states, *self._flat_weights)) is None else None
 
-    def _too_short(self, steps: int, rows: int, tensors: Sequence[Tensor]) -> bool:
-        """Whether PyTorch's own kernels are as fast."""
-        training = torch.is_grad_enabled() and any(t.requires_grad for t in (*tensors, *self._flat_weights))
-        return too_short(self.mode.lower(), steps, rows, self._flat_weights, training)
+    def _steps(self, x: Any) -> int:
+        """The time steps of an input, 0 if it has none."""
+        if isinstance(x, PackedSequence):
+            return len(x.batch_sizes)
+        if not isinstance(x, Tensor) or x.dim() not in (2, 3):
+            return 0
+        return int(x.shape[1 if self.batch_first and x.dim() == 3 else 0])
+
+    def _gains_nothing(self, steps: int, rows: int, tensors: Sequence[Tensor]) -> bool:
+        """Whether it is a step of training that PyTorch's own kernels do as fast."""
+        if not torch.is_grad_enabled() or not gains_nothing(self.mode, steps, rows, self._flat_weights):
+            return False
+        return any(tensor.requires_grad for tensor in (*tensors, *self._flat_weights))
 
     def _turned(self, sequence: Tensor) -> Tensor:
         """Batch-first to time-major or back, where the module is batch-first."""

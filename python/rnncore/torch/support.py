@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-__all__ = ["too_short", "unsupported_call", "unsupported_weights"]
+__all__ = ["gains_nothing", "too_short", "unsupported_call", "unsupported_weights"]
 
 DTYPES = (torch.float32, torch.float64)
 PLAIN = (Tensor, nn.Parameter, nn.Buffer)
@@ -44,9 +44,17 @@ def unsupported_call(tensors: Sequence[Tensor]) -> str | None:
     return unsupported_weights(tensors)
 
 
-def too_short(cell: str, steps: int, rows: int, weights: Sequence[Tensor], training: bool) -> bool:
-    """Whether packing the weights takes longer than so few steps gain, by what `benchmarks` measured."""
+def too_short(mode: str, steps: int) -> bool:
+    """Whether PyTorch's own kernels are as fast whatever the call is: less than a call takes is not to be gained.
+
+    By what `benchmarks/bench_torch_modules.py` and the like measure, as `gains_nothing`.
+    """
+    return steps < (0 if mode == "LSTM" else 4 if mode == "GRU" else 8)
+
+
+def gains_nothing(mode: str, steps: int, rows: int, weights: Sequence[Tensor]) -> bool:
+    """Whether a step of training takes longer to pack the weights, and to unpack their gradients, than it gains."""
     size = weights[0].numel() + weights[1].numel()
-    if cell == "lstm":
-        return training and steps * rows < 256 and size > 2**17
-    return steps < (4 if cell == "gru" and (not training or size <= 2**15) else 8)
+    if mode == "LSTM":
+        return steps * rows < 256 and size > 2**17
+    return mode == "GRU" and steps < 8 and size > 2**15
