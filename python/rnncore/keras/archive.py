@@ -17,7 +17,7 @@ from rnncore.keras.hdf5 import LONGEST_TEXT, PACKED, Node, h5py_module, open_roo
 from rnncore.tensor_file import parse_json
 from rnncore.writing import FilePath
 
-__all__ = ["KerasFile", "opened", "version_of"]
+__all__ = ["KerasFile", "opened", "version_of", "version_of_description"]
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -82,6 +82,12 @@ def _found(file: BinaryIO) -> KerasFile:
     if first.startswith(b"PK"):
         return _of_archive(file)
     raise ValueError("it is neither HDF5 nor a .keras archive")
+
+
+def version_of_description(description: Any) -> tuple[int, ...]:
+    """The version of the Keras that described a model as text: 1 did not name it, and 3 names modules instead."""
+    written = description.get("keras_version")
+    return version_of(written if isinstance(written, str) else "3.0" if "module" in description else None)
 
 
 def version_of(text: str | None) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import json
 import os
 import warnings
 import zipfile
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from rnncore import _validation as check
 from rnncore import losses, metrics, models
 from rnncore.data import Array
-from rnncore.keras.archive import CONFIG, METADATA, WEIGHTS, version_of
+from rnncore.keras.archive import CONFIG, METADATA, WEIGHTS, version_of, version_of_description
 from rnncore.keras.describing import described_model, is_operation
 from rnncore.keras.files import made
 from rnncore.keras.hdf5 import h5py_module
@@ -66,7 +67,7 @@ def from_keras(model: Any, custom: dict[str, Any] | None = None) -> models.Model
         if not hasattr(model, name):
             raise TypeError(f"model must be a built model of Keras, got {type(model).__name__}")
     text = json.loads(model.to_json())
-    version = version_of(text.get("keras_version") or _version_of_package(model))
+    version = version_of_description(text)
     reader = Reader(version, {} if custom is None else custom)
     arrays: list[Array] = model.get_weights()
 
@@ -82,17 +83,12 @@ def from_keras(model: Any, custom: dict[str, Any] | None = None) -> models.Model
     given = model.get_compile_config() if getattr(model, "optimizer", None) is not None else None
     trained = Trained(parse_json(json.dumps(given, default=str)), version) if given else None
     found = made(reader, text, stored, trained)
-    if found.compiled:
-        problem = take_state(found, [np.asarray(v) for v in _variables(model.optimizer)], by_weight=True)
+    if trained is not None and found.compiled:
+        state = [np.asarray(value) for value in _variables(model.optimizer)]
+        problem = take_state(found, state, by_weight=trained.lies_by_weight)
         if problem is not None:
             warnings.warn(f"the optimizer begins anew: {problem}", stacklevel=2)
     return found
-
-
-def _version_of_package(model: Any) -> str:
-    import keras
-
-    return str(keras.__version__)
 
 
 def _variables(optimizer: Any) -> list[Any]:
@@ -102,18 +98,16 @@ def _variables(optimizer: Any) -> list[Any]:
 
 
 def _in_order_of_keras(model: models.Model, structure: Structure) -> list[Weight]:
-    """The weights of a model as Keras orders them: layer by layer."""
-    found: dict[Weight, None] = {}
+    """The weights of a model as Keras orders them: layer by layer, in the order of its layers."""
 
-    def add(layer: Layer) -> None:
-        parts = structure.layers_of(layer) if isinstance(layer, models.Model) else []
-        for part in parts:
-            add(part)
+    def weights(layer: Layer) -> Iterator[Weight]:
         if not isinstance(layer, models.Model):
-            found.update(dict.fromkeys(layer.weights))
+            yield from layer.weights
+            return
+        for part in structure.layers_of(layer):
+            yield from weights(part)
 
-    add(model)
-    return list(found)
+    return list(dict.fromkeys(weights(model)))
 
 
 def to_keras(model: models.Model) -> Any:

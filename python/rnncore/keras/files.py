@@ -10,7 +10,7 @@ from typing import Any
 from rnncore import _validation as check
 from rnncore import models, saving
 from rnncore.data import Array
-from rnncore.keras.archive import opened, version_of
+from rnncore.keras.archive import opened, version_of_description
 from rnncore.keras.reading import Reader
 from rnncore.keras.training import Trained
 from rnncore.keras.weights import Place, Structure, places, read
@@ -168,8 +168,7 @@ def model_from_json(
         description = parse_json(json_string)
         if not isinstance(description, dict):
             raise TypeError(f"it must be an object, got {type(description).__name__}")
-        written = description.get("keras_version")
-        reader = Reader(version_of(written if isinstance(written, str) else None), custom)
+        reader = Reader(version_of_description(description), custom)
         with deferring():
             model = reader.model(description)
         model._policy = _policy(reader.dtypes)

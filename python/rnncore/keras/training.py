@@ -36,6 +36,12 @@ class Trained:
     version: Version
     file: KerasFile | None = None
 
+    @property
+    def lies_by_weight(self) -> bool:
+        """Whether what the optimizer keeps of a weight lies together, as in the optimizers since Keras 2.11."""
+        config = self.config.get("optimizer", self.config.get("optimizer_config"))
+        return self.version[0] >= 3 or (isinstance(config, dict) and "jit_compile" in (config.get("config") or {}))
+
     def compile(self, model: models.Model, policy: Policy) -> Callable[[], None] | None:
         """Compile a model the same way, and return what puts the optimizer's state in place; None with a warning."""
         try:
@@ -54,9 +60,7 @@ class Trained:
         stored = _stored(self.file)
         if stored is None:
             return
-        config = self.config.get("optimizer", self.config.get("optimizer_config"))
-        of_today = self.version[0] >= 3 or (isinstance(config, dict) and "jit_compile" in (config.get("config") or {}))
-        problem = take_state(model, stored, by_weight=of_today)
+        problem = take_state(model, stored, by_weight=self.lies_by_weight)
         if problem is not None:
             warnings.warn(f"the optimizer begins anew: {problem}", stacklevel=5)
 
