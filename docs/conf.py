@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_extensions"))
+
+import numpy_inventory  # noqa: E402
+from public_names import MOCKED  # noqa: E402
+
+import rnncore  # noqa: E402
 
 project = "rnncore"
 copyright = "the rnncore developers"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-html_theme = "furo"
-html_title = "rnncore"
+version = release = rnncore.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.intersphinx",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "api_pages",
+    "gallery",
+    "links",
+    "mathml",
+]
 exclude_patterns = ["_build"]
-myst_heading_anchors = 3
-autodoc_typehints = "none"  # the docstrings tell types and shapes
-autodoc_mock_imports = ["google", "onnx", "torch"]  # pages are built without it
-autodoc_member_order = "bysource"
-napoleon_google_docstring = False
-napoleon_use_rtype = False
+default_role = "code"
 nitpicky = False
 suppress_warnings = ["myst.xref_missing"]  # links to files outside the pages, for readers of the source
-default_role = "code"
+toc_object_entries_show_parents = "hide"
 
+myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
 
-def escape_plain_text(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings are plain text: stars and bars stand for themselves, outside examples."""
-    example = False
-    for number, line in enumerate(lines):
-        example = line.strip() != "" and (example or line.lstrip().startswith(">>>"))
-        if not example and not line.lstrip().startswith("*"):
-            lines[number] = line.replace("*", r"\*").replace("|", r"\|")
+autodoc_typehints = "none"  # the docstrings tell types and shapes
+autodoc_mock_imports = MOCKED
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
 
+# NumPy's whole list where it can be fetched, and else what docstrings name.
+intersphinx_mapping = {"numpy": (numpy_inventory.ADDRESS, (None, numpy_inventory.write(HERE / "numpy.inv")))}
+intersphinx_timeout = 5
 
-def setup(app: Any) -> None:
-    """Before napoleon, which adds stars of its own."""
-    app.connect("autodoc-process-docstring", escape_plain_text, priority=400)
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+html_theme = "pydata_sphinx_theme"
+html_title = "rnncore"
+html_logo = "_static/logo.svg"
+html_favicon = "_static/logo.svg"
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "logo": {"text": "rnncore", "alt_text": "rnncore, first page"},
+    "header_links_before_dropdown": 5,
+    "navbar_align": "left",
+    "navbar_end": ["version-switcher", "theme-switcher"],
+    "switcher": {"json_url": "_static/versions.json", "version_match": version},
+    "show_toc_level": 2,
+    "navigation_depth": 3,
+    "collapse_navigation": True,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"index": []}

@@ -38,7 +38,7 @@ def figure(**arguments: Any) -> Figure | None:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        print("No picture: matplotlib is not installed (pip install matplotlib).")
+        print("No picture: matplotlib is not installed (pip install 'rnncore[plot]').")
         return None
     return Figure(**{"figsize": (8, 4), "layout": "constrained", **arguments})
 

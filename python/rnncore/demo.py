@@ -108,7 +108,7 @@ def run(folder: Path | str = ".", *, seed: int = 0, verbose: int = 1) -> dict[st
     print("persistence: each year is like the one before.")
     print(f"Saved to {file}; loaded again it forecasts the same bits.")
     draw(years[test], observed, forecasts["GRU"], folder / "sunspots.png")
-    print("Next: read rnncore/demo.py and docs/guide.md, or ask help(rnncore.layers.GRU), to use your own data.")
+    print("Next: read rnncore/demo.py and docs/tour.md, or ask help(rnncore.layers.GRU), to use your own data.")
     return errors
 
 

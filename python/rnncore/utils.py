@@ -58,8 +58,7 @@ def plot_model(model: Any, to_file: Any = None, show_shapes: bool = True, show_l
     Examples
     --------
     >>> from rnncore import layers, models, utils
-    >>> utils.plot_model(models.Sequential([layers.Input((3,)), layers.Dense(2)]), "model.png")
-    <Figure size ...>
+    >>> figure = utils.plot_model(models.Sequential([layers.Input((3,)), layers.Dense(2)]), "model.png")
     """
     from rnncore import plotting
 

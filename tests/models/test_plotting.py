@@ -31,6 +31,8 @@ def test_history_shows_training_beside_validation() -> None:
             assert np.array_equal(line.get_xdata(), [1, 2, 3])
             assert np.array_equal(line.get_ydata(), history.history[line.get_label()])
     assert [line.get_label() for line in axes[1].lines] == ["mae", "val_mae"]
+    for panel in axes:
+        assert np.array_equal(panel.get_xticks() % 1, np.zeros(len(panel.get_xticks())))
     assert len(plotting.plot_history(history, ["mae"]).axes) == 1
     with pytest.raises(ValueError, match="keys must be some of"):
         plotting.plot_history(history, ["auc"])
@@ -46,6 +48,10 @@ def test_model_has_a_box_for_each_layer_and_an_arrow_for_each_connection(tmp_pat
     heights = [box.get_position()[1] for box in boxes.values()]
     assert heights == sorted(heights, reverse=True)
     assert len(texts) - len(boxes) == 5  # x-lstm, lstm-gru, gru-joined, lstm-joined, joined-y
+    for model in (branched(), forecaster()):  # with an arrow past boxes, and without
+        drawn = plotting.plot_model(model).axes[0]
+        ends = [patch.get_x() + side for patch in drawn.patches for side in (0, patch.get_width())]
+        assert np.isclose(min(ends) + max(ends), sum(drawn.get_xlim()))
     plain = plotting.plot_model(branched(), show_shapes=False, show_layer_names=False).axes[0].texts
     assert "Concatenate" in [text.get_text() for text in plain]
     with pytest.raises(ValueError, match="must be built"):

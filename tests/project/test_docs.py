@@ -7,6 +7,7 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
+from public_api import EXTRAS, MODULES
 
 import rnncore
 
@@ -47,8 +48,30 @@ def test_enough_names_are_found() -> None:
     assert sum(len(HERE.findall(row.rsplit("|", 2)[1])) for _, row in ROWS) > 100
 
 
-def test_every_page_is_in_the_index() -> None:
-    index = (DOCS / "index.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^([\w/]+)$", index, re.MULTILINE))
-    pages = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")}
-    assert pages - {"index"} <= listed
+def pages_from(page: str) -> set[str]:
+    """The pages that the tables of contents of a page lead to, and theirs; those that builds write are not at hand."""
+    file = DOCS / f"{page}.md"
+    if not file.exists():
+        return set()
+    tables = re.findall(r"^```\{toctree\}$(.*?)^```$", file.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    entries = [entry for table in tables for entry in re.findall(r"^[\w./]+$", table, re.MULTILINE)]
+    return {page}.union(*(pages_from(entry) for entry in entries))
+
+
+def test_every_page_is_reached_from_the_first() -> None:
+    assert pages_from("index") == {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")}
+
+
+def test_every_public_module_has_a_page() -> None:
+    listed = set(re.findall(r"^api/([\w.]+)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE))
+    assert listed == {*MODULES, *(module for modules in EXTRAS.values() for module in modules)}
+
+
+def test_every_example_is_in_the_gallery_with_its_picture() -> None:
+    text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    programs = {path.stem for path in (ROOT / "examples").glob("[!_]*.py")}
+    assert set(re.findall(r"^\| `(\w+)\.py` \|", text, re.MULTILINE)) == programs
+    images = DOCS / "images" / "examples"
+    for program in programs:
+        kept = sorted(path.suffix for path in images.glob(f"{program}.*"))
+        assert kept in ([".png", ".txt"], [".svg", ".txt"]), f"docs/run_examples.py {program} makes its picture"

@@ -21,7 +21,7 @@ def package() -> Any:
     try:
         import onnx
     except ImportError as error:
-        raise ImportError("ONNX files need the package onnx: pip install onnx") from error
+        raise ImportError("ONNX files need the package onnx: pip install 'rnncore[onnx]'") from error
     return onnx
 
 

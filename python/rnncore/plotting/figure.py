@@ -13,7 +13,7 @@ def new_figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.0
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install matplotlib") from error
+        raise ImportError("plots need matplotlib: pip install 'rnncore[plot]'") from error
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     return figure, list(axes.ravel())

@@ -48,6 +48,8 @@ def plot_history(history: Any, keys: Sequence[str] | None = None, to_file: str |
     if unknown or not chosen:
         raise ValueError(f"keys must be some of {known}, got {chosen}")
     figure, panels = new_figure(1, len(chosen))
+    from matplotlib.ticker import MaxNLocator
+
     for key, axes in zip(chosen, panels, strict=True):
         for name, style in ((key, "-"), (f"val_{key}", "--")):
             if name in logs:
@@ -55,5 +57,6 @@ def plot_history(history: Any, keys: Sequence[str] | None = None, to_file: str |
                 axes.plot(np.arange(1, len(values) + 1), values, style, marker=".", label=name)
         axes.set_title(key)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
     return finish(figure, to_file)

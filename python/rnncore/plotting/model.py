@@ -65,8 +65,10 @@ def plot_model(
     height = LINE * (1 + max(label.count("\n") + 1 for label in labels.values()))
     columns = max(column for _, column in places.values()) + 1
     ranks = max(rank for rank, _ in places.values()) + 1
-    figure, (axes,) = new_figure(size=((WIDTH + GAP) * (columns + 0.5), (height + GAP) * ranks))
-    axes.set_xlim(-0.5 * (WIDTH + GAP), columns * (WIDTH + GAP))
+    around = any(places[call][0] - places[value.call][0] > 1 for call in places for value in call.inputs)
+    margin = 0.75 if around else 0.5  # arrows past boxes need room, and the boxes stay in the middle
+    figure, (axes,) = new_figure(size=((WIDTH + GAP) * (columns - 1 + 2 * margin), (height + GAP) * ranks))
+    axes.set_xlim(-margin * (WIDTH + GAP), (columns - 1 + margin) * (WIDTH + GAP))
     axes.set_ylim(-(ranks - 0.5) * (height + GAP), 0.5 * (height + GAP))
     axes.set_axis_off()
     for call, (rank, column) in places.items():
