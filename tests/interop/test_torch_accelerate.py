@@ -123,6 +123,22 @@ def test_hooks_and_pruned_weights_stay() -> None:
     assert len(calls) == 3
 
 
+def test_graphs_of_fx_keep_their_modules() -> None:
+    class Summed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.GRU(3, 4)
+
+        def forward(self, x: Any) -> Any:
+            return self.rnn(x)[0].sum(0)
+
+    model, x = Summed(), torch.randn(9, 2, 3)
+    expected = model(x)
+    traced = torch.fx.symbolic_trace(model)
+    assert ours.accelerate(traced).swapped == {"rnn": "GRU(3, 4)"}
+    torch.testing.assert_close(traced(x), expected)
+
+
 def test_something_else_is_refused() -> None:
     with pytest.raises(TypeError, match=r"module: expected a torch\.nn\.Module, got OrderedDict"):
         ours.accelerate(nn.GRU(2, 3).state_dict())
