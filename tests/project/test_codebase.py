@@ -20,6 +20,7 @@ import rnncore.reference
 from rnncore import _core
 from rnncore.program import RECURRENT_OPS, Loss, Metric, Node, Optimizer, Program, Training, Value
 from rnncore.reference.activations import ACTIVATIONS
+from rnncore.reference.distributions import DISTRIBUTIONS
 from rnncore.reference.gru import GRUCell
 from rnncore.reference.losses import LOSSES
 from rnncore.reference.metrics import METRICS
@@ -90,7 +91,10 @@ def test_both_executors_have_the_same_cells() -> None:
 def test_both_executors_know_each_loss_and_metric(executor_class: Any, kind: str) -> None:
     attributes = {"thresholds": [0.5], "threshold": 0.5, "k": 2}
     metrics = (Metric(kind, attributes={name: attributes[name] for name in ATTRIBUTES.get(kind, ())}),)
-    configure(executor_class, "flatten", Training((Loss(kind if kind in LOSSES else "huber"),), metrics))
+    loss = Loss(kind if kind in LOSSES else "huber")
+    if kind in DISTRIBUTIONS:
+        metrics, loss = (), Loss(kind, attributes={"components": 2, "quantiles": [0.5]})
+    configure(executor_class, "flatten", Training((loss,), metrics))
     with pytest.raises(ValueError, match="unknown metric"):
         configure(executor_class, "flatten", Training((Loss("huber"),), (Metric(kind + "s"),)))
 
