@@ -60,10 +60,17 @@ def typing(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """Run every example of the documentation and of the docstrings, and build the pages in the folder `site`."""
-    session.install(".[test,docs]")
-    session.run("pytest", "tests/project/test_doctests.py", "tests/project/test_docs.py", *session.posargs)
-    session.run("sphinx-build", "-W", "docs", "site")
+    """Build the pages in the folder `site`, warnings as errors, and follow their links; the tests run their code."""
+    session.install(".[docs]")
+    session.run("sphinx-build", "-q", "-W", "--keep-going", "docs", "site")
+    session.run("python", "docs/check_site", "site", "--links")
+
+
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Look at the pages in the folder `site` in a Chromium of the system: layout, contrast, keyboard, search."""
+    session.install(*group("browser"))
+    session.run("python", "docs/check_site", "site", *session.posargs)
 
 
 @nox.session(default=False)

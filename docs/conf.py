@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -51,12 +53,19 @@ intersphinx_timeout = 5
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+# Versions say in which folder of the site they are; DOCS_ADDRESS says where the site will be.
+versions = json.loads((HERE / "versions.json").read_text(encoding="utf-8"))
+for entry in versions:
+    entry["url"] = os.environ.get("DOCS_ADDRESS", "/") + entry["url"]
+(HERE / "_static" / "versions.json").write_text(json.dumps(versions), encoding="utf-8")
+
 html_theme = "pydata_sphinx_theme"
 html_title = "rnncore"
 html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
+html_js_files = ["names.js"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
