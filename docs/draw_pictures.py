@@ -15,10 +15,13 @@ from pathlib import Path
 import matplotlib as mpl
 
 mpl.use("svg")
-mpl.rcParams["svg.hashsalt"] = "rnncore"  # the same bytes each time
+mpl.rcParams["svg.hashsalt"] = "rnncore"  # the same bytes each time, and no date
+os.environ["SOURCE_DATE_EPOCH"] = "0"
 mpl.rcParams["svg.fonttype"] = "none"
 mpl.rcParams["font.sans-serif"] = ["Arial", "Helvetica", "DejaVu Sans"]
 from matplotlib import pyplot as plt  # noqa: E402
+
+from rnncore import demo  # noqa: E402
 
 DOCS = Path(__file__).parent
 IMAGES = DOCS / "images"
@@ -59,11 +62,19 @@ def tasks(file: Path) -> None:
     axes.set_xlabel("seconds of training on two threads (logarithmic)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper right", frameon=False)
-    figure.savefig(file, metadata={"Date": None})
+    figure.savefig(file)
     plt.close(figure)
 
 
+def sunspots(file: Path) -> None:
+    """What the demo draws."""
+    with tempfile.TemporaryDirectory() as made:
+        demo.run(made, verbose=0)
+        file.write_bytes((Path(made) / "sunspots.png").read_bytes())
+
+
 if __name__ == "__main__":
+    sunspots(IMAGES / "sunspots.png")
     tasks(IMAGES / "tasks.svg")
     for page in ("guide/attention.md", "guide/seeing.md"):
         pictures_of(page)

@@ -43,16 +43,18 @@ def command(name: str, options: argparse.Namespace) -> list[str]:
 
 
 def drawn_lines(text: str) -> str:
-    """The lines as an SVG picture."""
-    lines = [line[:64] for line in text.splitlines()[:14]]
+    """The lines as an SVG picture, as large as they fit."""
+    lines = [line[:72] for line in text.splitlines()[:16]]
+    size = min(30, int(660 / (0.61 * max(map(len, lines)))), int(350 / (1.4 * len(lines))))
+    top = 200 - 0.7 * size * (len(lines) - 2)
     rows = "\n".join(
-        f'<text x="24" y="{44 + 24 * number}" xml:space="preserve">{escape(line)}</text>'
+        f'<text x="30" y="{top + 1.4 * size * number:g}" xml:space="preserve">{escape(line)}</text>'
         for number, line in enumerate(lines)
     )
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 400">\n'
         '<rect width="720" height="400" fill="#14212b"/>\n'
-        f'<g font-family="monospace" font-size="17" fill="#e8eef2">\n{rows}\n</g>\n</svg>\n'
+        f'<g font-family="monospace" font-size="{size}" fill="#e8eef2">\n{rows}\n</g>\n</svg>\n'
     )
 
 

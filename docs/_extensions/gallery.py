@@ -64,9 +64,16 @@ def page(images: Path, name: str, data: str, result: str) -> list[str]:
     return lines
 
 
+def spoken(name: str) -> str:
+    """The name of a program as words."""
+    words = {"rnn": "RNN", "keras": "Keras", "torch": "PyTorch"}
+    text = " ".join(words.get(word, word) for word in name.split("_"))
+    return text[0].upper() + text[1:]
+
+
 def card(images: Path, name: str, what: str) -> list[str]:
     return [
-        f"   .. grid-item-card:: {name.replace('_', ' ').capitalize()}",
+        f"   .. grid-item-card:: {spoken(name)}",
         f"      :link: /examples/{name}",
         "      :link-type: doc",
         f"      :img-top: {picture(images, name)}",
