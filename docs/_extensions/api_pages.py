@@ -7,6 +7,8 @@ what it inherits from a public class is listed, and described there.
 from __future__ import annotations
 
 import inspect
+import itertools
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,9 @@ from typing import Any
 
 from public_names import Name, modules, public_names, summary
 from sphinx.application import Sphinx
+
+
+SHARED = re.compile(r"(\w+(?:, \w+)+)((?: : .*)?)")  # names of attributes, and their type
 
 
 def literal(text: str) -> str:
@@ -82,12 +87,13 @@ def row(entry: Name) -> tuple[str, str]:
 
 
 def module_page(module: str, doc: str, names: list[Name]) -> list[str]:
+    names = sorted(names, key=lambda entry: entry.name.lower())
     here = [entry for entry in names if entry.full == entry.home]
     classes = [entry for entry in here if inspect.isclass(entry.value)]
     functions = [entry for entry in here if inspect.isroutine(entry.value)]
     others = [entry for entry in names if entry not in classes and entry not in functions]
     lines = [*title(module), f".. module:: {module}", "", literal(inspect.cleandoc(doc)), ""]
-    for heading, group in (("Classes", classes), ("Functions", functions), ("Other names", others)):
+    for heading, group in (("Classes", classes), ("Other names", others), ("Functions", functions)):
         if group:
             lines += [heading, "-" * len(heading), "", *table([row(entry) for entry in group])]
     if classes:
@@ -127,7 +133,25 @@ def escape_plain_text(app: Any, what: str, name: str, obj: Any, options: Any, li
             lines[number] = literal(line)
 
 
+def split_attributes(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Attributes that share a line get one each, with the same text; napoleon does so with parameters only."""
+    found: list[str] = []
+    section = ""
+    for number, line in enumerate(lines):
+        if number + 1 < len(lines) and set(lines[number + 1]) == {"-"}:
+            section = line
+        if section == "Attributes" and (shared := SHARED.fullmatch(line)):
+            *others, last = shared[1].split(", ")
+            text = list(itertools.takewhile(lambda later: later.startswith(" "), lines[number + 1 :]))
+            for other in others:
+                found += [other + shared[2], *text]
+            line = last + shared[2]
+        found.append(line)
+    lines[:] = found
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", write)
-    app.connect("autodoc-process-docstring", escape_plain_text, priority=400)  # napoleon adds stars of its own
+    for change in (escape_plain_text, split_attributes):
+        app.connect("autodoc-process-docstring", change, priority=400)  # before napoleon, which adds stars of its own
     return {"parallel_read_safe": True, "parallel_write_safe": True}

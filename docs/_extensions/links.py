@@ -29,7 +29,8 @@ class NameLinks(SphinxPostTransform):
                 target = node["reftarget"]
                 node["reftarget"] = NUMPY.get(target, classes.get(target, target))
                 del node["refspecific"]  # or any attribute of that name would be taken
-        for literal in list(self.document.findall(nodes.literal)):
+        returned = [node for node in self.document.findall(nodes.emphasis) if node.astext() in classes]
+        for literal in [*self.document.findall(nodes.literal), *returned]:
             text = literal.astext().removesuffix("()")
             found = [name for name in self.candidates(text) if name in objects]
             full = found[0] if found else classes.get(text)
@@ -43,12 +44,12 @@ class NameLinks(SphinxPostTransform):
 
     def candidates(self, text: str) -> list[str]:
         """Full names that a text may be short for; on a page of the API that of the class or module first."""
-        found = [text, f"rnncore.{text}"]
+        found = [text, f"rnncore.{text}"] if "." in text or text == "rnncore" else []
         folder, _, page = self.env.docname.rpartition("/")
         return [f"{page}.{text}", f"{page.rpartition('.')[0]}.{text}", *found] if folder == "api" else found
 
 
-def may_be_link(literal: nodes.literal) -> bool:
+def may_be_link(literal: nodes.TextElement) -> bool:
     node: nodes.Node = literal
     while (parent := node.parent) is not None:
         if isinstance(parent, (nodes.reference, nodes.title, pending_xref)):
