@@ -17,7 +17,6 @@ from typing import Any
 from public_names import Name, modules, public_names, summary
 from sphinx.application import Sphinx
 
-
 SHARED = re.compile(r"(\w+(?:, \w+)+)((?: : .*)?)")  # names of attributes, and their type
 
 
@@ -147,7 +146,7 @@ def split_attributes(app: Any, what: str, name: str, obj: Any, options: Any, lin
                 found += [other + shared[2], *text]
             line = last + shared[2]
         found.append(line)
-    lines[:] = found
+    lines[:] = [re.sub(r"^(\w+)_(?= : |$)", r"\1\_", line) for line in found]  # no links in reStructuredText
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
