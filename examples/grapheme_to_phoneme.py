@@ -14,7 +14,7 @@ import argparse
 import io
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,45 +34,83 @@ AA0 AA1 AA2 AE0 AE1 AE2 AH0 AH1 AH2 AO0 AO1 AO2 AW0 AW1 AW2 AY0 AY1 AY2 B CH D D
 F G HH IH0 IH1 IH2 IY0 IY1 IY2 JH K L M N NG OW0 OW1 OW2 OY0 OY1 OY2 P R S SH T TH UH0 UH1 UH2 UW UW0 UW1 UW2 V W Y Z ZH
 """
 PHONEMES = ["<pad>", "<unk>", "<s>", "</s>", *ARPABET.split()]
+UNKNOWN = LETTERS.index("<unk>")
 LONGEST = 20  # phonemes of a word
 WORDS = ("recurrent", "networks", "read", "letters", "aloud")
+
+
+def read_weights(package: Path) -> dict[str, Array]:
+    """The arrays in the package's file."""
+    with zipfile.ZipFile(package) as files:
+        return dict(np.load(io.BytesIO(files.read(NETWORK))))
+
+
+def encode(word: str) -> list[int]:
+    """Letters as numbers, and the end."""
+    return [LETTERS.index(letter) if letter in LETTERS else UNKNOWN for letter in word] + [LETTERS.index("</s>")]
 
 
 class Speaker:
     """The network of a package: a model that reads letters, and one that writes the next phoneme."""
 
     def __init__(self, package: Path) -> None:
-        with zipfile.ZipFile(package) as files:
-            weights = np.load(io.BytesIO(files.read(NETWORK)))
+        weights = read_weights(package)
         units = weights["enc_w_hh"].shape[1]
-        letters = layers.Input((None,), dtype="int32")
-        read = layers.GRU(units)(layers.Embedding(len(LETTERS), units)(letters))
-        self.reader = models.Model(letters, read)
-        phoneme, state = layers.Input((1,), dtype="int32"), layers.Input((units,))
-        _, written = layers.GRU(units, return_state=True)(
-            layers.Embedding(len(PHONEMES), units)(phoneme), initial_state=state
+        self.reader = models.Sequential(
+            [layers.Input((None,), dtype="int32"), layers.Embedding(len(LETTERS), units), layers.GRU(units)]
         )
-        self.writer = models.Model([phoneme, state], [layers.Dense(len(PHONEMES))(written), written])
+        self.writer = models.Sequential(
+            [
+                layers.Input((None,), dtype="int32"),
+                layers.Embedding(len(PHONEMES), units),
+                layers.GRU(units, name="writer"),
+                layers.Dense(len(PHONEMES)),
+            ]
+        )
         load_state_dict(self.reader, _modules(weights, "enc"))
-        load_state_dict(
-            self.writer, _modules(weights, "dec") | {"fc.weight": weights["fc_w"], "fc.bias": weights["fc_b"]}
-        )
+        head = {"fc.weight": weights["fc_w"], "fc.bias": weights["fc_b"]}
+        load_state_dict(self.writer, _modules(weights, "dec") | head)
+        self._streams: dict[int, Any] = {}  # by the number of words
 
     def __call__(self, words: Sequence[str]) -> list[list[str]]:
         """The phonemes of some words in lower case."""
-        rows = [[LETTERS.index(letter) if letter in LETTERS else 1 for letter in word] + [2] for word in words]
+        rows = [encode(word) for word in words]
         letters = np.zeros((len(rows), max(map(len, rows))), np.int32)
         for row, place in zip(rows, letters, strict=True):
             place[: len(row)] = row
-        state = self.reader.predict(letters, lengths=np.array([len(row) for row in rows]), verbose=0)
+        if len(rows) not in self._streams:
+            self._streams[len(rows)] = self.writer.stream(len(rows))
+        stream = self._streams[len(rows)]
+        stream.states = {"steps": 1, "writer/h": self.reader(letters, lengths=[len(row) for row in rows])}
         start = np.full(len(rows), PHONEMES.index("<s>"))
-        found = greedy_search(self._write, state, start, end=PHONEMES.index("</s>"), max_length=LONGEST)
+        end = PHONEMES.index("</s>")
+        found = greedy_search(lambda last, _: (stream.step(last), None), None, start, end=end, max_length=LONGEST)
         return [[PHONEMES[token] for token in word.tokens] for word in found]
 
-    def _write(self, phonemes: Array, state: Array) -> tuple[Array, Array]:
-        """Scores of the next phoneme, and the next state."""
-        scores, state = self.writer.forward([phonemes[:, np.newaxis], state])
-        return scores, state
+
+def phonemes_in_numpy(weights: dict[str, Array], word: str) -> list[str]:
+    """The same for one word in plain NumPy, step by step, as the package does it."""
+
+    def step(side: str, token: int, h: Array) -> Array:
+        x = np.matmul(weights[f"{side}_emb"][token : token + 1], weights[f"{side}_w_ih"].T) + weights[f"{side}_b_ih"]
+        (xr, xz, xn), past = np.split(x, 3, 1), np.matmul(h, weights[f"{side}_w_hh"].T) + weights[f"{side}_b_hh"]
+        hr, hz, hn = np.split(past, 3, 1)
+        r, z = 1 / (1 + np.exp(-xr - hr)), 1 / (1 + np.exp(-xz - hz))
+        kept: Array = (1 - z) * np.tanh(xn + r * hn) + z * h
+        return kept
+
+    h = np.zeros((1, weights["enc_w_hh"].shape[1]), np.float32)
+    for letter in encode(word):
+        h = step("enc", letter, h)
+    token = PHONEMES.index("<s>")
+    spoken: list[str] = []
+    while len(spoken) < LONGEST:
+        h = step("dec", token, h)
+        token = int((np.matmul(h, weights["fc_w"].T) + weights["fc_b"]).argmax())
+        if PHONEMES[token] == "</s>":
+            break
+        spoken.append(PHONEMES[token])
+    return spoken
 
 
 def _modules(weights: Any, side: str) -> dict[str, Array]:
@@ -88,15 +126,20 @@ def main(given: Sequence[str] | None = None) -> dict[str, float]:
     parser.add_argument("--package", type=Path, required=True, metavar="FILE", help="the file of g2p-en")
     parser.add_argument("words", nargs="*", default=WORDS, metavar="WORD", help="in letters from a to z")
     options = parser.parse_args(given)
-    speaker = Speaker(options.package)
+    speaker, weights = Speaker(options.package), read_weights(options.package)
     words = [word.lower() for word in options.words]
-    speaker(words)
-    begin = time.perf_counter()
-    spoken = speaker(words)
-    seconds = time.perf_counter() - begin
-    for word, phonemes in zip(words, spoken, strict=True):
+    ways: dict[str, Callable[[], list[list[str]]]] = {
+        "side by side": lambda: speaker(words),
+        "one by one": lambda: [speaker([word])[0] for word in words],
+        "one by one in NumPy, as the package does": lambda: [phonemes_in_numpy(weights, word) for word in words],
+    }
+    for word, phonemes in zip(words, ways["side by side"](), strict=True):
         print(f"{word}: {' '.join(phonemes)}")
-    print(f"{len(words)} words in {1e3 * seconds:.1f} ms")
+    for way, speak in ways.items():
+        spoken = speak()
+        begin = time.perf_counter()
+        speak()
+        print(f"{len(words)} words {way}: {1e3 * (time.perf_counter() - begin):.1f} ms")
     return {"words": len(words), "phonemes": sum(map(len, spoken))}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_models import BACKENDS, Array
 
-from rnncore import layers, models, utils
+from rnncore import layers, models, reference, utils
 
 X = np.random.default_rng(3).normal(size=(3, 12, 2))
 
@@ -69,6 +69,21 @@ def test_states_say_what_is_remembered() -> None:
     found = stream.states
     found["lstm/h"][:] = 9
     assert not (stream.states["lstm/h"] == 9).any()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_states_of_a_new_stream_are_not_left_unread(backend: str) -> None:
+    model = models.Sequential([layers.Input((None, 3)), layers.GRU(2, name="gru")])
+    model.compile(backend=backend)
+    x, h = np.ones((1, 1, 3), "float32"), np.array([[0.5, -0.5]], "float32")
+    stream = model.stream()
+    stream.states = stream.states  # those that it begins with
+    with pytest.raises(ValueError, match=r"states\['steps'\] must be at least 1 where a sequence has begun, got 0"):
+        stream.states = {"steps": 0, "gru/h": h}
+    stream.states = {"steps": 1, "gru/h": h}
+    kernel, recurrent_kernel, bias = model.get_weights()
+    expected = reference.gru(x, kernel, recurrent_kernel, bias, initial_state=h).state[0]
+    np.testing.assert_allclose(stream.run(x), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

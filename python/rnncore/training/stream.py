@@ -239,7 +239,8 @@ class SequenceStream:
         """All that is remembered, in copies: `steps` (), the number of steps so far, and arrays by layer.
 
         The states of recurrent layers are (N, H), the steps that windows still need and keys and values (N, T, ...).
-        They can be set, in this stream or another one of the same model and batch size.
+        They can be set, in this stream or another one of the same model and batch size; states of one's own belong to a
+        sequence that has begun, after 1 step or more.
 
         Raises
         ------
@@ -270,6 +271,13 @@ class SequenceStream:
         with self._turn():
             streaming, rows = self._streaming, self.batch_size
             steps, arrays = given_states(states, streaming.names, lambda steps: streaming.specs(rows, steps))
+            if steps == 0:  # the first step does not read them
+                for name, array, first in zip(streaming.names, arrays, streaming.first_states(), strict=False):
+                    if not np.array_equal(array, np.broadcast_to(first, array.shape)):
+                        raise ValueError(
+                            f"states['steps'] must be at least 1 where a sequence has begun, got 0 and a"
+                            f" states[{name!r}] that it does not begin with"
+                        )
             self._kept = streaming.kept(arrays, rows, steps)
 
     def copy(self) -> SequenceStream:
