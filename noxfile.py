@@ -62,8 +62,7 @@ def typing(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the pages in the folder `site`, warnings as errors, and follow their links; the tests run their code."""
     session.install(".[docs]")
-    session.run("sphinx-build", "-q", "-W", "--keep-going", "docs", "site")
-    session.run("python", "docs/check_site", "site", "--links")
+    session.run(".ci/docs", "site", external=True, env={"PYTHON": "python"})
 
 
 @nox.session(default=False)

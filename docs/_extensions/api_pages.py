@@ -16,6 +16,7 @@ from typing import Any
 
 from public_names import Name, modules, public_names, summary
 from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
 
 SHARED = re.compile(r"(\w+(?:, \w+)+)((?: : .*)?)")  # names of attributes, and their type
 
@@ -150,6 +151,9 @@ def split_attributes(app: Any, what: str, name: str, obj: Any, options: Any, lin
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"  # as docstrings call them
     app.connect("builder-inited", write)
     for change in (escape_plain_text, split_attributes):
         app.connect("autodoc-process-docstring", change, priority=400)  # before napoleon, which adds stars of its own

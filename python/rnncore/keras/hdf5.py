@@ -24,7 +24,7 @@ def h5py_module() -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError("files of Keras need h5py: pip install h5py") from error
+        raise ImportError("files of Keras need h5py: pip install 'rnncore[keras]'") from error
     return h5py
 
 
