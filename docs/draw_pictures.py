@@ -21,7 +21,7 @@ mpl.rcParams["svg.fonttype"] = "none"
 mpl.rcParams["font.sans-serif"] = ["Arial", "Helvetica", "DejaVu Sans"]
 from matplotlib import pyplot as plt  # noqa: E402
 
-from rnncore import demo  # noqa: E402
+from rnncore import demo, utils  # noqa: E402
 
 DOCS = Path(__file__).parent
 IMAGES = DOCS / "images"
@@ -36,6 +36,8 @@ def pictures_of(page: str) -> None:
     folder = IMAGES / Path(page).stem
     folder.mkdir(exist_ok=True)
     before = Path.cwd()
+    utils.clear_session()  # the same names and numbers, whatever ran before
+    utils.set_random_seed(0)
     with tempfile.TemporaryDirectory() as made:
         os.chdir(made)
         failed, _ = doctest.DocTestRunner(optionflags=options).run(parts)
@@ -76,5 +78,5 @@ def sunspots(file: Path) -> None:
 if __name__ == "__main__":
     sunspots(IMAGES / "sunspots.png")
     tasks(IMAGES / "tasks.svg")
-    for page in ("guide/attention.md", "guide/seeing.md"):
+    for page in ("tour.md", "guide/attention.md", "guide/seeing.md"):
         pictures_of(page)
