@@ -82,4 +82,4 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {page: [] for page in ("index", "tour", "performance", "promises", "faq")}
+html_sidebars = {page: [] for page in ("changes", "contributing", "faq", "index", "performance", "promises", "tour")}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
-from sphinx.addnodes import pending_xref
+from sphinx.addnodes import download_reference, pending_xref
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
@@ -29,6 +30,8 @@ class NameLinks(SphinxPostTransform):
                 target = node["reftarget"]
                 node["reftarget"] = NUMPY.get(target, classes.get(target, target))
                 del node["refspecific"]  # or any attribute of that name would be taken
+        for node in [*self.document.findall(download_reference), *self.document.findall(nodes.literal)]:
+            self.link_example(node)
         returned = [node for node in self.document.findall(nodes.emphasis) if node.astext() in classes]
         for literal in [*self.document.findall(nodes.literal), *returned]:
             text = literal.astext().removesuffix("()")
@@ -41,6 +44,13 @@ class NameLinks(SphinxPostTransform):
             content["classes"] += ["xref"]
             link = make_refnode(self.app.builder, self.env.docname, entry.docname, entry.node_id, content, full)
             literal.replace_self(link)
+
+    def link_example(self, node: nodes.Element) -> None:
+        """Where a page names a program of `examples`, or links to it, lead to its page."""
+        match = re.search(r"^(?:\.\./)*(examples/\w+)\.py$", node.get("reftarget", node.astext()))
+        if match and match[1] in self.env.found_docs and not isinstance(node.parent, nodes.reference):
+            content = node.deepcopy() if isinstance(node, nodes.literal) else nodes.inline("", "", *node.children)
+            node.replace_self(make_refnode(self.app.builder, self.env.docname, match[1], None, content))
 
     def candidates(self, text: str) -> list[str]:
         """Full names that a text may be short for; on a page of the API that of the class or module first."""
