@@ -143,3 +143,6 @@ def test_other_outputs_and_metrics_are_refused() -> None:
     words, labels = sentences()
     with pytest.raises(ValueError, match="takes no metrics"):
         model.fit(words, labels, verbose=0)
+    model.compile("adam", losses.CRF())
+    with pytest.raises(ValueError, match="class_weight must be None with the loss 'crf'"):
+        model.fit(words, labels, class_weight={0: 2.0}, verbose=0)

@@ -125,6 +125,15 @@ def test_draws_have_the_mean_and_the_density(loss: Distribution) -> None:
         np.testing.assert_allclose(found, np.median(np.split(output[0], 3), axis=0), atol=0.1)
 
 
+@each_loss
+def test_draws_for_nothing_and_for_any_numbers(loss: Distribution) -> None:
+    assert loss.sample(np.zeros((0, 2 * loss.parameters)), 0).shape == (0, 2)
+    drawn = loss.sample(np.full((1, loss.parameters), np.nan), 0)
+    assert drawn.shape == (1, 1)
+    counts = losses.NegativeBinomialNLL().sample([[1e30, -40.0]] * 3, 0)  # a variance of 1e54
+    np.testing.assert_allclose(counts, 1e30, rtol=0.01)
+
+
 @pytest.mark.parametrize("backend", ["compiled", "reference"])
 def test_a_model_learns_mean_and_scale(backend: str) -> None:
     utils.set_random_seed(1)
@@ -149,6 +158,14 @@ def test_numbers_that_do_not_fit() -> None:
         losses.NegativeBinomialNLL()([[-1.0]], np.zeros((1, 2)))
     with pytest.raises(ValueError, match="quantiles must be in rising order"):
         losses.Quantile([0.5, 0.1])
+    for quantiles in (None, 0.5, "0.5"):
+        with pytest.raises(TypeError, match="quantiles must be a (sequence of )?number"):
+            losses.Quantile(quantiles)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="quantiles must be at least one number"):
+        losses.Quantile([])
+    assert losses.Quantile(k / 4 for k in (1, 3)).quantiles == [0.25, 0.75]  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="rng .* must be an integer, got str 'one'"):
+        losses.GaussianNLL().sample([[0.0, 0.0]], "one")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="components must be"):
         losses.MixtureNLL(0)
     x = layers.Input((3,))

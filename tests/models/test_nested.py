@@ -284,3 +284,11 @@ def test_a_layer_in_two_places_cannot_be_described() -> None:
     assert len(model.weights) == 2
     with pytest.raises(ValueError, match="shared by a model"):
         model.get_config()
+
+
+def test_a_model_holds_no_model_that_holds_it() -> None:
+    outer = models.Sequential([layers.Input((4, 3)), layers.Dense(3)])
+    for layer in (outer, models.Sequential([layers.Input((4, 3)), outer]), layers.TimeDistributed(outer)):
+        with pytest.raises(ValueError, match="layer must not hold the model that it is added to"):
+            outer.add(layer)
+    assert outer.output_shape == (None, 4, 3)

@@ -103,9 +103,23 @@ def test_transitions_that_cannot_be() -> None:
         (np.zeros((1, 2, 3)), {}, "scores must have shape (N, T, K, K), got (1, 2, 3)"),
         (np.zeros((1, 2, 3, 4)), {}, "scores must have shape (N, T, K, K), got (1, 2, 3, 4)"),
         (np.full((1, 2, 3, 3), np.nan), {}, "scores must not hold NaN or infinity"),
+        (np.full((1, 2, 3, 3), np.inf), {"lengths": [1]}, "scores must not hold NaN or infinity"),
         (np.zeros((1, 2, 3, 3)), {"n": 0}, "n must be"),
     ],
 )
 def test_bad_scores(scores: Array, options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         crf_n_best(scores, **options)
+
+
+def test_labels_that_cannot_be() -> None:
+    """One sequence is left, then none; what is behind the lengths may be anything."""
+    never = -np.inf
+    first, then = [[-1.0, -2.0]] * 2, [[never, never], [never, -3.0]]
+    scores = np.array([[first, then, np.full((2, 2), np.nan)]])
+    (found,) = crf_n_best(scores, [2], n=5)
+    assert [(best.labels.tolist(), best.log_probability) for best in found] == [([1, 1], -5.0)]
+    scores[0, 1, 1, 1] = never
+    assert crf_n_best(scores, [2]) == [[]]
+    with pytest.raises(ValueError, match="scores of row 0 must allow some labels"):
+        crf_viterbi(scores, [2])

@@ -129,6 +129,14 @@ def test_single_precision_stays_near_double(plan: dict[str, Any]) -> None:
     assert_all_close(single.get_weights(), double.get_weights(), AFTER_TRAINING["float32"])
 
 
+@pytest.mark.parametrize("backend", ["compiled", "reference"])
+def test_weights_set_before_the_first_run_keep_their_digits(backend: str) -> None:
+    model = models.Sequential([layers.Input((1,)), layers.Dense(1)])
+    model.compile("sgd", "mse", backend=backend, dtype_policy="float64")
+    model.set_weights([np.full((1, 1), 1 / 3), np.zeros(1)])
+    assert model.predict(np.ones((1, 1)), verbose=0).item() == 1 / 3
+
+
 @pytest.mark.parametrize("cell", range(len(RECURRENT)))
 def test_any_number_of_threads_trains_the_same_bits(cell: int) -> None:
     rng = np.random.default_rng(cell)

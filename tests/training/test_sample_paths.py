@@ -39,6 +39,21 @@ def test_a_random_walk_spreads_as_it_should(backend: str) -> None:
     np.testing.assert_array_equal(drawn, again)
 
 
+@pytest.mark.parametrize("given", [[losses.GaussianNLL()], {"out": losses.GaussianNLL()}, "gaussian_nll"])
+def test_a_loss_may_be_given_in_any_way(given: Any) -> None:
+    """A single step needs nothing known ahead; seeds are those of `set_random_seed`."""
+    x = layers.Input((None, 2))
+    model = models.Model(x, layers.Dense(2, name="out")(x))
+    model.compile("sgd", given)
+    model.set_weights([np.zeros((2, 2)), np.array([7.0, -40.0])])
+    drawn = []
+    for _ in range(2):
+        utils.set_random_seed(5)
+        drawn.append(model.sample_paths(np.zeros((1, 3, 2)), 1, 4))
+    np.testing.assert_array_equal(*drawn)
+    np.testing.assert_allclose(drawn[0], np.full((1, 4, 1, 1), 7.0), rtol=1e-5)
+
+
 def test_what_is_known_ahead_is_read_in_its_step() -> None:
     past = np.array([[[1.0, 10.0]]])
     future = np.array([[[20.0], [30.0]]])
@@ -84,6 +99,9 @@ def test_models_that_give_no_distribution() -> None:
         model.sample_paths(np.zeros((1, 4, 1)), 2)
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"as losses.GaussianNLL, got 'mean_squared_error'"):
+        model.sample_paths(np.zeros((1, 4, 1)), 2)
+    model.compile("sgd", lambda y_true, y_pred: (0.0, np.zeros_like(y_pred)))
+    with pytest.raises(ValueError, match="got a function"):
         model.sample_paths(np.zeros((1, 4, 1)), 2)
     with pytest.raises(ValueError, match="future must hold the features"):
         walker(losses.GaussianNLL(), features=2).sample_paths(np.zeros((1, 4, 2)), 2)

@@ -31,7 +31,7 @@ def crf_viterbi(scores: npt.ArrayLike, lengths: npt.ArrayLike | None = None) -> 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument does not fit, or a row allows no labels at all.
 
     References
     ----------
@@ -48,7 +48,10 @@ def crf_viterbi(scores: npt.ArrayLike, lengths: npt.ArrayLike | None = None) -> 
     >>> best.labels, round(float(np.exp(best.log_probability)), 2)
     (array([0, 0], dtype=int32), 0.36)
     """
-    return [found[0] for found in crf_n_best(scores, lengths, 1)]
+    best = crf_n_best(scores, lengths, 1)
+    if [] in best:
+        raise ValueError(f"scores of row {best.index([])} must allow some labels, got probability 0 for all")
+    return [found[0] for found in best]
 
 
 def crf_n_best(scores: npt.ArrayLike, lengths: npt.ArrayLike | None = None, n: int = 5) -> list[list[Transcript]]:
@@ -87,10 +90,10 @@ def crf_n_best(scores: npt.ArrayLike, lengths: npt.ArrayLike | None = None, n: i
     array = data.real("scores", scores)
     if array.ndim != 4 or array.shape[2] != array.shape[3] or array.shape[3] == 0:
         raise ValueError(f"scores must have shape (N, T, K, K), got {array.shape}")
-    if np.isnan(array).any() or np.isposinf(array).any():
-        raise ValueError("scores must not hold NaN or infinity")
     n = check.positive_int("n", n)
     steps = np.full(len(array), array.shape[1]) if lengths is None else data.lengths(lengths, *array.shape[:2])
+    if not (array[np.arange(array.shape[1]) < steps[:, np.newaxis]] < np.inf).all():
+        raise ValueError("scores must not hold NaN or infinity")
     return [best_paths(row[:length].astype(np.float64), n) for row, length in zip(array, steps, strict=True)]
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore import data
+from rnncore import data, seeds
 from rnncore._quiet import quiet
 from rnncore.data import Array
 from rnncore.losses.base import Loss
@@ -18,6 +18,8 @@ from rnncore.reference.activations import softmax
 from rnncore.reference.distributions import blocks_of, positive
 
 __all__ = ["GaussianNLL", "MixtureNLL", "NegativeBinomialNLL", "Quantile", "StudentTNLL"]
+
+LARGE_RATE = 1e18  # NumPy draws from no Poisson distribution far above, and a draw differs from its rate by 1e-9
 
 
 class Distribution(Loss, registered=False):
@@ -70,7 +72,7 @@ class Distribution(Loss, registered=False):
         ----------
         output : array_like, shape (N, ..., P·U)
         rng : numpy.random.Generator or int, optional
-            What draws, or its seed; by default another one each time.
+            What draws, or its seed; by default another one each time, as `utils.set_random_seed` makes it.
 
         Examples
         --------
@@ -80,14 +82,18 @@ class Distribution(Loss, registered=False):
         >>> drawn.shape, bool(abs(drawn.std() - np.log(2)) < 0.05)
         ((1000, 1), True)
         """
-        return self._sample(self._blocks(output), np.random.default_rng(rng))
+        if not isinstance(rng, np.random.Generator):
+            seed = seeds.next_seed() if rng is None else check.integer("rng (a Generator or a seed)", rng, low=0)
+            rng = np.random.default_rng(seed)
+        return self._sample(self._blocks(output), rng)
 
     def _blocks(self, output: npt.ArrayLike) -> Array:
         """(P, ..., U), float64."""
         array = data.floating("output", output).astype(np.float64)
         if array.ndim < 1 or array.shape[-1] % self.parameters:
             raise ValueError(f"output must have shape (N, ..., {self.parameters}·U), got {array.shape}")
-        return np.moveaxis(array.reshape(*array.shape[:-1], self.parameters, -1), -2, 0)
+        units = array.shape[-1] // self.parameters
+        return np.moveaxis(array.reshape(*array.shape[:-1], self.parameters, units), -2, 0)
 
 
 class GaussianNLL(Distribution):
@@ -163,7 +169,9 @@ class NegativeBinomialNLL(Distribution):
 
     def _sample(self, blocks: Array, rng: np.random.Generator) -> Array:
         mean, dispersion = positive(blocks[0]), positive(blocks[1])
-        return rng.poisson(rng.gamma(1 / dispersion, mean * dispersion)).astype(np.float64)
+        rate = rng.gamma(1 / dispersion, mean * dispersion)
+        drawn = rng.poisson(np.where(rate < LARGE_RATE, rate, 0)).astype(np.float64)
+        return np.where(rate < LARGE_RATE, drawn, rate)
 
 
 class MixtureNLL(Distribution):
@@ -234,9 +242,11 @@ class Quantile(Distribution):
         name: str | None = None,
     ) -> None:
         super().__init__(reduction=reduction, name=name)
-        if isinstance(quantiles, (str, float, int)) or not len(quantiles):
-            raise TypeError(f"quantiles must be a sequence of numbers, got {quantiles!r}")
+        if not isinstance(quantiles, Iterable):
+            raise TypeError(f"quantiles must be a sequence of numbers, got {type(quantiles).__name__} {quantiles!r}")
         self.quantiles = [check.number("each of quantiles", q, low=0.0, high=1.0) for q in quantiles]
+        if not self.quantiles:
+            raise ValueError("quantiles must be at least one number, got none")
         if sorted(set(self.quantiles)) != self.quantiles:
             raise ValueError(f"quantiles must be in rising order, each once, got {self.quantiles}")
 

@@ -7,11 +7,13 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import data
+from rnncore._quiet import quiet
 from rnncore.data import Array
 
 __all__ = ["coverage", "crps"]
 
 
+@quiet
 def crps(y_true: npt.ArrayLike, paths: npt.ArrayLike) -> Array:
     """The continuous ranked probability score of drawn forecasts, E|X - y| - E|X - X'| / 2: less is better.
 

@@ -100,6 +100,8 @@ class Sequential(Model):
                 raise ValueError(f"Input must come first, got {layer.name!r} after {len(self._layers)} layers")
             self._values = [layer.output]
             return
+        if any(part is self for part in parts([layer])):
+            raise ValueError(f"layer must not hold the model that it is added to, got {layer.name!r}")
         if layer.name in [known.name for known in self._layers]:
             raise ValueError(f"layer names must be unique in a model, got {layer.name!r} twice")
         values = list(self._values)

@@ -218,12 +218,21 @@ class Compilation:
             raise ValueError("class_weight needs a model with one output that has a loss")
         number = self.losses[0].output
         target, weights = samples.targets[number], list(samples.weights)
+        loss = self._given[number]
+        if loss is not None and self._sparse[number] and len(loss.positions(target)) < target.ndim:
+            raise ValueError(
+                f"class_weight must be None with the loss {loss.name!r}, which has one value for each sample"
+            )
         by_class = data.class_weight(class_weight, target, sparse=self._sparse[number], dtype=dtype)
         given = weights[number]
         if given is not None:
             by_class *= given.reshape(given.shape + (1,) * (by_class.ndim - given.ndim))
         weights[number] = by_class
         return replace(samples, weights=weights)
+
+    def loss_of(self, output: int) -> Loss | None:
+        """The loss of an output, once bound; None if it has none, or a function."""
+        return self._given[output]
 
     def _need_named_loss(self) -> None:
         if self.function is not None:

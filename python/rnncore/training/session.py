@@ -20,6 +20,7 @@ from rnncore.layers.expansion import expanded
 from rnncore.layers.graph import Graph
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.layers.trainable import TrainableState
+from rnncore.parameters import ParameterStore
 from rnncore.policies import Policy
 from rnncore.training import epoch
 from rnncore.training.compilation import Compilation
@@ -126,6 +127,9 @@ class Session:
         self.compilation, self._backend, graph._policy = compilation, backend, policy
         self.trainable = TrainableState(graph.trainable, graph.layers)
         self.forget_engine()
+        if not any(weight.is_new for weight in graph.weights):  # what is set before the first run keeps its digits
+            store = ParameterStore.join(graph.weights)
+            store.astype(np.promote_types(store.dtype, policy.dtype))
 
     def compiled(self, purpose: str) -> Compilation:
         """What `compile` was given; ValueError before it was."""
