@@ -106,6 +106,21 @@ def steps(keras: Any) -> Made:
     return model, [_random(4, STEPS, 5, FEATURES)]
 
 
+def steps_of_steps(keras: Any) -> Made:
+    k = keras.layers
+    padded = k.TimeDistributed(k.TimeDistributed(k.ZeroPadding1D((1, 2))))
+    parts = [
+        k.Conv1D(4, 2, padding="same"),
+        k.GRU(3, return_sequences=True),
+        k.Softmax(axis=1),
+        k.Dense(2),
+        k.Flatten(),
+    ]
+    each = [k.TimeDistributed(k.TimeDistributed(part)) for part in parts]
+    last = k.TimeDistributed(k.LSTM(3, go_backwards=True))
+    return _chain(keras, k.Input((2, 3, 4, FEATURES)), padded, *each, last), [_random(4, 2, 3, 4, FEATURES)]
+
+
 def cells(keras: Any) -> Made:
     k = keras.layers
     stack = k.RNN([k.LSTMCell(4), k.GRUCell(3)], return_sequences=True)
@@ -138,6 +153,7 @@ MODELS: dict[str, Callable[[Any], Made]] = {
         attention,
         nested,
         steps,
+        steps_of_steps,
         cells,
         operators,
         shapes,

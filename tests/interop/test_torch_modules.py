@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -196,6 +197,16 @@ def test_wrong_calls_raise_what_pytorch_raises(kind: str, shape: Any, state: Any
     assert str(found.value) == str(expected.value)
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_another_number_of_states_raises_what_pytorch_raises(count: int) -> None:
+    theirs, made = pair("LSTM", 3, 4)
+    x, hx = torch.zeros(9, 2, 3, dtype=torch.float64), (torch.zeros(1, 2, 4, dtype=torch.float64),) * count
+    with pytest.raises((RuntimeError, IndexError)) as expected:
+        theirs(x, hx)
+    with pytest.raises(expected.type, match=re.escape(str(expected.value))):
+        made(x, hx)
+
+
 def test_lengths_that_do_not_fit_are_refused() -> None:
     made = ours.GRU(3, 4, batch_first=True)
     x = torch.zeros(2, 5, 3)
@@ -203,6 +214,7 @@ def test_lengths_that_do_not_fit_are_refused() -> None:
         ([1, 2, 3], ValueError, r"lengths: expected shape \(2,\), one per row of the input, got \(3,\)"),
         ([1, 6], ValueError, "lengths: expected values from 0 to 5, the time steps, got 6"),
         ([1.0, 2.0], TypeError, "lengths: expected integers, got dtype torch.float32"),
+        ("12", TypeError, "lengths: expected a tensor or numbers, got str"),
     ):
         with pytest.raises(error, match=text):
             made(x, lengths=lengths)

@@ -273,6 +273,11 @@ def test_files_of_pytorch_itself(tmp_path: Path) -> None:
             found["optimizer"]["state"][0]["exp_avg"], optimizer.state_dict()["state"][0]["exp_avg"].float()
         )
         assert (found["epoch"], found["name"]) == (3, "net")
+    x, z, w = torch.randn(2, 3), *(torch.randn(2, dtype=torch.complex64).conj() for _ in range(2))
+    views = {"expanded": x[:, :1].expand(4, 2, 3), "turned": x.T[::2], "conjugated": z, "negated": w.imag}
+    torch.save(views, tmp_path / "views.pt")
+    for name, array in read_state_dict(tmp_path / "views.pt").items():
+        np.testing.assert_array_equal(array, views[name].resolve_conj().resolve_neg())
     torch.save(model, tmp_path / "module.pt")
     with pytest.raises(ValueError, match=r"only tensors.*torch\.save\(module\.state_dict\(\), path\)"):
         read_state_dict(tmp_path / "module.pt")

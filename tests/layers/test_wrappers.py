@@ -192,6 +192,28 @@ def test_time_distributed_treats_each_step_as_a_sample(layer: Any, backend: str)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.ZeroPadding1D((1, 2)),
+        layers.Conv1D(2, 2, strides=2),
+        layers.GlobalMaxPooling1D(),
+        layers.Softmax(axis=1),
+        layers.SpatialDropout1D(0.5),
+        layers.LSTM(3, return_sequences=True, go_backwards=True),
+        models.Sequential([layers.Input((4, 2)), layers.Dense(3), layers.Flatten()]),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_time_distributed_twice_treats_each_step_of_each_step_as_a_sample(layer: Any, backend: str) -> None:
+    x = np.random.default_rng(2).normal(size=(3, 5, 2, 4, 2))
+    once, twice = (layers.deserialize(layers.serialize(layer)) for _ in range(2))
+    found = run(backend, layers.TimeDistributed(layers.TimeDistributed(twice)), x)
+    expected = run(backend, once, x.reshape(-1, 4, 2))
+    np.testing.assert_allclose(found, expected.reshape(*x.shape[:3], *expected.shape[1:]), atol=1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_mask_given_to_a_call_goes_on_as_one_that_comes_with_the_input(backend: str, tmp_path: Path) -> None:
     x, steps = layers.Input((None, 3), name="x"), layers.Input((None,), dtype="bool", name="steps")
     dense, norm = layers.TimeDistributed(layers.Dense(3)), layers.BatchNormalization(moving_mean_initializer="ones")

@@ -81,6 +81,9 @@ def from_keras(model: Any, custom: dict[str, Any] | None = None) -> models.Model
         return weights, arrays
 
     given = model.get_compile_config() if getattr(model, "optimizer", None) is not None else None
+    if given and "optimizer" not in given:  # saving to HDF5 makes Keras 3 forget it there
+        own = {"class_name": type(model.optimizer).__name__, "config": model.optimizer.get_config()}
+        given = {**given, "optimizer": own}
     trained = Trained(parse_json(json.dumps(given, default=str)), version) if given else None
     found = made(reader, text, stored, trained)
     if trained is not None and found.compiled:

@@ -15,7 +15,7 @@ class AppliesActivation(Layer, registered=False):
     """Base of the layers that apply a function; a subclass, or its constructor, says which."""
 
     _op = "activation"
-    _acts_per_step = True
+    _acts_per_step = _treats_steps_as_samples = True
     _function: activations.Kept
 
     @property

@@ -50,7 +50,7 @@ class Dense(Layer):
     _op = "dense"
     _node_arguments = ("activation",)
     _mixes_features = True
-    _acts_per_step = True
+    _acts_per_step = _treats_steps_as_samples = True
     kernel = WeightView()
     bias = WeightView()
 

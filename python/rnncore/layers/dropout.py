@@ -57,6 +57,7 @@ class Dropout(Layer):
         self.seed = None if seed is None else check.integer("seed", seed, low=0)
         self.noise_shape = None if noise_shape is None else check.shape("noise_shape", noise_shape)
         self.shared_axes = [axis for axis, size in enumerate(self.noise_shape or ()) if size == 1]
+        self._treats_steps_as_samples = not self.shared_axes
 
     def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless `noise_shape` fits."""

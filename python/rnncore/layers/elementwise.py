@@ -55,7 +55,7 @@ class Elementwise(Layer):
     """
 
     _op = "elementwise"
-    _acts_per_step = True
+    _acts_per_step = _treats_steps_as_samples = True
 
     def __init__(
         self,

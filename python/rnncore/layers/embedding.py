@@ -76,6 +76,7 @@ class Embedding(Layer):
         self.input_dim = check.positive_int("input_dim", input_dim)
         self.output_dim = check.positive_int("output_dim", output_dim)
         self.mask_zero = check.boolean("mask_zero", mask_zero)
+        self._treats_steps_as_samples = not self.mask_zero
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)

@@ -23,7 +23,7 @@ class Noise(Layer, registered=False):
     """Base of the layers of this file; a subclass sets `kind`."""
 
     _op = "noise"
-    _acts_per_step = True
+    _acts_per_step = _treats_steps_as_samples = True
     _kind: ClassVar[str]
 
     def __init__(self, seed: int | None, arguments: LayerArguments) -> None:

@@ -213,7 +213,7 @@ class LayerNormalization(Normalization):
 
     _op = "layer_normalization"
     _mixes_features = True
-    _acts_per_step = True
+    _acts_per_step = _treats_steps_as_samples = True
 
     def __init__(
         self,

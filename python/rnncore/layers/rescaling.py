@@ -36,7 +36,7 @@ class Rescaling(Layer):
 
     _op = "rescale"
     _node_arguments = ("scale", "offset")
-    _acts_per_step = True
+    _acts_per_step = _treats_steps_as_samples = True
 
     def __init__(self, scale: float, offset: float = 0.0, **arguments: Any) -> None:
         super().__init__(**arguments)

@@ -42,6 +42,7 @@ class Softmax(AppliesActivation):
         self.axis = check.integer("axis", axis)
         if self.axis == 0:
             raise ValueError(f"axis of {self.name!r} must not be that of the batch, 0")
+        self._treats_steps_as_samples = self.axis == -1
 
     @property
     def _as_activation(self) -> activations.Kept:

@@ -10,7 +10,6 @@ from rnncore.layers.base import Layer
 from rnncore.layers.builder import ProgramBuilder, emit_graph
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.graph import Graph
-from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.masks import NO_MASK, Mask
 from rnncore.layers.registry import deserialize
 from rnncore.layers.symbolic import Call, SymbolicValue, walk
@@ -62,7 +61,10 @@ class TimeDistributed(Wrapper):
         self.layer = layer
         super().__init__((layer,), **arguments)
         self._output_dtype = layer._output_dtype
-        self._treats_steps_as_samples = layer._treats_steps_as_samples
+
+    @property
+    def _treats_steps_as_samples(self) -> bool:  # type: ignore[override]
+        return self.layer._treats_steps_as_samples
 
     def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, ...) with steps that the layer takes."""
@@ -105,8 +107,6 @@ class TimeDistributed(Wrapper):
         """Append the layer's nodes; steps become samples unless the layer treats steps by themselves anyway."""
         if self.layer._treats_steps_as_samples:
             return self.layer._emit(builder, inputs, masks)
-        if self.layer._acts_per_step and not isinstance(self.layer, TakesInitialState):
-            return self.layer._emit(builder, inputs, (NO_MASK,))
         (x,) = inputs
         shape = builder.shape(x)
         readers = {call: call.layer._emit(builder, inputs, (NO_MASK,))[0] for call in self._readers_of_ids()}

@@ -154,7 +154,7 @@ class Recurrent(nn.RNNBase):
             rows = x.shape[batch_axis]
         shape = (self.num_layers * directions, *(() if rows is None else (rows,)), self.hidden_size)
         fits = x.shape[-1] == self.input_size and x.numel() > 0
-        if not fits or (hx is not None and (isinstance(hx, Tensor) == (self.mode == "LSTM") or len(states) > 2)):
+        if not fits or (hx is not None and (isinstance(hx, Tensor), len(states)) != _form_of_states(self.mode)):
             return None
         if any(not isinstance(state, Tensor) or state.shape != shape for state in states):
             return None
@@ -300,9 +300,22 @@ def left_to_torch(module: nn.RNNBase) -> str | None:
     return unsupported_weights(module._flat_weights)
 
 
+def _form_of_states(mode: str) -> tuple[bool, int]:
+    """Whether the states of a call are a tensor, and how many they are."""
+    return (False, 2) if mode == "LSTM" else (True, 1)
+
+
+def _tensor(argument: str, value: Any) -> Tensor:
+    """On the CPU."""
+    try:
+        return torch.as_tensor(value).cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{argument}: expected a tensor or numbers, got {type(value).__name__}: {error}") from error
+
+
 def _checked_lengths(lengths: Any, rows: int, steps: int) -> Tensor:
     """(N,) int64 on the CPU."""
-    found = torch.as_tensor(lengths).cpu()
+    found = _tensor("lengths", lengths)
     if found.dtype.is_floating_point or found.dtype.is_complex or found.dtype == torch.bool:
         raise TypeError(f"lengths: expected integers, got dtype {found.dtype}")
     if found.shape != (rows,):
@@ -315,7 +328,7 @@ def _checked_lengths(lengths: Any, rows: int, steps: int) -> Tensor:
 
 def _checked_resets(resets: Any, shape: Sequence[int]) -> Tensor:
     """Of the first two axes of the input, bool on the CPU."""
-    found = torch.as_tensor(resets).cpu()
+    found = _tensor("resets", resets)
     if found.dtype.is_floating_point or found.dtype.is_complex:
         raise TypeError(f"resets: expected booleans or integers, got dtype {found.dtype}")
     if found.shape != tuple(shape):

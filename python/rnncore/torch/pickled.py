@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import pickletools
 import reprlib
@@ -17,6 +18,7 @@ from rnncore.data import Array
 __all__ = ["Storage", "interpret"]
 
 MOST_AXES = 32
+MOST_EXPANDED = 2**20  # numbers of a tensor that has some of them several times, as after `expand`
 ONLY = "; only tensors and containers are read, as torch.save(module.state_dict(), path) writes them"
 _MARK = object()
 
@@ -182,7 +184,10 @@ def _call(function: Name, arguments: tuple[Any, ...]) -> Any:
         return {_key(key): value for key, value in pairs}
     if name == "torch._utils._rebuild_tensor_v2":
         storage, offset, shape, strides = arguments[:4]
-        return _tensor(_of_type(storage, Storage), offset, _of_type(shape, tuple), _of_type(strides, tuple))
+        found = _tensor(_of_type(storage, Storage), offset, _of_type(shape, tuple), _of_type(strides, tuple))
+        turned = _of_type(arguments[6], dict) if len(arguments) > 6 else {}
+        found = found.conj() if turned.get("conj") else found
+        return -found if turned.get("neg") else found
     if name in ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"):
         return _of_type(arguments[0], np.ndarray)
     if name == "torch.Size":
@@ -201,14 +206,17 @@ def _tensor(storage: Storage, offset: Any, shape: tuple[Any, ...], strides: tupl
         raise ValueError(f"{claim} has no sizes and places")
     there = storage.numbers.size
     used = 0 if 0 in shape else 1
+    expanded = 0 in [stride for stride, size in zip(strides, shape, strict=True) if size > 1]
+    expanded = expanded and math.prod(shape) <= MOST_EXPANDED
     for stride, size in sorted((stride, size) for stride, size in zip(strides, shape, strict=True) if size > 1):
-        if used and stride < used:
+        if used and stride < used and not (expanded and stride == 0):
             raise ValueError(f"{claim} has elements that overlap")
         used += used and (size - 1) * stride
     if offset + used > there:
         raise ValueError(f"{claim} runs beyond its {there} numbers")
     steps = [stride * storage.numbers.itemsize for stride in strides]
-    return np.lib.stride_tricks.as_strided(storage.numbers[offset:], shape, steps if used else None)
+    found = np.lib.stride_tricks.as_strided(storage.numbers[offset:], shape, steps if used else None)
+    return found.copy() if expanded and used else found
 
 
 def _plain(found: Any) -> Any:

@@ -47,8 +47,8 @@ def read_state_dict(path: FilePath) -> dict[str, Any]:
     Returns
     -------
     dict
-        With arrays in place of tensors. Those of one storage share memory, as tied weights do. bfloat16 becomes
-        float32, which has all its numbers.
+        With arrays in place of tensors. Those of one storage share memory, as tied weights do, but for expanded,
+        conjugated and negated views. bfloat16 becomes float32, which has all its numbers.
 
     Raises
     ------
