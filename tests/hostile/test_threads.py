@@ -203,13 +203,15 @@ CASES = {
         rng = np.random.default_rng(0)
         sequences, target = rng.normal(size=(64, 5, 2)), rng.normal(size=(64, 5, 64))
         stream, found = model.stream(), []
+        from rnncore.callbacks import LambdaCallback
+        enough = LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", len(found) > 50))
         # The branches learn the same, so their difference is zero between any two updates.
         errors = meanwhile(
-            lambda: model.fit(sequences, [None, target, target], epochs=60, batch_size=4, verbose=0),
+            lambda: model.fit(sequences, [None, target, target], epochs=5000, batch_size=4, verbose=0, callbacks=enough),
             lambda: found.append(np.abs(stream.step(np.ones((1, 2)))[0]).max()),
         )
         assert not errors, errors
-        assert len(found) > 10 and max(found) == 0, max(found)
+        assert max(found) == 0, max(found)
     """,
     "a stateful model": """
         utils.set_random_seed(1)
