@@ -151,6 +151,19 @@ def test_a_model_learns_mean_and_scale(backend: str) -> None:
         assert softplus(row[1]) == pytest.approx(chosen.std(), rel=0.15)
 
 
+def test_metrics_that_compare_whole_outputs_are_refused() -> None:
+    """With one number for each target, and for functions, there is nothing to refuse."""
+    x = np.zeros((2, 3))
+    model = models.Sequential([layers.Input((3,)), layers.Dense(2, kernel_initializer="zeros")])
+    for metric in ("mse", "r2_score", "accuracy"):
+        with pytest.raises(ValueError, match=rf"metrics: '{metric}' compares .* 2 numbers for each .* 'gaussian_nll'"):
+            model.compile("sgd", losses.GaussianNLL(), metrics=[metric])
+    model.compile("sgd", losses.GaussianNLL(), metrics=[lambda y, output: (y - output[:, :1])[:, 0]])
+    assert model.evaluate(x, [[1.0], [4.0]], verbose=0)[1] == 2.5
+    model.compile("sgd", losses.Quantile([0.5]), metrics=["mse"])
+    assert model.evaluate(x, [[1.0, 3.0]] * 2, verbose=0)[1] == 5.0
+
+
 def test_numbers_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match=r"needs an output with 3 numbers for each target, got 4"):
         losses.StudentTNLL()([[1.0]], np.zeros((1, 4)))

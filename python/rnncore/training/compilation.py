@@ -13,12 +13,14 @@ import numpy.typing as npt
 from rnncore import _configurable as configurable
 from rnncore import _validation as check
 from rnncore import data, losses, metrics, optimizers, program
+from rnncore._overrides import is_users
 from rnncore.batches import Samples
 from rnncore.callbacks.base import Logs
 from rnncore.data import Array
 from rnncore.layers.builder import Penalties
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.losses import Loss
+from rnncore.losses.distributions import Distribution
 from rnncore.losses.functions import FUNCTIONS
 from rnncore.metrics import Metric
 from rnncore.training.own_code import saved_function, saved_metrics
@@ -119,6 +121,14 @@ class Compilation:
                         needed = "class ids" if metric.sparse else "targets like the output"
                         what = "metric before it" if self._given[number] is None else "loss of the output"
                         raise ValueError(f"{argument}: {metric.name!r} needs {needed}, unlike the {what}")
+                    loss = self._given[number]
+                    own = isinstance(metric, metrics.MeanMetricWrapper) or is_users(type(metric), "increment")
+                    if isinstance(loss, Distribution) and loss.parameters > 1 and not own:
+                        raise ValueError(
+                            f"{argument}: {metric.name!r} compares targets with the whole output, which has"
+                            f" {loss.parameters} numbers for each with the loss {loss.name!r}; a function"
+                            " metric(y_true, y_pred) may pick its own"
+                        )
                     key = f"{prefix}{metric.name}"
                     if weighted and key in used:
                         key = f"{prefix}weighted_{metric.name}"
