@@ -206,8 +206,9 @@ CASES = {
         from rnncore.callbacks import LambdaCallback
         enough = LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", len(found) > 50))
         # The branches learn the same, so their difference is zero between any two updates.
+        told = {"epochs": 5000, "batch_size": 4, "verbose": 0, "callbacks": enough}
         errors = meanwhile(
-            lambda: model.fit(sequences, [None, target, target], epochs=5000, batch_size=4, verbose=0, callbacks=enough),
+            lambda: model.fit(sequences, [None, target, target], **told),
             lambda: found.append(np.abs(stream.step(np.ones((1, 2)))[0]).max()),
         )
         assert not errors, errors
