@@ -50,7 +50,10 @@ def convert(source: Path, target: Path) -> None:
 def predict(file: Path, source: Path, target: Path) -> None:
     """Compute a model's outputs for the arrays of a file, and write them to another one."""
     model = load(file)
-    x: Any = np.load(source, allow_pickle=False)
+    try:
+        x: Any = np.load(source, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{os.fspath(source)!r} holds no arrays of numbers that can be read") from error
     if isinstance(x, np.lib.npyio.NpzFile):
         with x as several_arrays:
             x = dict(several_arrays)

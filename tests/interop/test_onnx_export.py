@@ -92,7 +92,7 @@ def test_onnxruntime_computes_the_same(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(theirs, mine, rtol=1e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", sorted(set(CASES) - {"front end"}))  # whose ReLU has a threshold
+@pytest.mark.parametrize("name", CASES)
 def test_a_file_read_back_is_the_model_again(name: str, tmp_path: Path) -> None:
     make, data = CASES[name]
     model, x = trained_a_little(make()), [array.astype(np.float32) for array in data()]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from rnncore.onnx.operators import arithmetic, layout, networks, recurrent
+from rnncore.onnx.operators import arithmetic, choosing, layout, networks, recurrent
 
-__all__ = ["arithmetic", "layout", "networks", "recurrent"]
+__all__ = ["arithmetic", "choosing", "layout", "networks", "recurrent"]

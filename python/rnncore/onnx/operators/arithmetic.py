@@ -12,6 +12,7 @@ import numpy as np
 from rnncore import activations, layers
 from rnncore.data import Array
 from rnncore.layers import Layer
+from rnncore.layers.symbolic import SymbolicValue
 from rnncore.onnx.attributes import Reader
 from rnncore.onnx.importing import Importer, Open, operator
 from rnncore.onnx.operators.layout import aligned, reshaped
@@ -335,21 +336,31 @@ def _reduce(importer: Importer, reader: Reader, inputs: list[Any]) -> Tensor:
     joined = sum((x.axes[axis] for axis in places), ())
     count = product(x.dims[axis] for axis in places)
     shown = dict.fromkeys(places, ())
+    sums = reader.op == "ReduceSum" and isinstance(count, Size)
     if joined:
         rest = tuple(p for p in x.inner if p not in joined and not known_one(x.sizes[p]))
         wide = importer.without_lengths(_joined(x, joined, rest, places))
-        pool = layers.GlobalMaxPooling1D() if "Max" in reader.op else layers.GlobalAveragePooling1D()
-        value = pool(wide.value)
+        if sums:
+            value = _sum(importer, reader, wide.value)
+        else:
+            pool = layers.GlobalMaxPooling1D() if "Max" in reader.op else layers.GlobalAveragePooling1D()
+            value = pool(wide.value)
         if len(rest) > 1:
             value = layers.Reshape([int(x.sizes[p]) for p in rest])(value)
         new = {p: number for number, p in enumerate(rest, 1)}
         axes_left = [shown[a] if a in shown else tuple(new.get(p, 0) for p in g) for a, g in enumerate(x.axes)]
         x = Tensor(value, tuple(axes_left), (BATCH, *([x.sizes[p] for p in rest] or [1])))
-    if reader.op == "ReduceSum":
-        if isinstance(count, Size):
-            reader.fail(f"it sums over an axis of the open size {count}; fix it with shapes=")
+    if reader.op == "ReduceSum" and not sums:
         x = rescaled(x, float(count))
     return x if keeps else Tensor(x.value, tuple(g for a, g in enumerate(x.axes) if a not in shown), x.sizes)
+
+
+def _sum(importer: Importer, reader: Reader, value: SymbolicValue) -> SymbolicValue:
+    """The sum over any number of steps: a recurrent layer that adds each to its state, and never trains."""
+    features = int(value.shape[-1] or 0)
+    layer = layers.SimpleRNN(features, "linear", use_bias=False, trainable=False, name=importer.layer_name(reader))
+    made: SymbolicValue = importer.add(layer, [np.eye(features), np.eye(features)], value)
+    return made
 
 
 def _joined(x: Tensor, joined: tuple[int, ...], rest: tuple[int, ...], places: list[int]) -> Tensor:

@@ -100,6 +100,12 @@ def _window(reader: Reader, x: Tensor, size: int) -> tuple[int, int, tuple[int, 
     return stride, dilation, (pads[0], pads[1])
 
 
+def _pads_as_keras(reader: Reader) -> bool:
+    """Whether the padding is that of "same" in layers, for any number of steps."""
+    strides, dilations = reader.get("strides", [1]), reader.get("dilations", [1])
+    return reader.get("auto_pad", "NOTSET") == "SAME_UPPER" and len(strides) == 1 and dilations == [1]
+
+
 @operator("Conv")
 def _conv(importer: Importer, reader: Reader, inputs: list[Any]) -> Tensor:
     kernel, bias = importer.required(reader, inputs, 1, "W"), importer.array(reader, inputs, 2, "B")
@@ -111,9 +117,10 @@ def _conv(importer: Importer, reader: Reader, inputs: list[Any]) -> Tensor:
     if reader.get("kernel_shape", [size]) != [size]:
         reader.fail(f"kernel_shape must be [{size}], as W is, got {reader.get('kernel_shape', [])}")
     x = importer.tensor(reader, inputs, 0)
-    stride, dilation, pads = _window(reader, x, size)
+    as_keras = _pads_as_keras(reader)
+    stride, dilation, pads = (reader.get("strides", [1])[0], 1, (0, 0)) if as_keras else _window(reader, x, size)
     reader.finish()
-    padding, left = _padding((size - 1) * dilation, stride, pads)
+    padding, left = ("same", pads) if as_keras else _padding((size - 1) * dilation, stride, pads)
     layer = layers.Conv1D(
         filters,
         size,
@@ -148,12 +155,16 @@ def _pool(importer: Importer, reader: Reader, inputs: list[Any]) -> Tensor:
     if len(shape) != 1:
         reader.fail(f"only pooling over one axis is supported, got kernel_shape {shape}")
     size = shape[0]
-    stride, dilation, pads = _window(reader, x, size)
-    reader.ignore("storage_order")
-    if dilation != 1:
-        reader.fail("dilations must be 1, others are not supported")
     largest = reader.op == "MaxPool"
     counts = bool(reader.get("count_include_pad", 0))
+    reader.ignore("storage_order")
+    if _pads_as_keras(reader) and not counts and not reader.get("ceil_mode", 0):
+        stride = reader.get("strides", [1])[0]
+        reader.finish()
+        return _pooled(importer, x, largest, size, stride, "same")
+    stride, dilation, pads = _window(reader, x, size)
+    if dilation != 1:
+        reader.fail("dilations must be 1, others are not supported")
     pads = _rounded_up(reader, x, size, stride, pads)
     reader.finish()
     padding = "valid"
@@ -166,6 +177,10 @@ def _pool(importer: Importer, reader: Reader, inputs: list[Any]) -> Tensor:
         x = padded(importer, x, 2, pads)
     elif pads != (0, 0):
         reader.fail("pads of an average that leaves them out are supported only where they keep the number of steps")
+    return _pooled(importer, x, largest, size, stride, padding)
+
+
+def _pooled(importer: Importer, x: Tensor, largest: bool, size: int, stride: int, padding: str) -> Tensor:
     kind = layers.MaxPooling1D if largest else layers.AveragePooling1D
     return _windowed(importer.without_lengths(x), kind(size, strides=stride, padding=padding))
 
