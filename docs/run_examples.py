@@ -12,6 +12,7 @@ import sys
 import tempfile
 from html import escape
 from pathlib import Path
+from textwrap import wrap
 
 from PIL import Image
 
@@ -44,7 +45,7 @@ def command(name: str, options: argparse.Namespace) -> list[str]:
 
 def drawn_lines(text: str) -> str:
     """The lines as an SVG picture, as large as they fit."""
-    lines = [line[:72] for line in text.splitlines()[:16]]
+    lines = [part for line in text.splitlines() for part in wrap(line, 54, drop_whitespace=False)][:14]
     size = min(30, int(660 / (0.61 * max(map(len, lines)))), int(350 / (1.4 * len(lines))))
     top = 200 - 0.7 * size * (len(lines) - 2)
     rows = "\n".join(

@@ -75,3 +75,10 @@ def test_every_example_is_in_the_gallery_with_its_picture() -> None:
     for program in programs:
         kept = sorted(path.suffix for path in images.glob(f"{program}.*"))
         assert kept in ([".png", ".txt"], [".svg", ".txt"]), f"docs/run_examples.py {program} makes its picture"
+
+
+def test_the_picture_of_the_tasks_is_that_of_their_table() -> None:
+    table = (DOCS / "performance.md").read_text(encoding="utf-8").partition("## Whole tasks")[2].partition("\n## ")[0]
+    ratios = re.findall(r"^\| `\w+`: .*\| +([\d.]+) \|$", table, re.MULTILINE)
+    drawn = re.findall(r"([\d.]+) times as fast", (DOCS / "images" / "tasks.svg").read_text(encoding="utf-8"))
+    assert sorted(drawn) == sorted(ratios) != [], "docs/draw_pictures.py draws it"
