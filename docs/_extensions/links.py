@@ -49,7 +49,9 @@ class NameLinks(SphinxPostTransform):
         """Where a page names a program of `examples`, or links to it, lead to its page."""
         match = re.search(r"^(?:\.\./)*(examples/\w+)\.py$", node.get("reftarget", node.astext()))
         if match and match[1] in self.env.found_docs and not isinstance(node.parent, nodes.reference):
-            content = node.deepcopy() if isinstance(node, nodes.literal) else nodes.inline("", "", *node.children)
+            content = node.deepcopy()
+            if isinstance(node, download_reference):
+                content = nodes.inline("", "", *content.children)
             node.replace_self(make_refnode(self.app.builder, self.env.docname, match[1], None, content))
 
     def candidates(self, text: str) -> list[str]:
