@@ -378,3 +378,19 @@ def test_a_backup_of_another_model_is_refused(tmp_path: Path) -> None:
         callbacks.BackupAndRestore("")
     with pytest.raises(ValueError, match=r"save_freq .* must be at least 1, got 0"):
         callbacks.BackupAndRestore("a", 0)
+
+
+@pytest.mark.parametrize("backend", ["compiled", "reference"])
+def test_weights_that_a_callback_moves_are_not_lost_silently(backend: str) -> None:
+    """A new model of trained and new layers holds them in one vector."""
+    x = layers.Input((3,))
+    y = layers.Dense(1)(x)
+    model = models.Model(x, y)
+    model.compile("sgd", "mse", backend=backend)
+
+    class Looks(callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            models.Model(x, layers.Dense(2)(y)).predict(np.ones((1, 3)), verbose=0)
+
+    with pytest.raises(RuntimeError, match="the weights were moved between two batches"):
+        model.fit(np.ones((8, 3)), np.ones((8, 1)), batch_size=2, verbose=0, callbacks=[Looks()])

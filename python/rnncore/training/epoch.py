@@ -84,11 +84,22 @@ def train(
             for number, batch in enumerate(part.each()):
                 samples = batch.samples.take(batch.order)
                 train_windows(engine, compilation.optimizer, samples, window, seed, state)
-                if watch.on_batch(number + 1):
+                stop = watch.on_batch(number + 1)
+                _require_current(engine)
+                if stop:
                     break
         if stops():
             break
     return compilation.logs(state), int(state[1])
+
+
+def _require_current(engine: Engine) -> None:
+    """Raise a RuntimeError if what trains is no longer what models read."""
+    if not engine.is_current:
+        raise RuntimeError(
+            "the weights were moved between two batches, by a callback or another thread: a model that shares layers"
+            " with the one in training, and has other layers or another dtype, must be built, compiled and run before"
+        )
 
 
 def _train_part(engine: Engine, compilation: Compilation, part: Batches, seed: int, state: Array, watch: Watch) -> None:
@@ -99,6 +110,7 @@ def _train_part(engine: Engine, compilation: Compilation, part: Batches, seed: i
     def on_batch(done: int) -> bool:
         optimizer.iterations = first + done
         stop = watch.on_batch(done)
+        _require_current(engine)
         if watch.every_batch and done < steps:
             rates[done] = optimizer.learning_rate  # the executor reads it next; a callback may have changed it
         return stop
