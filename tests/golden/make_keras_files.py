@@ -79,13 +79,14 @@ def of_cudnn(keras: Any, folder: Path) -> dict[str, bytes]:
         [k.Input((6, 3)), k.Bidirectional(old.CuDNNLSTM(4, return_sequences=True)), old.CuDNNGRU(3)]
     )
     model.set_weights([0.4 * rng.normal(size=weight.shape) for weight in model.weights])
-    content = saved(model, folder, "cudnn.h5")
+    found = {name: saved(model, folder, name) for name in ("cudnn.h5", "cudnn.keras")}
+    found["cudnn.weights.h5"] = saved(model, folder, "cudnn.weights.h5", weights=True)
     saved(model, folder, "cudnn_alone.h5", weights=True)
     layers = [k.Input((6, 3)), k.Bidirectional(k.LSTM(4, return_sequences=True)), k.GRU(3)]
     plain = keras.Sequential(layers)
     plain.load_weights(str(folder / "cudnn_alone.h5"))
     x = rng.normal(size=(4, 6, 3)).astype(np.float32)
-    return {"cudnn.h5": content, "cudnn.npz": arrays({"x0": x, "y0": plain.predict(x, verbose=0)})}
+    return {**found, "cudnn.npz": arrays({"x0": x, "y0": plain.predict(x, verbose=0)})}
 
 
 def main() -> None:

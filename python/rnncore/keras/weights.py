@@ -245,15 +245,23 @@ def _in_archive(file: KerasFile, model: models.Model, structure: Structure, by_n
 
 
 def _vars(root: Node, path: str, layer: Layer, weights: list[Weight]) -> Callable[[], list[Place]]:
-    def place() -> list[Place]:
-        group = root.group(path) or root.group(re.sub(r"\b(\w+_dense/vars)$", r"_\1", path))  # as before Keras 3
-        names = [] if group is None else sorted(group.names(), key=lambda name: (len(name), name))
+    def found() -> list[Place]:
+        before_3 = re.sub(r"\b(\w+_dense/vars)$", r"_\1", path)
+        without_cell = re.sub(r"\bcell/vars$", "vars", path)  # layers of cuDNN have none
+        of_cudnn = re.sub(r"\b(gru|lstm)((_\d+)?/vars)$", r"cu_dnn\1\2", without_cell)
+        for place in (path, before_3, without_cell, of_cudnn):
+            group = root.group(place)
+            names = [] if group is None else sorted(group.names(), key=lambda name: (len(name), name))
+            if names:
+                break
         if group is None or not names:
             raise ValueError(f"layer {layer.name!r}: the file has no weights at {path!r}")
+        if place != path and place != before_3:
+            return [_fitting(layer, weights, group, names, False)]
         stored = [group.shape(name) for name in names]
         shapes = [weight.shape for weight in weights]
         if names != [str(k) for k in range(len(weights))] or stored != shapes:
             raise ValueError(f"layer {layer.name!r} has weights of shapes {shapes}, but the file has {stored}")
         return [Place(layer, weights, group, names, Layout(shapes, list))]
 
-    return place
+    return found
