@@ -25,15 +25,16 @@ MASKING = frozenset(
     ]
 )
 _OF_TENSORFLOW = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
+_UNTRAINED = ("InputLayer", "SpatialDropout1D")
 
 
 def is_operation(entry: Mapping[str, Any], version: tuple[int, ...]) -> bool:
     """Whether an entry of a model is an operation and no layer."""
     if entry.get("class_name") in _OF_TENSORFLOW or ".ops" in str(entry.get("module")):
         return True
-    # HDF5 files of Keras 3 do not say where a class is from, but every layer says whether it is trained.
+    # HDF5 files of Keras 3 do not say where a class is from, but all layers but two say whether they are trained.
     is_plain = "trainable" not in entry["config"] and "layers" not in entry["config"]
-    return version[0] >= 3 and "module" not in entry and is_plain and entry.get("class_name") != "InputLayer"
+    return version[0] >= 3 and "module" not in entry and is_plain and entry.get("class_name") not in _UNTRAINED
 
 
 def operation(entry: Mapping[str, Any]) -> Callable[..., Any] | None:
