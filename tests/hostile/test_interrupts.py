@@ -20,13 +20,14 @@ def random(*shape):
     return rng.normal(size=shape).astype("f4") / 4
 
 def long_enough(call, first, most):
-    # How many steps take some seconds, but at most so many, for they take memory.
+    # How many steps take some seconds, but at most so many, for they take memory. By the processor's time: others may
+    # use it now, and not later.
     steps, seconds = first, 0
     while seconds < 0.3 and 2 * steps < most:
         steps *= 2
-        began = time.monotonic()
+        began = time.process_time()
         call(steps)
-        seconds = time.monotonic() - began
+        seconds = (time.process_time() - began) / rnncore.get_num_threads()
     return int(min(steps * 4 / seconds, most))
 
 def interrupted(call, error=KeyboardInterrupt):

@@ -20,7 +20,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         lambda: keras.load_weights(model, tmp_path / "model.keras"),
         lambda: keras.save_model(model, tmp_path / "new.keras"),
     ):
-        with pytest.raises(ImportError, match="pip install h5py"):
+        with pytest.raises(ImportError, match=r"pip install 'rnncore\[keras\]'"):
             act()
     with pytest.raises(ImportError, match="pip install keras"):
         keras.to_keras(model)
