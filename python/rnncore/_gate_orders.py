@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnncore.data import Array
+from rnncore._data import Array
 
 __all__ = ["ORDERS", "permutation", "reorder"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.formats import format_of
 from rnncore.models import Model
 from rnncore.writing import write_whole

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from rnncore import _configurable, program
 from rnncore import _validation as check
 from rnncore._configurable import Configurable
+from rnncore._data import Array
 from rnncore._namespace import public
 from rnncore._overrides import NoIgnoredOverrides
 from rnncore._quiet import quiet
-from rnncore.data import Array
 from rnncore.reference.constraints import CONSTRAINTS
 
 __all__ = [

@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import constraints, data, regularizers
+from rnncore import constraints, regularizers
 from rnncore._core import WatchedMemory
 from rnncore._keras_names import PointsElsewhere
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore._configurable import fields, part
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.layers import Layer
 from rnncore.optimizers import Optimizer
 from rnncore.parameters import Weight, assign_all, hold

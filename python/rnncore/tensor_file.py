@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.writing import FilePath, write_whole
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _data as arrays
 from rnncore import _validation as check
-from rnncore import data as arrays
 from rnncore import seeds
-from rnncore.data import Array
+from rnncore._data import Array
 
 __all__ = ["WindowedSeries", "timeseries_dataset_from_array"]
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data
 from rnncore.callbacks import LambdaCallback
 from rnncore.layers import Dense, Input, SimpleRNN
 from rnncore.losses import BinaryCrossentropy

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data, seeds
+from rnncore import seeds
 from rnncore.augmentation.draws import Draws
 
 Array = npt.NDArray[Any]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.decoding.ctc import Transcript
 
 __all__ = ["crf_n_best", "crf_viterbi"]

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data
-from rnncore.data import Array
+from rnncore._data import Array
 
 __all__ = ["Transcript", "ctc_beam", "ctc_greedy"]
 

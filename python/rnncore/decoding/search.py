@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore.data import Array
+from rnncore._data import Array
 
 __all__ = ["Hypothesis", "beam_search", "greedy_search", "sample"]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnncore import _validation as check
 from rnncore import losses, metrics, models
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.keras.archive import CONFIG, METADATA, WEIGHTS, version_of, version_of_description
 from rnncore.keras.describing import described_model, is_operation
 from rnncore.keras.files import made

@@ -9,7 +9,7 @@ from typing import Any
 
 from rnncore import _validation as check
 from rnncore import models, saving
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.keras.archive import opened, version_of_description
 from rnncore.keras.reading import Reader
 from rnncore.keras.training import Trained

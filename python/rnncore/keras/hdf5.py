@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from rnncore.data import Array
+from rnncore._data import Array
 
 __all__ = ["LONGEST_TEXT", "Node", "h5py_module", "open_root"]
 

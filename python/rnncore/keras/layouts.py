@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from rnncore import layers
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.layers import Layer
 from rnncore.layers.bidirectional import Bidirectional
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnncore import models, optimizers
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.parameters import Weight
 
 __all__ = ["state_of", "take_state"]

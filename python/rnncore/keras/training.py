@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnncore import losses, metrics, models, optimizers
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.keras.archive import KerasFile
 from rnncore.keras.dialects import Version, plain
 from rnncore.keras.optimizer_state import take_state

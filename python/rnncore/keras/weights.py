@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rnncore import layers, models
+from rnncore._data import Array
 from rnncore._naming import snake_case
-from rnncore.data import Array
 from rnncore.keras.archive import KerasFile
 from rnncore.keras.hdf5 import Node
 from rnncore.keras.layouts import Layout, layouts

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 
 from rnncore import _configurable as configurable
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data, program
+from rnncore import program
+from rnncore._data import Array
 from rnncore._naming import snake_case
 from rnncore._overrides import NoIgnoredOverrides, is_own
 from rnncore._quiet import quiet
-from rnncore.data import Array
 from rnncore.program import Shape
 from rnncore.reference.losses import LOSSES, REDUCTIONS, weighted_loss
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnncore import data
-from rnncore.data import Array
+from rnncore import _data as data
+from rnncore._data import Array
 from rnncore.losses.base import Loss
 from rnncore.losses.functions import function_of
 from rnncore.program import Shape

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data, seeds
+from rnncore import seeds
+from rnncore._data import Array
 from rnncore._quiet import quiet
-from rnncore.data import Array
 from rnncore.losses.base import Loss
 from rnncore.program import Shape
 from rnncore.reference.activations import softmax

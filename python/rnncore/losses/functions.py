@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.losses.base import Loss
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.metrics.base import Metric
 from rnncore.metrics.functions import function_of
 

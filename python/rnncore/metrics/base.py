@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _configurable as configurable
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data, program
+from rnncore import program
+from rnncore._data import Array
 from rnncore._keras_names import METRIC, PointsElsewhere
 from rnncore._naming import snake_case
 from rnncore._overrides import NoIgnoredOverrides, is_users
-from rnncore.data import Array
 from rnncore.losses import Loss
 from rnncore.program import Shape
 from rnncore.reference.metrics import state_increment

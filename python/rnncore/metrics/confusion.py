@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.metrics.base import Direction, Metric
 from rnncore.reference.metrics import state_increment
 

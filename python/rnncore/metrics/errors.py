@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import losses
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.metrics.base import Error
 from rnncore.program import Shape
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from rnncore import data
+from rnncore import _data as data
+from rnncore._data import Array
 from rnncore._quiet import quiet
-from rnncore.data import Array
 from rnncore.losses.functions import Function
 from rnncore.metrics.base import Metric
 from rnncore.reference.metrics import METRICS

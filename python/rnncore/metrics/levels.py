@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnncore import _validation as check
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.metrics.confusion import Confusion, optional_class_id, ratio
 
 __all__ = ["PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data
+from rnncore._data import Array
 from rnncore._quiet import quiet
-from rnncore.data import Array
 
 __all__ = ["coverage", "crps"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
+from rnncore._data import Array
 from rnncore._quiet import quiet
-from rnncore.data import Array
 from rnncore.metrics.base import Metric
 
 __all__ = ["F1Score", "FBetaScore", "R2Score"]

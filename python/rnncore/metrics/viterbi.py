@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnncore import data, losses
-from rnncore.data import Array
+from rnncore import _data as data
+from rnncore import losses
+from rnncore._data import Array
 from rnncore.decoding.crf import best_paths
 from rnncore.metrics.base import Metric
 from rnncore.program import Shape

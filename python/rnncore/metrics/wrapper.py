@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import losses
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.losses.functions import FUNCTIONS
 from rnncore.metrics.base import Direction, Metric
 

@@ -12,8 +12,8 @@ import numpy as np
 from rnncore import _validation as check
 from rnncore import layers as all_layers
 from rnncore._configurable import fields
+from rnncore._data import real
 from rnncore._naming import given_name
-from rnncore.data import real
 from rnncore.layers import InputLayer, Layer
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.layers.trainable import parts

@@ -10,7 +10,7 @@ import onnx
 from onnx.backend.base import Backend as _Backend
 from onnx.backend.base import BackendRep
 
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.onnx import loop
 from rnncore.onnx.attributes import Reader
 from rnncore.onnx.files import arrays_of, checked_model, opset

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.onnx.files import package
 from rnncore.program import Node, Program, Shape
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.onnx.attributes import Reader
 from rnncore.onnx.files import LARGEST, package
 from rnncore.onnx.sizes import Dim, Size

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnncore import layers
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.layers import Layer
 from rnncore.layers.reads_sequences import ReadsSequences
 from rnncore.layers.symbolic import SymbolicValue

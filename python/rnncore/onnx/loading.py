@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _validation as check
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.layers import InputLayer
 from rnncore.layers.symbolic import SymbolicValue, walk
 from rnncore.models import Model

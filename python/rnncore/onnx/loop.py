@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.onnx.recurrent_nodes import Direction, RecurrentNode
 
 __all__ = ["run"]

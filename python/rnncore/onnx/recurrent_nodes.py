@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from rnncore import activations
+from rnncore._data import Array
 from rnncore._gate_orders import reorder
 from rnncore.activations.options import Parametrized
-from rnncore.data import Array
 from rnncore.onnx.attributes import Reader
 
 __all__ = ["CELLS", "Cell", "Direction", "RecurrentNode", "RnnActivation", "recurrent_node"]

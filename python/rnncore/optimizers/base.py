@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _configurable as configurable
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data, program
+from rnncore import program
 from rnncore._keras_names import OPTIMIZER, PointsElsewhere
 from rnncore._overrides import NoIgnoredOverrides, is_own
 from rnncore.optimizers import schedules

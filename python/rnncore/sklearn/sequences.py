@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import validate_data
 
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.utils import pad_sequences
 
 LAYOUTS = {"NTC": 1, "NCT": 2, "NC": None}  # the axis of the time steps in three-dimensional data

@@ -12,7 +12,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from rnncore.data import Array
+from rnncore._data import Array
 
 
 class Numbers:

@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 
 from rnncore import _validation as check
 from rnncore import seeds
+from rnncore._data import Array
 from rnncore.callbacks import Callback, EarlyStopping
-from rnncore.data import Array
 from rnncore.models import Model
 from rnncore.policies import POLICIES
 from rnncore.sklearn.sequences import Sequences, read

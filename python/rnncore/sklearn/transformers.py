@@ -14,7 +14,7 @@ from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rnncore import _validation as check
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.sklearn.sequences import DTYPES, LAYOUTS, Sequences, read
 from rnncore.utils import pad_sequences
 

@@ -14,8 +14,8 @@ from sklearn.utils.metaestimators import available_if
 
 from rnncore import _validation as check
 from rnncore import losses
+from rnncore._data import Array
 from rnncore.activations import sigmoid, softmax
-from rnncore.data import Array
 from rnncore.models import Model
 from rnncore.sklearn.sequences import Sequences
 from rnncore.sklearn.training import Classifying

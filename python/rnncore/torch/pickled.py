@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rnncore.data import Array
+from rnncore._data import Array
 
 __all__ = ["Storage", "interpret"]
 

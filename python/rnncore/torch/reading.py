@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.torch.pickled import Name, Storage, interpret
 from rnncore.writing import FilePath
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from rnncore import _validation as check
 from rnncore import layers
+from rnncore._data import Array
 from rnncore._gate_orders import reorder
-from rnncore.data import Array
 from rnncore.layers import Layer
 from rnncore.models import Model
 from rnncore.parameters import assign_all

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rnncore._data import Array
 from rnncore.batches import Samples
-from rnncore.data import Array
 from rnncore.program import Value
 
 Augment = Callable[[Samples, Array, int], Samples]  # samples, their numbers (n,), epoch -> samples

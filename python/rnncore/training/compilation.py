@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore import _configurable as configurable
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data, losses, metrics, optimizers, program
+from rnncore import losses, metrics, optimizers, program
+from rnncore._data import Array
 from rnncore._overrides import is_users
 from rnncore.batches import Samples
 from rnncore.callbacks.base import Logs
-from rnncore.data import Array
 from rnncore.layers.builder import Penalties
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.losses import Loss

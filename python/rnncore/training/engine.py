@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.layers.base import Layer
 from rnncore.layers.builder import PartInputs, ProgramBuilder, build_program
 from rnncore.layers.initial_state import TakesInitialState

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
+from rnncore._data import Array
 from rnncore.batches import Batches, Update
 from rnncore.callbacks.base import CallbackList, Logs
-from rnncore.data import Array
 from rnncore.training.compilation import Compilation
 from rnncore.training.engine import Engine
 from rnncore.training.progress import ProgressBar

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from rnncore import _validation as check
+from rnncore._data import Array
 from rnncore._turns import Turns
 from rnncore._whole_steps import undone_on_error, uninterrupted
 from rnncore.batches import Batches, Samples, Update
-from rnncore.data import Array
 from rnncore.program import Program, Regularizer
 from rnncore.reference.penalties import penalty
 from rnncore.training.compilation import Compilation

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from rnncore._data import Array
 from rnncore.batches import Batches, Samples, Update
-from rnncore.data import Array
 from rnncore.program import Optimizer, Program, Training
 from rnncore.reference.magnitude import norm
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.training.timeline import Clock, Place
 
 __all__ = ["Memory"]

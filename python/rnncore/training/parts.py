@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.training.engine import Engine
 from rnncore.training.memory import Memory

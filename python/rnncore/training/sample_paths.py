@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data, seeds
-from rnncore.data import Array
+from rnncore import seeds
+from rnncore._data import Array
 from rnncore.losses.distributions import Distribution
 from rnncore.training.stream import SequenceStream
 

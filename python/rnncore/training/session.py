@@ -9,12 +9,12 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from rnncore import data
+from rnncore import _data as data
+from rnncore._data import Array
 from rnncore._turns import Turns
 from rnncore.batches import Samples
 from rnncore.callbacks.base import CallbackList, History, Logs
 from rnncore.config import current_policy
-from rnncore.data import Array
 from rnncore.layers.builder import PartInputs
 from rnncore.layers.expansion import expanded
 from rnncore.layers.graph import Graph

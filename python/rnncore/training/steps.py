@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _data as data
 from rnncore import _validation as check
-from rnncore import data, seeds
+from rnncore import seeds
+from rnncore._data import Array
 from rnncore.batches import Batches
 from rnncore.callbacks.base import CallbackList, Logs
-from rnncore.data import Array
 from rnncore.layers.symbolic import SymbolicValue, packed
 from rnncore.training import epoch
 from rnncore.training.feed import ArrayFeed

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rnncore import _core, data
+from rnncore import _core
+from rnncore import _data as data
 from rnncore import _validation as check
+from rnncore._data import Array
 from rnncore._turns import Turns
-from rnncore.data import Array
 from rnncore.layers.symbolic import packed
 from rnncore.training.stream_arguments import check_target, given_array, given_states, row_numbers
 from rnncore.training.streaming import Kept

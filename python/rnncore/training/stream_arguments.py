@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnncore.data import Array, show
+from rnncore._data import Array, show
 
 __all__ = ["check_target", "given_array", "given_states", "row_numbers"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnncore import _core
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.layers.shapes import shapes_of
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.training.cutting import Cutter, MakeEngine

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from rnncore import _validation as check
 from rnncore import seeds
+from rnncore._data import Array
 from rnncore.batches import Batches, Samples
 from rnncore.callbacks.base import Callback, CallbackList, History, Logs
-from rnncore.data import Array
 from rnncore.layers.expansion import expanded
 from rnncore.layers.symbolic import packed
 from rnncore.training import epoch

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rnncore._data import Array
 from rnncore.batches import Batches, Samples, Update
-from rnncore.data import Array
 from rnncore.layers.bidirectional import Bidirectional
 from rnncore.layers.initial_state import TakesInitialState
 from rnncore.layers.symbolic import SymbolicValue, walk

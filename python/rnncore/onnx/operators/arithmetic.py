@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnncore import activations, layers
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.layers import Layer
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.onnx.attributes import Reader

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnncore import layers
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.onnx.attributes import Reader
 from rnncore.onnx.files import LARGEST, MOST

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnncore import layers
-from rnncore.data import Array
+from rnncore._data import Array
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.onnx.importing import Importer
 from rnncore.onnx.recurrent_nodes import Direction, RecurrentNode, RnnActivation
