@@ -95,7 +95,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     },
     "rnncore.models": {"save_model": "use Model.save, or rnncore.keras.save_model for .keras files"},
     "rnncore.callbacks": {
-        **_for("TensorBoard RemoteMonitor", "use CSVLogger, or a LambdaCallback"),
+        "RemoteMonitor": "use CSVLogger, or a LambdaCallback",
         "ProgbarLogger": "give verbose to fit",
         "OrbaxCheckpoint": "use ModelCheckpoint or BackupAndRestore",
         "SwapEMAWeights": "give use_ema to the optimizer; fit ends with the average",

@@ -10,6 +10,7 @@ from rnncore.callbacks.base import Callback, History, LambdaCallback
 from rnncore.callbacks.checkpoint import ModelCheckpoint
 from rnncore.callbacks.logging import CSVLogger, LearningRateScheduler, TerminateOnNaN
 from rnncore.callbacks.monitors import EarlyStopping, ReduceLROnPlateau
+from rnncore.callbacks.tensorboard import TensorBoard
 
 __all__ = [
     "BackupAndRestore",
@@ -21,6 +22,7 @@ __all__ = [
     "LearningRateScheduler",
     "ModelCheckpoint",
     "ReduceLROnPlateau",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
 
