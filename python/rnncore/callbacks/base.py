@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from rnncore import _html
 from rnncore._overrides import OnlyKnownHooks
 
 if TYPE_CHECKING:
@@ -200,6 +201,9 @@ class History(Callback):
     def __repr__(self) -> str:
         count = len(self.epoch)
         return f"<History of {count} epoch{'' if count == 1 else 's'}: {', '.join(self.history) or 'no logs'}>"
+
+    def _repr_html_(self) -> str:
+        return _html.history(self.epoch, self.history)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.history, self.epoch = {}, []

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _html, constraints, initializers, regularizers
 from rnncore import _validation as check
-from rnncore import constraints, initializers, regularizers
 from rnncore._configurable import Configurable, serialize
 from rnncore._naming import given_name
 from rnncore._overrides import NoIgnoredOverrides, is_own
@@ -307,6 +307,9 @@ class Buildable(NoIgnoredOverrides, Configurable, HasWeights, registered=False):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"
+
+    def _repr_html_(self) -> str:
+        return _html.layer(self)
 
 
 _OF_ALL = ("name", "trainable", "dtype", "activity_regularizer", "weights")  # attributes of every layer

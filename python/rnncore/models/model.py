@@ -17,7 +17,7 @@ from rnncore.layers import InputLayer, Layer
 from rnncore.layers.builder import layers_of
 from rnncore.layers.symbolic import SymbolicValue, keyed_values
 from rnncore.models.description import described_graph, refuse_shared
-from rnncore.models.summary import summary
+from rnncore.models.summary import summary, summary_html
 from rnncore.parameters import deferring, start
 from rnncore.training.compiled import Compiled
 from rnncore.training.steps import Steps
@@ -370,3 +370,6 @@ class Model(Compiled, Steps, Trainer):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"
+
+    def _repr_html_(self) -> str:
+        return summary_html(self)

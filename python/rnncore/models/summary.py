@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnncore import _html
 from rnncore import _validation as check
 from rnncore.layers.graph import Graph
 
@@ -32,18 +33,11 @@ def summary(
     expand_nested: bool = False,
 ) -> str:
     """Layers, shapes and numbers of weights as plain text; where layers branch, what each is connected to."""
-    header = list(HEADER)
     chosen = _chosen(model, layer_range)
     nested = list(_with_nested(chosen)) if expand_nested else [(layer, 0) for layer in chosen]
     layers = [layer for layer, _ in nested]
-    rows = [_row(layer, depth) for layer, depth in nested]
-    sources = _sources(model)
-    shares = [0.45, 0.8, 1.0]
-    if _is_chain(model):
-        header.pop()
-    else:
-        rows = [[*row, sources.get(layer, ["-"])] for row, layer in zip(rows, layers, strict=True)]
-        shares = [0.3, 0.6, 0.7, 1.0]
+    header, rows = _cells(model, nested)
+    shares = [0.3, 0.6, 0.7, 1.0] if len(header) == len(HEADER) else [0.45, 0.8, 1.0]
     if show_trainable:
         header.append("Trainable")
         rows = [[*row, ["Y" if layer.trainable else "N"]] for row, layer in zip(rows, layers, strict=True)]
@@ -52,6 +46,22 @@ def summary(
         _widths(header, line_length, shares if positions is None else positions) if line_length or positions else None
     )
     return "\n".join([f'Model: "{model.name}"', *_table(header, rows, widths), *_totals(model)])
+
+
+def summary_html(model: Model) -> str:
+    """The same for notebooks."""
+    header, rows = _cells(model, [(layer, 0) for layer in model.layers])
+    totals = ",".join(_totals(model)).strip()
+    return _html.titled(type(model).__name__, model.name, totals, _html.table(header, rows, [RIGHT]))
+
+
+def _cells(model: Model, nested: Sequence[tuple[Layer, int]]) -> tuple[list[str], list[list[list[str]]]]:
+    """The titles, and the cells of each layer; connections where layers branch."""
+    rows = [_row(layer, depth) for layer, depth in nested]
+    if _is_chain(model):
+        return list(HEADER[:-1]), rows
+    sources = _sources(model)
+    return list(HEADER), [[*row, sources.get(layer, ["-"])] for row, (layer, _) in zip(rows, nested, strict=True)]
 
 
 def _chosen(model: Model, layer_range: Sequence[str] | None) -> list[Layer]:
