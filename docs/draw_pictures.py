@@ -78,5 +78,5 @@ def sunspots(file: Path) -> None:
 if __name__ == "__main__":
     sunspots(IMAGES / "sunspots.png")
     tasks(IMAGES / "tasks.svg")
-    for page in ("tour.md", "guide/attention.md", "guide/seeing.md"):
+    for page in ("tour.md", "guide/attention.md", "guide/seeing.md", "guide/uncertainty.md"):
         pictures_of(page)

@@ -76,16 +76,19 @@ def _argument(value: Any) -> str:
     return str(value["class_name"]) if isinstance(value, Mapping) and "class_name" in value else repr(value)
 
 
-def history(epochs: Sequence[int], logs: Mapping[str, Sequence[Any]]) -> str:
+def history(count: int, logs: Mapping[str, Sequence[Any]], epochs: Mapping[str, Sequence[int]]) -> str:
     """The logs of a training run: a row for each key, with its curve."""
-    text = f"of {len(epochs)} epoch{'' if len(epochs) == 1 else 's'}"
+    text = f"of {count} epoch{'' if count == 1 else 's'}"
     if not logs:
         return titled("History", "", text)
     rows = []
     for key, values in logs.items():
         means = [float(np.mean(value)) for value in values]  # of a metric with a value for each output
         finite = [value for value in means if np.isfinite(value)]
-        ends = [f"{end(finite):.4g} (epoch {means.index(end(finite)) + 1})" if finite else "" for end in (min, max)]
+        ends = [
+            f"{end(finite):.4g} (epoch {epochs[key][means.index(end(finite))] + 1})" if finite else ""
+            for end in (min, max)
+        ]
         rows.append((key, f"{means[0]:.4g}", f"{means[-1]:.4g}", *ends, Markup(_curve(key, means))))
     return titled("History", "", text, table(["", "First", "Last", "Lowest", "Highest", "Curve"], rows, [1, 2, 3, 4]))
 

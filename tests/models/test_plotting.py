@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +37,127 @@ def test_history_shows_training_beside_validation() -> None:
     assert len(plotting.plot_history(history, ["mae"]).axes) == 1
     with pytest.raises(ValueError, match="keys must be some of"):
         plotting.plot_history(history, ["auc"])
+
+
+def test_history_puts_validations_at_their_epochs() -> None:
+    x, y = data()
+    model = forecaster(optimizer="sgd", loss="mse")
+    options = {"epochs": 6, "initial_epoch": 1, "validation_split": 0.25, "validation_freq": 2, "verbose": 0}
+    history = model.fit(x, y, **options)
+    assert history.epochs_of("val_loss") == [1, 3, 5]
+    trained, measured = plotting.plot_history(history).axes[0].lines
+    assert np.array_equal(trained.get_xdata(), [2, 3, 4, 5, 6])
+    assert np.array_equal(measured.get_xdata(), [2, 4, 6])
+
+
+def test_runs_are_compared_in_one_panel() -> None:
+    x, y = data()
+    runs = {
+        name: forecaster(optimizer=name, loss="mse").fit(x, y, epochs=2, validation_split=0.25, verbose=0)
+        for name in ("sgd", "adam")
+    }
+    (axes,) = plotting.plot_history(runs).axes
+    assert [line.get_label() for line in axes.lines] == ["sgd: loss", "sgd: val_loss", "adam: loss", "adam: val_loss"]
+    colors = [line.get_color() for line in axes.lines]
+    assert colors[0] == colors[1] != colors[2] == colors[3]
+    assert np.array_equal(axes.lines[2].get_ydata(), runs["adam"].history["loss"])
+    assert len(plotting.plot_history({"a": {"loss": [1.0]}, "b": {"mae": [2.0]}}).axes) == 2
+
+
+def bands(axes: Any) -> list[tuple[list[float], list[float]]]:
+    """The lower and upper ends of the shaded areas, by step."""
+    found = []
+    for shade in axes.collections:
+        points = shade.get_paths()[0].vertices
+        steps = np.unique(points[:, 0])
+        found.append(tuple([float(end(points[points[:, 0] == step, 1])) for step in steps] for end in (min, max)))
+    return found
+
+
+def test_forecast_shows_quantiles_of_paths_after_the_past() -> None:
+    paths = np.linspace(0, 100, 101)[:, None] + [0.0, 10.0, 20.0]  # the quantile q is 100 q
+    (axes,) = plotting.plot_forecast(paths, past=[5.0, 6.0], future=[1.0, 2.0, 3.0]).axes
+    for (low, high), (first, last) in zip(bands(axes), ((5, 95), (25, 75)), strict=True):
+        np.testing.assert_allclose(low, [first, first + 10, first + 20])
+        np.testing.assert_allclose(high, [last, last + 10, last + 20])
+    lines = {line.get_label(): line for line in axes.lines}
+    np.testing.assert_allclose(lines["median"].get_ydata(), [50, 60, 70])
+    assert np.array_equal(lines["median"].get_xdata(), [1, 2, 3])
+    assert np.array_equal(lines["past"].get_xdata(), [-1, 0])
+    assert np.array_equal(lines["what came"].get_ydata(), [1, 2, 3])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "past",
+        "90 %",
+        "50 %",
+        "median",
+        "what came",
+    ]
+
+
+def test_forecast_takes_quantiles_several_series_and_dates() -> None:
+    middle = np.arange(8.0).reshape(4, 2)
+    given = {0.1: middle - 1, 0.5: middle, 0.9: middle + 2}
+    dates = np.arange("2024-01", "2024-08", dtype="datetime64[M]")
+    figure = plotting.plot_forecast(given, np.zeros((3, 2)), levels=[0.8], times=dates, titles=["a", "b"])
+    for unit, axes in enumerate(figure.axes):
+        assert axes.get_title() == "ab"[unit]
+        ((low, high),) = bands(axes)
+        np.testing.assert_allclose(low, middle[:, unit] - 1)
+        np.testing.assert_allclose(high, middle[:, unit] + 2)
+        assert axes.lines[1].get_xdata()[0] == dates[3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"forecast": [1.0]}, r"forecast must have shape \(paths, steps\) or .*, got \(1,\)"),
+        ({"forecast": {0.5: [1.0]}}, "forecast must hold the quantile 0.05, got 0.5"),
+        ({"forecast": {0.5: [1.0], 0.05: [1.0, 2.0]}}, r"each of forecast must have shape .*, got \(2,\)"),
+        ({"levels": [1.0]}, r"each of levels must be above 0 and below 1, got \[1.0\]"),
+        ({"past": [[1.0, 2.0]]}, r"past must have shape \(steps,\), as the forecast, got \(1, 2\)"),
+        ({"future": [1.0]}, r"future must have shape \(2,\), as the forecast, got \(1,\)"),
+        ({"times": [1.0]}, r"times must have shape \(2,\), as past and forecast, got \(1,\)"),
+        ({"titles": ["a", "b"]}, "titles must be 1, one for each series, got 2"),
+    ],
+)
+def test_forecast_says_what_does_not_fit(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        plotting.plot_forecast(**{"forecast": np.zeros((3, 2)), **arguments})
+
+
+def test_confusion_counts_pairs() -> None:
+    true, taken = [0, 0, 1, 2, 2, 2, -1], [0, 1, 1, 2, 0, 2, 1]
+    axes = plotting.plot_confusion_matrix(true, taken, ["cat", "dog", "owl"]).axes[0]
+    assert np.array_equal(axes.images[0].get_array(), [[1, 1, 0], [0, 1, 0], [1, 0, 2]])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["cat", "dog", "owl"]
+    assert [text.get_text() for text in axes.texts] == ["1", "1", "0", "0", "1", "0", "1", "0", "2"]
+    scores = np.eye(4)[taken].reshape(1, 7, 4)
+    assert plotting.plot_confusion_matrix([true], scores).axes[0].images[0].get_array().shape == (4, 4)
+
+
+@pytest.mark.parametrize("normalize", ["true", "pred", "all"])
+def test_confusion_shares_are_those_of_scikit_learn(normalize: str) -> None:
+    sklearn_metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    true, taken = rng.integers(4, size=(2, 50))
+    shown = plotting.plot_confusion_matrix(true, taken, normalize=normalize).axes[0].images[0].get_array()
+    np.testing.assert_allclose(shown, sklearn_metrics.confusion_matrix(true, taken, normalize=normalize))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"y_pred": [0]}, r"y_pred must have shape \(2,\), or an axis of classes more, got \(1,\)"),
+        ({"y_true": [0.5, 1]}, "y_true must hold class ids, whole numbers, got 0.5"),
+        ({"y_pred": [0, -1]}, "y_pred must hold class ids from 0, got -1"),
+        ({"y_true": [-1, -1]}, "y_true must have a class that counts, got none"),
+        ({"labels": ["a"]}, "labels must be 2, one for each class, got 1"),
+        ({"normalize": "rows"}, "normalize must be None, 'true', 'pred' or 'all', got 'rows'"),
+    ],
+)
+def test_confusion_says_what_does_not_fit(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        plotting.plot_confusion_matrix(**{"y_true": [0, 1], "y_pred": [0, 1], **arguments})
 
 
 def test_model_has_a_box_for_each_layer_and_an_arrow_for_each_connection(tmp_path: Path) -> None:

@@ -197,21 +197,28 @@ class History(Callback):
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
+        self._epochs: dict[str, list[int]] = {}
 
     def __repr__(self) -> str:
         count = len(self.epoch)
         return f"<History of {count} epoch{'' if count == 1 else 's'}: {', '.join(self.history) or 'no logs'}>"
 
     def _repr_html_(self) -> str:
-        return _html.history(self.epoch, self.history)
+        return _html.history(len(self.epoch), self.history, {key: self.epochs_of(key) for key in self.history})
+
+    def epochs_of(self, key: str) -> list[int]:
+        """The epochs, counted from 0, of the numbers of a key; with `validation_freq` not all have a `val_...`."""
+        known, count = self._epochs.get(key, []), len(self.history[key])
+        return list(known) if len(known) == count else list(range(count))  # of logs that were put there by hand
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.history, self.epoch = {}, []
+        self.history, self.epoch, self._epochs = {}, [], {}
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.epoch.append(epoch)
         for key, value in (logs or {}).items():
             self.history.setdefault(key, []).append(value)
+            self._epochs.setdefault(key, []).append(epoch)
 
 
 class LambdaCallback(Callback):

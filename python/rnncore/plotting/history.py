@@ -1,4 +1,4 @@
-"""Curves of a training run."""
+"""Curves of training runs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from rnncore.callbacks.base import History
 from rnncore.plotting.figure import finish, new_figure
 
 
 def plot_history(history: Any, keys: Sequence[str] | None = None, to_file: str | os.PathLike[str] | None = None) -> Any:
-    """Draw the losses and metrics of a training run by epoch, training and validation in one panel.
+    """Draw the losses and metrics of training runs by epoch, training and validation in one panel.
 
     Parameters
     ----------
     history : History or dict
-        What `fit` returned, or its `history`: lists of numbers by key.
+        What `fit` returned, or its `history`: lists of numbers by key. Or a dict of several such runs by name, to
+        compare them.
     keys : sequence of str, optional
         Which to draw, without `val_`; by default all.
     to_file : str or path, optional
@@ -41,8 +43,9 @@ def plot_history(history: Any, keys: Sequence[str] | None = None, to_file: str |
     >>> [axes.get_title() for axes in figure.axes]
     ['loss', 'mae']
     """
-    logs: Mapping[str, Sequence[float]] = history if isinstance(history, Mapping) else history.history
-    known = list(dict.fromkeys(key.removeprefix("val_") for key in logs))
+    runs = history if isinstance(history, Mapping) and any(map(_is_run, history.values())) else {"": history}
+    logs = {name: run.history if isinstance(run, History) else run for name, run in runs.items()}
+    known = list(dict.fromkeys(key.removeprefix("val_") for run in logs.values() for key in run))
     chosen = known if keys is None else list(keys)
     unknown = [key for key in chosen if key not in known]
     if unknown or not chosen:
@@ -51,12 +54,20 @@ def plot_history(history: Any, keys: Sequence[str] | None = None, to_file: str |
     from matplotlib.ticker import MaxNLocator
 
     for key, axes in zip(chosen, panels, strict=True):
-        for name, style in ((key, "-"), (f"val_{key}", "--")):
-            if name in logs:
-                values = np.asarray(logs[name])
-                axes.plot(np.arange(1, len(values) + 1), values, style, marker=".", label=name)
+        for number, (run, found) in enumerate(logs.items()):
+            for part, (name, style) in enumerate(((key, "-"), (f"val_{key}", "--"))):
+                if name in found:
+                    color = f"C{number if run else part}"  # one for each run, or each part of the only run
+                    label = f"{run}: {name}" if run else name
+                    values = np.asarray(found[name])
+                    at = runs[run].epochs_of(name) if isinstance(runs[run], History) else range(len(values))
+                    axes.plot(np.asarray(at) + 1, values, style, color=color, marker=".", label=label)
         axes.set_title(key)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
     return finish(figure, to_file)
+
+
+def _is_run(value: Any) -> bool:
+    return isinstance(value, (History, Mapping))
