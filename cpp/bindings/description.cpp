@@ -89,6 +89,7 @@ Training read_training(py::handle training) {
     t.constraints.push_back({read<int>(c, "parameter"), read<std::string>(c, "kind"), attributes_of(c)});
   if (const py::object optimizer = member(training, "optimizer"); !optimizer.is_none())
     t.optimizer = read_optimizer(optimizer);
+  t.divisors = read<bool>(training, "divisors");
   return t;
 }
 

@@ -290,7 +290,7 @@ bool Executor<T>::run_batch(Plan<T>& plan, const Epoch& epoch, int64_t batch, co
     plan.backward(epoch.seed, step, epoch.states, team);
     plan.objective().regularize(calm);
     team_barrier(calm);
-    setup_->optimizer->apply(epoch.learning_rates[batch], epoch.step + batch, calm);
+    if (setup_->optimizer) setup_->optimizer->apply(epoch.learning_rates[batch], epoch.step + batch, calm);
   }
   if (team.thread == 0) plan.objective().accumulate(epoch.state);
   return true;
@@ -302,8 +302,6 @@ int64_t Executor<T>::run(Epoch epoch, const Setup<T>* setup) {
   if (epoch.mode == Mode::training) refuse_within_batch("train");
   if (epoch.mode != Mode::inference && setup != setup_.get())
     throw std::invalid_argument("executor: another thread called configure meanwhile");
-  if (epoch.mode == Mode::training && !setup->optimizer)
-    throw std::invalid_argument("train: expected an optimizer in the training description");
   if (epoch.batches() == 0) return 0;
   const OwnPlaces places(epoch.samples, epoch.sample_count, epoch.order);
   ThreadList::Entry self;

@@ -147,6 +147,7 @@ struct Training {
   std::vector<ActivityRegularizerDescription> activity_regularizers;
   std::vector<ConstraintDescription> constraints;
   OptimizerDescription optimizer;
+  bool divisors = false;  // whether the state ends with what each loss was divided by
 };
 
 }  // namespace rnncore

@@ -57,7 +57,7 @@ int64_t state_size(const Training& training) {
     size += m.kind == "confusion"
                 ? 4 * static_cast<int64_t>(m.attributes.get("thresholds", std::vector<double>{}).size())
                 : 2;
-  return size;
+  return size + (training.divisors ? static_cast<int64_t>(losses) : 0);
 }
 
 }  // namespace rnncore

@@ -236,7 +236,7 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Training:
-    """What a training step minimises, measures and how it updates."""
+    """What a training step minimises, measures and how it updates; without an optimizer it computes gradients only."""
 
     losses: tuple[Loss, ...]
     metrics: tuple[Metric, ...] = ()
@@ -244,10 +244,12 @@ class Training:
     optimizer: Optimizer | None = None
     constraints: tuple[Constraint, ...] = ()
     activity_regularizers: tuple[ActivityRegularizer, ...] = ()
+    divisors: bool = False  # whether the state ends with what each loss was divided by
 
     def state_size(self) -> int:
         pairs = 1 + (len(self.losses) if len(self.losses) > 1 else 0)
-        return 2 * pairs + sum(metric.state_size() for metric in self.metrics)
+        divisors = len(self.losses) if self.divisors else 0
+        return 2 * pairs + divisors + sum(metric.state_size() for metric in self.metrics)
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))

@@ -61,7 +61,8 @@ def test_every_loss_is_tested() -> None:
 
 def test_weighted_loss_divides_by_the_count() -> None:
     value, gradient = np.array([[1.0, 2.0], [3.0, 4.0]]), np.ones((2, 2, 3))
-    loss, slope = weighted_loss(value, gradient, np.array([1.0, 0.5]))
+    loss, slope, divisor = weighted_loss(value, gradient, np.array([1.0, 0.5]))
+    assert divisor == 4
     assert loss == (1 + 2 + 0.5 * 3 + 0.5 * 4) / 4
     np.testing.assert_array_equal(slope, np.array([1, 0.5])[:, None, None] / 4 * gradient)
 

@@ -40,6 +40,7 @@ class Loss {
   void evaluate(const Team& team);
 
   double value() const;  // of the batch
+  double divisor() const { return divisor_; }
 
  protected:
   // What a loss with targets of its own looks at and keeps.

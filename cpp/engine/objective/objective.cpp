@@ -5,6 +5,7 @@
 #include "engine/objective/crf_loss.h"
 #include "engine/objective/ctc_loss.h"
 #include "engine/objective/distribution_loss.h"
+#include "engine/training.h"
 
 namespace rnncore {
 namespace {
@@ -21,7 +22,8 @@ std::vector<Tensor> outputs_of(const Program& program, const std::vector<Tensor>
 template <class T>
 Objective<T>::Objective(const Training& training, const Program& program, const std::vector<Tensor>& values,
                         const Kernels& kernels, Fault& fault)
-    : outputs_(outputs_of(program, values)),
+    : divisors_at_(training.divisors ? state_size(training) - static_cast<int64_t>(training.losses.size()) : 0),
+      outputs_(outputs_of(program, values)),
       targets_(outputs_, fault),
       losses_(make_losses(training, program, outputs_, op_kernels<T>(kernels), targets_, fault, room_)),
       metrics_(training, outputs_, losses_, targets_, op_kernels<T>(kernels), room_),
@@ -123,6 +125,7 @@ void Objective<T>::accumulate(double* state) const {
   const double samples = static_cast<double>(outputs_[0].samples());
   double total = 0;
   for (size_t i = 0; i < losses_.size(); ++i) {
+    if (divisors_at_ > 0) state[divisors_at_ + static_cast<int64_t>(i)] += losses_[i]->divisor();
     const double value = losses_[i]->value();
     total += losses_[i]->weight * value;
     if (losses_.size() > 1) {

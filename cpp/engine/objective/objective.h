@@ -38,6 +38,7 @@ class Objective {
                             const OpKernels<T>& kernels, Targets<T>& targets, Fault& fault, Room& room);
 
   Room room_;
+  const int64_t divisors_at_;  // in the state, or 0
   const std::vector<Tensor> outputs_;
   Targets<T> targets_;
   Losses losses_;

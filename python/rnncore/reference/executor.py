@@ -273,7 +273,7 @@ class Executor:
         batches = checked(self._program, self._parameters.dtype, batches)
         evaluate = self._evaluation(batches.samples, state)
         check_array(update.rates, "rates", (batches.count,), np.dtype(np.float64))
-        _, objective = self._configured()
+        training, objective = self._configured()
         self._passes.forward = None
 
         def run(number: int, rows: Array) -> None:
@@ -283,7 +283,8 @@ class Executor:
                 self._backward(done, output_gradients, objective.activity_gradients(done.penalised))
                 objective.regularize()
                 with uninterrupted():
-                    self._apply_gradients(update.rates[number], update.step + number)
+                    if training.optimizer is not None:
+                        self._apply_gradients(update.rates[number], update.step + number)
                     state[...] += increment
                     _commit(batches.states, states)
                     undo.clear()

@@ -259,8 +259,8 @@ def weighted_loss(
     weight: Array | None,
     reduction: str = "sum_over_batch_size",
     counted: Array | None = None,
-) -> tuple[float, Array]:
-    """Σ w·l / divisor of a batch, 0 when empty, and its gradient (N, ..., U).
+) -> tuple[float, Array, float]:
+    """Σ w·l / divisor of a batch, 0 when empty, its gradient (N, ..., U), and the divisor.
 
     `weight` is (N,), (N, ...) or None. The divisor is the number of positions that are `counted` (N, ...), all by
     default; 1 for the sum; the sum of their weights for the mean with these.
@@ -277,6 +277,5 @@ def weighted_loss(
     else:
         divisor = float(value.size if counted is None else np.count_nonzero(counted))
     share = spread / value.dtype.type(divisor) if divisor else np.zeros_like(spread)
-    return float(np.sum(share * value, dtype=np.float64)), share.reshape(
-        share.shape + (1,) * (gradient.ndim - share.ndim)
-    ) * gradient
+    slope = share.reshape(share.shape + (1,) * (gradient.ndim - share.ndim)) * gradient
+    return float(np.sum(share * value, dtype=np.float64)), slope, divisor

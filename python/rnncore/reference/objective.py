@@ -93,12 +93,13 @@ class Objective:
         training = self._training
         output_gradients: Arrays = [None] * len(outputs)
         real_of_output: dict[int, Any] = {}
-        losses = []
+        losses, divisors = [], []
         for loss in training.losses:
             output, target, weight = (of[loss.output] for of in (outputs, targets, weights))
             if loss.kind in OF_ROWS:
-                value, slope = OF_ROWS[loss.kind](loss, output, target, weight, masks[loss.output], rows)
+                value, slope, divisor = OF_ROWS[loss.kind](loss, output, target, weight, masks[loss.output], rows)
                 losses.append(value)
+                divisors.append(divisor)
                 output_gradients[loss.output] = slope
                 continue
             _check_batch(loss.kind, output, target, weight, loss.attributes)
@@ -108,8 +109,9 @@ class Objective:
             reduction = attributes.pop("reduction", "sum_over_batch_size")
             counted = target != attributes["ignore_class"] if "ignore_class" in attributes else None
             found = LOSSES[loss.kind](target, output[real], **attributes)
-            value, slope = weighted_loss(*found, weight, reduction, counted)
+            value, slope, divisor = weighted_loss(*found, weight, reduction, counted)
             losses.append(value)
+            divisors.append(divisor)
             earlier = output_gradients[loss.output]
             gradient = np.zeros_like(output)
             gradient[real] = loss.weight * slope
@@ -136,6 +138,8 @@ class Objective:
             if weight is None and real is not ...:
                 weight = np.ones(len(output), output.dtype)  # a mask counts as weights do
             increments.append(state_increment(metric, target[real], output[real], _at(real, weight, output)))
+        if training.divisors:
+            increments.append(np.array(divisors))
         return np.concatenate(increments), output_gradients
 
     @quiet
@@ -170,8 +174,8 @@ def _check_loss_of_rows(loss: Loss, training: Training, program: Program) -> Non
 
 def _ctc(
     loss: Loss, output: Array, target: Array, weight: Array | None, mask: Array | None, rows: Array | None
-) -> tuple[float, Array]:
-    """The value of a batch with one value for each sample, and its gradient."""
+) -> tuple[float, Array, float]:
+    """The value of a batch with one value for each sample, its gradient, and what it was divided by."""
     if target.ndim != 2 or len(target) != len(output):
         raise ValueError(f"targets: ctc expected shape ({len(output)}, labels), got {target.shape}")
     if target.dtype != INT32:
@@ -180,13 +184,14 @@ def _ctc(
         raise ValueError(f"sample_weight: expected shape {output.shape[:1]}, got {weight.shape}")
     real = np.ones(output.shape[:2], bool) if mask is None else real_steps(mask, output.shape)
     check_labels(target, output.shape[-1], real.sum(axis=1), rows, f"targets[{loss.output}]")
-    value, slope = weighted_loss(*ctc(target, output, real), weight, loss.attributes.get("reduction", REDUCTIONS[0]))
-    return value, loss.weight * slope
+    reduction = loss.attributes.get("reduction", REDUCTIONS[0])
+    value, slope, divisor = weighted_loss(*ctc(target, output, real), weight, reduction)
+    return value, loss.weight * slope, divisor
 
 
 def _crf(
     loss: Loss, output: Array, target: Array, weight: Array | None, mask: Array | None, rows: Array | None
-) -> tuple[float, Array]:
+) -> tuple[float, Array, float]:
     """The same for labels of a chain."""
     if target.shape != output.shape[:2]:
         raise ValueError(f"targets: crf expected shape {output.shape[:2]}, got {target.shape}")
@@ -201,8 +206,8 @@ def _crf(
         raise ValueError(f"sample_weight: expected shape {output.shape[:1]}, got {weight.shape}")
     real = None if mask is None else real_steps(mask, output.shape)
     found = crf_loss(target, output, real)
-    value, slope = weighted_loss(*found, weight, loss.attributes.get("reduction", REDUCTIONS[0]))
-    return value, loss.weight * slope
+    value, slope, divisor = weighted_loss(*found, weight, loss.attributes.get("reduction", REDUCTIONS[0]))
+    return value, loss.weight * slope, divisor
 
 
 OF_ROWS = {"ctc": _ctc, "crf": _crf}  # losses whose values are those of whole rows
