@@ -146,9 +146,10 @@ def load_weights(filepath: FilePath, layers: Sequence[Layer], *, skip_mismatch: 
 def load_progress(filepath: FilePath, layers: Sequence[Layer], optimizer: Optimizer) -> dict[str, Any]:
     """Put weights and slots of a file that `save_progress` wrote in place, if all fits; return its `progress`."""
     with TensorFile(filepath) as file, naming(file.path):
-        progress = fields("progress", parse_json(file.metadata["progress"]), ("epochs", "iterations", "learning_rate"))
-        for number in ("epochs", "iterations"):
-            check_step(number, progress[number])
+        known = ("epochs", "iterations", "learning_rate")
+        progress = fields("progress", parse_json(file.metadata["progress"]), known, ("draws",))
+        for number in ("epochs", "iterations", "draws"):
+            check_step(number, progress.get(number, 0))
         check.number("learning_rate", progress["learning_rate"], low=0.0)
         weights = matched(file.entries, layers)
         places = _stored_slots(file.entries, weights, optimizer)

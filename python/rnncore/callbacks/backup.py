@@ -16,7 +16,8 @@ class BackupAndRestore(Callback):
     """Save how far training is, and go on from there when the same script is started again.
 
     When `fit` begins and the directory has a backup, its weights, state of the optimizer and learning rate take the
-    place of the model's, and the epochs before it are passed over. The files appear whole or not at all.
+    place of the model's, and the epochs before it are passed over. The samples of arrays come in the order in which
+    they would have come without the interruption. The files appear whole or not at all.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class BackupAndRestore(Callback):
 
     Notes
     -----
-    The order of samples is drawn anew, and other callbacks, `EarlyStopping` for instance, begin anew.
+    Other callbacks, `EarlyStopping` for instance, begin anew.
 
     Examples
     --------
@@ -85,6 +86,8 @@ class BackupAndRestore(Callback):
         optimizer.iterations = progress["iterations"]
         if not optimizer.is_scheduled:
             optimizer.learning_rate = progress["learning_rate"]
+        if self.model.draws is not None and "draws" in progress:
+            self.model.draws.begin(progress["draws"])
         self.model.first_epoch = max(self.model.first_epoch, progress["epochs"])
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -112,6 +115,7 @@ class BackupAndRestore(Callback):
             "epochs": epochs,
             "iterations": optimizer.iterations,
             "learning_rate": float(optimizer.learning_rate),
+            "draws": 0 if self.model.draws is None else self.model.draws.start,
         }
         path = Path(self.backup_dir) / f"{optimizer.iterations:012d}{ENDING}"
         saving.save_progress(path, self.model.layers, optimizer, progress)

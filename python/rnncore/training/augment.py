@@ -11,11 +11,12 @@ import numpy as np
 from rnncore._data import Array
 from rnncore.batches import Samples
 from rnncore.program import Value
+from rnncore.training.draws import Draws
 
 Augment = Callable[[Samples, Array, int], Samples]  # samples, their numbers (n,), epoch -> samples
 
 
-def augmenter(augment: Any, inputs: Sequence[Value], seed: int) -> Augment | None:
+def augmenter(augment: Any, inputs: Sequence[Value], draws: Draws) -> Augment | None:
     """The function that augments samples of these inputs; TypeError or ValueError if it cannot be."""
     if augment is None:
         return None
@@ -37,7 +38,7 @@ def augmenter(augment: Any, inputs: Sequence[Value], seed: int) -> Augment | Non
         arrays = list(samples.inputs)
         for number, chain in chains.items():
             for stage, function in enumerate(chain):
-                arrays[number] = _applied(function, arrays[number], samples.lengths, rows, seed, epoch, stage)
+                arrays[number] = _applied(function, arrays[number], samples.lengths, rows, draws.seed, epoch, stage)
         return replace(samples, inputs=arrays)
 
     return apply

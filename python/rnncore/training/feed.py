@@ -12,38 +12,36 @@ from typing import Any
 
 import numpy as np
 
+from rnncore._data import Array
 from rnncore.batches import Batches, Samples
 from rnncore.training.augment import Augment
+from rnncore.training.draws import Draws
 
 KEYS = ("x", "y", "sample_weight", "lengths")
 
 
 class ArrayFeed:
-    """Epochs over arrays: pass after pass over all rows, cut where epochs end, shuffled if `rng` is given."""
+    """Epochs over arrays: pass after pass over all rows, cut where epochs end, shuffled if `draws` are given."""
 
     def __init__(
         self,
         samples: Samples,
         batch_size: int,
         steps: int | None = None,
-        rng: np.random.Generator | None = None,
+        draws: Draws | None = None,
         augment: Augment | None = None,
     ) -> None:
         self._samples = samples
         self._batch_size = batch_size
         self._rows = samples.rows if steps is None else steps * batch_size
-        self._rng = rng
+        self._draws = draws
         self._augment = augment
         self._order = np.empty(0, np.int64)
         self.steps: int | None = -(-self._rows // batch_size)
 
     def epoch(self, number: int) -> Iterator[Batches]:
         """The parts of epoch `number`: one, or with augmentation one for each chunk of rows."""
-        while len(self._order) < self._rows:
-            count = self._samples.rows
-            order = np.arange(count) if self._rng is None else self._rng.permutation(count)
-            self._order = np.concatenate([self._order, order])
-        order, self._order = self._order[: self._rows], self._order[self._rows :]
+        order = self._next_order()
         if self._augment is None:
             yield Batches(self._samples, order, self._batch_size)
             return
@@ -52,6 +50,20 @@ class ArrayFeed:
             rows = order[start : start + chunk]
             samples = self._augment(self._samples.take(rows), rows, number)
             yield Batches(samples, np.arange(len(rows)), self._batch_size)
+
+    def skip(self, epochs: int) -> None:
+        """Draw the order of so many epochs, which are done already."""
+        for _ in range(epochs):
+            self._next_order()
+
+    def _next_order(self) -> Array:
+        """The rows of the next epoch."""
+        while len(self._order) < self._rows:
+            count = self._samples.rows
+            order = np.arange(count) if self._draws is None else self._draws.order.permutation(count)
+            self._order = np.concatenate([self._order, order])
+        order, self._order = self._order[: self._rows], self._order[self._rows :]
+        return order
 
     def _chunk(self) -> int:
         """Rows to augment at a time: whole batches of about a million numbers."""
@@ -65,13 +77,11 @@ class Stream:
     With `steps` an epoch goes on where the last one stopped, into the next pass if need be; without, it begins anew.
     """
 
-    def __init__(
-        self, argument: str, source: Any, steps: int | None = None, rng: np.random.Generator | None = None
-    ) -> None:
+    def __init__(self, argument: str, source: Any, steps: int | None = None, draws: Draws | None = None) -> None:
         self.argument = argument
         self._source = source
         self._given_steps = steps
-        self._rng = rng
+        self._draws = draws
         self._indexed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
         self.once = not self._indexed and hasattr(source, "__next__")
         self._iterator: Iterator[Any] | None = None
@@ -134,6 +144,12 @@ class Stream:
                 warn_of_few_batches(self.argument, self._given_steps, done)
         self._notify("on_epoch_end")
 
+    def skip(self, epochs: int) -> None:
+        """Draw the order of so many epochs, which are done already, where each is a shuffled pass."""
+        if self._draws is not None and self._indexed and self._given_steps is None:
+            for _ in range(epochs):
+                self._draws.order.permutation(len(self._source))
+
     def peek(self) -> Any:
         """The first batch, which the next epoch will give again."""
         self._iterator = self._start()
@@ -158,7 +174,7 @@ class Stream:
         if not self._indexed:
             return iter(self._source)
         count = len(self._source)
-        order = [int(k) for k in (range(count) if self._rng is None else self._rng.permutation(count))]
+        order = [int(k) for k in (range(count) if self._draws is None else self._draws.order.permutation(count))]
         workers = int(getattr(self._source, "workers", 1) or 1)
         if workers == 1:
             return (self._source[k] for k in order)
@@ -189,6 +205,10 @@ class StreamFeed:
     @property
     def steps(self) -> int | None:
         return self._stream.steps
+
+    def skip(self, epochs: int) -> None:
+        """As that of the stream."""
+        self._stream.skip(epochs)
 
     def peek(self) -> None:
         """Convert the first batch, for a model that is built for it."""

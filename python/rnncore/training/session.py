@@ -24,6 +24,7 @@ from rnncore.parameters import ParameterStore
 from rnncore.policies import Policy
 from rnncore.training import epoch
 from rnncore.training.compilation import Compilation
+from rnncore.training.draws import Draws
 from rnncore.training.engine import Engine, choose_backend
 from rnncore.training.feed import ArrayFeed, StreamFeed
 from rnncore.training.progress import ProgressBar
@@ -83,6 +84,7 @@ class Runnable(Graph, registered=False):
     def __init__(self) -> None:
         self.stop_training = False
         self.first_epoch = 0
+        self.draws: Draws | None = None  # of the last `fit`
         self.history: History | None = None
         self._policy = current_policy()
         self._session = Session()

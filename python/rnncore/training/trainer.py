@@ -17,6 +17,7 @@ from rnncore.layers.expansion import expanded
 from rnncore.layers.symbolic import packed
 from rnncore.training import epoch
 from rnncore.training.augment import augmenter
+from rnncore.training.draws import Draws
 from rnncore.training.feed import (
     ArrayFeed,
     Stream,
@@ -163,9 +164,8 @@ class Trainer(Runnable, registered=False):
         checkpoint_every = _limit("checkpoint_every", checkpoint_every)
         validation_steps = _limit("validation_steps", validation_steps)
         validation_size = batch_size if validation_batch_size is None else _batch_size(validation_batch_size)
-        rng = np.random.default_rng(seeds.next_seed())
-        seed = int(rng.integers(2**32))  # of dropout and augmentation
-        chosen = rng if shuffle else None
+        draws = self.draws = Draws(seeds.next_seed())
+        chosen = draws if shuffle else None
         validation: ArrayFeed | StreamFeed | None
         feed: ArrayFeed | StreamFeed
         if is_stream(x):
@@ -176,7 +176,7 @@ class Trainer(Runnable, registered=False):
             feed = self._stream_feed("x", x, steps, chosen, class_weight)
             if not self.built:
                 feed.peek()
-            feed.augment = augmenter(augment, session.engine(self).input_values, seed)
+            feed.augment = augmenter(augment, session.engine(self).input_values, draws)
             validation = self._validation_feed(validation_data, validation_size, validation_steps)
         else:
             with self._built_only_on_success():
@@ -184,7 +184,7 @@ class Trainer(Runnable, registered=False):
                 samples, held_out = self._with_validation_split(samples, validation_split, validation_data)
                 validation = self._validation_feed(validation_data, validation_size, validation_steps)
                 samples = session.with_loss().with_class_weight(samples, class_weight, self._policy.dtype)
-                augmented = augmenter(augment, session.engine(self).input_values, seed)
+                augmented = augmenter(augment, session.engine(self).input_values, draws)
             if held_out is not None:
                 validation = _measured("the validation data", held_out, validation_size, validation_steps)
             feed = ArrayFeed(samples, batch_size, steps, chosen, augmented)
@@ -203,13 +203,14 @@ class Trainer(Runnable, registered=False):
         self.stop_training = False
         self.first_epoch = first
         hooks.begin("train")
+        feed.skip(self.first_epoch - first)
         for number in range(self.first_epoch, epochs):
             hooks.on_epoch_begin(number)
             waiting = session.warn_of_trainable(self, waiting)
             with ProgressBar(feed.steps, verbose, f"Epoch {number + 1}/{epochs}") as bar:
                 engine = session.engine(self) if window is None else session.carrying(self)
                 parts, compilation = feed.epoch(number), session.compiled("training")
-                found, seen = epoch.train(engine, compilation, parts, seed, hooks, bar, self._stops, window)
+                found, seen = epoch.train(engine, compilation, parts, draws.seed, hooks, bar, self._stops, window)
                 if not seen:
                     break  # nothing was left of what can be read only once
                 logs = found
@@ -368,7 +369,7 @@ class Trainer(Runnable, registered=False):
         argument: str,
         source: Any,
         steps: int | None,
-        rng: np.random.Generator | None,
+        draws: Draws | None,
         class_weight: dict[int, float] | None,
     ) -> StreamFeed:
         """The batches of an iterable as samples to train on."""
@@ -376,7 +377,7 @@ class Trainer(Runnable, registered=False):
         def convert(x: Any, y: Any, sample_weight: Any, lengths: Any) -> Samples:
             return self._session.samples(self, x, y, sample_weight, lengths, class_weight)
 
-        return StreamFeed(Stream(argument, source, steps, rng), convert)
+        return StreamFeed(Stream(argument, source, steps, draws), convert)
 
     def _measured_stream(self, argument: str, source: Any, steps: int | None, *, again: bool = False) -> StreamFeed:
         """The batches of an iterable as samples to measure, once or again and again."""
