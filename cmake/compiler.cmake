@@ -17,3 +17,11 @@ function(rnncore_compile_options target)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
 endfunction()
+
+# The same where size counts, not speed.
+function(rnncore_compile_small target)
+  rnncore_compile_options(${target})
+  if(NOT MSVC AND NOT RNNCORE_SANITIZE)
+    target_compile_options(${target} PRIVATE -Os)
+  endif()
+endfunction()
