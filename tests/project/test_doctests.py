@@ -29,6 +29,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 # What imports show that a page or module needs, by package.
 NEEDS = {
     **{extra: rf"(?:import|from) (?:rnncore\.(?=onnx))?{extra}\b" for extra in EXTRAS},
+    "tqdm": r"from tqdm\b",
     "h5py": r"from rnncore(?: import .*\bkeras\b|\.keras\b)",
 }
 

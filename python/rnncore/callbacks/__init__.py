@@ -11,6 +11,7 @@ from rnncore.callbacks.checkpoint import ModelCheckpoint
 from rnncore.callbacks.logging import CSVLogger, LearningRateScheduler, TerminateOnNaN
 from rnncore.callbacks.monitors import EarlyStopping, ReduceLROnPlateau
 from rnncore.callbacks.tensorboard import TensorBoard
+from rnncore.callbacks.tqdm_bars import TqdmCallback
 
 __all__ = [
     "BackupAndRestore",
@@ -24,6 +25,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "TensorBoard",
     "TerminateOnNaN",
+    "TqdmCallback",
 ]
 
 if not TYPE_CHECKING:
