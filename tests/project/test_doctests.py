@@ -30,6 +30,8 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 NEEDS = {
     **{extra: rf"(?:import|from) (?:rnncore\.(?=onnx))?{extra}\b" for extra in EXTRAS},
     "tqdm": r"from tqdm\b",
+    "mlflow": r"import mlflow\b",
+    "wandb": r"import wandb\b",
     "h5py": r"from rnncore(?: import .*\bkeras\b|\.keras\b)",
 }
 
