@@ -107,6 +107,13 @@ def test_forecast_takes_quantiles_several_series_and_dates() -> None:
         assert axes.lines[1].get_xdata()[0] == dates[3]
 
 
+def test_many_forecasts_stand_in_two_columns() -> None:
+    figure = plotting.plot_forecast(np.zeros((3, 2, 5)), titles=list("abcde"))
+    shown = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title() for axes in shown] == list("abcde")
+    assert len({round(axes.get_subplotspec().colspan.start) for axes in shown}) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

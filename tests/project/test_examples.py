@@ -17,6 +17,7 @@ from packages import package
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TASKS = {  # tested one by one below
     "accelerate_torch",
+    "deepar",
     "digits_search",
     "forecasting",
     "gradient_flow",
@@ -91,6 +92,23 @@ def test_digits_search(tmp_path: Path) -> None:
     found = run("digits_search", tmp_path)
     assert found["accuracy"] >= 0.93
     assert found["loss"] <= 0.3  # for a tenth each it is 2.3
+
+
+def test_deepar(tmp_path: Path) -> None:
+    found = run("deepar", tmp_path)
+    best = found["the process itself"]  # which knows what nobody sees
+    assert best < found["DeepAR"] < best + 0.6 * (found["same weekday of eight weeks"] - best)
+
+
+def test_sales_have_the_mean_and_spread_of_their_description() -> None:
+    deepar, rng = example("deepar"), np.random.default_rng(0)
+    item = np.array([[50.0], [0.25]])
+    counts, drifts = deepar.sales(rng, item, np.zeros(20000), 7, 3)
+    np.testing.assert_allclose(drifts.std(axis=0), 0.08 * np.sqrt([1, 1 + 0.98**2, 1 + 0.98**2 + 0.98**4]), rtol=0.03)
+    mean = 50 * (1 + 0.5 * np.sin(2 * np.pi * (np.arange(3) / 7 + 0.25)))
+    np.testing.assert_allclose(counts.mean(axis=0), mean, rtol=0.03)
+    variance = mean[0] + 0.1 * mean[0] ** 2 + (0.08 * mean[0]) ** 2  # Poisson, gamma, drift
+    assert counts[:, 0].var() == pytest.approx(variance, rel=0.1)
 
 
 def test_rows_are_drawn_from_those_above() -> None:

@@ -29,7 +29,8 @@ def plot_forecast(
     ----------
     forecast : array_like, shape (P, H) or (P, H, U), or dict of float to array_like, shape (H,) or (H, U)
         P paths of H steps, as one row of `Model.sample_paths`; or forecasts by quantile, such as
-        `{0.05: low, 0.5: middle, 0.95: high}`, the ends of each interval among them. For U series, U panels.
+        `{0.05: low, 0.5: middle, 0.95: high}`, the ends of each interval among them. For U series, U panels,
+        in two columns from four on.
     past : array_like, shape (T,) or (T, U), optional
         The series up to where the forecast begins.
     future : array_like, shape (H,) or (H, U), optional
@@ -80,8 +81,11 @@ def plot_forecast(
     if titles is not None and len(titles) != units:
         raise ValueError(f"titles must be {units}, one for each series, got {len(titles)}")
 
-    figure, panels = new_figure(units, 1, (7.0, 3.2))
-    for unit, axes in enumerate(panels):
+    columns = 1 if units < 4 else 2
+    figure, panels = new_figure(-(-units // columns), columns, (7.0, 3.2))
+    for spare in panels[units:]:
+        spare.set_axis_off()
+    for unit, axes in enumerate(panels[:units]):
         if before is not None:
             axes.plot(steps[:known], before[:, unit], color="#444444", label="past")
         for number, (share, (low, high)) in enumerate(zip(shares, bands, strict=True)):
