@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnncore import _validation as check
+from rnncore._arrays import as_array, padded
 from rnncore.program import Shape, Value
 
 Array = npt.NDArray[Any]
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 def real(argument: str, value: Any) -> Array:
     """An array of real numbers with at least one axis, in whatever dtype and layout it came."""
-    array = check.as_array(argument, value)
+    array = as_array(argument, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument} must hold real numbers, got dtype {array.dtype}")
     if array.ndim == 0:
@@ -167,6 +167,15 @@ def lengths(value: Any, rows: int, steps: int) -> npt.NDArray[np.int32]:
     return whole("lengths", array, 0, steps + 1)
 
 
+def lengths_within(ends: Array, value: Any, steps: int) -> npt.NDArray[np.int32]:
+    """The lengths that were given beside rows that have ends of their own; ValueError where they go beyond those."""
+    found = lengths(value, len(ends), steps)
+    if (beyond := found > ends).any():
+        row = int(beyond.argmax())
+        raise ValueError(f"lengths must be at most {ends[row]} in row {row}, the steps of x there, got {found[row]}")
+    return found
+
+
 def warn_of_leading_padding(x: Array, lengths: npt.NDArray[np.int32]) -> None:
     """Warn where x (N, T, ...) looks as if its padding came first, as `pad_sequences` puts it by default."""
     if _is_padded_before(x, lengths):
@@ -192,6 +201,37 @@ def _is_padded_before(x: Array, lengths: npt.NDArray[np.int32]) -> bool:
     equal = (x[short] == filler).reshape(len(short), steps, -1).all(axis=2)
     before = np.arange(steps) < missing[:, None]
     return bool(missing.sum() > 2 and equal[before].all() and not equal[:, -1].any())
+
+
+def sequences(x: Any, names: Sequence[str]) -> tuple[Any, npt.NDArray[np.int32] | None]:
+    """X with arrays in place of sequences that end at different steps, and the lengths of those of the first input.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If x holds no such sequences, or another input has some that end elsewhere.
+    """
+    if len(names) == 1 and not isinstance(x, Mapping):
+        return padded("x", x)
+    entries = named("x", x, names)
+    found = {key: (name, *padded(key, entries[key])) for name, key in zip(names, entries, strict=True)}
+    if all(lengths is None for _, _, lengths in found.values()):
+        return x, None
+    first = next(iter(found.values()))[2]
+    for argument, (_, _, lengths) in found.items():
+        same_ends(argument, lengths, first)
+    return {name: value for name, value, _ in found.values()}, first
+
+
+def same_ends(argument: str, found: Array | None, lengths: Array | None) -> None:
+    """ValueError where sequences of an argument end at other steps than those of x."""
+    if found is None or np.array_equal(found, () if lengths is None else lengths):
+        return
+    if lengths is None or len(found) != len(lengths):
+        came = "all are valid" if lengths is None else f"{len(lengths)} sequences"
+        raise ValueError(f"{argument} must have the steps of x, {came}, got {len(found)} rows of different lengths")
+    row = int(np.argmax(found != lengths))
+    raise ValueError(f"{argument} must have the steps of x, {lengths[row]} in row {row}, got {found[row]}")
 
 
 def same_rows(arrays: Mapping[str, Array]) -> int:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import _validation as check
+from ._arrays import as_array, padded
 
 __all__ = [
     "Array",
@@ -131,6 +131,7 @@ def sequence_arguments(
     ValueError
         If a shape, a length or a reset is wrong.
     """
+    x, lengths = ended(x, lengths)
     x = floating(x, "x")
     if x.ndim != 3:
         raise ValueError(f"x: expected 3 axes (batch, time, features), got shape {x.shape}")
@@ -198,7 +199,7 @@ def gradient_arguments(
 
 def floating(value: npt.ArrayLike, argument: str, dtype: np.dtype[Any] | None = None) -> Array:
     """`value` as a native floating array of `dtype`, or of its own precision if None."""
-    array = check.as_array(argument, value)
+    array = as_array(argument, value)
     given = array.dtype
     if given in (FLOAT32, FLOAT64) if dtype is None else given == dtype:
         return array
@@ -229,9 +230,15 @@ def state_arrays(
     return tuple(arrays)
 
 
-def _lengths(value: npt.ArrayLike, rows: int, steps: int) -> Array:
-    """`value` as (N,) int32 with 0 <= length <= T."""
-    array = check.as_array("lengths", value)
+def ended(x: Any, lengths: npt.ArrayLike | None) -> tuple[Any, npt.ArrayLike | None]:
+    """X as one array, where it comes as sequences that end at different steps, and the lengths."""
+    x, ends = padded("x", x)
+    return x, lengths if ends is None else ends if lengths is None else _lengths(lengths, len(ends), ends)
+
+
+def _lengths(value: npt.ArrayLike, rows: int, steps: int | Array) -> Array:
+    """`value` as (N,) int32 with 0 <= length <= T, or at most the steps (N,) at which rows end by themselves."""
+    array = as_array("lengths", value)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"lengths: expected integers, got dtype {array.dtype}")
     if array.shape != (rows,):
@@ -239,15 +246,17 @@ def _lengths(value: npt.ArrayLike, rows: int, steps: int) -> Array:
     broken = array[array != np.floor(array)]
     if broken.size:
         raise ValueError(f"lengths: expected whole numbers, got {broken[0]}")
-    outside = array[(array < 0) | (array > steps)]
-    if outside.size:
-        raise ValueError(f"lengths: expected values from 0 to {steps}, the time steps of x, got {outside[0]}")
+    outside = (array < 0) | (array > steps)
+    if outside.any():
+        row = int(outside.argmax())
+        most = np.broadcast_to(steps, rows)[row]
+        raise ValueError(f"lengths: expected values from 0 to {most}, the time steps of x, got {array[row]}")
     return np.ascontiguousarray(array, INT32)
 
 
 def _resets(value: npt.ArrayLike, rows: int, steps: int) -> Array:
     """`value` as (N, T) bool: integers are set where they are not 0, floating numbers must be 0 or 1."""
-    array = check.as_array("resets", value)
+    array = as_array("resets", value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"resets: expected booleans, got dtype {array.dtype}")
     if array.shape != (rows, steps):

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from rnncore._arrays import as_array
+
 Entry = TypeVar("Entry")
 
 
@@ -97,38 +99,6 @@ def real_array(argument: str, value: Any, expected: tuple[int, ...] | None = Non
     if expected is not None and array.shape != expected:
         raise ValueError(f"{argument} must have shape {expected}, got {array.shape}")
     return array
-
-
-def as_array(argument: str, value: Any) -> npt.NDArray[Any]:
-    """`value` as an array, whatever it holds; a tensor that requires a gradient gives its numbers.
-
-    Rows of different lengths are refused by a message that says what to do with them.
-    """
-    if getattr(value, "requires_grad", False) and hasattr(value, "detach"):
-        value = value.detach()
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{argument} must be one rectangular array{ragged(value)}: {error}") from error
-    except RuntimeError as error:  # tensors inside a list, or on another device
-        raise TypeError(f"{argument} must be convertible to a NumPy array: {error}") from error
-    if array.dtype == object and (hint := ragged(value)):
-        raise ValueError(f"{argument} must be one rectangular array{hint}, got dtype object")
-    return array
-
-
-def ragged(value: Any) -> str:
-    """What to do with rows of different lengths, if `value` holds such rows."""
-    try:
-        sizes = [len(row) for row in value]
-    except TypeError:
-        return ""
-    if len(set(sizes)) < 2:
-        return ""
-    return (
-        f"; its rows have from {min(sizes)} to {max(sizes)} steps: give "
-        'rnncore.utils.pad_sequences(rows, padding="post", dtype="float32") and lengths=[len(row) for row in rows]'
-    )
 
 
 def sequence_shape(name: str, shape: tuple[int | None, ...], channels: str = "features") -> None:

@@ -21,6 +21,7 @@ from ._sequence_arguments import (
     SequenceArguments,
     SequenceGradients,
     SequenceResult,
+    ended,
     floating,
     gradient_arguments,
     sequence_arguments,
@@ -458,6 +459,7 @@ def _checked(
     if packed is not None:
         _check_packed(cell, packed, recurrent_kernel, bias, training)
         columns = _CELLS[cell]["gates"] * packed.units
+        x, lengths = ended(x, lengths)
         zero, x = np.zeros((), packed.dtype), floating(x, "x", packed.dtype)
         kernel, recurrent_kernel = (np.broadcast_to(zero, (n, columns)) for n in (packed.inputs, packed.units))
     x, kernel, recurrent_kernel, bias, initial_state, lengths, resets = _arguments(

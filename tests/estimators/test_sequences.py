@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from alone import run_alone
+from given_kinds import KINDS
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import GridSearchCV
@@ -35,6 +36,14 @@ def filled(rows: list[Any], value: float) -> Any:
     return X
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_table_is_read_however_it_is_held(kind: str) -> None:
+    X, y = np.random.default_rng(0).normal(size=(12, 4)).astype("f"), np.arange(12.0)
+    expected = RNNRegressor(units=2, epochs=1, random_state=0).fit(X, y).predict(X)
+    given, targets = KINDS[kind](X), KINDS[kind](y)
+    assert np.array_equal(RNNRegressor(units=2, epochs=1, random_state=0).fit(given, targets).predict(given), expected)
+
+
 def test_all_forms_of_the_same_sequences_give_the_same_bits(rows: list[Any]) -> None:
     y = np.array([row.sum() for row in rows])
     padded = filled(rows, np.nan)
@@ -47,6 +56,8 @@ def test_all_forms_of_the_same_sequences_give_the_same_bits(rows: list[Any]) -> 
         (tuple(row.tolist() for row in rows), {}),
         (objects, {}),
         ([pd.DataFrame(row) for row in rows], {}),
+        ([KINDS["only DLPack"](row) for row in rows], {}),
+        (np.ma.array(filled(rows, 7.0), mask=np.isnan(padded)), {}),
         (swapped, {"layout": "NCT"}),
         (padded.swapaxes(1, 2), {"layout": "NCT"}),
     ]:

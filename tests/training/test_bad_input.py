@@ -44,7 +44,7 @@ INPUTS: dict[str, Case] = {
     "complex": ({"x": X.astype(complex)}, TypeError, "x must hold real numbers, got dtype complex128"),
     "strings": ({"x": X.astype(str)}, TypeError, "x must hold real numbers, got dtype <U"),
     "dates": ({"x": X.astype("M8[s]")}, TypeError, "x must hold real numbers, got dtype datetime64[s]"),
-    "ragged": ({"x": [[[1.0, 2, 3]], [[1.0, 2, 3]] * 2]}, ValueError, "x must be one rectangular array"),
+    "ragged": ({"x": [[[1.0, 2, 3]], [[1.0, 2]]]}, ValueError, "x must be one rectangular array"),
     "no lengths": (
         {"lengths": LENGTHS[:5]},
         ValueError,

@@ -316,6 +316,6 @@ class Nested:
 
 def test_a_step_within_a_step_is_refused() -> None:
     stream = models.Sequential([layers.Input((None, 2)), layers.GRU(4)]).stream(3)
-    with pytest.raises(RuntimeError, match="cannot be used within one of its own steps"):
+    with pytest.raises(TypeError, match="x_t must be .*cannot be used within one of its own steps"):
         stream.step(Nested(stream))
     assert stream.states["steps"] == 0

@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from rnncore import _data as data
 from rnncore import _validation as check
+from rnncore._arrays import as_array, masked_entries, readable_rows
 from rnncore._data import Array
 from rnncore.utils import pad_sequences
 
@@ -51,7 +52,7 @@ def read(
     Of two-dimensional data it notes the columns, else the features of a step.
     """
     axis = check.lookup("layout", estimator.layout, LAYOUTS)
-    X = joined(X, axis)
+    X, y = joined(readable(X), axis), readable(y)
     rank = len(X.shape) if hasattr(X, "shape") else np.ndim(np.asarray(X))
     if axis is None and rank > 2:
         raise ValueError(f"X must have two axes (N, C) with layout='NC', got {rank}")
@@ -77,6 +78,14 @@ def read(
             f"X has {X.shape[2]} features, but {type(estimator).__name__} is expecting {expected} features as input"
         )
     return Sequences(X, valid_steps(X, lengths), flat), y
+
+
+def readable(X: Any) -> Any:
+    """X, or y, as scikit-learn reads it: masked entries become NaN, and tensors arrays."""
+    if isinstance(X, np.ma.MaskedArray):
+        return np.ma.filled(X.astype(np.result_type(X, np.float32)), np.nan) if masked_entries(X) else X.data
+    is_tensor = hasattr(X, "requires_grad") or (hasattr(X, "__dlpack__") and not hasattr(X, "__array__"))
+    return as_array("X", X) if is_tensor else readable_rows("X", X)
 
 
 def joined(X: Any, axis: int | None = 1) -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rnncore import _validation as check
 from rnncore import layers
+from rnncore._arrays import as_array
 from rnncore._data import Array
 from rnncore._gate_orders import reorder
 from rnncore.layers import Layer
@@ -132,7 +132,7 @@ def _parts(state_dict: Mapping[str, Any], prefix: str) -> list[Part]:
         level = recurrent[2] if recurrent else ""
         part = found.setdefault((module, level), Part(f"{module} l{level}" if level not in ("", "0") else module))
         name = recurrent[1] + recurrent[3] if recurrent else name
-        part.arrays[name], part.entries[name] = check.as_array(f"state_dict[{key!r}]", value), key
+        part.arrays[name], part.entries[name] = as_array(f"state_dict[{key!r}]", value), key
     if not found:
         raise ValueError(f"state_dict: no entry begins with {prefix!r}; there are {', '.join(state_dict) or 'none'}")
     return list(found.values())

@@ -14,6 +14,7 @@ from rnncore import _configurable as configurable
 from rnncore import _data as data
 from rnncore import _validation as check
 from rnncore import losses, metrics, optimizers, program
+from rnncore._arrays import padded
 from rnncore._data import Array
 from rnncore._overrides import is_users
 from rnncore.batches import Samples
@@ -170,9 +171,12 @@ class Compilation:
             penalties.activity_regularizers,
         )
 
-    def targets(self, y: Any, sizes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]) -> dict[str, Array | None]:
+    def targets(
+        self, y: Any, sizes: Sequence[tuple[int, ...]], dtype: np.dtype[Any], lengths: Array | None = None
+    ) -> dict[str, Array | None]:
         """The targets by argument name, for outputs whose shapes without the batch are `sizes`.
 
+        A list of targets of different lengths must have the `lengths` of x, unless a loss reads none of the steps.
         None where neither a loss nor a metric looks at them.
         """
         if self.function is not None:
@@ -181,7 +185,7 @@ class Compilation:
         looked_at = [loss is not None or measured for loss, measured in zip(self._given, self._measured(), strict=True)]
         entries = data.named("y", y, self._outputs, looked_at)
         return {
-            argument: self._target(number, argument, value, inner, dtype) if looked_at[number] else None
+            argument: self._target(number, argument, value, inner, dtype, lengths) if looked_at[number] else None
             for number, ((argument, value), inner) in enumerate(zip(entries.items(), sizes, strict=True))
         }
 
@@ -189,13 +193,25 @@ class Compilation:
         """Which outputs have metrics."""
         return [any(measure.output == number for measure in self.measures) for number in range(len(self._outputs))]
 
-    def _target(self, number: int, argument: str, value: Any, inner: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    def _target(
+        self,
+        number: int,
+        argument: str,
+        value: Any,
+        inner: tuple[int, ...],
+        dtype: np.dtype[Any],
+        lengths: Array | None,
+    ) -> Array:
         """The targets of one output, as its loss, or its first metric of a kind of targets, takes them."""
         judges = [self._given[number], *(measure.metric for measure in self.measures if measure.output == number)]
         judge = next((judge for judge in judges if judge is not None and judge.sparse is not None), None)
-        if judge is None:
-            return data.target(argument, value, (None, *inner), dtype)
-        return judge.target(argument, value, (None, *inner), dtype)
+        value, ends = padded(argument, value)
+        take = data.target if judge is None else judge.target
+        found = take(argument, value, (None, *inner), dtype)
+        loss = self._given[number]
+        if loss is None or len(loss.positions(found)) > 1:
+            data.same_ends(argument, ends, lengths)
+        return found
 
     def sample_weights(
         self,
@@ -203,6 +219,7 @@ class Compilation:
         targets: Sequence[Array | None],
         sizes: Sequence[tuple[int, ...]],
         dtype: np.dtype[Any],
+        lengths: Array | None = None,
     ) -> list[Array | None]:
         """One array of weights or None per output; an array alone is for all outputs."""
         if sample_weight is None:
@@ -215,10 +232,13 @@ class Compilation:
             loss.positions(y) if loss is not None and y is not None else (None, *inner[:-1])
             for y, loss, inner in zip(targets, self._given, sizes, strict=True)
         ]
-        return [
-            None if value is None or y is None else data.sample_weight(argument, value, shape, dtype)
-            for (argument, value), shape, y in zip(entries.items(), positions, targets, strict=True)
-        ]
+        found: list[Array | None] = []
+        for (argument, value), shape, y in zip(entries.items(), positions, targets, strict=True):
+            weights, ends = padded(argument, value)
+            data.same_ends(argument, ends, lengths)
+            unused = value is None or y is None
+            found.append(None if unused else data.sample_weight(argument, weights, shape, dtype))
+        return found
 
     def with_class_weight(self, samples: Samples, class_weight: Any, dtype: np.dtype[Any]) -> Samples:
         """The samples with their weights multiplied by those of their classes, if there are any."""

@@ -199,12 +199,16 @@ class Engine:
             self.output_sizes(list(found.values()))
         return found
 
-    def lengths(self, value: Any, x: Array) -> Array | None:
-        """The lengths of the rows of the first input, checked."""
-        if value is None:
+    def lengths(self, value: Any, x: Array, ends: Array | None) -> Array | None:
+        """The lengths of the rows of the first input, checked; `ends` are those that the rows came with."""
+        if value is None and ends is None:
             return None
         if self.program.lengths < 0:
-            raise ValueError("lengths must be left out: no layer of this model reads them")
+            if ends is None:
+                raise ValueError("lengths must be left out: no layer of this model reads them")
+            raise ValueError("x must have rows of one length and no masked steps: no layer of this model reads lengths")
+        if ends is not None:
+            return ends if value is None else data.lengths_within(ends, value, x.shape[1])
         found = data.lengths(value, len(x), x.shape[1])
         data.warn_of_leading_padding(x, found)
         return found

@@ -245,7 +245,7 @@ def is_stream(x: Any) -> bool:
     """Whether `x` gives batches rather than being arrays itself."""
     if x is None or isinstance(x, (Sequence, Mapping, np.generic)):
         return False
-    if any(hasattr(x, name) for name in ("__array__", "__array_interface__")):
+    if any(hasattr(x, name) for name in ("__array__", "__array_interface__", "__dlpack__")):
         return False
     return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
 

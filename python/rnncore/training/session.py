@@ -228,10 +228,11 @@ class Session:
     def arrays(self, graph: Runnable, x: Any, lengths: Any) -> tuple[Engine, dict[str, Array], Array | None]:
         """The engine, and the checked inputs by argument name and lengths."""
         with graph._built_only_on_success():
+            x, ends = data.sequences(x, graph.input_names if graph.built else ["x"])
             engine = self.engine(graph, x)
             inputs = engine.inputs(x, graph.input_names)
             data.same_rows(inputs)
-            return engine, inputs, engine.lengths(lengths, next(iter(inputs.values())))
+            return engine, inputs, engine.lengths(lengths, next(iter(inputs.values())), ends)
 
     def samples(
         self, graph: Runnable, x: Any, y: Any, sample_weight: Any, lengths: Any, class_weight: Any = None
@@ -244,9 +245,9 @@ class Session:
             engine, named, steps = self.arrays(graph, x, lengths)
             inputs = list(named.values())
             sizes = engine.output_sizes(inputs)
-            given = compilation.targets(y, sizes, engine.dtype)
+            given = compilation.targets(y, sizes, engine.dtype, steps)
             rows = data.same_rows({**named, **{key: target for key, target in given.items() if target is not None}})
-            weights = compilation.sample_weights(sample_weight, list(given.values()), sizes, engine.dtype)
+            weights = compilation.sample_weights(sample_weight, list(given.values()), sizes, engine.dtype, steps)
             targets = [np.empty((rows, 0), engine.dtype) if target is None else target for target in given.values()]
             samples = Samples(inputs, targets, weights, steps)
             return compilation.with_class_weight(samples, class_weight, engine.dtype)

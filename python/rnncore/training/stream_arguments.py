@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnncore._arrays import as_array
 from rnncore._data import Array, show
 
 __all__ = ["check_target", "given_array", "given_states", "row_numbers"]
@@ -15,7 +16,7 @@ __all__ = ["check_target", "given_array", "given_states", "row_numbers"]
 
 def given_array(argument: str, value: Any, shape: tuple[int | None, ...], dtype: np.dtype[Any], note: str) -> Array:
     """An array of a shape, whose open sizes are None, and a dtype."""
-    array = np.asarray(value)
+    array = as_array(argument, value)
     if array.dtype != dtype:
         if array.dtype.kind not in ("iub" if dtype.kind == "i" else "fiub"):
             raise TypeError(

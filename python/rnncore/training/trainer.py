@@ -68,15 +68,19 @@ class Trainer(Runnable, registered=False):
         Parameters
         ----------
         x : array_like, shape (N, T, I), or (N, ...) as the model's input, or an iterable of batches
-            Real numbers of any dtype. A list, or a dict by input name, for several inputs. A last axis of
+            Real numbers of any dtype, also as a table of pandas or polars, a tensor, whose gradient is not asked for,
+            or what else NumPy can read. A list, or a dict by input name, for several inputs. A last axis of
             size 1 may be left out. A model without input shape is built for this one.
+
+            Sequences of different lengths are a list of arrays (T_n, I), or a masked array in which the last steps of
+            rows are masked: they are padded, and count as long as they are.
 
             An iterable, a generator, or an object such as `utils.PyDataset` gives batches (x, y),
             (x, y, sample_weight) or (x, y, sample_weight, lengths), or dicts with these keys; their sizes, the
             number of steps too, may differ. The batches of a PyDataset are shuffled; other iterables keep
             their order.
         y : array_like, shape (N, ..., U) as the output, or (N, ...) class ids for a sparse loss
-            A last axis of size 1 may be left out.
+            A last axis of size 1 may be left out. Targets of steps may come as sequences of the lengths of x.
         batch_size : int, default 32
         epochs : int, default 1
             Number of the epoch at which training ends.
