@@ -40,12 +40,12 @@ inline StridedCopy strided_copy_of(const Shape& sizes, const Shape& from, const 
   return copy;
 }
 
-// Sums an array of `from`'s sizes into one of `to`'s, whose axes have the same size or size 1.
-inline StridedSum strided_sum_of(const Tensor& from, const Tensor& to) {
-  const Shape sources = strides_of(from), targets = strides_of(to);
+// Sums an array of `from`'s sizes into one of `to`, whose axes have the same size or size 1, and these strides.
+inline StridedSum strided_sum_of(const Tensor& from, const Shape& to, const Shape& targets) {
+  const Shape sources = strides_of(from);
   StridedSum sum{};
   const auto push = [&](size_t a) {
-    if (to.shape[a] == from.shape[a])
+    if (to[a] == from.shape[a])
       sum.kept[sum.kept_axes++] = {from.shape[a], sources[a], targets[a]};
     else
       sum.summed[sum.summed_axes++] = {from.shape[a], sources[a], 0};

@@ -21,7 +21,7 @@ _CODE = (
 _PLANES = "layers of images and volumes are not there, only those of sequences: see Conv1D and the 1D poolings"
 _IMAGES = "augmentation of images is not there; for sequences see rnncore.augmentation"
 _WORDS = "words are numbered before training: see the guide, and utils.pad_sequences"
-_NORMS = "use LayerNormalization or BatchNormalization"
+_NORMS = "use LayerNormalization, UnitNormalization or BatchNormalization"
 _LOSSES = "not there; a loss may be a function that returns its value and gradient: see Model.compile"
 _METRICS = "not there; a metric may be a function of NumPy arrays: see metrics.MeanMetricWrapper"
 _UPDATES = "not there; use Adam, AdamW, Lion or another one of rnncore.optimizers"
@@ -51,19 +51,15 @@ MODULES: Mapping[str, Mapping[str, str]] = {
             _PLANES,
         ),
         **_for("ConvLSTM1D", "not there; use Conv1D before an LSTM"),
-        **_for("SeparableConv1D DepthwiseConv1D Conv1DTranspose SeparableConvolution1D", "not there; use Conv1D"),
+        **_for("DepthwiseConv1D Conv1DTranspose", "not there; use Conv1D or SeparableConv1D"),
         **_for(
             "AdaptiveMaxPooling1D AdaptiveAveragePooling1D", "use MaxPooling1D, AveragePooling1D or the global ones"
         ),
         **_for("RandomFlip RandomCrop RandomRotation RandomZoom RandomContrast Resizing CenterCrop", _IMAGES),
         **_for("TextVectorization StringLookup IntegerLookup Hashing CategoryEncoding Discretization", _WORDS),
-        **_for("GroupNormalization RMSNormalization UnitNormalization SpectralNormalization", _NORMS),
-        "Normalization": "scale the data before training, or use Rescaling",
-        "ActivityRegularization": "give activity_regularizer to the layer before it",
+        **_for("RMSNormalization SpectralNormalization", _NORMS),
         "EinsumDense": "use Dense",
-        "PReLU": "use LeakyReLU",
         "Identity": "leave it out",
-        **_for("Dot dot", "use Attention, or Multiply"),
         "GroupQueryAttention": "use MultiHeadAttention",
     },
     "rnncore.losses": _for(

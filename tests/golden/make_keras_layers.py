@@ -70,6 +70,21 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, ...], bool, list[int] | None]]
     ("LayerNormalization", {}, SEQUENCE, False, None),
     ("LayerNormalization", {"epsilon": 0.2, "center": False}, (6, 4), False, None),
     ("LayerNormalization", {"scale": False}, (6, 4), False, None),
+    ("PReLU", {}, SEQUENCE, False, None),
+    ("PReLU", {"shared_axes": [1]}, SEQUENCE, False, None),
+    ("UnitNormalization", {}, SEQUENCE, False, None),
+    ("UnitNormalization", {"axis": [1, -1]}, (2, 3, 4, 5), False, None),
+    ("GroupNormalization", {"groups": 2}, (4, 7, 6), False, None),
+    ("GroupNormalization", {"groups": -1, "epsilon": 0.1, "center": False}, (4, 7, 2, 6), False, None),
+    ("GroupNormalization", {"groups": 2, "scale": False}, (4, 6), False, None),
+    ("Normalization", {}, SEQUENCE, False, None),
+    ("Normalization", {"axis": [1, 2], "invert": True}, SEQUENCE, False, None),
+    ("Normalization", {"axis": None}, SEQUENCE, False, None),
+    ("Normalization", {"mean": [1.0, -2.0, 0.0], "variance": [0.0, 4.0, 2.0]}, SEQUENCE, False, None),
+    ("Normalization", {"axis": [1, 2], "mean": 2.0, "variance": 3.0, "invert": True}, SEQUENCE, False, None),
+    ("SeparableConv1D", {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same"}, SEQUENCE, False, None),
+    ("SeparableConv1D", {"filters": 4, "kernel_size": 2, "depth_multiplier": 2}, SEQUENCE, False, None),
+    ("SeparableConv1D", {"filters": 2, "kernel_size": 3, "dilation_rate": 2, "padding": "same"}, SEQUENCE, False, None),
 ]
 
 
@@ -79,7 +94,7 @@ def main() -> None:
     for number, (name, options, shape, training, lengths) in enumerate(CASES):
         layer = getattr(keras.layers, name)(**options)
         layer.build(shape)
-        weights = [rng.uniform(0.3, 1.2, size=w.shape).astype(np.float32) for w in layer.get_weights()]
+        weights = [rng.uniform(0.3, 1.2, size=w.shape).astype(w.dtype) for w in layer.get_weights()]
         layer.set_weights(weights)
         x = torch.tensor(rng.normal(scale=1.5, size=shape).astype(np.float32), requires_grad=True)
         call: dict[str, Any] = {"training": training} if training else {}
@@ -92,8 +107,8 @@ def main() -> None:
         arrays[f"{number}/about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
         arrays |= {f"{number}/x": x.detach().numpy(), f"{number}/y": y.detach().numpy(), f"{number}/dy": dy}
         arrays[f"{number}/dx"] = x.grad.numpy()
-        arrays |= {f"{number}/weights/{i}": w for i, w in enumerate(weights)}
-        arrays |= {f"{number}/after/{i}": w for i, w in enumerate(layer.get_weights())}
+        arrays |= {f"{number}/weights/{i}": w.astype(np.float32) for i, w in enumerate(weights)}
+        arrays |= {f"{number}/after/{i}": w.astype(np.float32) for i, w in enumerate(layer.get_weights())}
         for i, variable in enumerate(layer.trainable_weights):
             arrays[f"{number}/gradients/{i}"] = variable.value.grad.numpy()
     np.savez_compressed(Path(__file__).parent / "keras_layers.npz", **arrays)

@@ -142,6 +142,17 @@ def shapes(keras: Any) -> Made:
     return keras.Model(x, y), [_random(4, STEPS, FEATURES)]
 
 
+def composed(keras: Any) -> Made:
+    k = keras.layers
+    x = k.Input((None, FEATURES))
+    y = k.Normalization(mean=[1.0, 0.0, -1.0], variance=2.0 * np.ones(3))(k.Normalization()(x))
+    y = k.PReLU(shared_axes=[1])(k.ActivityRegularization(0.1)(k.Dense(4)(y)))
+    y = k.GroupNormalization(2)(y)
+    z = k.UnitNormalization()(k.SeparableConv1D(4, 3, padding="same", depth_multiplier=2)(y))
+    ends = [k.Dot((1, 1), normalize=True)([k.LSTM(4)(y), k.PReLU()(k.GRU(4)(z))]), k.GlobalMaxPooling1D()(y)]
+    return keras.Model(x, [k.Dot(2)([y, z]), k.Concatenate()(ends)]), [_random(4, STEPS, FEATURES)]
+
+
 MODELS: dict[str, Callable[[Any], Made]] = {
     make.__name__: make
     for make in (
@@ -157,6 +168,7 @@ MODELS: dict[str, Callable[[Any], Made]] = {
         cells,
         operators,
         shapes,
+        composed,
     )
 }
 TRAINED = ("masked", "states", "nested")  # no dropout in them, so that losses are equal
@@ -167,6 +179,8 @@ def filled(keras: Any, name: str) -> Made:
     model, inputs = MODELS[name](keras)
     rng = np.random.default_rng(7)
     for weight in model.weights:
+        if "int" in weight.dtype:
+            continue
         draw = rng.uniform(0.5, 2.0, size=weight.shape) if "variance" in weight.name else rng.normal(size=weight.shape)
         weight.assign(draw if "variance" in weight.name else 0.4 * draw)
     return model, inputs

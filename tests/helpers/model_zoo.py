@@ -402,6 +402,41 @@ def details() -> Case:
     )
 
 
+def habits() -> Case:
+    """Layers that are made of several ops, on rows of several lengths."""
+    weights: dict[str, Any] = {
+        "beta_regularizer": "l2",
+        "gamma_regularizer": "l1",
+        "beta_constraint": "max_norm",
+        "gamma_constraint": "non_neg",
+    }
+    x = layers.Input((None, FEATURES))
+    scaled = layers.Normalization()
+    scaled.adapt(2 * random(ROWS, STEPS, FEATURES) + 1, LENGTHS)
+    y = layers.Dense(4, "tanh")(layers.Normalization(2, [1.0, 0.0, -1.0], [2.0, 1.0, 3.0], True)(scaled(x)))
+    y = layers.PReLU("ones", "l2", constraints.MaxNorm(0.9, axis=1), shared_axes=[1])(y)
+    y = layers.GroupNormalization(2, 2, 0.1, **weights)(layers.ActivityRegularization(1e-3, 1e-2)(y))
+    separable: dict[str, Any] = {"depthwise_regularizer": "l2", "pointwise_regularizer": "l1", "bias_regularizer": "l2"}
+    separable |= {"depthwise_constraint": constraints.MaxNorm(0.9, axis=0), "pointwise_constraint": "max_norm"}
+    separable |= {"activation": "tanh", "bias_constraint": "non_neg", "padding": "causal", "dilation_rate": 2}
+    y = layers.SeparableConv1D(4, 3, depth_multiplier=2, **separable)(y)
+    short = layers.SeparableConv1D(4, 2, strides=2, use_bias=False)(y)
+    z = layers.GroupNormalization(-1, epsilon=0.1, scale=False)(layers.GroupNormalization(1, center=False)(y))
+    h = layers.GRU(4)(layers.UnitNormalization()(z))
+    scores = layers.Dot(2)([y, z])
+    context = layers.Dot((2, 1), normalize=True)([layers.Reshape((1, 4))(h), layers.Permute((2, 1))(y[:, :3])])
+    ends = [layers.PReLU("ones")(h), layers.dot([h, layers.Dense(4)(h)], 1), layers.Flatten()(context)]
+    ends += [layers.UnitNormalization(axis=[1])(h), layers.GlobalAveragePooling1D()(short)]
+    return Case(
+        models.Model(x, [layers.concatenate(ends), scores]),
+        random(ROWS, STEPS, FEATURES),
+        [random(ROWS, 16, seed=31), random(ROWS, STEPS, STEPS, seed=32)],
+        "mse",
+        optimizers.Adam(0.01),
+        {"lengths": np.maximum(LENGTHS, 3)},
+    )
+
+
 def spectrum() -> Case:
     """Magnitudes of a filter bank over mirrored signals, in rows of several lengths, as speech front ends are."""
     x = layers.Input((None, 2))
@@ -509,6 +544,7 @@ CASES: dict[str, Callable[[], Case]] = {
         details,
         nested,
         spectrum,
+        habits,
         tagger,
         chain,
         forecasts,

@@ -182,7 +182,7 @@ LAYER_NAMES = {
     *("states", "reset_state", "reset_states", "state_size", "bias", "kernel", "recurrent_kernel", "peephole_kernel"),
     *("projection_kernel", "normalization_weights", "beta", "gamma", "moving_mean", "moving_variance", "embeddings"),
     *("scale", "concat_score_weight", "initial_h", "initial_c"),
-    *("transitions", "start", "end"),
+    *("transitions", "start", "end", "adapt", "mean", "variance", "alpha", "depthwise_kernel", "pointwise_kernel"),
 }
 
 

@@ -16,11 +16,10 @@ MergeKind merge_kind(const Site& site) {
   fail(site, "kind: unknown merge '" + name + "'");
 }
 
-// The same value with as many axes as `rank`.
-Tensor with_rank(const Tensor& x, size_t rank) {
-  Tensor y = x;
-  y.shape.insert(y.shape.begin() + 1, rank - x.shape.size(), 1);
-  return y;
+// Sizes or strides with as many axes as `rank`.
+Shape with_rank(Shape sizes, size_t rank, int64_t missing) {
+  sizes.insert(sizes.begin() + 1, rank - sizes.size(), missing);
+  return sizes;
 }
 
 bool is_masked(const Site& site) { return site.node.attributes.get("masked", false); }
@@ -56,7 +55,7 @@ std::vector<Tensor> infer_merge(const Site& site) {
   y.shape[0] = expect_input(site, 0, -1).samples();
   for (size_t k = 0; k < inputs; ++k) {
     const Tensor* x = site.inputs[k];
-    const Shape shape = with_rank(*x, rank).shape;
+    const Shape shape = with_rank(x->shape, rank, 1);
     for (size_t a = 0; a < rank; ++a) {
       if (shape[a] != y.shape[a] && ((shape[a] != 1 && y.shape[a] != 1) || a == 0))
         fail(site, "shapes " + to_string(site.inputs[0]->shape) + " and " + to_string(x->shape) + " do not fit");
@@ -81,10 +80,12 @@ class MergeOp final : public Op<T> {
       one_step_.push_back(site.inputs[k]->steps() == 1);
     }
     for (size_t k = 0; k < inputs; ++k) {
-      const Tensor x = with_rank(*site.inputs[k], y.shape.size());
-      repeated_.push_back(x.shape != y.shape);
-      expand_.push_back(strided_copy_of(y.shape, strides_of(x), strides_of(y), y.time_major()));
-      reduce_.push_back(strided_sum_of(y, x));
+      const Tensor& x = *site.inputs[k];
+      const size_t rank = y.shape.size();
+      const Shape shape = with_rank(x.shape, rank, 1), strides = with_rank(strides_of(x), rank, 0);
+      repeated_.push_back(shape != y.shape || (x.time_major() && x.shape.size() < rank));  // or stored in another order
+      expand_.push_back(strided_copy_of(y.shape, strides, strides_of(y), y.time_major()));
+      reduce_.push_back(strided_sum_of(y, shape, strides));
       repeats_ += repeated_.back();
     }
     reads_inputs_ =

@@ -1,4 +1,4 @@
-// A value (N, ...) that tells N -> y (N, H), the row of a parameter (1, H) N times.
+// A value (N, ...) that tells N -> y (N, H): N times the numbers of a parameter, or of the attribute `row`.
 #include <algorithm>
 
 #include "engine/copy.h"
@@ -7,19 +7,23 @@
 namespace rnncore {
 namespace {
 
+std::vector<double> given_row(const Site& site) { return site.node.attributes.get("row", std::vector<double>{}); }
+
 std::vector<Tensor> infer_repeat_row(const Site& site) {
   const Tensor& like = expect_any_input(site, 0, -1);
-  expect_slots(site, 1, 1, 1);
-  const Shape& row = site.parameters[0]->shape;
-  if (row.size() != 2 || row[0] != 1) fail(site, "row: expected shape (1, H), got " + to_string(row));
-  return {Tensor{{like.samples(), row[1]}, false}};
+  expect_slots(site, 1, 0, 1);
+  const int64_t units = site.has_parameter(0) ? site.parameters[0]->size : static_cast<int64_t>(given_row(site).size());
+  if (units < 1) fail(site, "row: expected a parameter or numbers, got none");
+  return {Tensor{{like.samples(), units}, false}};
 }
 
 template <class T>
 class RepeatRowOp final : public Op<T> {
  public:
   RepeatRowOp(const Site& site, const Kernels&)
-      : rows_(site.outputs[0]->samples()), units_(site.outputs[0]->columns()), like_size_(site.inputs[0]->size()) {}
+      : rows_(site.outputs[0]->samples()), units_(site.outputs[0]->columns()), like_size_(site.inputs[0]->size()) {
+    for (const double number : given_row(site)) given_.push_back(static_cast<T>(number));
+  }
 
   double flops() const override { return static_cast<double>(rows_ * units_); }
   Needs needs(int) const override { return {}; }
@@ -28,7 +32,7 @@ class RepeatRowOp final : public Op<T> {
   void forward(const Step&, const Team& team) override {
     const Range mine = team_range(rows_, team, 1);
     for (int64_t n = mine.begin; n < mine.end; ++n)
-      copy_row(buffers_.parameter(0), buffers_.output(0) + n * units_, units_);
+      copy_row(given_.empty() ? buffers_.parameter(0) : given_.data(), buffers_.output(0) + n * units_, units_);
   }
 
   // Sums over the rows, in order, for this thread's units.
@@ -45,6 +49,7 @@ class RepeatRowOp final : public Op<T> {
 
  private:
   int64_t rows_, units_, like_size_;
+  std::vector<T> given_;
   Buffers<T> buffers_;
 };
 

@@ -19,7 +19,7 @@ class RepeatVectorOp final : public Op<T> {
     const Tensor& y = *site.outputs[0];
     const Tensor x{{y.shape[0], 1, y.shape[2]}, false};
     repeat_ = strided_copy_of(y.shape, strides_of(x), strides_of(y), true);
-    sum_ = strided_sum_of(y, x);
+    sum_ = strided_sum_of(y, x.shape, strides_of(x));
   }
 
   double flops() const override { return static_cast<double>(size_); }

@@ -128,11 +128,8 @@ def renamed(name: str, config: Config, version: Version) -> tuple[str, Config]:
     if name == "ThresholdedReLU":
         config["activation"] = {"class_name": "Threshold", "config": {"threshold": config.pop("theta", 1.0)}}
         name = "Activation"
-    elif name in ("Identity", "ActivityRegularization"):
+    elif name == "Identity":
         config["activation"] = "linear"
-        penalty = {key: config.pop(key, 0.0) for key in ("l1", "l2")}
-        if name == "ActivityRegularization":
-            config["activity_regularizer"] = {"class_name": "L1L2", "config": penalty}
         name = "Activation"
     return CLASSES.get(name, name), config
 

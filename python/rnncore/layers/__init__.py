@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from rnncore._namespace import public
 from rnncore.layers.activation import Activation
+from rnncore.layers.activity_regularization import ActivityRegularization
+from rnncore.layers.adapted_normalization import Normalization
 from rnncore.layers.attention import AdditiveAttention, Attention
 from rnncore.layers.base import Layer
 from rnncore.layers.bidirectional import Bidirectional
@@ -14,11 +16,13 @@ from rnncore.layers.concatenate import Concatenate, concatenate
 from rnncore.layers.conv1d import Conv1D
 from rnncore.layers.crf import CRF
 from rnncore.layers.dense import Dense
+from rnncore.layers.dot import Dot, dot
 from rnncore.layers.dropout import Dropout, SpatialDropout1D
 from rnncore.layers.elementwise import Elementwise
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.flatten import Flatten
 from rnncore.layers.get_item import GetItem
+from rnncore.layers.group_normalization import GroupNormalization
 from rnncore.layers.gru import GRU
 from rnncore.layers.input import Input, InputLayer
 from rnncore.layers.lstm import LSTM
@@ -43,19 +47,23 @@ from rnncore.layers.normalization import BatchNormalization, LayerNormalization
 from rnncore.layers.padding import Cropping1D, ReflectionPadding1D, ZeroPadding1D
 from rnncore.layers.permute import Permute
 from rnncore.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
+from rnncore.layers.prelu import PReLU
 from rnncore.layers.rectifiers import ELU, LeakyReLU, ReLU
 from rnncore.layers.registry import deserialize, serialize
 from rnncore.layers.repeat_vector import RepeatVector
 from rnncore.layers.rescaling import Rescaling
 from rnncore.layers.reshape import Reshape
 from rnncore.layers.rnn import RNN
+from rnncore.layers.separable_conv1d import SeparableConv1D
 from rnncore.layers.simple_rnn import SimpleRNN
 from rnncore.layers.softmax import Softmax
 from rnncore.layers.time_distributed import TimeDistributed
+from rnncore.layers.unit_normalization import UnitNormalization
 from rnncore.layers.upsampling1d import UpSampling1D
 
 # Shorter names, as in Keras.
 MaxPool1D, AvgPool1D, Convolution1D = MaxPooling1D, AveragePooling1D, Conv1D
+SeparableConvolution1D = SeparableConv1D
 GlobalMaxPool1D, GlobalAvgPool1D = GlobalMaxPooling1D, GlobalAveragePooling1D
 
 __all__ = [
@@ -65,6 +73,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Activation",
+    "ActivityRegularization",
     "Add",
     "AdditiveAttention",
     "AlphaDropout",
@@ -79,6 +88,7 @@ __all__ = [
     "Convolution1D",
     "Cropping1D",
     "Dense",
+    "Dot",
     "Dropout",
     "Elementwise",
     "Embedding",
@@ -91,6 +101,7 @@ __all__ = [
     "GlobalAvgPool1D",
     "GlobalMaxPool1D",
     "GlobalMaxPooling1D",
+    "GroupNormalization",
     "Input",
     "InputLayer",
     "LSTMCell",
@@ -104,12 +115,16 @@ __all__ = [
     "Minimum",
     "MultiHeadAttention",
     "Multiply",
+    "Normalization",
+    "PReLU",
     "Permute",
     "ReLU",
     "ReflectionPadding1D",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "SeparableConv1D",
+    "SeparableConvolution1D",
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
@@ -117,12 +132,14 @@ __all__ = [
     "StackedRNNCells",
     "Subtract",
     "TimeDistributed",
+    "UnitNormalization",
     "UpSampling1D",
     "ZeroPadding1D",
     "add",
     "average",
     "concatenate",
     "deserialize",
+    "dot",
     "maximum",
     "minimum",
     "multiply",

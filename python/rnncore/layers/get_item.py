@@ -8,12 +8,12 @@ from typing import Any
 
 from rnncore.layers.base import Layer
 from rnncore.layers.builder import ProgramBuilder
+from rnncore.layers.composing import END
 from rnncore.layers.masks import Mask
 from rnncore.program import Shape
 
 __all__ = ["GetItem"]
 
-END = 2**31  # beyond any axis
 DOTS = "..."  # an Ellipsis in a config
 
 

@@ -14,11 +14,11 @@ from rnncore.layers.masks import Mask
 from rnncore.parameters import Weight
 from rnncore.program import Shape
 
-__all__ = ["BatchNormalization", "LayerNormalization"]
+__all__ = ["BatchNormalization", "LayerNormalization", "ScaleAndOffset"]
 
 
-class Normalization(Layer, registered=False):
-    """Base of both: scale `gamma` and offset `beta` of each feature."""
+class ScaleAndOffset(Layer, registered=False):
+    """Base of normalizations with a scale `gamma` and an offset `beta` of each feature."""
 
     _node_arguments: ClassVar[tuple[str, ...]] = ("epsilon", "scale", "center")
     gamma = WeightView()
@@ -71,7 +71,7 @@ class Normalization(Layer, registered=False):
         return [self._own_weight(name, shape) for name in names]
 
 
-class BatchNormalization(Normalization):
+class BatchNormalization(ScaleAndOffset):
     """(x - mean) / √(variance + epsilon) · gamma + beta, for each feature over all positions of a batch.
 
     In training mean and variance are those of the batch, and the moving ones go towards them:
@@ -116,7 +116,7 @@ class BatchNormalization(Normalization):
     """
 
     _op = "batch_normalization"
-    _node_arguments = (*Normalization._node_arguments, "momentum")
+    _node_arguments = (*ScaleAndOffset._node_arguments, "momentum")
     _treats_steps_as_samples = True
     _takes_mask = True
     moving_mean = WeightView()
@@ -176,7 +176,7 @@ class BatchNormalization(Normalization):
         return (output,)
 
 
-class LayerNormalization(Normalization):
+class LayerNormalization(ScaleAndOffset):
     """(x - mean) / √(variance + epsilon) · gamma + beta, for each position over its own features.
 
     See Ba, Kiros and Hinton (2016).

@@ -225,7 +225,8 @@ def _cell_activations(exporter: Exporter, node: Node, op: str) -> dict[str, Any]
 
 @writes("repeat_row")
 def _repeat_row(exporter: Exporter, node: Node) -> None:
-    (row,) = exporter.weights(node)
+    given = exporter.weights(node) or [np.array(node.attributes["row"], np.float32)]
+    row = given[0].reshape(1, -1)
     sizes = exporter.add("Shape", [exporter.read(node.inputs[0])])
     rows = exporter.add("Gather", [sizes, exporter.integers([0], "axes")], axis=0)
     shape = exporter.add("Concat", [rows, exporter.integers(row.shape[1:])], axis=0)

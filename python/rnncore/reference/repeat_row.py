@@ -1,4 +1,4 @@
-"""repeat_row: an array (N, ...) that tells N -> y (N, H), the row of a weight (1, H) N times."""
+"""repeat_row: an array (N, ...) that tells N -> y (N, H), N times a weight, or numbers given as `row`, as one row."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ __all__ = ["backward", "forward"]
 
 
 def forward(inputs: Arrays, weights: list[Array], attributes: dict[str, Any], run: Run) -> tuple[list[Array], Any]:
-    (like,), (row,) = inputs, weights
-    if row.ndim != 2 or len(row) != 1:
-        raise ValueError(f"row: expected shape (1, H), got {row.shape}")
-    return [np.repeat(row, len(like), axis=0)], None
+    (like,) = inputs
+    (row,) = weights or [np.array(attributes.get("row", ()), run.dtype)]
+    if row.size == 0:
+        raise ValueError("row: expected a parameter or numbers, got none")
+    return [np.repeat(row.reshape(1, -1), len(like), axis=0)], [weight.shape for weight in weights]
 
 
 def backward(doutputs: Arrays, saved: Any) -> tuple[Arrays, list[Array]]:
     (dy,) = doutputs
-    return [None], [dy.sum(axis=0, keepdims=True)]
+    return [None], [dy.sum(axis=0).reshape(shape) for shape in saved]

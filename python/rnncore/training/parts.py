@@ -66,7 +66,7 @@ class Part:
         }
         self.states = [(name, offset, units) for offset, (name, units) in sorted(written.items())]
         nodes = engine.program.nodes
-        learned = {node.outputs[0]: node.parameters[0] for node in nodes if node.op == "repeat_row"}
+        learned = {node.outputs[0]: node.parameters[0] for node in nodes if node.op == "repeat_row" and node.parameters}
         begin = {n.attributes["state_offset"]: n.inputs[1] for n in nodes if n.op == "read_state" and n.inputs[1] >= 0}
         self._learned = {offset: learned[value] for offset, value in begin.items() if value in learned}
         self.takes_states = len(self._learned) < len(begin)  # as inputs
