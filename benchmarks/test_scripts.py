@@ -21,6 +21,7 @@ SCRIPTS = {
     "bench_memory.py": [*SMALL, "--peers", "rnncore"],
     "bench_precision.py": [*SMALL, "--rounds", "1"],
     "bench_scaling.py": [*SMALL, "--rounds", "1"],
+    "ranks_model.py": ["--cells", "gru", "--shapes", "8,5,4,8", "--rounds", "1"],
     "scaling_model.py": [*SMALL, "--rounds", "1"],
     "bench_stream.py": ["--cells", "gru", "--units", "8", "--steps", "20", "--rounds", "1", "--engines", "rnncore"],
     "time_to_loss.py": ["--engines", "rnncore", "--rounds", "1", "--epochs", "2"],

@@ -40,7 +40,8 @@ def command(name: str, options: argparse.Namespace) -> list[str]:
         found += ["--audio", str(options.data.resolve() / "fsdd" / "recordings" / "7_george_10.wav")]
     if "from _common import" in text:
         found += ["--verbose", "0"]
-    return found + (["--quick"] if name in options.quick else [])
+    launcher = ["mpiexec", "-n", "2"] if "mpiexec" in text else []
+    return launcher + found + (["--quick"] if name in options.quick else [])
 
 
 def drawn_lines(text: str) -> str:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from rnncore import _validation as check
 from rnncore._namespace import public
 from rnncore.batches import Batches, Update
-from rnncore.optimizers import SGD
 from rnncore.reference import Executor
 from rnncore.reference.magnitude import norm
 from rnncore.training.functions import FunctionExecutor
@@ -88,14 +87,13 @@ def gradient_flow(
     engine, compilation = session.engine(model), session.compiled("its gradients can be seen")
     vectors = (engine.store.vector.copy(), np.zeros_like(engine.store.vector))
     executor = Executor(engine.program, *vectors)
-    description = replace(compilation.training(), optimizer=SGD(1.0).describe())  # the step is thrown away
-    assert description.optimizer is not None
-    executor.configure(description, np.zeros((description.optimizer.slot_count(), vectors[0].size), engine.dtype))
+    description = replace(compilation.training(), optimizer=None)
+    executor.configure(description, np.zeros((0, vectors[0].size), engine.dtype))
     trainer: Any = executor
     state = np.zeros(description.state_size())
     if compilation.function is not None:
         state = compilation.state()
-        trainer = FunctionExecutor(executor, compilation, engine.program, vectors)
+        trainer = FunctionExecutor(executor, compilation, description, engine.program, vectors)
     trainer.train(Batches.whole(samples), Update(np.zeros(1), 0, seed), state)
     norms = {name: norm(dh, 2)[..., 0].astype(dh.dtype) for name, dh in executor.state_gradients().items()}
     if not norms:

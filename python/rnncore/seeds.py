@@ -11,7 +11,7 @@ import numpy as np
 
 from rnncore import _validation as check
 
-__all__ = ["drawn_from", "next_seed", "set_random_seed"]
+__all__ = ["drawn_from", "generator", "next_seed", "set_random_seed"]
 
 _seeds = np.random.default_rng()
 _own: ContextVar[np.random.Generator | None] = ContextVar("own", default=None)
@@ -52,15 +52,20 @@ def set_random_seed(seed: int) -> None:
 
 
 @contextmanager
-def drawn_from(generator: np.random.Generator) -> Iterator[None]:
+def drawn_from(own: np.random.Generator) -> Iterator[None]:
     """Let seeds come from a generator, in this thread alone."""
-    token = _own.set(generator)
+    token = _own.set(own)
     try:
         yield
     finally:
         _own.reset(token)
 
 
+def generator() -> np.random.Generator:
+    """What seeds are drawn from in this thread."""
+    return _own.get() or _seeds
+
+
 def next_seed() -> int:
     """Draw the seed of one random thing from the sequence that `set_random_seed` starts."""
-    return int((_own.get() or _seeds).integers(2**32))
+    return int(generator().integers(2**32))

@@ -23,6 +23,7 @@ MODULES = [
     "rnncore.constraints",
     "rnncore.datasets",
     "rnncore.decoding",
+    "rnncore.distributed",
     "rnncore.functional",
     "rnncore.initializers",
     "rnncore.inspection",

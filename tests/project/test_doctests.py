@@ -32,6 +32,7 @@ NEEDS = {
     "tqdm": r"from tqdm\b",
     "mlflow": r"import mlflow\b",
     "wandb": r"import wandb\b",
+    "mpi4py": r"from (?:mpi4py|rnncore import .*\bdistributed\b)",
     "h5py": r"from rnncore(?: import .*\bkeras\b|\.keras\b)",
 }
 

@@ -27,6 +27,7 @@ TASKS = {  # tested one by one below
     "names",
     "old_keras_model",
     "sentiment",
+    "several_processes",  # by the tests of rnncore.distributed
     "speech_recognition",
     "speech_synthesis",
     "translation",

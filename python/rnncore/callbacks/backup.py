@@ -54,6 +54,8 @@ class BackupAndRestore(Callback):
     [2, 3, 4]
     """
 
+    writes = True
+
     def __init__(
         self,
         backup_dir: str | os.PathLike[str],

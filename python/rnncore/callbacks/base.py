@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnncore import _html
 from rnncore._overrides import OnlyKnownHooks
@@ -27,6 +27,9 @@ class Callback(OnlyKnownHooks):
         Set before training; `model.stop_training = True` ends it after the batch or epoch.
     params : dict
         `verbose`, `epochs` and `steps`.
+    writes : bool
+        Of a class that is to be called by the first one alone of several processes that train together
+        (`rnncore.distributed`), as it writes files, for instance; by default False.
 
     Examples
     --------
@@ -40,6 +43,7 @@ class Callback(OnlyKnownHooks):
 
     model: Model
     params: dict[str, Any]
+    writes: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         shown = []

@@ -45,6 +45,8 @@ class ModelCheckpoint(Monitor):
     >>> save = ModelCheckpoint("{epoch:02d}-{val_loss:.2f}.rnn", save_best_only=True)
     """
 
+    writes = True
+
     def __init__(
         self,
         filepath: str | os.PathLike[str],

@@ -34,6 +34,8 @@ class CSVLogger(Callback):
     >>> log = CSVLogger("training.csv")
     """
 
+    writes = True
+
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         self.filename = os.fspath(filename)
         self.separator = separator

@@ -61,6 +61,8 @@ class TensorBoard(Callback):
     ['train', 'validation']
     """
 
+    writes = True
+
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",

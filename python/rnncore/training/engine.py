@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from rnncore.layers.shapes import shapes_of
 from rnncore.layers.symbolic import SymbolicValue, walk
 from rnncore.layers.trainable import TrainableState, parts
 from rnncore.policies import Policy
+from rnncore.program import Training
 from rnncore.training.compilation import Compilation
-from rnncore.training.functions import FunctionExecutor
+from rnncore.training.functions import FunctionExecutor, WeightPenalties
 
 BACKENDS = {"compiled": "compiled", "reference": "reference"}
 
@@ -91,9 +93,10 @@ class Engine:
             check_precision(call.layer, policy)
         self.checkpoint_every = checkpoint_every
         self.masked_outputs = builder.masked_outputs
-        self._penalties = builder.penalties
+        self.penalties = builder.penalties
         self.store = store.astype(policy.dtype)
         self.dtype = self.store.dtype
+        self._backend = backend
         self.executor = self._executor(backend)
         self.trainer: Any = self.executor  # what trains and tests: the executor, or one that calls functions, too
         self.input_values = [self.program.values[number] for number in self.program.inputs]
@@ -169,15 +172,39 @@ class Engine:
 
     def configure(self, compilation: Compilation) -> None:
         """Tell the executor what to minimise, to measure and how to update."""
-        penalties = self._penalties
+        penalties = self.penalties
         if compilation.function is not None and penalties.activity_regularizers:
             raise ValueError("a loss that is a function takes no layers with activity_regularizer, use a named loss")
-        self.executor.configure(
-            compilation.training(penalties), compilation.optimizer.build(self.store.size, self.dtype)
+        training = compilation.training(penalties)
+        self.executor.configure(training, compilation.optimizer.build(self.store.size, self.dtype))
+        self.trainer = self._calling(self.executor, compilation, training)
+
+    def differentiator(self, compilation: Compilation, *, sums: bool = False) -> tuple[Any, Training]:
+        """What trains as `trainer` does, but stops at the gradients of losses and activities, and what it was told.
+
+        Its state has the divisors of the losses, after the metrics that executors know. With `sums` losses are not
+        divided.
+        """
+        given = compilation.training(self.penalties)
+        losses = tuple(
+            replace(loss, attributes={**loss.attributes, "reduction": "sum"}) if sums else loss for loss in given.losses
         )
-        if compilation.calls_functions:
-            vectors = (self.store.vector, self.store.gradients)
-            self.trainer = FunctionExecutor(self.executor, compilation, self.program, vectors, penalties.regularizers)
+        training = replace(given, losses=losses, regularizers=(), constraints=(), optimizer=None, divisors=True)
+        executor = self._executor(self._backend)
+        executor.configure(training, np.zeros((0, self.store.size), self.dtype))
+        return self._calling(executor, compilation, training), training
+
+    def _calling(self, executor: Any, compilation: Compilation, training: Training) -> Any:
+        """An executor, or where the loss or a metric is a function, one that calls it between."""
+        if not compilation.calls_functions:
+            return executor
+        return FunctionExecutor(
+            executor, compilation, training, self.program, (self.store.vector, self.store.gradients)
+        )
+
+    def weight_penalties(self) -> WeightPenalties:
+        """The penalties on the weights."""
+        return WeightPenalties(self.program, self.penalties.regularizers, self.store.vector, self.store.gradients)
 
     def take_average(self, average: Array | None) -> None:
         """Put the moving average (P,) of the optimizer, if there is one, in the place of the weights that train."""

@@ -13,7 +13,7 @@ from rnncore._data import Array
 from rnncore._turns import Turns
 from rnncore._whole_steps import undone_on_error, uninterrupted
 from rnncore.batches import Batches, Samples, Update
-from rnncore.program import Program, Regularizer
+from rnncore.program import Program, Regularizer, Training
 from rnncore.reference.penalties import penalty
 from rnncore.training.compilation import Compilation
 
@@ -29,21 +29,17 @@ class FunctionExecutor:
         self,
         executor: Any,
         compilation: Compilation,
+        training: Training,
         program: Program,
         vectors: tuple[Array, Array],
-        regularizers: Sequence[Regularizer] = (),
     ) -> None:
         self._executor = executor
+        self._updates = training.optimizer is not None
         self._function = compilation.function
         self._measures = [measure for measure in compilation.measures if not measure.native]
-        self._known = compilation.training().state_size()
+        self._known = training.state_size()
         self._program, (self._parameters, gradients) = program, vectors
-        self._penalised = [
-            (regularizer, self._parameters[window].reshape(parameter.shape), gradients[window].reshape(parameter.shape))
-            for regularizer in regularizers
-            for parameter in [program.parameters[regularizer.parameter]]
-            for window in [slice(parameter.offset, parameter.offset + parameter.size)]
-        ]
+        self._penalties = WeightPenalties(program, training.regularizers, self._parameters, gradients)
         self._turns = Turns()
         self._looker, self._held = executor, self._parameters
         if self._function is None and program.moved:
@@ -96,17 +92,15 @@ class FunctionExecutor:
             outputs, masks = self._forward(self._executor, samples, update, states, batch.resume)
             forward = self._executor.last_pass
             value, gradient = self._loss(samples.targets[0], outputs[0])  # which may run the model, too
-            for regularizer, w, _ in self._penalised:
-                value += penalty(regularizer, w)[0]
+            value += self._penalties.value()
             rows = len(outputs[0])
             increment = np.array([value * rows, rows, *self._increment(samples, outputs, masks)])
             if update is not None:
                 self._executor.last_pass = forward
                 self._executor.backward([gradient])
-                for regularizer, w, dw in self._penalised:
-                    dw += penalty(regularizer, w)[1]
+                self._penalties.add_gradients()
             with self._executor.turn(), uninterrupted():  # the wait for the turn answers Ctrl-C
-                if update is not None:
+                if update is not None and self._updates:
                     self._executor.apply_gradients(float(update.rates[0]), update.step)
                 state += increment
                 if batch.states is not None:
@@ -141,6 +135,34 @@ class FunctionExecutor:
             weight = _counted(weight, masks[number], outputs[number])
             found.append(measure.metric.increment(samples.targets[number], outputs[number], weight))
         return np.concatenate([np.empty(0), *found])
+
+
+class WeightPenalties:
+    """The penalties on weights, for steps that Python puts together."""
+
+    def __init__(
+        self, program: Program, regularizers: Sequence[Regularizer], parameters: Array, gradients: Array
+    ) -> None:
+        self._penalised = [
+            (
+                regularizer,
+                parameters[window].reshape(parameter.shape),
+                gradients[window].reshape(parameter.shape) if parameter.trainable else None,
+            )
+            for regularizer in regularizers
+            for parameter in [program.parameters[regularizer.parameter]]
+            for window in [slice(parameter.offset, parameter.offset + parameter.size)]
+        ]
+
+    def value(self) -> float:
+        """All of them, added up."""
+        return sum((penalty(regularizer, w)[0] for regularizer, w, _ in self._penalised), 0.0)
+
+    def add_gradients(self, times: int = 1) -> None:
+        """Add theirs, so many times, to the gradients."""
+        for regularizer, w, gradient in self._penalised:
+            if gradient is not None:
+                gradient += times * penalty(regularizer, w)[1]
 
 
 def _counted(weight: Array | None, mask: Array | None, output: Array) -> Array | None:
