@@ -28,10 +28,11 @@ extensions = [
     "sphinx_design",
     "api_pages",
     "gallery",
+    "lessons",
     "links",
     "mathml",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "**.ipynb"]
 default_role = "code"
 nitpicky = False
 suppress_warnings = ["myst.xref_missing"]  # links to files outside the pages, for readers of the source
