@@ -133,6 +133,15 @@ static __attribute__((noinline)) void project_rows(const ForwardPlan<L>& p, int6
   }
 }
 
+// The table of a vocabulary, for some blocks whose weights are packed.
+template <class L>
+static void pack_table(const ForwardPlan<L>& p, Range blocks) {
+  if constexpr (!L::rounded)
+    for (int64_t block = blocks.begin; block < blocks.end && p.table; ++block)
+      project_rows(p, block, p.shape.vocabulary, p.call.embeddings, p.shape.inputs, p.table + block * L::width,
+                   p.tape_row);
+}
+
 // Input products of the steps [t0, t0 + kChunkSteps): those of all rows at once where they lie together, or row by row.
 template <class L>
 static void project_chunk(const ForwardPlan<L>& p, int64_t t0, const RowShare& share, Range blocks, const Team& team) {

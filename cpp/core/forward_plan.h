@@ -31,6 +31,7 @@ struct ForwardPlan {
   Element* recurrent_panels;             // [blocks][passes][recurrent_depth][·]
   T* scales;    // of int8: [blocks][input, recurrent][scales, 128·sums of columns][part_vectors][W]
   T* bias;      // [blocks][width]
+  T* table;     // input products and bias of each id [vocabulary][blocks][width], or null
   T* slots;     // tape [Σ rows][blocks][width], or the chunk's pre-activations, or null
   T* inputs;    // pre-activations of a cell without slots: tape [Σ rows][blocks][width], or null
   T* memory;    // c: tape [Σ rows][padded H], or [N][padded H] without tape
@@ -53,7 +54,8 @@ struct ForwardPlan {
     // A cell that keeps no slots would store its input products only to load them again.
     const int64_t near = Form::keeps_slots ? kChunkRows : I >= kChunkInputs ? kChunkRows / 2 : 0;
     const bool compact = shape.weights != WeightFormat::full;
-    chunked = !compact && rows <= (fetches ? kChunkRowsFar : near) && (all_rows || !shape.offsets) && shape.steps > 1;
+    chunked = !compact && shape.vocabulary == 0 && rows <= (fetches ? kChunkRowsFar : near) &&
+              (all_rows || !shape.offsets) && shape.steps > 1;
     tape_row = blocks * L::width;
     Workspace<T> w{f.workspace};
     Workspace<T> given{f.packed_weights};
@@ -64,6 +66,8 @@ struct ForwardPlan {
     bias = weights.take(weights, tape_row);
     const bool int8 = shape.weights == WeightFormat::int8;
     scales = weights.take(weights, int8 ? blocks * 4 * L::part_vectors * W<T> : 0);
+    table = weights.take(weights, shape.vocabulary * tape_row);
+    if (shape.vocabulary == 0) table = nullptr;
     packed_used = weights.used;
     const int64_t total = step_offset(shape, shape.steps);
     slots = nullptr;
@@ -136,6 +140,13 @@ struct ForwardPlan {
     const int64_t row = tape_keeps_slots() ? step_offset(shape, t) + r
                                            : step_offset(shape, t) - step_offset(shape, t - t % kChunkSteps) + r;
     return slots + row * tape_row + block * L::width;
+  }
+
+  // Whether input products and bias are made before their step, and where those of a row are.
+  bool made_ahead() const { return chunked || table; }
+  const T* made(int64_t t, int64_t r, int64_t block) const {
+    if (chunked) return slots_at(t, r, block);
+    return table + *view_row(call.ids, shape, t, r) * tape_row + block * L::width;
   }
 
   T* inputs_row(int64_t t, int64_t r) const {

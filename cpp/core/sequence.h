@@ -58,6 +58,7 @@ struct SequenceShape {
   WeightFormat weights =
       WeightFormat::full;         // others than full: float32 without the options above but peepholes and zoneout
   int64_t projected = 0;          // numbers P of h where an lstm projects it, else 0: then they are H
+  int64_t vocabulary = 0;         // rows of a table that x is read from by ids, or 0; with packed weights of tiles
   int64_t cache_bytes = 1 << 20;  // second-level cache of a processor
 };
 
@@ -83,12 +84,14 @@ struct SequenceForward {
   const T* recurrent_mask;  // (N, H): factors of h in the recurrent product, for recurrent_dropout
   // Shares of h and c before a step in those after it (T, N, H), for zoneout; data null: none.
   SequenceView<const T> holds[2];
-  SequenceView<const T> x;    // (T, N, I)
-  const T* initial_state[2];  // h, c: (N, H) each, or null for zeros
-  SequenceView<T> output;     // h of every step (T, N, H); data is null when only the last state is wanted
-  T* state[2];                // h, c after each row's last step: (N, H) each, or null
-  T* tape;                    // sequence_tape elements for backward, or null for inference; training needs output
-  T* workspace;               // sequence_workspace elements
+  SequenceView<const T> x;          // (T, N, I)
+  SequenceView<const int32_t> ids;  // (T, N) in place of x where there is a vocabulary: rows of `embeddings`
+  const T* embeddings;              // (V, I), read by `pack` alone
+  const T* initial_state[2];        // h, c: (N, H) each, or null for zeros
+  SequenceView<T> output;           // h of every step (T, N, H); data is null when only the last state is wanted
+  T* state[2];                      // h, c after each row's last step: (N, H) each, or null
+  T* tape;                          // sequence_tape elements for backward, or null for inference; training needs output
+  T* workspace;                     // sequence_workspace elements
   // Where forward leaves what a backward pass of `panel_threads` threads reads of the weights, sequence_panels
   // elements; null: backward reads the weights themselves.
   T* panels;

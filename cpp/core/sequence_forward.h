@@ -14,18 +14,29 @@
 namespace rnncore {
 namespace {
 
+// Where the input products of some rows are.
+template <class L>
+static __attribute__((noinline)) void find_made(const ForwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step,
+                                                int rows, int64_t block, const typename L::Type** made) {
+  for (int r = 0; r < rows; ++r) made[r] = p.made(t, row + r * row_step, block);
+}
+
 // The bias plus the input products of one step for `Rows` rows (row, row + row_step, ...) and one block.
 template <class L, int Rows, bool Fetch, class V>
 RNNCORE_INLINE void input_products(const ForwardPlan<L>& p, int64_t t, int64_t row, int64_t row_step, int64_t block,
                                    Progress progress, V (&pre)[Rows][L::vectors]) {
   using T = typename L::Type;
   const int64_t I = elements_of<typename L::Element>(p.shape.inputs);
-  if (p.chunked) {
-    const T* ahead = p.slots_at(t, row, block);
+  if (p.made_ahead()) {
+    const T* made[Rows];
+    if constexpr (Rows == 1)
+      made[0] = p.made(t, row, block);
+    else
+      find_made(p, t, row, row_step, Rows, block, made);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
-      for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(ahead + r * row_step * p.tape_row + v * W<T>);
+      for (int v = 0; v < L::vectors; ++v) pre[r][v] = load(made[r] + v * W<T>);
     return;
   }
 #pragma GCC unroll 8
@@ -167,12 +178,12 @@ static __attribute__((noinline)) void block_products(const ForwardPlan<L>& p, in
   using Element = typename L::Element;
   const int64_t I = elements_of<Element>(p.shape.inputs), H = elements_of<Element>(p.shape.units);
   Vec<T> pre[Blocks][L::vectors];
-  const T* start = p.chunked ? p.slots_at(t, row, block) : p.bias + block * L::width;
+  const T* start = p.made_ahead() ? p.made(t, row, block) : p.bias + block * L::width;
 #pragma GCC unroll 16
   for (int b = 0; b < Blocks; ++b)
 #pragma GCC unroll 8
     for (int v = 0; v < L::vectors; ++v) pre[b][v] = load(start + b * L::width + v * W<T>);
-  if (!p.chunked)
+  if (!p.made_ahead())
     accumulate_blocks<L, L::Form::input_slot, Blocks, 1>(I, elements<L>(p.input_factor(t, row)),
                                                          p.input_panels + block * I * L::part_vectors * W<T>, pre);
   if (const auto* h_before = p.factor(t, row))

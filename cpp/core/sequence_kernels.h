@@ -89,6 +89,7 @@ struct TileDriver {
     if constexpr (kCompact<L>)
       if (call.shape.weights != WeightFormat::full) return pack_forward_compact(plan, blocks);
     pack_forward(plan, blocks);
+    pack_table(plan, blocks);
   }
   void forward(const SequenceForward<T>& call, const Team& team) const {
     sequence_forward<L>(call, cell_kernels<L>(call.shape), team);

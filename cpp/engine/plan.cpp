@@ -7,19 +7,29 @@
 
 namespace rnncore {
 
+// How weights are packed: for an op, or with a table of these embeddings.
+static std::string packing_of(const Site& site) {
+  const Node& node = site.node;
+  return site.inputs[0]->integer ? node.op + " of " + std::to_string(node.parameters.back()) : node.op;
+}
+
 template <class T>
 Plan<T>::Plan(const Program& program, const Training& training, const Kernels& kernels, const BatchShape& shape)
-    : program_(program),
+    : tensors_(infer_shapes(program, shape.inputs)),
+      folded_(with_tables(program, shape, sizeof(T))),
+      program_(folded_ ? *folded_ : program),
       kernels_(op_kernels<T>(kernels)),
-      shape_(shape),
-      tensors_(infer_shapes(program, shape.inputs)) {
+      shape_(shape) {
   if (shape_.measures()) {
     objective_ = std::make_unique<Objective<T>>(training, program, tensors_, kernels, fault_);
     for (const auto& r : training.activity_regularizers) penalised_.push_back(r.value);
   }
-  const std::vector<size_t> order = paired_order(program, tensors_);
+  if (const std::vector<bool> made = made_values(program_); folded_)
+    for (size_t i = 0; i < made.size(); ++i)
+      if (!made[i]) tensors_[i] = {};
+  const std::vector<size_t> order = paired_order(program_, tensors_);
   for (size_t i = 0; i < order.size(); ++i) {
-    nodes_.emplace_back(make_site(program, order[i], tensors_));
+    nodes_.emplace_back(make_site(program_, order[i], tensors_));
     if (i > 0 && !nodes_[i - 1].beside_next) nodes_[i - 1].beside_next = may_pair(nodes_[i - 1].site, nodes_[i].site);
   }
   plan_gradients(training);
@@ -245,7 +255,8 @@ void Plan<T>::bind(std::byte* memory, T* parameters, T* gradients, PackedWeights
   packed_ = &packed;
   for (PlannedNode& node : nodes_)
     if (const int64_t size = node.op ? node.op->needs(1).packed_weights : 0; size > 0)
-      node.packed = &packed.place(node.site.node.op, node.site.node.parameters[0], static_cast<size_t>(bytes_of(size)));
+      node.packed =
+          &packed.place(packing_of(node.site), node.site.node.parameters[0], static_cast<size_t>(bytes_of(size)));
   ragged_.rows = at<int32_t>(ragged_block_[0]);
   ragged_.lengths = at<int32_t>(ragged_block_[1]);
   ragged_.offsets = at<int64_t>(ragged_block_[2]);

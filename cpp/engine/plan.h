@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "engine/fault.h"
+#include "engine/folding.h"
 #include "engine/layout.h"
 #include "engine/objective/objective.h"
 #include "engine/op.h"
@@ -102,13 +103,14 @@ class Plan {
     return block == kAbsent ? nullptr : reinterpret_cast<E*>(memory_ + blocks_[index(block)].offset);
   }
 
+  std::vector<Tensor> tensors_;            // by value, like some below
+  std::unique_ptr<const Program> folded_;  // in place of the one given, or null
   const Program& program_;
   const OpKernels<T>& kernels_;
   BatchShape shape_;
-  std::vector<Tensor> tensors_;  // by value, like the next five
-  std::vector<int> penalised_;   // values with activity regularizers, where the mode measures
-  std::vector<bool> needs_gradient_, has_gradient_;
-  std::vector<int> first_gradient_;  // position of the first contribution
+  std::vector<int> penalised_;                       // values with activity regularizers, where the mode measures
+  std::vector<bool> needs_gradient_, has_gradient_;  // by value, like the next three
+  std::vector<int> first_gradient_;                  // position of the first contribution
   std::vector<int> value_block_, gradient_block_;
   std::vector<bool> written_;  // by parameter: some op writes its gradient
   std::vector<PlannedNode> nodes_;

@@ -61,9 +61,12 @@ class RecurrentOp final : public Op<T> {
 
   double flops() const override {
     const double projection = call_.forward.shape.projected > 0 ? static_cast<double>(sizes_[0] * sizes_[1]) : 0;
-    const double gates = static_cast<double>(options_.cell.gates * sizes_[1]) * static_cast<double>(I_ + sizes_[0]);
+    const double gates = static_cast<double>(options_.cell.gates * sizes_[1]) *
+                         static_cast<double>(looks_up() ? sizes_[0] : I_ + sizes_[0]);
     return 2.0 * static_cast<double>(N_ * T_) * (gates + projection);
   }
+
+  int64_t id_limit() const override { return options_.shape.vocabulary; }
 
   // Threads wait for fewer others, and pack and read weights of one layer only; but all of them, which must not be too
   // far away. Measured; docs/kernel_notes.md has the figures.
@@ -108,7 +111,7 @@ class RecurrentOp final : public Op<T> {
     SequenceForward<T>& f = call_.forward;
     f.kernel = b.parameter(0), f.recurrent_kernel = b.parameter(1), f.bias = b.parameter(options_.slots[2]);
     f.further = b.parameter(options_.slots[3]);
-    f.packed_weights = b.packed_weights;
+    f.packed_weights = b.packed_weights, f.embeddings = b.parameter(options_.embeddings_slot);
     f.recurrent_mask = recurrent_mask_;
     for (size_t i = 0; i < 2; ++i) {
       if (!mean_holds_[i].empty()) f.holds[i] = {mean_holds_[i].data(), 0, 0};
@@ -164,6 +167,8 @@ class RecurrentOp final : public Op<T> {
   }
 
  private:
+  bool looks_up() const { return options_.shape.vocabulary > 0; }
+
   // The most of `most` and what calls of up to so many threads need.
   void add_sizes(const SequenceShape& shape, int threads, SequenceSizes& most) const {
     for (int n = 1; n <= threads; ++n) {  // the runtime may give fewer threads than asked for
@@ -201,7 +206,7 @@ class RecurrentOp final : public Op<T> {
     if (packed_ || (training_ && !has_sequence_ && !state_is_sequence_ && !checkpoints_))
       output_ = parts.take(N_ * T_ * sizes_[0]);
     if (!packed_) return;
-    x_ = parts.take(N_ * T_ * I_);
+    looks_up() ? void(ids_ = parts.template take_integers<int32_t>(N_ * T_)) : void(x_ = parts.take(N_ * T_ * I_));
     for (size_t i = 0; i < options_.states(); ++i)
       initial_[i] = parts.take(rows_ * sizes_[i]), state_[i] = parts.take(rows_ * sizes_[i]);
     packing_.take_saved(parts);
@@ -220,8 +225,12 @@ class RecurrentOp final : public Op<T> {
   void bind_in_place() {
     const Buffers<T>& b = buffers_;
     SequenceForward<T>& f = call_.forward;
-    const int64_t first = backwards_ ? (T_ - 1) * N_ * I_ : 0, stride = backwards_ ? -N_ * I_ : N_ * I_;
-    f.x = {b.input(0) + first, stride, I_};
+    const int64_t last = backwards_ ? T_ - 1 : 0, forth = backwards_ ? -N_ : N_;
+    const int64_t first = last * N_ * I_, stride = forth * I_;
+    if (looks_up())
+      f.ids = {static_cast<const int32_t*>(b.inputs[0]) + last * N_, forth, 1};
+    else
+      f.x = {b.input(0) + first, stride, I_};
     // An output in the order of the input, written from its end on.
     const bool from_end = backwards_ && !reversed_ && has_sequence_;
     const int64_t first_output = from_end ? (T_ - 1) * N_ * sizes_[0] : 0,
@@ -242,7 +251,7 @@ class RecurrentOp final : public Op<T> {
   void bind_packed() {
     const Buffers<T>& b = buffers_;
     SequenceForward<T>& f = call_.forward;
-    f.x = {x_, 0, I_};
+    f.x = {x_, 0, I_}, f.ids = {ids_, 0, 1};
     f.output = {output_, 0, sizes_[0]};
     call_.doutput = {b.output_gradient(0) ? doutput_ : nullptr, 0, sizes_[0]};
     call_.dx = {b.input_gradient(0) ? dx_ : nullptr, 0, I_};
@@ -284,11 +293,14 @@ class RecurrentOp final : public Op<T> {
 
   void pack(const PackedRows& batch, const Team& team) const {
     const T* x = buffers_.input(0);
+    const auto* ids = static_cast<const int32_t*>(buffers_.inputs[0]);
     const Range rows = team_range(batch.count, team, 1);
     for (int64_t r = rows.begin; r < rows.end; ++r) {
       const int64_t n = batch.rows[r];
-      for (int64_t k = 0; k < batch.lengths[r]; ++k)
-        copy_row(x + (batch.time(r, k) * N_ + n) * I_, x_ + (batch.offsets[k] + r) * I_, I_);
+      for (int64_t k = 0; k < batch.lengths[r]; ++k) {
+        const int64_t from = batch.time(r, k) * N_ + n, to = batch.offsets[k] + r;
+        looks_up() ? void(ids_[to] = ids[from]) : copy_row(x + from * I_, x_ + to * I_, I_);
+      }
       for (size_t i = 0; i < options_.states(); ++i) {
         if (!call_.forward.initial_state[i]) continue;
         const T* from = buffers_.input(batch.resumes(r) ? kFirstStateInput + i : reset_state(i));
@@ -407,6 +419,7 @@ class RecurrentOp final : public Op<T> {
   T* recurrent_mask_ = nullptr;  // (N, H), rows as the kernels see them
   // Packed: x, output (Σ lengths, ·); states in sorted order (rows, H). `output_` is also the place of
   // the sequence that backward needs when nobody else reads it.
+  int32_t* ids_ = nullptr;  // in place of x
   T *x_ = nullptr, *output_ = nullptr, *dx_ = nullptr, *doutput_ = nullptr;
   T *initial_[2] = {}, *state_[2] = {}, *dinitial_[2] = {}, *dstate_[2] = {};
 };

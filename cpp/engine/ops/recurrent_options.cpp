@@ -88,7 +88,7 @@ RecurrentOptions::RecurrentOptions(const Site& site)
   this->zoneout[1] = rate("cell_zoneout");
   if (cell.states == 1) this->zoneout[1] = 0;
 
-  const Tensor& x = expect_input(site, 0, 3);
+  const Tensor& x = *site.inputs[0];
   const Shape& recurrent = site.parameters[1]->shape;
   shape.projected = is_on(site, projected) && !recurrent.empty() ? recurrent[0] : 0;
   sizes[0] = recurrent.empty() ? 0 : recurrent[0];
@@ -96,7 +96,8 @@ RecurrentOptions::RecurrentOptions(const Site& site)
   shape.cell = cell_of(site);
   shape.activation = elementwise_of(site, "activation", "tanh");
   shape.recurrent_activation = elementwise_of(site, "recurrent_activation", "sigmoid");
-  shape.rows = x.samples(), shape.steps = x.steps(), shape.inputs = x.columns(), shape.units = sizes[1];
+  shape.rows = x.samples(), shape.steps = x.steps(), shape.units = sizes[1];
+  shape.inputs = x.integer ? site.parameters[0]->shape[0] : x.columns();
   shape.recurrent_dropout = recurrent_dropout > 0;
   shape.zoneout = this->zoneout[0] > 0 || this->zoneout[1] > 0;
   shape.peepholes = is_on(site, peepholes);
@@ -108,15 +109,17 @@ RecurrentOptions::RecurrentOptions(const Site& site)
                                                   : WeightFormat::full;
   shape.cache_bytes = second_level_cache();
   const bool weighted = weighted_option(site, *this).has_value();
-  const size_t others = site.parameters.size() - weighted;
+  const size_t others = site.parameters.size() - weighted - x.integer;
   slots = {0, 1, others > 2 ? 2 : kNoSlot, weighted ? others : kNoSlot};
+  embeddings_slot = x.integer ? others + weighted : kNoSlot;
+  if (x.integer) shape.vocabulary = site.parameters[embeddings_slot]->shape[0];
 }
 
 std::vector<Tensor> infer_recurrent(const Site& site) {
   const size_t states = static_cast<size_t>(facts_of(cell_of(site)).states);
   expect_slots(site, kFirstStateInput + states + 1 + states, 2, std::max<size_t>(site.parameters.size(), 2));
+  const Tensor& x = expect_input(site, 0, 3);
   const RecurrentOptions o(site);
-  const Tensor& x = *site.inputs[0];
   if (x.steps() < 1) fail(site, "expected at least one time step, got an input of shape " + to_string(x.shape));
   const std::string factors = site.node.attributes.get("products", std::string("exact"));
   if (factors != "exact" && factors != "bfloat16" && factors != "bfloat16_weights" && factors != "int8")

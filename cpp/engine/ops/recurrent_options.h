@@ -25,6 +25,7 @@ struct RecurrentOptions {
   int64_t checkpoint_every;
   bool backwards, aligned, zero_output;
   std::array<size_t, kParameters> slots;  // of kernel, recurrent kernel, bias, an option's weights; or kNoSlot
+  size_t embeddings_slot;                 // of a node that `with_tables` made; or kNoSlot
 
   size_t states() const { return static_cast<size_t>(cell.states); }
   size_t resets_slot() const { return kFirstStateInput + states(); }
