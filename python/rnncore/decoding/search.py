@@ -85,7 +85,30 @@ def greedy_search(
     >>> [found.tokens.tolist() for found in greedy_search(step, None, [0, 3], end=5, max_length=10)]
     [[1, 2, 3, 4], [4]]
     """
-    return sample(step, state, start, end=end, max_length=max_length, temperature=0.0)
+    limit = check.positive_int("max_length", max_length)
+    last = end if end is None else check.integer("end", end, low=0)
+    tokens = _tokens(start)
+    samples = len(tokens)
+    state = _map(state, lambda array: _rows_of(array, samples))
+    taken, sums, is_open = [], [], np.ones(samples, bool)
+    for _ in range(limit):
+        scores, state = step(tokens, state)
+        log_probs = _log_probs(scores, samples)
+        tokens = log_probs.argmax(axis=1).astype(np.int32)
+        taken.append(tokens)
+        # The best one's own share of the sum is 1.
+        sums.append(np.add.reduce(np.exp(log_probs - np.maximum.reduce(log_probs, axis=1, keepdims=True)), axis=1))
+        if last is not None:
+            is_open &= tokens != last
+            if not is_open.any():
+                break
+    found = []
+    for row, steps in zip(np.array(taken).T, -np.log(sums).T, strict=True):
+        ends = [] if last is None else np.flatnonzero(row == last)[:1].tolist()
+        length = ends[0] if ends else len(row)
+        total = float(np.cumsum(steps)[min(length, len(row) - 1)])
+        found.append(Hypothesis(row[:length].copy(), total, total, bool(ends)))
+    return found
 
 
 def beam_search(
@@ -318,7 +341,7 @@ def _log_probs(scores: npt.ArrayLike, rows: int) -> Array:
     array = np.asarray(scores, np.float64)
     if array.ndim != 2 or len(array) != rows or array.shape[1] == 0:
         raise ValueError(f"step must return log probabilities of shape ({rows}, V), got {array.shape}")
-    if np.isnan(array).any() or (array == np.inf).any():
+    if array.size and not array.max() < np.inf:
         raise ValueError("step must return log probabilities that are numbers below infinity")
     return array
 
