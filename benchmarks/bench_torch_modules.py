@@ -4,12 +4,17 @@ names: a classifier of packed rows of 2 to 20 letters, read from both ends (N = 
 model of two layers (N = 64, T = 100, H = 128). basecaller: two layers in both directions over one row of 10,000 steps
 (H = 128). short: 4 steps, where little is to be gained (N = 32, H = 64). A step is loss, gradients, clipping and Adam;
 both models have the same weights and data, and their losses are compared before anything is timed.
+
+`--sweep` goes over many shapes of a single module instead, forward alone and with gradients, and prints for each cell
+how its worst shapes do: the best times of several rounds, PyTorch's beside those after `accelerate`.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import itertools
+import math
 import os
 import statistics
 import sys
@@ -136,16 +141,81 @@ def measure(task: str, cell: str, rounds: int, seconds: float) -> list[dict[str,
     return [{"task": task, "cell": cell, "mode": mode, "seconds": found} for mode, found in times.items()]
 
 
+ROWS, STEPS, UNITS = (1, 4, 16, 64, 256), (1, 2, 4, 8, 20, 60, 200), (8, 32, 128, 512)
+MOST_OPERATIONS = 1e10  # of a forward pass in a sweep
+
+
+def sweep(cells: list[str], rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """Times of single modules, by cell, mode and shape."""
+    records = []
+    for cell, N, T, H in itertools.product(cells, ROWS, STEPS, UNITS):
+        kind, inputs = getattr(nn, CELLS[cell]), min(H, 64)
+        gates = {"RNN": 1, "GRU": 3, "LSTM": 4}[CELLS[cell]]
+        if 2.0 * N * T * gates * H * (inputs + H) > MOST_OPERATIONS:
+            continue
+        torch.manual_seed(0)
+        modules = {"PyTorch": kind(inputs, H), "accelerated": kind(inputs, H)}
+        modules["accelerated"].load_state_dict(modules["PyTorch"].state_dict())
+        accelerate(modules["accelerated"])
+        x, gradient = torch.randn(T, N, inputs), torch.randn(T, N, H)
+
+        def train(module: nn.Module, x: Any = x, gradient: Any = gradient) -> Any:
+            module.zero_grad()
+            leaf = x.requires_grad_()
+            leaf.grad = None
+            module(leaf)[0].backward(gradient)
+            return leaf.grad
+
+        def predict(module: nn.Module, x: Any = x) -> Any:
+            with torch.inference_mode():
+                return module(x)[0]
+
+        for mode, call in (("training", train), ("prediction", predict)):
+            calls = {name: lambda module=module, call=call: call(module) for name, module in modules.items()}
+            one, other = (made() for made in calls.values())
+            if not torch.allclose(one, other, rtol=1e-3, atol=1e-4):
+                raise AssertionError(f"{cell} {N},{T},{inputs},{H}, {mode}: results differ")
+            times = interleave(calls, rounds=rounds, seconds=seconds)
+            shape = f"{N},{T},{inputs},{H}"
+            records.append({"cell": cell, "mode": mode, "shape": shape, "seconds": times})
+            ratio = min(times["PyTorch"]) / min(times["accelerated"])
+            print(f"{cell} {mode} {shape}: {ratio:.2f}", file=sys.stderr, flush=True)
+    return records
+
+
+def sweep_table(records: list[dict[str, Any]]) -> str:
+    """For each cell and mode the geometric mean of the ratios, and the least three."""
+    rows = []
+    for (cell, mode), group in itertools.groupby(
+        sorted(records, key=lambda r: (r["cell"], r["mode"])), key=lambda r: (r["cell"], r["mode"])
+    ):
+        found = sorted(
+            (min(r["seconds"]["PyTorch"]) / min(r["seconds"]["accelerated"]), r["shape"]) for r in list(group)
+        )
+        mean = math.exp(statistics.fmean(math.log(ratio) for ratio, _ in found))
+        least = "; ".join(f"{ratio:.2f} at {shape}" for ratio, shape in found[:3])
+        at_least_5 = sum(ratio >= 5 for ratio, _ in found)
+        rows.append([cell, mode, str(len(found)), f"{mean:.2f}", str(at_least_5), least])
+    return markdown(["cell", "", "shapes", "mean ratio", "at least 5", "least, at N,T,I,H"], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--sweep", action="store_true", help="many shapes of single modules instead of whole models")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a turn (default 0.5)")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.sweep:
+        records = sweep(options.cells, options.rounds, options.seconds)
+        print(f"PyTorch {torch.__version__}, {options.threads} threads, best of {options.rounds} rounds\n")
+        print(sweep_table(records))
+        save(options.json, records, threads=options.threads, torch=torch.__version__)
+        return
 
     records, rows = [], []
     for task in options.tasks:

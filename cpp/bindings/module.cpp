@@ -5,6 +5,7 @@ PYBIND11_MODULE(rnncore_core, m, pybind11::mod_gil_not_used()) {
   m.doc() = "Compiled core of rnncore.";
   rnncore::bind_runtime(m);
   rnncore::bind_functional(m);
+  rnncore::bind_layer(m);
   rnncore::bind_math(m);
   rnncore::bind_executor(m);
 }

@@ -7,6 +7,7 @@ namespace rnncore {
 
 void bind_runtime(pybind11::module_& m);
 void bind_functional(pybind11::module_& m);
+void bind_layer(pybind11::module_& m);
 void bind_math(pybind11::module_& m);
 void bind_executor(pybind11::module_& m);
 

@@ -50,11 +50,14 @@ PyObject* guarded(Body body) {
   return nullptr;
 }
 
-// What backward needs. It owns all of it but the output, which is the caller's and read-only for that.
+// What backward needs. It owns all of it but the output, which is the caller's and read-only for that, and what else
+// the caller said to leave as it is.
 class Tape {
  public:
   virtual ~Tape() = default;
   virtual py::object backward(PyObject* doutput, PyObject* dstate) = 0;
+  // Of all directions of a layer, whose tapes these are, as `backward_typed` below.
+  virtual py::object backward_layer(PyObject* const* arguments) = 0;
   virtual py::tuple shape() const = 0;  // of the output (N, T, H)
   virtual py::object dtype() const = 0;
   virtual int states() const = 0;
@@ -71,19 +74,35 @@ bool state_arrays(PyObject* state, Cell cell, int64_t rows, int64_t units, const
   return true;
 }
 
+// In bind_layer.cpp.
+template <class T>
+py::object backward_typed(PyObject* const* arguments);
+
 template <class T>
 class TypedTape final : public Tape {
  public:
   explicit TypedTape(const SequenceInputs<T>& inputs) : in_(inputs), call_(std::in_place, inputs, true, kernels()) {}
 
   SequenceCall<T>& call() { return *call_; }
-  void keep(py::object output) { output_ = std::move(output); }
+  const SequenceInputs<T>& inputs() const { return in_; }
+  void keep(py::object read) { read_ = std::move(read); }
+  // Throws unless it is the only time.
+  void use() {
+    if (used_) throw py::value_error("tape: backward has already used it; run the forward pass again");
+    used_ = true;
+  }
+  void release() {
+    call_.reset();
+    read_ = py::object();
+  }
+  py::object backward_layer(PyObject* const* arguments) override { return backward_typed<T>(arguments); }
 
   py::tuple shape() const override { return py::make_tuple(in_.rows, in_.steps, in_.units); }
   py::object dtype() const override { return py::reinterpret_borrow<py::object>(dtype_of<T>()); }
   int states() const override { return states_of(in_.cell); }
 
   py::object backward(PyObject* doutput, PyObject* state) override {
+    if (in_.torch) throw py::type_error("tape: expected one of a function, got one of a layer");
     if (used_) throw py::value_error("tape: backward has already used it; run the forward pass again");
     const int64_t N = in_.rows, S = in_.steps, H = in_.units, I = in_.inputs, G = gates_of(in_.cell);
     BatchView<const T> dy{};
@@ -113,12 +132,11 @@ class TypedTape final : public Tape {
     if (in_.bias) bias = biases == 1 ? arrays.take({G * H}, dbias) : arrays.take({biases, G * H}, dbias);
     py::object dh = arrays.take(of_state, dinitial[0]);
     py::object dc = states() == 2 ? arrays.take(of_state, dinitial[1]) : py::none();
-    used_ = true;  // before other threads may run
+    use();  // before other threads may run
     run_call(call_->flops(), [&](const Interrupt& interrupt) {
       call_->backward(dy, dstate, dx, dkernel, drecurrent, dbias, dinitial, interrupt);
     });
-    call_.reset();
-    output_ = py::object();
+    release();
     py::tuple initial(states());
     initial[0] = dh;
     if (states() == 2) initial[1] = dc;
@@ -130,7 +148,7 @@ class TypedTape final : public Tape {
   SequenceInputs<T> in_;
   std::optional<SequenceCall<T>> call_;
   bool used_ = false;
-  py::object output_;
+  py::object read_;
 };
 
 // The Python object of a tape, which lies in it. A type of its own, since pybind11's take a good part of a small call's

@@ -332,6 +332,8 @@ struct OpKernels {
   void (*merge_backward)(const Merge<T>&, int slot, const T* dy, T* dx, const Team&);
   void (*strided_copy)(const StridedCopy&, const T* from, T* to, const Team&);
   void (*strided_sum)(const StridedSum&, const T* from, T* to, const Team&);
+  // to[j·to_row + i] = from[i·from_row + j] for a matrix of these sizes; by one thread.
+  void (*transpose)(int64_t rows, int64_t columns, const T* from, int64_t from_row, T* to, int64_t to_row);
 
   // y += x
   void (*add)(int64_t size, const T* x, T* y, const Team&);

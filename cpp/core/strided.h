@@ -66,5 +66,23 @@ void strided_sum(const StridedSum& s, const T* from, T* to, const Team& team) {
   }
 }
 
+// A square at a time; those at the edges by way of memory of their own.
+template <class T>
+void transpose_matrix(int64_t rows, int64_t columns, const T* from, int64_t from_row, T* to, int64_t to_row) {
+  for (int64_t j = 0; j < columns; j += W<T>)
+    for (int64_t i = 0; i < rows; i += W<T>) {
+      const T* source = from + i * from_row + j;
+      T* target = to + j * to_row + i;
+      if (rows - i >= W<T> && columns - j >= W<T>) {
+        transpose(source, from_row, W<T>, W<T>, target, to_row);
+        continue;
+      }
+      T square[W<T> * W<T>];
+      transpose(source, from_row, rows - i, columns - j, square, W<T>);
+      for (int64_t k = 0; k < W<T> && k < columns - j; ++k)
+        store_partial(target + k * to_row, load(square + k * W<T>), rows - i);
+    }
+}
+
 }  // namespace
 }  // namespace rnncore

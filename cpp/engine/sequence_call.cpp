@@ -51,11 +51,14 @@ const SequenceSizes& sizes_of(const SequenceKernels<T>& kernels, const SequenceS
 
 template <class T>
 SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, const Kernels& kernels)
-    : inputs_(inputs), training_(training), kernels_(sequence_kernels<T>(kernels)) {
+    : inputs_(inputs),
+      training_(training),
+      kernels_(sequence_kernels<T>(kernels)),
+      op_kernels_(op_kernels<T>(kernels)) {
   const auto& in = inputs_;
   call_.shape = {in.cell, in.activation, in.recurrent_activation, in.rows, in.steps, in.inputs, in.units, nullptr};
   call_.shape.cache_bytes = second_level_cache();
-  if (in.lengths || has_cuts()) cut_rows();
+  if (in.lengths || in.batch_sizes || has_cuts()) cut_rows();
   const int64_t total = ragged() ? ragged_.offsets.back() : in.rows * in.steps;
   flops_ = 2.0 * static_cast<double>(total) * static_cast<double>(gates_of(in.cell)) * static_cast<double>(in.units) *
            static_cast<double>(in.inputs + in.units);
@@ -69,7 +72,11 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
   thread_local int64_t turn = 0;
   if (in.packed_weights) call_.turn = turn += in.steps;
   const int64_t H = in.units, N = call_.shape.rows;
-  if (ragged()) {
+  if (ragged() && !copies_rows()) {
+    call_.x = {in.x.data, 0, in.x.row};
+    call_.output = {in.output.data, 0, in.output.row};
+    for (int k = 0; k < 2; ++k) call_.initial_state[k] = in.initial_state[k];
+  } else if (ragged()) {
     output_layout_ = {0, in.steps * H, H};
     ragged_.x = elements<T>(total * in.inputs);
     ragged_.hidden = elements<T>(total * H);
@@ -82,6 +89,9 @@ SequenceCall<T>::SequenceCall(const SequenceInputs<T>& inputs, bool training, co
     // Time-major inside: a step's rows lie together. A reversed call runs its steps from the other end.
     output_layout_ = {in.reverse ? (in.steps - 1) * N * H : 0, H, in.reverse ? -N * H : N * H};
     call_.output = {nullptr, N * H, H};
+    if (const BatchView<T>& given = in.output; given.data)
+      call_.output = {in.reverse ? given.data + (in.steps - 1) * given.step : given.data,
+                      in.reverse ? -given.step : given.step, given.row};
     if (N == 1) call_.output.row = call_.output.step;  // one distance
     read_x(in.x);
     call_.initial_state[0] = in.initial_state[0];
@@ -107,9 +117,10 @@ void SequenceCall<T>::place_saved() {
     call_.tape = parts.take(std::max<int64_t>(sizes_.tape, 1));
     call_.panels = parts.take(sizes_.panels);
     call_.panel_threads = threads_;
-    copies_.x = ragged() ? nullptr : parts.take(in.steps * N * in.inputs);
+    const bool dense = in.x.step == N * in.inputs && (N == 1 || in.x.row == in.inputs);
+    copies_.x = ragged() || (in.stays && dense) ? nullptr : parts.take(in.steps * N * in.inputs);
     for (int k = 0; k < 2; ++k)
-      copies_.initial_state[k] = ragged() || !in.initial_state[k] ? nullptr : parts.take(N * in.units);
+      copies_.initial_state[k] = ragged() || in.stays || !in.initial_state[k] ? nullptr : parts.take(N * in.units);
     return parts.used;
   };
   saved_ = elements<T>(take({nullptr}));
@@ -127,6 +138,7 @@ void SequenceCall<T>::copy_inputs(const Team& team) const {
   };
   for (int k = 0; k < 2; ++k)
     if (copies_.initial_state[k]) copy(copies_.initial_state[k], in.initial_state[k], N * in.units);
+  if (!copies_.x) return;
   if (in.x.step == N * I && (N == 1 || in.x.row == I)) return copy(copies_.x, in.x.data, S * N * I);
   // Of a few rows at a time, whose next steps lie in the same lines. Little is the first thread's, which will read most
   // of it: lines would take longer from one processor to another than to be copied.
@@ -158,7 +170,8 @@ void SequenceCall<T>::cut_rows() {
   pieces.reserve(static_cast<size_t>(in.rows));
   for (int64_t n = 0; n < in.rows; ++n) {
     // The caller looked at lengths, but who else writes to them?
-    const int64_t valid = in.lengths ? std::clamp<int64_t>(in.lengths[n], 0, in.steps) : in.steps;
+    int64_t valid = in.lengths ? std::clamp<int64_t>(in.lengths[n], 0, in.steps) : in.steps;
+    while (in.batch_sizes && in.batch_sizes[valid - 1] <= n) --valid;
     const bool* resets = in.resets ? in.resets + n * in.steps : nullptr;
     int64_t first = 0;
     do {
@@ -198,20 +211,79 @@ int64_t SequenceCall<T>::time(const Piece& piece, int64_t s) const {
   return piece.first + (inputs_.reverse ? piece.length - 1 - s : s);
 }
 
+// Where element (n, t, ·) of an output lies that begins there, or of the one given.
+template <class T>
+BatchView<T> SequenceCall<T>::output_view(T* output) const {
+  if (inputs_.output.data) return inputs_.output;
+  return {output + output_layout_.first, output_layout_.row, output_layout_.step};
+}
+
+// Calls body(gate, torch_gate, units) for this thread's units of each gate, by their numbers here and there.
+template <class Body>
+static void each_torch_gate(Cell cell, int64_t units, const Team& team, Body body) {
+  constexpr int64_t kUnits = 16;
+  const Range mine = team_range(units, team, kUnits);
+  for (int64_t g = 0; g < gates_of(cell) && mine.begin < mine.end; ++g)
+    body(g, cell == Cell::gru && g < 2 ? 1 - g : g, mine);
+}
+
+template <class T>
+void SequenceCall<T>::read_torch_weights(T* kernel, T* recurrent_kernel, T* bias, const Team& team) const {
+  const auto& in = inputs_;
+  const int64_t H = in.units, I = in.inputs, GH = gates_of(in.cell) * H;
+  each_torch_gate(in.cell, H, team, [&](int64_t gate, int64_t torch_gate, Range units) {
+    const int64_t to = gate * H + units.begin, from = torch_gate * H + units.begin, count = units.end - units.begin;
+    op_kernels_.transpose(count, I, in.kernel + from * I, I, kernel + to, GH);
+    op_kernels_.transpose(count, H, in.recurrent_kernel + from * H, H, recurrent_kernel + to, GH);
+    for (int64_t u = 0; in.bias && u < count; ++u) {
+      bias[to + u] = in.bias[from + u];
+      (in.cell == Cell::gru ? bias[GH + to + u] = T(0) : bias[to + u]) += in.second_bias[from + u];
+    }
+  });
+}
+
+// From and to the gradients of kernel, recurrent kernel and bias, which may be null.
+template <class T>
+void SequenceCall<T>::write_torch_gradients(const T* const from[3], T* const to[3], const Team& team) const {
+  const int64_t H = inputs_.units, I = inputs_.inputs, GH = gates_of(inputs_.cell) * H;
+  each_torch_gate(inputs_.cell, H, team, [&](int64_t gate, int64_t torch_gate, Range units) {
+    const int64_t here = gate * H + units.begin, there = torch_gate * H + units.begin;
+    const int64_t count = units.end - units.begin, second = inputs_.cell == Cell::gru ? GH : 0;
+    op_kernels_.transpose(I, count, from[0] + here, GH, to[0] + there * I, I);
+    op_kernels_.transpose(H, count, from[1] + here, GH, to[1] + there * H, H);
+    if (!to[2]) return;
+    copy_row(to[2] + there, from[2] + here, count);
+    copy_row(to[2] + GH + there, from[2] + second + here, count);
+  });
+}
+
 template <class T>
 void SequenceCall<T>::forward(T* output, T* const state[2], const Interrupt& interrupt) {
   const int64_t H = inputs_.units, I = inputs_.inputs, N = call_.shape.rows;
   Buffer workspace = elements<T>(sizes_.forward_workspace - (call_.packed_weights ? sizes_.packed_weights : 0));
   call_.workspace = workspace.template as<T>();
-  if (!ragged()) call_.output.data = output;
+  if (!ragged() && !inputs_.output.data) call_.output.data = output;
   T* sorted = ragged_.states.template as<T>();
   const int states = states_of(inputs_.cell);
-  for (int k = 0; k < states; ++k) call_.state[k] = ragged() ? sorted + (2 + k) * N * H : state[k];
+  for (int k = 0; k < states; ++k) call_.state[k] = copies_rows() ? sorted + (2 + k) * N * H : state[k];
+  const bool turns = inputs_.torch && inputs_.kernel;
+  const int64_t columns = gates_of(inputs_.cell) * H;
+  Buffer turned = turns ? elements<T>((I + H + 2) * columns) : Buffer();
+  if (turns) {
+    T* const kernel = turned.template as<T>();
+    call_.kernel = kernel, call_.recurrent_kernel = kernel + I * columns;
+    call_.bias = inputs_.bias ? kernel + (I + H) * columns : nullptr;
+  }
 
   run_team(threads_, interrupt, [&](const Team& team) {
-    if (!ragged()) {
+    if (turns) {
+      T* const kernel = turned.template as<T>();
+      read_torch_weights(kernel, kernel + I * columns, kernel + (I + H) * columns, team);
+      team_barrier(team);
+    }
+    if (!copies_rows()) {
       kernels_.forward(call_, team);
-      if (training_) copy_inputs(team);
+      if (training_ && !ragged()) copy_inputs(team);
       return;
     }
     const int64_t* offsets = ragged_.offsets.data();
@@ -222,7 +294,7 @@ void SequenceCall<T>::forward(T* output, T* const state[2], const Interrupt& int
       const Piece& piece = ragged_.pieces[static_cast<size_t>(r)];
       const int64_t n = piece.row;
       for (int64_t s = 0; s < piece.length; ++s)
-        copy_row(x + (offsets[s] + r) * I, inputs_.x.data + n * inputs_.x.row + time(piece, s) * inputs_.x.step, I);
+        copy_row(x + (offsets[s] + r) * I, row_at(inputs_.x, n, time(piece, s)), I);
       for (int k = 0; k < states; ++k)
         if (inputs_.initial_state[k])
           copy_row(sorted + (k * N + r) * H, piece.resumes ? inputs_.initial_state[k] + n * H : nullptr, H);
@@ -233,19 +305,19 @@ void SequenceCall<T>::forward(T* output, T* const state[2], const Interrupt& int
     for (int64_t r = mine.begin; r < mine.end; ++r) {
       const Piece& piece = ragged_.pieces[static_cast<size_t>(r)];
       const int64_t n = piece.row;
-      T* out = output + output_layout_.first + n * output_layout_.row;
+      const BatchView<T> out = output_view(output);
       for (int64_t s = 0; s < piece.length; ++s)
-        copy_row(out + time(piece, s) * output_layout_.step, hidden + (offsets[s] + r) * H, H);
+        copy_row(row_at(out, n, time(piece, s)), hidden + (offsets[s] + r) * H, H);
       if (!ends(piece)) continue;
-      for (int64_t t = piece.valid; t < inputs_.steps; ++t)
-        copy_row(out + t * output_layout_.step, sorted + (2 * N + r) * H, H);
+      for (int64_t t = piece.valid; t < inputs_.steps && !inputs_.batch_sizes; ++t)
+        copy_row(row_at(out, n, t), sorted + (2 * N + r) * H, H);
       for (int k = 0; k < states; ++k) copy_row(state[k] + n * H, sorted + ((2 + k) * N + r) * H, H);
     }
   });
   call_.kernel = call_.recurrent_kernel = call_.bias = nullptr;  // the caller's
   if (ragged() || !training_) return;
-  read_x({copies_.x, inputs_.inputs, N * inputs_.inputs});
-  for (int k = 0; k < 2; ++k) call_.initial_state[k] = copies_.initial_state[k];
+  if (copies_.x) read_x({copies_.x, inputs_.inputs, N * inputs_.inputs});
+  for (int k = 0; k < 2 && !inputs_.stays; ++k) call_.initial_state[k] = copies_.initial_state[k];
 }
 
 template <class T>
@@ -262,10 +334,23 @@ void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate
   call.dkernel = dkernel;
   call.drecurrent_kernel = drecurrent_kernel;
   call.dbias = dbias;
+  const int64_t columns = gates_of(inputs_.cell) * H;
+  Buffer turned = inputs_.torch ? elements<T>((I + H + 2) * columns) : Buffer();
+  if (inputs_.torch) {
+    call.dkernel = turned.template as<T>(), call.drecurrent_kernel = call.dkernel + I * columns;
+    if (dbias) call.dbias = call.dkernel + (I + H) * columns;
+  }
+  const auto turn = [&](const Team& team) {
+    if (!inputs_.torch) return;
+    team_barrier(team);
+    const T* const from[] = {call.dkernel, call.drecurrent_kernel, call.dbias};
+    T* const to[] = {dkernel, drecurrent_kernel, dbias};
+    write_torch_gradients(from, to, team);
+  };
   T* sorted = nullptr;  // dstate h, c then dinitial_state h, c: [4][pieces][H]
-  if (ragged()) {
+  if (copies_rows()) {
     packed_doutput = elements<T>(ragged_.offsets.back() * H);
-    packed_dx = elements<T>(ragged_.offsets.back() * I);
+    if (dx.data) packed_dx = elements<T>(ragged_.offsets.back() * I);
     packed_states = elements<T>(4 * N * H);
     sorted = packed_states.template as<T>();
     call.doutput = {packed_doutput.template as<T>(), 0, H};
@@ -279,7 +364,10 @@ void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate
     if (doutput.data)
       call.doutput = {back ? doutput.data + last * doutput.step : doutput.data, back ? -doutput.step : doutput.step,
                       doutput.row};
-    call.dx = {back ? dx.data + last * dx.step : dx.data, back ? -dx.step : dx.step, N == 1 ? dx.step : dx.row};
+    if (ragged()) call.doutput.step = 0;
+    if (dx.data)
+      call.dx = {back ? dx.data + last * dx.step : dx.data, back ? -dx.step : dx.step,
+                 N == 1 && !ragged() ? dx.step : dx.row};
     for (int k = 0; k < states; ++k) {
       call.dstate[k] = dstate[k];
       call.dinitial_state[k] = dinitial_state[k];
@@ -287,7 +375,10 @@ void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate
   }
 
   run_team(threads_, interrupt, [&](const Team& team) {
-    if (!ragged()) return kernels_.backward(call, team);
+    if (!copies_rows()) {
+      kernels_.backward(call, team);
+      return turn(team);
+    }
     const int64_t* offsets = ragged_.offsets.data();
     const Range mine = team_range(N, team, 1);
     T* dy = packed_doutput.template as<T>();
@@ -296,24 +387,25 @@ void SequenceCall<T>::backward(BatchView<const T> doutput, const T* const dstate
       const int64_t n = piece.row;
       for (int k = 0; k < states; ++k)
         copy_row(sorted + (k * N + r) * H, dstate[k] && ends(piece) ? dstate[k] + n * H : nullptr, H);
-      const T* from = doutput.data ? doutput.data + n * doutput.row : nullptr;
+      const bool given = doutput.data;
       for (int64_t s = 0; s < piece.length; ++s)
-        copy_row(dy + (offsets[s] + r) * H, from ? from + time(piece, s) * doutput.step : nullptr, H);
+        copy_row(dy + (offsets[s] + r) * H, given ? row_at(doutput, n, time(piece, s)) : nullptr, H);
       // Padded steps repeat the last state, so their gradients belong to it.
-      for (int64_t t = piece.valid; from && ends(piece) && t < inputs_.steps; ++t)
-        for (int64_t k = 0; k < H; ++k) sorted[r * H + k] += from[t * doutput.step + k];
+      for (int64_t t = piece.valid; given && ends(piece) && t < inputs_.steps && !inputs_.batch_sizes; ++t)
+        for (int64_t k = 0; k < H; ++k) sorted[r * H + k] += row_at(doutput, n, t)[k];
     }
     team_barrier(team);
     kernels_.backward(call, team);
+    turn(team);
     team_barrier(team);
     const T* packed = packed_dx.template as<T>();
     for (int64_t r = mine.begin; r < mine.end; ++r) {
       const Piece& piece = ragged_.pieces[static_cast<size_t>(r)];
       const int64_t n = piece.row;
-      T* out = dx.data + n * dx.row;
-      for (int64_t s = 0; s < piece.length; ++s)
-        copy_row(out + time(piece, s) * dx.step, packed + (offsets[s] + r) * I, I);
-      for (int64_t t = piece.valid; ends(piece) && t < inputs_.steps; ++t) copy_row<T>(out + t * dx.step, nullptr, I);
+      for (int64_t s = 0; s < piece.length && packed; ++s)
+        copy_row(row_at(dx, n, time(piece, s)), packed + (offsets[s] + r) * I, I);
+      for (int64_t t = piece.valid; packed && ends(piece) && t < inputs_.steps && !inputs_.batch_sizes; ++t)
+        copy_row<T>(row_at(dx, n, t), nullptr, I);
       for (int k = 0; k < states; ++k)
         if (dinitial_state[k] && begins(piece))
           copy_row(dinitial_state[k] + n * H, piece.resumes ? sorted + ((2 + k) * N + r) * H : nullptr, H);

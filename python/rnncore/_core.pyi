@@ -64,6 +64,22 @@ class PackedWeights:
     @property
     def dtype(self) -> np.dtype[Any]: ...
 
+def layer(
+    cell: str,
+    activation: str,
+    x: Any,
+    batch_sizes: Any,
+    weights: tuple[Any, ...],
+    state: tuple[Any, ...],
+    lengths: Any,
+    resets: Any,
+    training: bool,
+    /,
+) -> tuple[Any, tuple[Any, ...], tuple[Tape, ...] | None] | None: ...
+def layer_backward(
+    tapes: tuple[Tape, ...], doutput: Any, dstates: tuple[Any, ...], wants_x: bool, wants_state: bool, /
+) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]] | None: ...
+def same_bytes(arrays: tuple[Any, ...], others: tuple[Any, ...], /) -> bool: ...
 def pack(cell: str, kernel: Any, recurrent_kernel: Any, bias: Any, /) -> PackedWeights: ...
 def direct(function: _Function) -> _Function: ...
 

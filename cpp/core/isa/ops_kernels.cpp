@@ -57,6 +57,7 @@ constexpr OpKernels<T> op_table{
     .merge_backward = merge_backward<T>,
     .strided_copy = strided_copy<T>,
     .strided_sum = strided_sum<T>,
+    .transpose = transpose_matrix<T>,
     .add = add<T>,
     .correct_bias = correct_bias<T>,
     .update = update<T>,

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from rnncore import _core, functional
 from rnncore._gate_orders import permutation
-from rnncore._sequence_arguments import Array, SequenceGradients, SequenceResult
+from rnncore._sequence_arguments import Array
 
 __all__ = ["backward", "forward"]
 
-# By the names that PyTorch's modules give their kinds, in small letters.
-FUNCTIONS: dict[str, Callable[..., SequenceResult]] = {
-    "rnn_tanh": functional.simple_rnn,
-    "rnn_relu": functional.simple_rnn,
-    "lstm": functional.lstm,
-    "gru": functional.gru,
+# The cells and their activations, by the names that PyTorch's modules give their kinds, in small letters.
+CELLS = {
+    "rnn_tanh": ("simple_rnn", "tanh"),
+    "rnn_relu": ("simple_rnn", "relu"),
+    "lstm": ("lstm", "tanh"),
+    "gru": ("gru", "tanh"),
 }
-OPTIONS = {"rnn_relu": {"activation": "relu"}}
-NAMES = {"rnn_tanh": "simple_rnn", "rnn_relu": "simple_rnn", "lstm": "lstm", "gru": "gru"}
 FEW = 512  # steps of rows, for which packing the weights takes a good part of the time
 GRU_ORDER = permutation("gru", "torch", "rnncore")  # and back: two gates change places
 
@@ -38,60 +35,60 @@ def forward(
     lengths: Tensor | None,
     resets: Tensor | None,
     weights: Sequence[Tensor],
+    batch_sizes: Tensor | None = None,
     *,
     training: bool,
-) -> tuple[tuple[Tensor, ...], list[Any]]:
+) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:
     """Output (T, N, D·H) and last states (D, N, H), and with `training` a tape for each direction.
 
     `x` is (T, N, I), `states` are none or (D, N, H) each, `lengths` (N,) int32, `resets` (N, T) bool. Weights are
-    PyTorch's, of one direction after the other.
+    PyTorch's, of one direction after the other. With `batch_sizes` (T,) int64, x and output are the packed rows of a
+    PackedSequence. A tape reads x, states and output, which must stay as they are until `backward`.
     """
-    function, options = FUNCTIONS[cell], OPTIONS.get(cell, {})
-    sequence = _array(x).swapaxes(0, 1)
-    initial = [_array(state) for state in states]
-    ends, begins = (None if tensor is None else tensor.numpy() for tensor in (lengths, resets))
     count = len(weights) // directions
-    keeps = not training and x.shape[0] * x.shape[1] <= FEW
-    results = []
-    with _threads():
-        for d in range(directions):
-            mine = weights[d * count : (d + 1) * count]
-            results.append(
-                function(
-                    sequence,
-                    *([_kept(cell, mine)] if keeps else _packed(cell, mine)),
-                    initial_state=tuple(state[d] for state in initial) or None,
-                    lengths=ends,
-                    resets=begins,
-                    reverse=d == 1,
-                    training=training,
-                    **options,
-                )
+    each = [weights[d * count : (d + 1) * count] for d in range(directions)]
+    keeps = not training and x.numel() <= FEW * x.shape[-1]
+    name, activation = CELLS[cell]
+    begins = None if resets is None else resets.numpy()
+    sizes, ends = (None if tensor is None else tensor.numpy() for tensor in (batch_sizes, lengths))
+
+    def call(array: Any) -> Any:
+        own = tuple(_kept(cell, mine) if keeps else tuple(map(array, mine)) for mine in each)
+        with _threads():
+            return _core.layer(
+                name, activation, array(x), sizes, own, tuple(map(array, states)), ends, begins, training
             )
-    outputs = [result.output.swapaxes(0, 1) for result in results]
-    # Not `from_numpy`, which warns about memory that a tape reads.
-    output = torch.from_dlpack(outputs[0] if directions == 1 else np.concatenate(outputs, axis=-1))
-    return (output, *(_stacked(states) for states in zip(*(result.state for result in results), strict=True))), [
-        result.tape for result in results
-    ]
+
+    output, lasts, tapes = call(_array) or call(_plain)
+    return (torch.from_numpy(output), *map(torch.from_numpy, lasts)), tapes or ()
 
 
 def backward(
-    cell: str, tapes: Sequence[Any], doutput: Tensor | None, dstates: Sequence[Tensor | None], biased: bool
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    tapes: Sequence[Any],
+    doutput: Tensor | None,
+    dstates: Sequence[Tensor | None],
+    *,
+    wants_x: bool = True,
+    wants_states: bool = True,
+) -> tuple[Tensor | None, list[Tensor], list[Tensor]]:
     """Gradients of x, of the states before the first step, and of PyTorch's weights; uses up the tapes."""
-    units = tapes[0].shape[2]
-    gradients: list[SequenceGradients] = []
-    with _threads():
-        for d, tape in enumerate(tapes):
-            part = None if doutput is None else _array(doutput)[..., d * units : (d + 1) * units].swapaxes(0, 1)
-            dstate = tuple(None if state is None else _array(state[d]) for state in dstates)
-            gradients.append(functional.backward(tape, part, dstate if any(s is not None for s in dstate) else None))
-    dx = torch.from_numpy(gradients[0].x)
-    for other in gradients[1:]:
-        dx += torch.from_numpy(other.x)
-    dinitial = [_stacked(states) for states in zip(*(gradient.initial_state for gradient in gradients), strict=True)]
-    return dx.transpose(0, 1), dinitial, [d for gradient in gradients for d in _unpacked(cell, gradient, biased)]
+
+    def call(array: Any) -> Any:
+        parts = [None if tensor is None else array(tensor) for tensor in (doutput, *dstates)]
+        with _threads():
+            return _core.layer_backward(tuple(tapes), parts[0], tuple(parts[1:]), wants_x, wants_states)
+
+    dx, dinitial, dweights = call(_array) or call(_plain)
+    weights: list[Array] = []
+    each = len(dweights) // len(tapes)
+    for first in range(0, len(dweights), each):
+        kernel, recurrent_kernel, *biases = dweights[first : first + each]
+        weights += [kernel, recurrent_kernel, *(bias for both in biases for bias in both)]
+    return (
+        None if dx is None else torch.from_numpy(dx),
+        list(map(torch.from_numpy, dinitial)),
+        list(map(torch.from_numpy, weights)),
+    )
 
 
 @contextmanager
@@ -110,16 +107,15 @@ def _threads() -> AbstractContextManager[None]:
     return nullcontext() if threads == _core.get_num_threads() else _torch_threads(threads)
 
 
-def _stacked(states: Sequence[Array]) -> Tensor:
-    """States (N, H) of the directions as (D, N, H)."""
-    tensor: Tensor = torch.from_numpy(states[0][np.newaxis] if len(states) == 1 else np.stack(states))
-    return tensor
-
-
 def _array(tensor: Tensor) -> Array:
     """The tensor's memory."""
     array: Array = tensor.detach().numpy()
     return array
+
+
+def _plain(tensor: Tensor) -> Array:
+    """The tensor's memory, or a copy without strides."""
+    return _array(tensor.contiguous())
 
 
 # Packed weights by the first tensor of them, with copies of all: whether somebody has changed one is seen by comparing,
@@ -129,12 +125,11 @@ _KEPT: Any = WeakTensorKeyDictionary()
 
 def _kept(cell: str, weights: Sequence[Tensor]) -> functional.PackedWeights:
     """The packed weights of a call before, if they are still those."""
-    arrays = [_array(weight) for weight in weights]
-    bits = [array.view(f"i{array.itemsize}") for array in arrays]
-    copies, packed = _KEPT.get(weights[0], ([], None))
-    if packed is None or len(copies) != len(bits) or not all(map(np.array_equal, bits, copies)):
-        packed = functional.pack(*_packed(cell, weights), NAMES[cell])
-        _KEPT[weights[0]] = [array.copy() for array in bits], packed
+    arrays = tuple(map(_array, weights))
+    copies, packed = _KEPT.get(weights[0], ((), None))
+    if packed is None or not _core.same_bytes(arrays, copies):
+        packed = functional.pack(*_packed(cell, weights), CELLS[cell][0])
+        _KEPT[weights[0]] = tuple(array.copy() for array in arrays), packed
     found: functional.PackedWeights = packed
     return found
 
@@ -147,18 +142,6 @@ def _packed(cell: str, weights: Sequence[Tensor]) -> tuple[Array, Array, Array |
         return kernel, recurrent_kernel, None
     bias = torch.stack(weights[2:]) if cell == "gru" else weights[2] + weights[3]
     return kernel, recurrent_kernel, bias.numpy()
-
-
-def _unpacked(cell: str, gradients: SequenceGradients, biased: bool) -> list[Tensor]:
-    """Gradients of PyTorch's weights, each in memory of its own."""
-    kernels = gradients.kernel, gradients.recurrent_kernel
-    weights = [_other_order(cell, torch.from_numpy(kernel).t().contiguous()) for kernel in kernels]
-    if not biased:
-        return weights
-    bias = torch.from_numpy(gradients.bias)
-    if cell == "gru":
-        return [*weights, *(_other_order(cell, part) for part in bias)]
-    return [*weights, bias, bias.clone()]
 
 
 def _other_order(cell: str, weight: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from rnncore.torch import kernels
 from rnncore.torch.ops import layer_op
 
-__all__ = ["layer"]
+__all__ = ["is_traced", "layer"]
 
 
 def layer(
@@ -23,6 +23,7 @@ def layer(
     lengths: Tensor | None,
     resets: Tensor | None,
     weights: Sequence[Tensor],
+    batch_sizes: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """Run one layer in one or both directions.
 
@@ -38,20 +39,29 @@ def layer(
     resets : Tensor of bool (N, T) or None
     weights : sequence of Tensor
         PyTorch's, of one direction after the other.
+    batch_sizes : Tensor of int64 (T,) or None
+        Of a PackedSequence, whose data (Σ, I) is x then. Not for compilers.
 
     Returns
     -------
     tuple of Tensor
-        Output (T, N, D·H), and each last state (D, N, H).
+        Output (T, N, D·H), or (Σ, D·H), and each last state (D, N, H).
     """
     training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *states, *weights))
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+    if is_traced():
         output, h, c, _ = layer_op(cell, directions, x, list(states), lengths, resets, list(weights), training)
         return (output, h, c) if cell == "lstm" else (output, h)
     if training:
-        found: tuple[Tensor, ...] = _Layer.apply(cell, directions, len(states), lengths, resets, x, *states, *weights)
+        found: tuple[Tensor, ...] = _Layer.apply(
+            cell, directions, len(states), lengths, resets, batch_sizes, x, *states, *weights
+        )
         return found
-    return kernels.forward(cell, directions, x, states, lengths, resets, weights, training=False)[0]
+    return kernels.forward(cell, directions, x, states, lengths, resets, weights, batch_sizes, training=False)[0]
+
+
+def is_traced() -> bool:
+    """Whether somebody looks at each operation, to whom the layer shows as one."""
+    return torch.compiler.is_compiling() or bool(torch._C._len_torch_dispatch_stack())
 
 
 class _Layer(torch.autograd.Function):
@@ -65,37 +75,40 @@ class _Layer(torch.autograd.Function):
         states: int,
         lengths: Tensor | None,
         resets: Tensor | None,
+        batch_sizes: Tensor | None,
         x: Tensor,
         *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
-        call = cell, directions, x, tensors[:states], lengths, resets, tensors[states:]
+        call = cell, directions, x, tensors[:states], lengths, resets, tensors[states:], batch_sizes
         found, ctx.tapes = kernels.forward(*call, training=True)
-        ctx.cell, ctx.directions, ctx.states, ctx.lengths, ctx.resets = cell, directions, states, lengths, resets
-        # A tape of one direction reads the output: autograd then notices when somebody has changed it.
-        ctx.save_for_backward(x, *tensors, *found[: directions == 1])
+        ctx.options, ctx.states = (cell, directions, lengths, resets, batch_sizes), states
+        ctx.save_for_backward(x, *tensors)
+        # The tapes read the output, too, which may change, as PyTorch's may.
+        ctx.output, ctx.version = found[0].detach(), found[0]._version
         ctx.set_materialize_grads(False)
         return found
 
     @staticmethod
     def backward(ctx: Any, doutput: Tensor | None, *dstates: Tensor | None) -> tuple[Any, ...]:
         x, *tensors = ctx.saved_tensors
-        if ctx.directions == 1:
-            tensors.pop()
         states, weights = tensors[: ctx.states], tensors[ctx.states :]
-        call = ctx.cell, ctx.directions, x, states, ctx.lengths, ctx.resets, weights
-        nothing = None, None, None, None, None
+        cell, directions, lengths, resets, batch_sizes = ctx.options
+        call = cell, directions, x, states, lengths, resets, weights, batch_sizes
+        nothing = (None,) * 6
         if torch.is_grad_enabled():
             return *nothing, *_differentiable_backward(call, (doutput, *dstates))
         tapes, ctx.tapes = ctx.tapes, None
-        if tapes is None:  # backward has been here, and the graph was retained
+        # Either backward has been here, and the graph was retained; or the output is another by now.
+        if tapes is None or ctx.output._version != ctx.version:
             tapes = kernels.forward(*call, training=True)[1]
-        dx, dinitial, dweights = kernels.backward(ctx.cell, tapes, doutput, dstates, len(weights) > 2 * ctx.directions)
-        return *nothing, dx, *dinitial[: ctx.states], *dweights
+        wants_x, wants_states = ctx.needs_input_grad[6], any(ctx.needs_input_grad[7 : 7 + ctx.states])
+        dx, dinitial, dweights = kernels.backward(tapes, doutput, dstates, wants_x=wants_x, wants_states=wants_states)
+        return *nothing, dx, *(dinitial or [None] * ctx.states), *dweights
 
 
 def _differentiable_backward(call: tuple[Any, ...], doutputs: Sequence[Tensor | None]) -> list[Tensor | None]:
     """Gradients of x, states and weights that can be differentiated again, by PyTorch's own operations."""
-    _, _, x, states, _, resets, weights = call
+    _, _, x, states, _, resets, weights, _ = call
     if resets is not None:
         raise NotImplementedError("create_graph: gradients of a call with resets cannot be differentiated again")
     inputs = [tensor for tensor in (x, *states, *weights) if tensor.requires_grad]
@@ -119,13 +132,17 @@ def _by_torch(
     lengths: Tensor | None,
     resets: None,
     weights: Sequence[Tensor],
+    batch_sizes: Tensor | None,
 ) -> tuple[Tensor, ...]:
     """What `layer` computes, but zeros behind the end of a row."""
     function = getattr(torch, cell)
     if not states:
-        zeros = x.new_zeros(directions, x.shape[1], weights[1].shape[1])
+        rows = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
+        zeros = x.new_zeros(directions, rows, weights[1].shape[1])
         states = (zeros,) * (2 if cell == "lstm" else 1)
     options = len(weights) > 2 * directions, 1, 0.0, False, directions == 2
+    if batch_sizes is not None:
+        return tuple(function(x, batch_sizes, _hidden(states), weights, *options))
     if lengths is None:
         found: tuple[Tensor, ...] = function(x, _hidden(states), weights, *options, False)
         return found

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from rnncore.torch.layer import layer
+from rnncore.torch.layer import is_traced, layer
 from rnncore.torch.support import gains_nothing, too_short, unsupported_call, unsupported_weights
 
 __all__ = ["GRU", "LSTM", "RNN"]
@@ -74,11 +74,15 @@ class Recurrent(nn.RNNBase):
             return super().forward(packed, hx)
         if packed.sorted_indices is not None:
             states = [state.index_select(1, packed.sorted_indices) for state in states]
-        x, lengths = pad_packed_sequence(PackedSequence(packed.data, packed.batch_sizes))
-        output, hidden = self._run(x, states, None if packed.batch_sizes[-1] == rows else lengths, packed=True)
+        if is_traced():
+            x, lengths = pad_packed_sequence(PackedSequence(packed.data, packed.batch_sizes))
+            padded, hidden = self._run(x, states, lengths, packed=True)
+            output = pack_padded_sequence(padded, lengths).data
+        else:
+            output, hidden = self._run(packed.data, states, batch_sizes=packed.batch_sizes)
         if packed.unsorted_indices is not None:
             hidden = [state.index_select(1, packed.unsorted_indices) for state in hidden]
-        return packed._replace(data=pack_padded_sequence(output, lengths).data), self._hidden(hidden)
+        return packed._replace(data=output), self._hidden(hidden)
 
     def _forward_with_ends(self, input: Any, hx: Any, lengths: Any, resets: Any) -> Any:
         """Run rows that end early, or begin anew."""
@@ -110,10 +114,14 @@ class Recurrent(nn.RNNBase):
         states: Sequence[Tensor],
         lengths: Tensor | None = None,
         resets: Tensor | None = None,
+        batch_sizes: Tensor | None = None,
         *,
         packed: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
-        """The output (T, N, D·H) of the last layer and the last states of all."""
+        """The output (T, N, D·H) of the last layer and the last states of all.
+
+        With `batch_sizes` x and output are packed rows; with `packed` they were.
+        """
         directions = 2 if self.bidirectional else 1
         cell, count = self.mode.lower(), len(self._flat_weights) // self.num_layers
         ends = None if lengths is None else lengths.int()
@@ -121,7 +129,7 @@ class Recurrent(nn.RNNBase):
         for k in range(self.num_layers):
             initial = [state[k * directions : (k + 1) * directions] for state in states]
             weights = self._flat_weights[k * count : (k + 1) * count]
-            x, *last = layer(cell, directions, x, initial, ends, resets, weights)
+            x, *last = layer(cell, directions, x, initial, ends, resets, weights, batch_sizes)
             lasts.append(last)
             if self.dropout and self.training and k < self.num_layers - 1:
                 x = self._dropped(x, lengths if packed else None)

@@ -14,7 +14,7 @@ from rnncore.torch import kernels
 __all__ = ["layer_backward_op", "layer_op"]
 
 # Tapes by the address of the tensor that stands for them; they go when its memory goes.
-_TAPES: dict[int, list[Any]] = {}
+_TAPES: dict[int, tuple[Any, ...]] = {}
 
 
 @torch.library.custom_op(
@@ -36,7 +36,7 @@ def layer_op(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Output (T, N, D·H), h and c (D, N, H), empty where the cell has no c, and what stands for the tapes."""
     (output, h, *c), tapes = kernels.forward(cell, directions, x, states, lengths, resets, weights, training=training)
-    return output.contiguous(), h, c[0] if c else x.new_empty(0), _token(tapes if training else [])
+    return output, h, c[0] if c else x.new_empty(0), _token(tapes)
 
 
 @layer_op.register_fake
@@ -75,10 +75,11 @@ def layer_backward_op(
     weights: list[Tensor],
 ) -> list[Tensor]:
     """Gradients of x, each state and each weight; where the tapes are used up, the forward pass is run once more."""
-    tapes = _TAPES.pop(token.data_ptr(), [])
+    tapes = _TAPES.pop(token.data_ptr(), ())
     if not tapes:
         _, tapes = kernels.forward(cell, directions, x, states, lengths, resets, weights, training=True)
-    dx, dinitial, dweights = kernels.backward(cell, tapes, doutput, dstates, len(weights) > 2 * directions)
+    dx, dinitial, dweights = kernels.backward(tapes, doutput, dstates)
+    assert dx is not None
     return [dx.contiguous(), *dinitial[: len(states)], *dweights]
 
 
@@ -98,7 +99,7 @@ def _(
     return [tensor.new_empty(tensor.shape) for tensor in (x, *states, *weights)]
 
 
-def _token(tapes: list[Any]) -> Tensor:
+def _token(tapes: tuple[Any, ...]) -> Tensor:
     """A byte that stands for tapes."""
     place = np.zeros(1, np.uint8)
     if tapes:
