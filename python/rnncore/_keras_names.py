@@ -20,7 +20,7 @@ _CODE = (
 )
 _PLANES = "layers of images and volumes are not there, only those of sequences: see Conv1D and the 1D poolings"
 _IMAGES = "augmentation of images is not there; for sequences see rnncore.augmentation"
-_WORDS = "words are numbered before training: see the guide, and utils.pad_sequences"
+_WORDS = "use StringLookup or TextVectorization, or number things yourself"
 _NORMS = "use LayerNormalization, UnitNormalization or BatchNormalization"
 _LOSSES = "not there; a loss may be a function that returns its value and gradient: see Model.compile"
 _METRICS = "not there; a metric may be a function of NumPy arrays: see metrics.MeanMetricWrapper"
@@ -56,7 +56,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
             "AdaptiveMaxPooling1D AdaptiveAveragePooling1D", "use MaxPooling1D, AveragePooling1D or the global ones"
         ),
         **_for("RandomFlip RandomCrop RandomRotation RandomZoom RandomContrast Resizing CenterCrop", _IMAGES),
-        **_for("TextVectorization StringLookup IntegerLookup Hashing CategoryEncoding Discretization", _WORDS),
+        **_for("IntegerLookup Hashing CategoryEncoding Discretization", _WORDS),
         **_for("RMSNormalization SpectralNormalization", _NORMS),
         "EinsumDense": "use Dense",
         "Identity": "leave it out",

@@ -57,6 +57,8 @@ from rnncore.layers.rnn import RNN
 from rnncore.layers.separable_conv1d import SeparableConv1D
 from rnncore.layers.simple_rnn import SimpleRNN
 from rnncore.layers.softmax import Softmax
+from rnncore.layers.string_lookup import StringLookup
+from rnncore.layers.text_vectorization import TextVectorization
 from rnncore.layers.time_distributed import TimeDistributed
 from rnncore.layers.unit_normalization import UnitNormalization
 from rnncore.layers.upsampling1d import UpSampling1D
@@ -130,7 +132,9 @@ __all__ = [
     "Softmax",
     "SpatialDropout1D",
     "StackedRNNCells",
+    "StringLookup",
     "Subtract",
+    "TextVectorization",
     "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
