@@ -21,6 +21,7 @@ MODULES = [
     "rnncore.callbacks",
     "rnncore.config",
     "rnncore.constraints",
+    "rnncore.data",
     "rnncore.datasets",
     "rnncore.decoding",
     "rnncore.distributed",

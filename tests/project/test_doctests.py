@@ -30,6 +30,8 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 NEEDS = {
     **{extra: rf"(?:import|from) (?:rnncore\.(?=onnx))?{extra}\b" for extra in EXTRAS},
     "tqdm": r"from tqdm\b",
+    "pyarrow": r"(?:import|from) .*\bpyarrow\b",
+    "polars": r"import polars\b",
     "mlflow": r"import mlflow\b",
     "wandb": r"import wandb\b",
     "mpi4py": r"from (?:mpi4py|rnncore import .*\bdistributed\b)",

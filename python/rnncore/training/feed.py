@@ -14,6 +14,7 @@ import numpy as np
 
 from rnncore._data import Array
 from rnncore.batches import Batches, Samples
+from rnncore.data.rows import Dataset
 from rnncore.training.augment import Augment
 from rnncore.training.draws import Draws
 
@@ -173,12 +174,16 @@ class Stream:
         """A new pass over the source."""
         if not self._indexed:
             return iter(self._source)
-        count = len(self._source)
-        order = [int(k) for k in (range(count) if self._draws is None else self._draws.order.permutation(count))]
-        workers = int(getattr(self._source, "workers", 1) or 1)
+        source = self._source
+        order = list(range(len(source)))
+        if self._draws is not None and isinstance(source, Dataset):
+            source = source.shuffled(self._draws.order)
+        elif self._draws is not None:
+            order = self._draws.order.permutation(len(order)).tolist()
+        workers = int(getattr(source, "workers", 1) or 1)
         if workers == 1:
-            return (self._source[k] for k in order)
-        return _prefetched(self._source, order, workers, int(getattr(self._source, "max_queue_size", 10)))
+            return (source[k] for k in order)
+        return _prefetched(source, order, workers, int(getattr(source, "max_queue_size", 10)))
 
     def _notify(self, hook: str) -> None:
         if callable(function := getattr(self._source, hook, None)):
