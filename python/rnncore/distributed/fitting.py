@@ -168,9 +168,10 @@ class Together(Callback):
             optimizer.learning_rate = rate
         if start != model.draws.start:
             model.draws.begin(start)
-        compilation = model._session.compiled("training")
-        self._replaced = engine, engine.trainer
-        engine.trainer = ParallelTrainer(world, engine, compilation, rounded=self._compression is not None)
+        if world.size > 1:
+            compilation = model._session.compiled("training")
+            self._replaced = engine, engine.trainer
+            engine.trainer = ParallelTrainer(world, engine, compilation, rounded=self._compression is not None)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Tell the callbacks, then decide what to do next."""
