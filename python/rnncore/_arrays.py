@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnncore._pages import see
+
 __all__ = ["as_array", "masked_entries", "padded", "readable_rows"]
 
 Array = npt.NDArray[Any]
@@ -99,6 +101,7 @@ def _ragged(value: Any) -> str:
     return (
         f"; its rows have from {min(sizes)} to {max(sizes)} steps: give "
         'rnncore.utils.pad_sequences(rows, padding="post", dtype="float32") and lengths=[len(row) for row in rows]'
+        f"{see('guide/sequences')}"
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore._arrays import as_array, padded
+from rnncore._pages import see
 from rnncore.program import Shape, Value
 
 Array = npt.NDArray[Any]
@@ -65,7 +66,7 @@ def matched(argument: str, array: Array, shape: Shape, hint: str = "") -> Array:
     elif array.ndim == len(shape) - 1 and shape[-1] == 1:
         array = array[..., None]
     if not _fits(array.shape, shape):
-        raise ValueError(f"{argument} must have shape {show(shape)}, got {show(given)}{hint}")
+        raise ValueError(f"{argument} must have shape {show(shape)}, got {show(given)}{hint}{see('faq')}")
     return array
 
 
@@ -163,7 +164,10 @@ def lengths(value: Any, rows: int, steps: int) -> npt.NDArray[np.int32]:
     """How many leading steps of each row are valid: (N,), from 0 to T."""
     array = real("lengths", value)
     if array.shape != (rows,):
-        raise ValueError(f"lengths must have shape ({rows},), one for each row of x, got {show(array.shape)}")
+        raise ValueError(
+            f"lengths must have shape ({rows},), one for each row of x, got {show(array.shape)}"
+            + see("guide/sequences")
+        )
     return whole("lengths", array, 0, steps + 1)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnncore._arrays import as_array
+from rnncore._pages import see
 
 Entry = TypeVar("Entry")
 
@@ -109,7 +110,9 @@ def sequence_shape(name: str, shape: tuple[int | None, ...], channels: str = "fe
 
 def last_output_hint(shape: tuple[int | None, ...]) -> str:
     """What may be wrong with a shape that lacks a time axis: the end of an error message."""
-    return "; a recurrent layer before it gives all steps only with return_sequences=True" if len(shape) == 2 else ""
+    if len(shape) != 2:
+        return ""
+    return "; a recurrent layer before it gives all steps only with return_sequences=True" + see("guide/recurrent")
 
 
 def cast(argument: str, array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

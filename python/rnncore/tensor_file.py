@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from rnncore._data import Array
+from rnncore._pages import see
 from rnncore.writing import FilePath, write_whole
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class TensorFile:
             self.metadata, self.entries, self._begin = _read_header(self._file, size)
         except ValueError as error:
             self._file.close()
-            raise ValueError(f"{self.path} is not a whole {FORMAT} file: {error}") from error
+            raise ValueError(f"{self.path} is not a whole {FORMAT} file: {error}{see('guide/saving')}") from error
         except BaseException:
             self._file.close()
             raise

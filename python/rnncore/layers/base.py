@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from rnncore import activations
 from rnncore._keras_names import LAYER
+from rnncore._pages import see
 from rnncore.layers.buildable import Buildable, WeightView, described
 from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import NO_MASK, Mask
@@ -179,7 +180,10 @@ class Layer(Buildable, registry="layer"):
         """Raise unless `given` is a mask for the time axis of `value`."""
         (mask,) = symbolic_values(f"{argument} of {self.name!r}", [given])
         if len(mask.shape) != 2 or (None not in (mask.shape[1], value.shape[1]) and mask.shape[1] != value.shape[1]):
-            raise ValueError(f"{argument} of {self.name!r} must have shape {value.shape[:2]}, got {mask.shape}")
+            raise ValueError(
+                f"{argument} of {self.name!r} must have shape {value.shape[:2]}, got {mask.shape}"
+                + see("guide/sequences")
+            )
         mask.layer._become_integers()
         if mask.dtype != "int":
             raise TypeError(f"{argument} of {self.name!r} must be an Input of integers or booleans, got {mask}")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnncore import _validation as check
+from rnncore._pages import see
 from rnncore.layers.base import Layer
 from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import Mask
@@ -54,7 +55,7 @@ class TakesInitialState(Layer, registered=False):
         if self.stateful and not self.built and input_shape[0] is None:
             raise ValueError(
                 f"{self.name!r} is stateful and needs a fixed batch size: give Input a batch_size or batch_shape, got"
-                f" shape {input_shape}"
+                f" shape {input_shape}{see('guide/recurrent')}"
             )
         super().build(input_shape)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from rnncore import _data as data
 from rnncore._data import Array
+from rnncore._pages import see
 from rnncore._turns import Turns
 from rnncore.batches import Samples
 from rnncore.callbacks.base import CallbackList, History, Logs
@@ -257,7 +258,8 @@ class Session:
         waiting = self.trainable.changes(graph.trainable)
         if not set(waiting) <= set(known):
             warnings.warn(
-                f"trainable was changed after compile, for {', '.join(waiting)}: it takes effect at the next compile",
+                f"trainable was changed after compile, for {', '.join(waiting)}: it takes effect at the next compile"
+                + see("guide/training"),
                 stacklevel=3,
             )
         return waiting

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rnncore._pages import see
 from rnncore.layers.attention import AttentionLayer
 from rnncore.layers.bidirectional import Bidirectional
 from rnncore.layers.concatenate import Concatenate
@@ -79,7 +80,10 @@ class Timeline:
             raise ValueError(f"{purpose} needs a model that reads a sequence (N, T, ...), got inputs {list(inputs)}")
         for call in walk(inputs, outputs):
             if problem := line._problem(call):
-                raise ValueError(f"{purpose} needs layers that go step by step, but {call.layer.name!r} {problem}")
+                raise ValueError(
+                    f"{purpose} needs layers that go step by step, but {call.layer.name!r} {problem}"
+                    + see("guide/streams")
+                )
             line._follow(call)
         for value in outputs:
             if place_of(value) in line.scores:
