@@ -54,7 +54,7 @@ def pages_from(page: str) -> set[str]:
     if not file.exists():
         return set()
     tables = re.findall(r"^```\{toctree\}$(.*?)^```$", file.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    entries = [entry for table in tables for entry in re.findall(r"^[\w./]+$", table, re.MULTILINE)]
+    entries = [entry for table in tables for entry in re.findall(r"^[\w./-]+$", table, re.MULTILINE)]
     return {page}.union(*(pages_from(entry) for entry in entries))
 
 
