@@ -85,6 +85,7 @@ ON_ALL = {
     "stateful": "ValueError: distributed.fit takes no model with stateful layers",
     "iterable": "ValueError: distributed.fit needs arrays, got an iterable of batches",
     "rounded_float64": "ValueError: compression needs a model in float32, got float64",
+    "failing_everywhere": "LookupError: nothing here",
     "no_communicator": "TypeError: comm must be a communicator of mpi4py, got str",
     "nothing_wrong": "",
     "ranks_of_their_own": "",

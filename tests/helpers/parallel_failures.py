@@ -88,6 +88,14 @@ def failing_callback(rank: int, folder: Path) -> None:
 
 
 @situation
+def failing_everywhere(rank: int, folder: Path) -> None:
+    def augment(x: Any, rng: Any) -> Any:
+        raise LookupError("nothing here")
+
+    fit(tagger(), augment=augment)
+
+
+@situation
 def full_disk(rank: int, folder: Path) -> None:
     """The second checkpoint does not fit."""
 

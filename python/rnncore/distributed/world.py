@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -16,6 +17,7 @@ from rnncore.reference.rounding import to_bfloat16
 
 PATIENCE = 200  # looks at a message under way, of about a microsecond
 PAUSE = 2e-5  # seconds between two looks after that
+GRACE = 3.0  # seconds in which all ranks may come to the same error
 
 
 class World:
@@ -32,12 +34,14 @@ class World:
             raise TypeError(f"comm must be a communicator of mpi4py, got {type(comm).__name__}")
         self._mpi = MPI
         self._comm = (MPI.COMM_WORLD if comm is None else comm).Dup()
+        self._errors = self._comm.Dup()  # where nobody waits but who has an error
         self.rank: int = self._comm.Get_rank()
         self.size: int = self._comm.Get_size()
         self.agreed: BaseException | None = None  # an error that all processes raise
 
     def close(self) -> None:
         """Give back what MPI keeps."""
+        self._errors.Free()
         self._comm.Free()
 
     def share(self, value: Any) -> Any:
@@ -71,13 +75,16 @@ class World:
         self._wait(self._comm.Iallgather(_upper_halves(_floats(found).sum(axis=0)), words))
         array[...] = _floats(words[: len(array)])
 
-    def _wait(self, request: Any) -> None:
-        """Look often at first, then with pauses: it may wait for a rank that needs this processor."""
-        looks = 0
+    def _wait(self, request: Any, seconds: float = math.inf) -> bool:
+        """Whether it is done in time. Looks often at first, then with pauses: the others may need this processor."""
+        looks, end = 0, time.monotonic() + seconds
         while not request.Test():
             looks += 1
             if looks > PATIENCE:
                 time.sleep(PAUSE)
+                if time.monotonic() > end:
+                    return False
+        return True
 
     def agree(self, error: BaseException | None) -> None:
         """Return if no rank has an error; else all raise one: their own, or one that names a rank and what it has."""
@@ -105,11 +112,12 @@ class World:
         raise error
 
     def abort(self, error: BaseException) -> None:
-        """End all processes because of an error that this one alone has: the others would wait for it for ever."""
-        if self.size > 1:
-            traceback.print_exception(error)
-            print(f"rank {self.rank} of {self.size} ends all ranks because of this error", file=sys.stderr, flush=True)
-            self._comm.Abort(1)
+        """End all processes because of an error, unless all have one: the others would wait for this one for ever."""
+        if self.size == 1 or self._wait(self._errors.Ibarrier(), GRACE):
+            return
+        traceback.print_exception(error)
+        print(f"rank {self.rank} of {self.size} ends all ranks because of this error", file=sys.stderr, flush=True)
+        self._comm.Abort(1)
 
     def threads(self) -> int:
         """How many processors each process has for itself: those it may run on, shared with the others of a machine."""
