@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import runpy
 import sys
@@ -26,6 +27,7 @@ TASKS = {  # tested one by one below
     "language_model",
     "names",
     "old_keras_model",
+    "seasonal_forecast",
     "sentiment",
     "several_processes",  # by the tests of rnncore.distributed
     "speech_recognition",
@@ -140,6 +142,33 @@ def test_forecast_windows_follow_each_other() -> None:
         known, asked = parts[name]
         whole = (series[first : first + 120] - mean) / spread
         np.testing.assert_allclose(np.concatenate([known[0], asked[0]]), whole, rtol=1e-6)
+
+
+def test_seasonal_forecast(tmp_path: Path) -> None:
+    found = run("seasonal_forecast", tmp_path, data("ett/ETTh1.csv"))
+    assert found["GRU"]["CRPS"] < 0.95 * found["same hour yesterday"]["CRPS"]
+    assert found["GRU"]["MASE"] < found["same hour yesterday"]["MASE"]
+    assert 0.65 <= found["GRU"]["90 %"] <= 0.97  # of twelve days
+    assert ("SARIMAX" in found) == ("ETS" in found) == (importlib.util.find_spec("statsmodels") is not None)
+
+
+def test_seasonal_forecasts_read_nothing_that_is_still_to_come() -> None:
+    seasonal = example("seasonal_forecast")
+    series = np.random.default_rng(0).normal(size=1000)
+    changed = series + 5 * (np.arange(1000) >= 600)
+    differences = [values - seasonal.usual(values) for values in (series, changed)]
+    for first, second in (
+        (seasonal.usual(series), seasonal.usual(changed)),
+        (seasonal.known_ahead(differences[0]), seasonal.known_ahead(differences[1])),
+    ):
+        assert first.shape == second.shape
+        np.testing.assert_array_equal(first[: 600 + 24], second[: 600 + 24])
+        assert not np.allclose(first[600 + 24], second[600 + 24])
+    x, y = seasonal.windows(differences[0], 0, 1000, 24)
+    np.testing.assert_array_equal(x[:, 1:, 0], y[:, :-1, 0])  # what came is read next
+    start = 2 * 168
+    np.testing.assert_allclose(x[0, :, 0], differences[0][start : start + 192], rtol=1e-6)
+    np.testing.assert_allclose(x[0, :, 1:], seasonal.known_ahead(differences[0])[start + 1 : start + 193], rtol=1e-5)
 
 
 def test_language_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

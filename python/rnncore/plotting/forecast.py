@@ -96,7 +96,7 @@ def plot_forecast(
             axes.plot(steps[known:], came[:, unit], color="#444444", linestyle="--", label="what came")
         if titles is not None:
             axes.set_title(titles[unit])
-        axes.legend()
+    panels[0].legend()
     return finish(figure, to_file)
 
 
