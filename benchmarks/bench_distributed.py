@@ -135,9 +135,7 @@ def row(record: dict[str, Any]) -> list[str]:
         return statistics.median(found[one][key] / found[other][key] for found in rounds)
 
     step = statistics.median(found["fit"]["seconds"] for found in rounds)
-    share = statistics.median(
-        found["2 ranks, weak"]["messages"] / found["2 ranks, weak"]["seconds"] for found in rounds
-    )
+    share = statistics.median(found["2 ranks, weak"]["messages"] for found in rounds)
     cells = [f"{record['cell']} {Shape(*record['shape'])}", f"{rounds[0]['fit']['weights']:.0f}", f"{1e3 * step:.3g}"]
     cells += [f"{ratio('fit', '2 ranks, strong'):.2f}", f"{ratio('fit', '2 ranks, weak'):.0%}"]
     work = [ratio("2 ranks, strong", "fit", "work"), ratio("2 ranks, weak", "fit", "work") / 2]

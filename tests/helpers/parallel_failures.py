@@ -38,6 +38,22 @@ class Named(callbacks.Callback):
             self.function(self.model, epoch)
 
 
+class Judge(callbacks.Callback):
+    """Measures the model after each epoch and batch, on rank 0 alone."""
+
+    writes = True
+
+    def __init__(self) -> None:
+        self.found: list[float] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.found.append(self.model.evaluate(X, Y, verbose=0))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        assert logs["loss"] > 0
+        assert self.model.test_on_batch(X, Y) > 0
+
+
 def fit(model: Any, x: Any = X, y: Any = Y, epochs: int = 2, **options: Any) -> Any:
     return distributed.fit(model, x, y, 7, epochs, 0, **options)
 
@@ -145,7 +161,9 @@ def no_communicator(rank: int, folder: Path) -> None:
 @situation
 def nothing_wrong(rank: int, folder: Path) -> None:
     stops = Named(rank == 1, lambda model, epoch: setattr(model, "stop_training", epoch == 1))
-    assert fit(tagger(), epochs=5, callbacks=stops).epoch == [0, 1]
+    judge = Judge()
+    assert fit(tagger(), epochs=5, callbacks=[stops, judge]).epoch == [0, 1]
+    assert len(judge.found) == (2 if rank == 0 else 0)
 
 
 @situation

@@ -125,7 +125,7 @@ class Together(Callback):
     def __init__(self, world: World, hooks: CallbackList, compression: str | None) -> None:
         self.begun = False
         self._world, self._callbacks, self._compression = world, hooks.callbacks, compression
-        self._replaced: tuple[Engine, Any] | None = None
+        self._trained: tuple[Engine, ParallelTrainer] | None = None
         names = ["on_epoch_begin", "on_train_end", "on_test_begin", "on_test_end"] if hooks.callbacks else []
         for mode in ("train", "test"):
             if hooks.wants_batches(mode):  # those that rank 0 alone calls count here too
@@ -170,8 +170,8 @@ class Together(Callback):
             model.draws.begin(start)
         if world.size > 1:
             compilation = model._session.compiled("training")
-            self._replaced = engine, engine.trainer
-            engine.trainer = ParallelTrainer(world, engine, compilation, rounded=self._compression is not None)
+            trainer = ParallelTrainer(world, engine, compilation, rounded=self._compression is not None)
+            self._trained, engine.trainer = (engine, trainer), trainer
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Tell the callbacks, then decide what to do next."""
@@ -192,18 +192,25 @@ class Together(Callback):
         if not self._callbacks:
             return
         error: BaseException | None = None
+        self._set_alone(True)
         try:
             for callback in self._callbacks:
                 if self._world.rank == 0 or not callback.writes:
                     getattr(callback, hook)(*arguments)
         except BaseException as caught:
             error = caught
+        self._set_alone(False)
         self._world.agree(error)
+
+    def _set_alone(self, alone: bool) -> None:
+        if self._trained is not None:
+            self._trained[1].alone = alone
 
     def release(self) -> None:
         """Let the model train by itself again."""
-        if self._replaced is not None:
-            self._replaced[0].trainer = self._replaced[1]
+        if self._trained is not None:
+            engine, trainer = self._trained
+            engine.trainer = trainer.own
 
 
 @contextmanager

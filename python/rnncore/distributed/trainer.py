@@ -34,9 +34,11 @@ class ParallelTrainer:
     such numbers, as losses are divided by different ones, they become factors of the sample weights.
     """
 
+    alone = False  # while callbacks are called, who may evaluate the model on one rank
+
     def __init__(self, world: World, engine: Engine, compilation: Compilation, *, rounded: bool) -> None:
         self._world, self._rounded = world, rounded
-        self._measurer, self._updater = engine.trainer, engine.executor
+        self.own, self._updater = engine.trainer, engine.executor
         self._program, self._vector = engine.program, engine.store.vector
         self._penalties = engine.weight_penalties()
         self._note_writing = engine.store.memory.note_writing
@@ -67,6 +69,8 @@ class ParallelTrainer:
 
     def train(self, batches: Batches, update: Update, state: Array) -> int:
         """As `Executor.train`; `state` gets what all ranks measure."""
+        if self.alone:
+            return int(self.own.train(batches, update, state))
         self._require_same(batches)
         update = replace(update, seed=update.seed + (self._world.rank << 32))  # each rank has its own dropout
         stops, called, done = False, time.monotonic(), 0
@@ -84,6 +88,8 @@ class ParallelTrainer:
 
     def test(self, batches: Batches, state: Array) -> int:
         """As `Executor.test`: each rank measures every so many batches."""
+        if self.alone:
+            return int(self.own.test(batches, state))
         self._require_same(batches)
         orders, size = [batch.order for batch in batches.each()], self._world.size
         group = 1 if batches.every_batch else max(len(orders), 1)
@@ -94,7 +100,7 @@ class ParallelTrainer:
             error = None
             if mine:
                 try:
-                    self._measurer.test(Batches(batches.samples, np.concatenate(mine), batches.batch_size), message[1:])
+                    self.own.test(Batches(batches.samples, np.concatenate(mine), batches.batch_size), message[1:])
                 except Exception as caught:
                     error = caught
             self._add(message, error)
