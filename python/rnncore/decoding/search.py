@@ -90,20 +90,24 @@ def greedy_search(
     tokens = _tokens(start)
     samples = len(tokens)
     state = _map(state, lambda array: _rows_of(array, samples))
-    taken, sums, is_open = [], [], np.ones(samples, bool)
+    taken, seen, is_open = [], [], np.ones(samples, bool)
+    best: list[Array] = []  # logarithms of the best probabilities (steps, N), of many steps at once
     for _ in range(limit):
         scores, state = step(tokens, state)
-        log_probs = _log_probs(scores, samples)
-        tokens = log_probs.argmax(axis=1).astype(np.int32)
+        seen.append(_scores(scores, samples))
+        tokens = seen[-1].argmax(axis=1).astype(np.int32)
         taken.append(tokens)
-        # The best one's own share of the sum is 1.
-        sums.append(np.add.reduce(np.exp(log_probs - np.maximum.reduce(log_probs, axis=1, keepdims=True)), axis=1))
+        if len(seen) * seen[-1].size > _NUMBERS_AT_ONCE:
+            best.append(_best(seen))
+            seen = []
         if last is not None:
-            is_open &= tokens != last
-            if not is_open.any():
+            is_open[tokens == last] = False
+            if not np.count_nonzero(is_open):
                 break
+    if seen:
+        best.append(_best(seen))
     found = []
-    for row, steps in zip(np.array(taken).T, -np.log(sums).T, strict=True):
+    for row, steps in zip(np.array(taken).T, np.concatenate(best).T, strict=True):
         ends = [] if last is None else np.flatnonzero(row == last)[:1].tolist()
         length = ends[0] if ends else len(row)
         total = float(np.cumsum(steps)[min(length, len(row) - 1)])
@@ -337,13 +341,33 @@ def _tokens(start: npt.ArrayLike) -> npt.NDArray[np.int32]:
     return array.astype(np.int32)
 
 
-def _log_probs(scores: npt.ArrayLike, rows: int) -> Array:
-    array = np.asarray(scores, np.float64)
+_NUMBERS_AT_ONCE = 1 << 16
+
+
+def _best(seen: list[Array]) -> Array:
+    """Logarithms of the largest probabilities (steps, N) of several steps' scores."""
+    scores = _numbers(np.array(seen))
+    # Its own share of the sum is 1.
+    y: Array = -np.log(np.exp(scores - scores.max(axis=-1, keepdims=True)).sum(axis=-1))
+    return y
+
+
+def _scores(scores: npt.ArrayLike, rows: int) -> Array:
+    """A copy (N, V)."""
+    array = np.array(scores, np.float64)
     if array.ndim != 2 or len(array) != rows or array.shape[1] == 0:
         raise ValueError(f"step must return log probabilities of shape ({rows}, V), got {array.shape}")
-    if array.size and not array.max() < np.inf:
-        raise ValueError("step must return log probabilities that are numbers below infinity")
     return array
+
+
+def _numbers(scores: Array) -> Array:
+    if scores.size and not scores.max() < np.inf:
+        raise ValueError("step must return log probabilities that are numbers below infinity")
+    return scores
+
+
+def _log_probs(scores: npt.ArrayLike, rows: int) -> Array:
+    return _numbers(_scores(scores, rows))
 
 
 def _rows_of(array: Any, rows: int) -> Array:
