@@ -6,7 +6,8 @@ model of two layers (N = 64, T = 100, H = 128). basecaller: two layers in both d
 both models have the same weights and data, and their losses are compared before anything is timed.
 
 `--sweep` goes over many shapes of a single module instead, forward alone and with gradients, and prints for each cell
-how its worst shapes do: the best times of several rounds, PyTorch's beside those after `accelerate`.
+how its worst shapes do: the best times of several rounds, PyTorch's beside those after `accelerate`. Of one thread it
+is the processor's time, which others on the machine disturb less.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import math
 import os
 import statistics
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,7 +144,23 @@ def measure(task: str, cell: str, rounds: int, seconds: float) -> list[dict[str,
 
 
 ROWS, STEPS, UNITS = (1, 4, 16, 64, 256), (1, 2, 4, 8, 20, 60, 200), (8, 32, 128, 512)
-MOST_OPERATIONS = 1e10  # of a forward pass in a sweep
+MOST_OPERATIONS = 1e9  # of a forward pass in a sweep
+
+
+def in_turns(calls: dict[str, Callable[[], Any]], rounds: int, seconds: float) -> dict[str, list[float]]:
+    """Times of calls that are repeated for so long in each round."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(rounds + 1):
+        for name, call in calls.items():
+            call()
+            count, begin, end = 0, clock(), time.perf_counter() + seconds
+            while count == 0 or time.perf_counter() < end:
+                call()
+                count += 1
+            if number > 0:
+                times[name].append((clock() - begin) / count)
+    return times
 
 
 def sweep(cells: list[str], rounds: int, seconds: float) -> list[dict[str, Any]]:
@@ -175,7 +193,7 @@ def sweep(cells: list[str], rounds: int, seconds: float) -> list[dict[str, Any]]
             one, other = (made() for made in calls.values())
             if not torch.allclose(one, other, rtol=1e-3, atol=1e-4):
                 raise AssertionError(f"{cell} {N},{T},{inputs},{H}, {mode}: results differ")
-            times = interleave(calls, rounds=rounds, seconds=seconds)
+            times = in_turns(calls, rounds, seconds)
             shape = f"{N},{T},{inputs},{H}"
             records.append({"cell": cell, "mode": mode, "shape": shape, "seconds": times})
             ratio = min(times["PyTorch"]) / min(times["accelerated"])

@@ -26,10 +26,9 @@ LENGTHS = [5, 7, 1, 2, 5, 1]
 
 @pytest.fixture(autouse=True)
 def _kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short sequences go to the kernels too, which would be left to PyTorch."""
+    """Single steps go to the kernels too, which would be left to PyTorch."""
     torch.manual_seed(0)
-    monkeypatch.setattr(modules, "too_short", lambda *_: False)
-    monkeypatch.setattr(modules, "gains_nothing", lambda *_: False)
+    monkeypatch.setattr(modules, "gains_nothing", lambda *_, **__: False)
 
 
 def pair(kind: str, *arguments: Any, dtype: Any = torch.float64, **options: Any) -> tuple[Any, Any]:
@@ -391,7 +390,6 @@ def test_weights_that_are_kept_packed_are_those_of_the_module() -> None:
 
 
 def test_calls_that_gain_nothing_run_on_pytorchs_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(modules, "too_short", support.too_short)
     monkeypatch.setattr(modules, "gains_nothing", support.gains_nothing)
     runs: list[int] = []
     run = kernels.forward
@@ -401,21 +399,25 @@ def test_calls_that_gain_nothing_run_on_pytorchs_kernels(monkeypatch: pytest.Mon
         return run(*args, **options)
 
     monkeypatch.setattr(kernels, "forward", spy)
-    for kind in KINDS:
-        theirs, made = pair(kind, 3, 4)
-        for steps in (1, 2, 5, 20):
-            x = torch.randn(steps, 2, 3, dtype=torch.float64)
-            with torch.no_grad():
-                torch.testing.assert_close(made(x)[0], theirs(x)[0])
-                packed = [module(pack_padded_sequence(x, [steps, 1]))[0].data for module in (made, theirs)]
-            torch.testing.assert_close(*packed)
-    assert runs == [20, 20, 1, 1, 2, 2, 5, 5, 20, 20, 5, 5, 20, 20]
-    runs.clear()
-    for kind, steps, rows, units in (("GRU", 5, 2, 128), ("GRU", 9, 2, 128), ("LSTM", 9, 9, 256), ("LSTM", 9, 40, 256)):
-        _, made = pair(kind, 64, units, dtype=torch.float32)
-        made(torch.zeros(steps, rows, 64))
-        made.requires_grad_(False)(torch.zeros(steps, rows, 64))
-    assert runs == [5, 9, 9, 9, 9, 9]  # those that train go to PyTorch in the first and third case
+    every = [1, 2, 3]
+    cases = (
+        ("RNN", 128, [2, 3], every),
+        ("RNN", 512, [2, 3], [3]),
+        ("GRU", 128, every, every),
+        ("GRU", 512, [2, 3], [3]),
+        ("LSTM", 512, every, every),
+    )
+    for kind, units, trained, predicted in cases:
+        theirs, made = pair(kind, 64, units, dtype=torch.float32)
+        for grad in (True, False):
+            for steps in (1, 2, 3):
+                x = torch.randn(steps, 1, 64)
+                with torch.set_grad_enabled(grad):
+                    torch.testing.assert_close(made(x)[0], theirs(x)[0], rtol=1e-5, atol=1e-5)
+                    packed = [module(pack_padded_sequence(x, [steps]))[0].data for module in (made, theirs)]
+                torch.testing.assert_close(*packed, rtol=1e-5, atol=1e-5)
+        assert runs == [steps for steps in trained + predicted for _ in range(2)]
+        runs.clear()
 
 
 def test_threads_are_pytorchs_and_only_during_a_call() -> None:

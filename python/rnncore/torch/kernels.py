@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -46,20 +45,17 @@ def forward(
     PackedSequence. A tape reads x, states and output, which must stay as they are until `backward`.
     """
     count = len(weights) // directions
-    each = [weights[d * count : (d + 1) * count] for d in range(directions)]
+    each = [weights] if directions == 1 else [weights[:count], weights[count:]]
     keeps = not training and x.numel() <= FEW * x.shape[-1]
-    name, activation = CELLS[cell]
-    begins = None if resets is None else resets.numpy()
-    sizes, ends = (None if tensor is None else tensor.numpy() for tensor in (batch_sizes, lengths))
-
-    def call(array: Any) -> Any:
-        own = tuple(_kept(cell, mine) if keeps else tuple(map(array, mine)) for mine in each)
-        with _threads():
-            return _core.layer(
-                name, activation, array(x), sizes, own, tuple(map(array, states)), ends, begins, training
-            )
-
-    output, lasts, tapes = call(_array) or call(_plain)
+    kept = tuple(_kept(cell, mine) for mine in each) if keeps else ()
+    sizes, ends, begins = (None if tensor is None else tensor.numpy() for tensor in (batch_sizes, lengths, resets))
+    for array in (_array, _plain):
+        own: tuple[Any, ...] = kept or tuple(tuple(map(array, mine)) for mine in each)
+        options = sizes, own, tuple(map(array, states)), ends, begins, training
+        found = _limited(_core.layer, *CELLS[cell], array(x), *options)
+        if found is not None:
+            break
+    output, lasts, tapes = found
     return (torch.from_numpy(output), *map(torch.from_numpy, lasts)), tapes or ()
 
 
@@ -72,13 +68,12 @@ def backward(
     wants_states: bool = True,
 ) -> tuple[Tensor | None, list[Tensor], list[Tensor]]:
     """Gradients of x, of the states before the first step, and of PyTorch's weights; uses up the tapes."""
-
-    def call(array: Any) -> Any:
-        parts = [None if tensor is None else array(tensor) for tensor in (doutput, *dstates)]
-        with _threads():
-            return _core.layer_backward(tuple(tapes), parts[0], tuple(parts[1:]), wants_x, wants_states)
-
-    dx, dinitial, dweights = call(_array) or call(_plain)
+    for array in (_array, _plain):
+        dy, *dlasts = (None if tensor is None else array(tensor) for tensor in (doutput, *dstates))
+        found = _limited(_core.layer_backward, tuple(tapes), dy, tuple(dlasts), wants_x, wants_states)
+        if found is not None:
+            break
+    dx, dinitial, dweights = found
     weights: list[Array] = []
     each = len(dweights) // len(tapes)
     for first in range(0, len(dweights), each):
@@ -91,25 +86,21 @@ def backward(
     )
 
 
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    own = _core.get_num_threads()
+def _limited(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call with as many threads as PyTorch may use."""
+    own, threads = _core.get_num_threads(), torch.get_num_threads()
+    if own == threads:
+        return function(*arguments)
     _core.set_num_threads(threads)
     try:
-        yield
+        return function(*arguments)
     finally:
         _core.set_num_threads(own)
 
 
-def _threads() -> AbstractContextManager[None]:
-    """As many threads as PyTorch may use, while the calls of a layer run."""
-    threads = torch.get_num_threads()
-    return nullcontext() if threads == _core.get_num_threads() else _torch_threads(threads)
-
-
 def _array(tensor: Tensor) -> Array:
     """The tensor's memory."""
-    array: Array = tensor.detach().numpy()
+    array: Array = (tensor.detach() if tensor.requires_grad else tensor).numpy()
     return array
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from rnncore.torch.layer import is_traced, layer
-from rnncore.torch.support import gains_nothing, too_short, unsupported_call, unsupported_weights
+from rnncore.torch.support import gains_nothing, unsupported_call, unsupported_weights
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -46,9 +47,9 @@ class Recurrent(nn.RNNBase):
         TypeError
             If lengths are no integers, or resets neither booleans nor integers.
         """
-        if lengths is None and resets is None and too_short(self.mode, self._steps(input)):
+        if lengths is None and resets is None and self._gains_nothing(input, hx):
             return super().forward(input, hx)
-        self._update_flat_weights()
+        self._find_weights()
         if lengths is not None or resets is not None:
             return self._forward_with_ends(input, hx, lengths, resets)
         if isinstance(input, PackedSequence):
@@ -58,19 +59,22 @@ class Recurrent(nn.RNNBase):
             return super().forward(input, hx)
         single = input.dim() == 2
         x = input.unsqueeze(1) if single else self._turned(input)
-        if self._gains_nothing(x.shape[0], x.shape[1], (x, *states)):
-            return super().forward(input, hx)
         if single:
             output, hidden = self._run(x, [state.unsqueeze(1) for state in states])
             return output.squeeze(1), self._hidden([state.squeeze(1) for state in hidden])
         output, hidden = self._run(x, states)
         return self._turned(output), self._hidden(hidden)
 
+    def _find_weights(self) -> None:
+        """Look for weights that were replaced, as PyTorch's module does, but faster where none was."""
+        if not all(map(operator.is_, map(self._parameters.get, self._flat_weights_names), self._flat_weights)):
+            self._update_flat_weights()
+
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
         """Run rows that are packed, and pack the output in the same way."""
         rows = int(packed.batch_sizes[0])
         states = self._states(packed.data, hx, 0, rows)
-        if states is None or self._gains_nothing(len(packed.batch_sizes), rows, (packed.data, *states)):
+        if states is None:
             return super().forward(packed, hx)
         if packed.sorted_indices is not None:
             states = [state.index_select(1, packed.sorted_indices) for state in states]
@@ -170,19 +174,17 @@ class Recurrent(nn.RNNBase):
             return None
         return states if unsupported_call((x, *states, *self._flat_weights)) is None else None
 
-    def _steps(self, x: Any) -> int:
-        """The time steps of an input, 0 if it has none."""
-        if isinstance(x, PackedSequence):
-            return len(x.batch_sizes)
-        if not isinstance(x, Tensor) or x.dim() not in (2, 3):
-            return 0
-        return int(x.shape[1 if self.batch_first and x.dim() == 3 else 0])
-
-    def _gains_nothing(self, steps: int, rows: int, tensors: Sequence[Tensor]) -> bool:
-        """Whether it is a step of training that PyTorch's own kernels do as fast."""
-        if not torch.is_grad_enabled() or not gains_nothing(self.mode, steps, rows, self._flat_weights):
+    def _gains_nothing(self, input: Any, hx: Any) -> bool:
+        """Whether it is a call that PyTorch's own kernels do as fast."""
+        x = input.data if isinstance(input, PackedSequence) else input
+        if not isinstance(x, Tensor) or not 0 < x.numel() < 16 * self.input_size:
             return False
-        return any(tensor.requires_grad for tensor in (*tensors, *self._flat_weights))
+        steps = len(input.batch_sizes) if x is not input else x.shape[self.batch_first and x.dim() == 3]
+        states = hx if isinstance(hx, (tuple, list)) else (hx,)
+        tensors = (x, *states, *self._flat_weights)
+        training = torch.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in tensors)
+        rows, size = x.numel() // (steps * self.input_size), self.hidden_size * (self.input_size + self.hidden_size)
+        return gains_nothing(self.mode, steps, rows, size, training=training)
 
     def _turned(self, sequence: Tensor) -> Tensor:
         """Batch-first to time-major or back, where the module is batch-first."""
@@ -251,7 +253,7 @@ class LSTM(Recurrent, nn.LSTM):
     `pack_padded_sequence` and `pad_packed_sequence`. Where `resets`, of the first two axes of the input, is set a new
     sequence begins within the row.
 
-    What the kernels cannot do, or not faster, is left to PyTorch's own: calls of fewer than about eight steps, other
+    What the kernels cannot do, or not faster, is left to PyTorch's own: single steps of few rows and many units, other
     dtypes than float32 and float64, other devices than the CPU, `proj_size`, autocast, transforms of `torch.func`,
     second derivatives.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-__all__ = ["gains_nothing", "too_short", "unsupported_call", "unsupported_weights"]
+__all__ = ["gains_nothing", "unsupported_call", "unsupported_weights"]
 
 DTYPES = (torch.float32, torch.float64)
 PLAIN = (Tensor, nn.Parameter, nn.Buffer)
@@ -44,17 +44,11 @@ def unsupported_call(tensors: Sequence[Tensor]) -> str | None:
     return unsupported_weights(tensors)
 
 
-def too_short(mode: str, steps: int) -> bool:
-    """Whether PyTorch's own kernels are as fast whatever the call is: less than a call takes is not to be gained.
+def gains_nothing(mode: str, steps: int, rows: int, weights: int, *, training: bool) -> bool:
+    """Whether PyTorch's own kernels are as fast: to pack so many weights of a gate takes longer than few steps gain.
 
-    By what `benchmarks/bench_torch_modules.py` and the like measure, as `gains_nothing`.
+    By what `benchmarks/bench_torch_modules.py --sweep` measures.
     """
-    return steps < (0 if mode == "LSTM" else 4 if mode == "GRU" else 8)
-
-
-def gains_nothing(mode: str, steps: int, rows: int, weights: Sequence[Tensor]) -> bool:
-    """Whether a step of training takes longer to pack the weights, and to unpack their gradients, than it gains."""
-    size = weights[0].numel() + weights[1].numel()
-    if mode == "LSTM":
-        return steps * rows < 256 and size > 2**17
-    return mode == "GRU" and steps < 8 and size > 2**15
+    if mode == "LSTM" or weights < (2**14 if training and mode != "GRU" else 2**17):
+        return False
+    return steps == 1 and rows < 16 if training else steps * rows <= 2
