@@ -83,29 +83,40 @@ static void pack_forward_compact(const ForwardPlan<L>& p, Range blocks) {
   pack_bias(p, blocks);
 }
 
-template <int Blocks, int n>
+// Sums of some rows, each with some blocks of units.
+template <int Blocks, int n, int Rows>
 struct CompactSums {
-  Vec<float> sum[Blocks][n];
+  Vec<float> sum[Rows * Blocks][n];
 };
 
-// sum[b][i] += Σ_k a[k]·column i of block b, number k going to chain k mod Chains
-template <int Blocks, int n, int Chains>
-RNNCORE_INLINE void add_bfloat16(int64_t depth, const float* a, const float* panels, CompactSums<Blocks, n>& sums) {
+// sum[row, b][i] += Σ_k a[row][k]·column i of block b, number k going to chain k mod Chains
+template <int Blocks, int n, int Chains, int Rows>
+RNNCORE_INLINE void add_bfloat16(int64_t depth, const float* const* a, const float* panels,
+                                 CompactSums<Blocks, n, Rows>& sums) {
   const int64_t pairs = (depth + 1) / 2, size = pairs * n * W<float>;
-  Vec<float> acc[Chains][Blocks][n] = {};
+  Vec<float> acc[Chains][Rows * Blocks][n] = {};
 #pragma GCC unroll 8
-  for (int b = 0; b < Blocks; ++b)
+  for (int b = 0; b < Rows * Blocks; ++b)
 #pragma GCC unroll 8
     for (int i = 0; i < n; ++i) acc[0][b][i] = sums.sum[b][i];
   const auto add = [&](int c, int64_t k, bool both) __attribute__((always_inline)) {
-    const Vec<float> first = broadcast(a[2 * k]), second = both ? broadcast(a[2 * k + 1]) : Vec<float>{};
+    Vec<float> first[Rows], second[Rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      first[r] = broadcast(a[r][2 * k]);
+      second[r] = both ? broadcast(a[r][2 * k + 1]) : Vec<float>{};
+    }
 #pragma GCC unroll 8
     for (int b = 0; b < Blocks; ++b)
 #pragma GCC unroll 8
       for (int i = 0; i < n; ++i) {
         const Words w = bit_cast<Words>(load(panels + b * size + panel_place<n, float>(i, k, pairs)));
-        multiply_add(acc[2 * c % Chains][b][i], first, bit_cast<Vec<float>>(w << 16));
-        if (both) multiply_add(acc[(2 * c + 1) % Chains][b][i], second, bit_cast<Vec<float>>(w & 0xffff0000u));
+        const auto low = bit_cast<Vec<float>>(w << 16), high = bit_cast<Vec<float>>(w & 0xffff0000u);
+#pragma GCC unroll 8
+        for (int r = 0; r < Rows; ++r) {
+          multiply_add(acc[2 * c % Chains][r * Blocks + b][i], first[r], low);
+          if (both) multiply_add(acc[(2 * c + 1) % Chains][r * Blocks + b][i], second[r], high);
+        }
       }
   };
   constexpr int kPairs = Chains > 2 ? Chains / 2 : 1;
@@ -119,7 +130,7 @@ RNNCORE_INLINE void add_bfloat16(int64_t depth, const float* a, const float* pan
     if (k + c < pairs) add(c, k + c, k + c < whole);
   add_chains(acc);
 #pragma GCC unroll 8
-  for (int b = 0; b < Blocks; ++b)
+  for (int b = 0; b < Rows * Blocks; ++b)
 #pragma GCC unroll 8
     for (int i = 0; i < n; ++i) sums.sum[b][i] = acc[0][b][i];
 }
@@ -128,53 +139,58 @@ RNNCORE_INLINE void add_bfloat16(int64_t depth, const float* a, const float* pan
 constexpr int64_t kExactWords = 256;
 static_assert(4 * kExactWords * 127 * 127 < 1 << 24);
 
-// sum[i] = Σ_k (a[k] - 128)·column i of a block; a is of bytes, 128 above the factors.
-template <int n>
-static __attribute__((noinline)) void int8_sums(int64_t words, const uint32_t* a, const float* panel,
+// sums[row·next + i] = Σ_k (a[row][k] - 128)·column i of a block; a is of bytes, 128 above the factors.
+template <int n, int Rows>
+static __attribute__((noinline)) void int8_sums(int64_t words, const uint32_t* const* a, const float* panel, int next,
                                                 Vec<float>* sums) {
 #pragma GCC unroll 1
   for (int i = 0; i < n; ++i) {
     const float* column = panel + panel_place<n, float>(i, 0, words);
     const int64_t step = panel_place<n, float>(i, 1, words) - panel_place<n, float>(i, 0, words);
-    Bits<float> total{};
+    Bits<float> total[Rows] = {};
     for (int64_t k0 = 0; k0 < words; k0 += kExactWords) {
-      Vec<float> sum{};
+      Vec<float> sum[Rows] = {};
       for (int64_t k = k0; k < words && k < k0 + kExactWords; ++k) {
         const Bits<float> w = bit_cast<Bits<float>>(load(column + k * step));
 #pragma GCC unroll 4
         for (int byte = 0; byte < 4; ++byte) {
-          const auto factor = static_cast<float>(static_cast<int>(a[k] >> (8 * byte) & 0xff) - 128);
-          sum += factor * __builtin_convertvector((w << (24 - 8 * byte)) >> 24, Vec<float>);
+          const auto weight = __builtin_convertvector((w << (24 - 8 * byte)) >> 24, Vec<float>);
+#pragma GCC unroll 4
+          for (int r = 0; r < Rows; ++r)
+            sum[r] += static_cast<float>(static_cast<int>(a[r][k] >> (8 * byte) & 0xff) - 128) * weight;
         }
       }
-      total += __builtin_convertvector(sum, Bits<float>);
+      for (int r = 0; r < Rows; ++r) total[r] += __builtin_convertvector(sum[r], Bits<float>);
     }
-    sums[i] = __builtin_convertvector(total, Vec<float>);
+    for (int r = 0; r < Rows; ++r) sums[r * next + i] = __builtin_convertvector(total[r], Vec<float>);
   }
 }
 
 #if RNNCORE_VECTOR_BYTES == 64
 // The same by the instruction that adds four products of bytes; `shifts` are 128·sums of the columns.
-template <int Blocks, int n>
-__attribute__((noinline, target("avx512vnni"))) static void int8_sums_vnni(int64_t words, const uint32_t* a,
+template <int Blocks, int n, int Rows>
+__attribute__((noinline, target("avx512vnni"))) static void int8_sums_vnni(int64_t words, const uint32_t* const* a,
                                                                            const float* panels, const float* shifts,
-                                                                           CompactSums<Blocks, n>& sums) {
+                                                                           CompactSums<Blocks, n, Rows>& sums) {
   const int64_t size = words * n * W<float>;
-  __m512i acc[Blocks][n];
+  __m512i acc[Rows * Blocks][n];
 #pragma GCC unroll 8
-  for (int b = 0; b < Blocks; ++b)
+  for (int b = 0; b < Rows * Blocks; ++b)
 #pragma GCC unroll 8
     for (int i = 0; i < n; ++i) acc[b][i] = _mm512_setzero_si512();
   for (int64_t k = 0; k < words; ++k) {
-    const __m512i ak = _mm512_set1_epi32(static_cast<int>(a[k]));
+    __m512i ak[Rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) ak[r] = _mm512_set1_epi32(static_cast<int>(a[r][k]));
 #pragma GCC unroll 8
     for (int b = 0; b < Blocks; ++b)
 #pragma GCC unroll 8
       for (int i = 0; i < n; ++i) {
         const int first = i / kTileVectors * kTileVectors;
         const int width = i < n / kTileVectors * kTileVectors ? kTileVectors : n % kTileVectors;
-        const float* w = panels + b * size + (first * words + k * width + i - first) * 16;
-        acc[b][i] = _mm512_dpbusd_epi32(acc[b][i], ak, _mm512_loadu_si512(w));
+        const __m512i w = _mm512_loadu_si512(panels + b * size + (first * words + k * width + i - first) * 16);
+#pragma GCC unroll 8
+        for (int r = 0; r < Rows; ++r) acc[r * Blocks + b][i] = _mm512_dpbusd_epi32(acc[r * Blocks + b][i], ak[r], w);
       }
   }
 #pragma GCC unroll 8
@@ -182,19 +198,23 @@ __attribute__((noinline, target("avx512vnni"))) static void int8_sums_vnni(int64
 #pragma GCC unroll 8
     for (int i = 0; i < n; ++i) {
       const __m512i shift = _mm512_loadu_si512(shifts + (b * 4 * n + i) * 16);
-      sums.sum[b][i] = __builtin_convertvector((Bits<float>)_mm512_sub_epi32(acc[b][i], shift), Vec<float>);
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; ++r)
+        sums.sum[r * Blocks + b][i] =
+            __builtin_convertvector((Bits<float>)_mm512_sub_epi32(acc[r * Blocks + b][i], shift), Vec<float>);
     }
 }
 #endif
 
-template <int Blocks, int n>
-RNNCORE_INLINE void sum_int8(int64_t words, const uint32_t* a, const float* panels,
-                             [[maybe_unused]] const float* shifts, CompactSums<Blocks, n>& sums) {
+template <int Blocks, int n, int Rows>
+RNNCORE_INLINE void sum_int8(int64_t words, const uint32_t* const* a, const float* panels,
+                             [[maybe_unused]] const float* shifts, CompactSums<Blocks, n, Rows>& sums) {
 #if RNNCORE_VECTOR_BYTES == 64
   static const bool vnni = __builtin_cpu_supports("avx512vnni");
-  if (vnni) return int8_sums_vnni<Blocks, n>(words, a, panels, shifts, sums);
+  if (vnni) return int8_sums_vnni<Blocks, n, Rows>(words, a, panels, shifts, sums);
 #endif
-  for (int b = 0; b < Blocks; ++b) int8_sums<n>(words, a, panels + b * words * n * W<float>, sums.sum[b]);
+  for (int b = 0; b < Blocks; ++b)
+    int8_sums<n, Rows>(words, a, panels + b * words * n * W<float>, Blocks * n, sums.sum[b]);
 }
 
 // Bytes of a row, 128 above its numbers divided by the scale; returns the scale. What is not finite makes it NaN or
@@ -218,43 +238,65 @@ static float quantize_row(const float* a, int64_t count, uint32_t* to) {
   return scale;
 }
 
-// Both products of a row for `Blocks` blocks of units: result [Blocks][vectors].
-template <class L, int Blocks>
-static __attribute__((noinline)) void compact_products(const ForwardPlan<L>& p, int64_t t, int64_t row, int64_t block,
-                                                       const uint32_t* quantized, Vec<float>* result) {
+// Rows whose products are made side by side: what is read of the weights serves them all. A cell of several chains is
+// that of a few units, whose weights are near.
+template <class L>
+constexpr int kRowsTogether = L::chains > 1 || RNNCORE_VECTOR_BYTES == 16 ? 1
+                              : RNNCORE_VECTOR_REGISTERS >= 32            ? 4
+                                                                          : 2;
+
+// What a row multiplies with: x and h, null for zeros, or its bytes.
+struct CompactRow {
+  const float *x, *h;
+  const uint32_t* quantized;
+};
+
+// Both products of `Rows` rows for `Blocks` blocks of units: result [Rows][Blocks][vectors].
+template <class L, int Blocks, int Rows>
+static __attribute__((noinline)) void compact_products(const ForwardPlan<L>& p, const CompactRow* rows, int64_t block,
+                                                       Vec<float>* result) {
   constexpr int n = L::part_vectors;
 #pragma GCC unroll 8
-  for (int v = 0; v < Blocks * L::vectors; ++v) result[v] = load(p.bias + block * L::width + v * W<float>);
-  const auto add = [&]<int FirstSlot, int Chains, int Part>(const float* a, int64_t numbers, int64_t depth,
-                                                            const float* panels) __attribute__((always_inline)) {
-    CompactSums<Blocks, n> sums;
-    if (p.shape.weights == WeightFormat::bfloat16) {
+  for (int v = 0; v < Blocks * L::vectors; ++v)
 #pragma GCC unroll 8
-      for (int b = 0; b < Blocks; ++b)
+    for (int r = 0; r < Rows; ++r) result[r * Blocks * L::vectors + v] = load(p.bias + block * L::width + v * W<float>);
+  const auto add = [&]<int FirstSlot, int Chains, int Part>(int64_t numbers, int64_t depth,
+                                                            const float* panels) __attribute__((always_inline)) {
+    CompactSums<Blocks, n, Rows> sums;
+    if (p.shape.weights == WeightFormat::bfloat16) {
+      const float* a[Rows];
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; ++r) a[r] = Part == 0 ? rows[r].x : rows[r].h;
+#pragma GCC unroll 8
+      for (int b = 0; b < Rows * Blocks; ++b)
 #pragma GCC unroll 8
         for (int i = 0; i < n; ++i) sums.sum[b][i] = result[b * L::vectors + L::part_vector(i, FirstSlot)];
-      add_bfloat16<Blocks, n, Chains>(numbers, a, panels + block * depth * n * W<float>, sums);
+      add_bfloat16<Blocks, n, Chains, Rows>(numbers, a, panels + block * depth * n * W<float>, sums);
 #pragma GCC unroll 8
-      for (int b = 0; b < Blocks; ++b)
+      for (int b = 0; b < Rows * Blocks; ++b)
 #pragma GCC unroll 8
         for (int i = 0; i < n; ++i) result[b * L::vectors + L::part_vector(i, FirstSlot)] = sums.sum[b][i];
       return;
     }
+    const uint32_t* a[Rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) a[r] = rows[r].quantized + (Part == 0 ? 0 : p.input_depth);
     const float* scales = p.scales + (block * 4 + 2 * Part) * n * W<float>;
-    sum_int8<Blocks, n>(depth, quantized + (Part == 0 ? 0 : p.input_depth), panels + block * depth * n * W<float>,
-                        scales + n * W<float>, sums);
-    const auto scale = broadcast(bit_cast<float>(quantized[p.input_depth + p.recurrent_depth + Part]));
+    sum_int8<Blocks, n, Rows>(depth, a, panels + block * depth * n * W<float>, scales + n * W<float>, sums);
 #pragma GCC unroll 8
-    for (int b = 0; b < Blocks; ++b)
+    for (int r = 0; r < Rows; ++r) {
+      const auto scale = broadcast(bit_cast<float>(rows[r].quantized[p.input_depth + p.recurrent_depth + Part]));
 #pragma GCC unroll 8
-      for (int i = 0; i < n; ++i)
-        result[b * L::vectors + L::part_vector(i, FirstSlot)] +=
-            sums.sum[b][i] * (scale * load(scales + (b * 4 * n + i) * W<float>));
+      for (int b = 0; b < Blocks; ++b)
+#pragma GCC unroll 8
+        for (int i = 0; i < n; ++i)
+          result[(r * Blocks + b) * L::vectors + L::part_vector(i, FirstSlot)] +=
+              sums.sum[r * Blocks + b][i] * (scale * load(scales + (b * 4 * n + i) * W<float>));
+    }
   };
-  add.template operator()<L::Form::input_slot, 1, 0>(p.input_factor(t, row), p.shape.inputs, p.input_depth,
-                                                     p.input_panels);
-  if (const float* h = p.factor(t, row))
-    add.template operator()<L::Form::recurrent_slot, L::chains, 1>(h, p.shape.units, p.recurrent_depth,
+  add.template operator()<L::Form::input_slot, 1, 0>(p.shape.inputs, p.input_depth, p.input_panels);
+  if (rows[0].h)  // it is so for all rows
+    add.template operator()<L::Form::recurrent_slot, L::chains, 1>(p.shape.units, p.recurrent_depth,
                                                                    p.recurrent_panels);
 }
 
@@ -262,29 +304,48 @@ static __attribute__((noinline)) void compact_products(const ForwardPlan<L>& p, 
 template <class L>
 static void forward_compact(const ForwardPlan<L>& p, const CellKernels<L>& cell, int64_t t, const RowShare& share,
                             int64_t count, Range blocks, const Team& team) {
+  constexpr int Rows = kRowsTogether<L>;
   uint32_t* quantized = p.quantized + team.thread * p.shape.rows * p.quantized_row();
+  const auto place = [&](int64_t i) { return share.first + i * share.step; };
+  const auto row_of = [&](int64_t row) {
+    return CompactRow{p.input_factor(t, row), p.factor(t, row), quantized + row * p.quantized_row()};
+  };
   if (p.shape.weights == WeightFormat::int8)
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t row = share.first + i * share.step;
-      uint32_t* to = quantized + row * p.quantized_row();
-      const float scales[2] = {
-          quantize_row(p.input_factor(t, row), p.shape.inputs, to),
-          p.factor(t, row) ? quantize_row(p.factor(t, row), p.shape.units, to + p.input_depth) : 0};
+      const CompactRow row = row_of(place(i));
+      uint32_t* to = quantized + place(i) * p.quantized_row();
+      const float scales[2] = {quantize_row(row.x, p.shape.inputs, to),
+                               row.h ? quantize_row(row.h, p.shape.units, to + p.input_depth) : 0};
       __builtin_memcpy(to + p.input_depth + p.recurrent_depth, scales, sizeof(scales));
     }
   const bool back = (t + p.call.turn) % 2 != 0;
-  Vec<float> pre[kBlocksTogether * L::vectors];
+  constexpr int kMost = Rows > kBlocksTogether ? Rows : kBlocksTogether;
+  Vec<float> pre[kMost * L::vectors];
+  CompactRow rows[Rows];
   for (int64_t done = 0; done < blocks.end - blocks.begin;) {
     const int64_t left = blocks.end - blocks.begin - done;
     const int64_t together = left >= kBlocksTogether ? kBlocksTogether : 1;
     const int64_t first = back ? blocks.begin + left - together : blocks.begin + done;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t row = share.first + i * share.step;
+    for (int64_t i = 0; i < count;) {
+      if constexpr (Rows > 1)
+        if (const int64_t more = count - i; more > Rows / 2) {  // the last one stands in for those that lack
+          for (int64_t r = 0; r < Rows; ++r) rows[r] = row_of(place(i + (r < more ? r : more - 1)));
+          for (int64_t b = 0; b < together; ++b) {
+            compact_products<L, 1, Rows>(p, rows, first + b, pre);
+            for (int64_t r = 0; r < Rows && r < more; ++r)
+              cell.forward(p, t, place(i + r), 1, 1, first + b, pre + r * L::vectors, nullptr);
+          }
+          i += Rows;
+          continue;
+        }
+      rows[0] = row_of(place(i));
       if (together == 1)
-        compact_products<L, 1>(p, t, row, first, quantized + row * p.quantized_row(), pre);
+        compact_products<L, 1, 1>(p, rows, first, pre);
       else
-        compact_products<L, kBlocksTogether>(p, t, row, first, quantized + row * p.quantized_row(), pre);
-      for (int64_t b = 0; b < together; ++b) cell.forward(p, t, row, 1, 1, first + b, pre + b * L::vectors, nullptr);
+        compact_products<L, kBlocksTogether, 1>(p, rows, first, pre);
+      for (int64_t b = 0; b < together; ++b)
+        cell.forward(p, t, place(i), 1, 1, first + b, pre + b * L::vectors, nullptr);
+      ++i;
     }
     done += together;
   }

@@ -118,6 +118,18 @@ def test_layers_without_them_keep_all_bits(layer: Any) -> None:
     assert np.array_equal(model.stream(weights="int8").run(x), model.predict(x, verbose=0))
 
 
+@pytest.mark.parametrize("level", _core.isa_levels())
+@pytest.mark.parametrize("weights", FORMATS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_row_does_not_depend_on_its_neighbours(cell: Any, weights: str, level: str) -> None:
+    _core.set_isa(level)
+    model = model_of(cell, 43, 21)
+    x = np.random.default_rng(0).normal(size=(8, 4, 21)).astype(np.float32)
+    alone = np.concatenate([steps(model.stream(weights=weights), x[n : n + 1]) for n in range(8)])
+    for rows in range(2, 9):
+        assert np.array_equal(steps(model.stream(rows, weights=weights), x[:rows]), alone[:rows])
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("cell", CELLS)
