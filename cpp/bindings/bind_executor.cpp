@@ -39,8 +39,9 @@ class BoundExecutor {
   virtual ~BoundExecutor() = default;
   virtual py::object last_pass() const = 0;
   virtual void set_last_pass(const py::object& pass) = 0;
-  virtual py::object stream(const py::object& self, const py::object& x, const ArrayShape& x_shape,
-                            const ArrayShape& y_shape, const py::object& states) = 0;
+  virtual std::unique_ptr<StreamBase> stream(const std::vector<BoundExecutor*>& executors,
+                                             const std::vector<int64_t>& graph) = 0;
+  virtual const WeightWatch* watch() const = 0;
   virtual const char* isa() const = 0;
   virtual size_t arena_bytes() const = 0;
   virtual std::unique_ptr<HeldTurn> turn() const = 0;
@@ -79,15 +80,13 @@ class TypedExecutor final : public BoundExecutor {
     py::setattr(passes_, kPass, pass);
   }
 
-  py::object stream(const py::object& self, const py::object& x, const ArrayShape& x_shape, const ArrayShape& y_shape,
-                    const py::object& states) override {
-    Samples samples;
-    const int64_t count = read_inputs(py::make_tuple(x), py::none(), samples);
-    const Tensor input{samples.inputs[0].shape, samples.inputs[0].integer};
-    T* const numbers = static_cast<T*>(read_states(states, true, count).data);
-    return stream_object(
-        std::make_unique<TypedStream<T>>(self, engine_, watch_, input, x_shape, y_shape, states, numbers));
+  std::unique_ptr<StreamBase> stream(const std::vector<BoundExecutor*>& executors,
+                                     const std::vector<int64_t>& graph) override {
+    std::vector<Executor<T>*> engines;
+    for (BoundExecutor* executor : executors) engines.push_back(&dynamic_cast<TypedExecutor&>(*executor).engine_);
+    return std::make_unique<Stream<T>>(engines, graph);
   }
+  const WeightWatch* watch() const override { return watch_; }
 
   const char* isa() const override { return engine_.kernels().name; }
   size_t arena_bytes() const override { return engine_.arena_bytes(); }
@@ -381,6 +380,16 @@ std::unique_ptr<BoundExecutor> make_executor(const py::object& program, const py
   return std::make_unique<TypedExecutor<double>>(program, parameters, gradients, memory, kernels());
 }
 
+// Of the graph that engine/stream.h describes, whose parts these executors run.
+py::object make_stream(const py::list& executors, const std::vector<int64_t>& graph, bool takes_array,
+                       const py::object& input_names, bool gives_array, const py::object& output_names) {
+  std::vector<BoundExecutor*> bound;
+  for (const py::handle executor : executors) bound.push_back(&executor.cast<BoundExecutor&>());
+  return stream_object(std::make_unique<BoundStream>(executors, bound[0]->watch(), bound[0]->stream(bound, graph),
+                                                     Grouping{takes_array, input_names},
+                                                     Grouping{gives_array, output_names}));
+}
+
 }  // namespace
 
 void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one signature for every area
@@ -400,18 +409,13 @@ void bind_executor(py::module_& m) {  // NOLINT(misc-const-correctness): one sig
   py::class_<HeldTurn>(m, "HeldTurn", "A turn with the weights of an executor.")
       .def("__enter__", &HeldTurn::enter)
       .def("__exit__", [](HeldTurn& turn, const py::args&) { turn.exit(); });
+  m.def("stream", &make_stream, py::arg("executors"), py::arg("graph"), py::arg("takes_array"), py::arg("input_names"),
+        py::arg("gives_array"), py::arg("output_names"));
   py::class_<BoundExecutor> executor(m, "Executor", "Runs a Program; interchangeable with rnncore.reference.Executor.");
   executor.attr("backend") = "compiled";
   executor
       .def(py::init(&make_executor), py::arg("program"), py::arg("parameters"), py::arg("gradients"),
            py::arg("memory") = py::none())
-      .def(
-          "stream",
-          [](const py::object& self, const py::object& x, const ArrayShape& x_shape, const ArrayShape& y_shape,
-             const py::object& states) {
-            return self.cast<BoundExecutor&>().stream(self, x, x_shape, y_shape, states);
-          },
-          py::arg("x"), py::arg("x_shape"), py::arg("y_shape"), py::arg("states"))
       .def_property_readonly("arena_bytes", &BoundExecutor::arena_bytes, "Memory for the values of a step, so far.")
       .def_property("last_pass", &BoundExecutor::last_pass, &BoundExecutor::set_last_pass,
                     "What `backward` goes through: this thread's last forward pass in training, or None.")

@@ -187,7 +187,8 @@ constexpr DirectWay direct_ways[] = {{"simple_rnn", kArguments + 1, direct_simpl
                                      {"lstm", kArguments + 2, direct_lstm},
                                      {"gru", kArguments + 3, direct_gru},
                                      {"backward", 3, direct_backward},
-                                     {"step", 3, direct_step}};
+                                     {"step", 3, direct_step},
+                                     {"run", 2, direct_run}};
 
 PyMethodDef methods[] = {
     {"sequence", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sequence)), METH_FASTCALL,

@@ -77,6 +77,7 @@ struct Step {
   const RaggedBatch* ragged;  // null: every row has all steps
   void* states;               // null: none are kept
   bool resume;
+  int64_t keys = 0;  // how many there are so far of those that a stream keeps
 
   bool resumes() const { return states && resume; }
   template <class T>

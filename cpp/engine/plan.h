@@ -33,6 +33,12 @@ class Plan {
   int64_t reserve(int threads);
   void bind(std::byte* memory, T* parameters, T* gradients, PackedWeights& packed);
 
+  // An input that nobody loads: it lies time-major where the caller says, or nowhere. `lend` comes before `reserve`,
+  // `move_input` after `bind`.
+  void lend(size_t input);
+  void move_input(size_t input, const void* to);
+  void read_keys(int64_t keys) { keys_ = keys; }  // how many of them there are
+
   // A step. Every thread of the team calls these; each ends with a barrier. After `load` it may have failed.
   void pack(const Team& team);  // weights, where they may have changed; before all else
   void load(const Samples& samples, const BatchRows& rows, const Team& team);
@@ -48,7 +54,9 @@ class Plan {
   // Throws std::invalid_argument when an id of the given rows is out of range.
   void check_ids(const Samples& samples, const BatchRows& rows) const;
 
-  int64_t output_size(size_t number) const { return tensors_[index(program_.outputs[number])].size(); }
+  int64_t output_size(size_t number) const { return output(number).size(); }
+  const Tensor& output(size_t number) const { return tensors_[index(program_.outputs[number])]; }
+  bool has_mask(size_t output) const { return program_.mask_of(output) != kAbsent; }
   // Copies between outputs and batch-first arrays. A null gradient stands for zeros.
   void copy_output(size_t number, T* to, const Team& team) const;
   // The mask (N, T) of an output that has one; `lengths` are those of the batch.
@@ -77,6 +85,7 @@ class Plan {
     std::vector<Addition> additions;
     int saved = kAbsent, forward_workspace = kAbsent, backward_workspace = kAbsent;  // blocks
     PackedWeights::Place* packed = nullptr;
+    Buffers<T> buffers;  // of one that reads what is lent
   };
 
   static size_t index(int id) { return static_cast<size_t>(id); }
@@ -109,9 +118,11 @@ class Plan {
   const OpKernels<T>& kernels_;
   BatchShape shape_;
   std::vector<int> penalised_;                       // values with activity regularizers, where the mode measures
-  std::vector<bool> needs_gradient_, has_gradient_;  // by value, like the next three
+  std::vector<bool> needs_gradient_, has_gradient_;  // by value, like the next five
   std::vector<int> first_gradient_;                  // position of the first contribution
   std::vector<int> value_block_, gradient_block_;
+  std::vector<const void*> lent_;  // where values are that are lent
+  std::vector<bool> is_lent_;
   std::vector<bool> written_;  // by parameter: some op writes its gradient
   std::vector<PlannedNode> nodes_;
   std::vector<Block> blocks_;  // the fixed ones, then those that depend on the threads
@@ -124,6 +135,7 @@ class Plan {
   int64_t ragged_steps_ = 0;
   int ragged_block_[3] = {kAbsent, kAbsent, kAbsent};
   double flops_ = 0;
+  int64_t keys_ = 0;
   int threads_ = 0;
   int64_t bytes_ = 0;
   std::byte* memory_ = nullptr;

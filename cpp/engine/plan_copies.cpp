@@ -1,10 +1,29 @@
 // Copies between a plan's values and the caller's batch-first arrays.
 #include <algorithm>
+#include <utility>
 
 #include "engine/copy.h"
 #include "engine/plan.h"
 
 namespace rnncore {
+
+template <class T>
+void Plan<T>::lend(size_t input) {
+  is_lent_[index(program_.inputs[input])] = true;
+}
+
+template <class T>
+void Plan<T>::move_input(size_t input, const void* to) {
+  const int value = program_.inputs[input];
+  if (std::exchange(lent_[index(value)], to) == to) return;
+  for (PlannedNode& node : nodes_) {
+    if (!node.op) continue;
+    bool reads = false;
+    for (size_t slot = 0; slot < node.buffers.inputs.size(); ++slot)
+      if (node.site.node.inputs[slot] == value) node.buffers.inputs[slot] = to, reads = true;
+    if (reads) node.op->bind(node.buffers);
+  }
+}
 
 template <class T>
 void Plan<T>::copy_output(size_t number, T* to, const Team& team) const {
@@ -53,10 +72,14 @@ void Plan<T>::copy_input_gradient(size_t number, T* to, const Team& team) const 
     zero(tensor.size(), to, team);
 }
 
+template void Plan<float>::lend(size_t input);
+template void Plan<float>::move_input(size_t input, const void* to);
 template void Plan<float>::copy_output(size_t number, float* to, const Team& team) const;
 template void Plan<float>::copy_mask(size_t number, const int32_t* lengths, int32_t* to, const Team& team) const;
 template void Plan<float>::load_output_gradients(const std::vector<const float*>& gradients, const Team& team);
 template void Plan<float>::copy_input_gradient(size_t number, float* to, const Team& team) const;
+template void Plan<double>::lend(size_t input);
+template void Plan<double>::move_input(size_t input, const void* to);
 template void Plan<double>::copy_output(size_t number, double* to, const Team& team) const;
 template void Plan<double>::copy_mask(size_t number, const int32_t* lengths, int32_t* to, const Team& team) const;
 template void Plan<double>::load_output_gradients(const std::vector<const double*>& gradients, const Team& team);

@@ -93,9 +93,22 @@ class WatchedMemory:
 
 @final
 class Stream:
-    steps: int
     ready: bool
-    def step(self, x_t: Any, out: Any, /) -> npt.NDArray[Any] | None: ...
+    @property
+    def steps(self) -> int: ...
+    def step(self, x_t: Any, out: Any, /) -> Any: ...
+    def run(self, chunk: Any, /) -> Any: ...
+    def save(self) -> tuple[list[npt.NDArray[Any]], list[npt.NDArray[Any]]]: ...
+    def load(self, steps: int, states: Sequence[npt.NDArray[Any]], memories: Sequence[npt.NDArray[Any]], /) -> None: ...
+
+def stream(
+    executors: Sequence[Executor],
+    graph: Sequence[int],
+    takes_array: bool,
+    input_names: tuple[str, ...],
+    gives_array: bool,
+    output_names: tuple[str, ...] | None,
+) -> Stream: ...
 
 class Pass: ...
 
@@ -118,9 +131,6 @@ class Executor:
         gradients: npt.NDArray[Any],
         memory: WatchedMemory | None = None,
     ) -> None: ...
-    def stream(
-        self, x: npt.NDArray[Any], x_shape: Sequence[int], y_shape: Sequence[int], states: npt.NDArray[Any]
-    ) -> Stream: ...
     def forward(
         self,
         inputs: Sequence[npt.NDArray[Any]],

@@ -268,15 +268,37 @@ def test_an_id_out_of_range_changes_nothing(backend: str) -> None:
 def test_an_error_midway_changes_nothing(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = everything().stream(3)
     stream.run(X[:, :5])
-    before = stream.states
+    before, chunk = stream.states, np.concatenate([X, X], axis=1)  # more than the core does step by step
 
     def fail(*_: Any) -> None:
         raise MemoryError
 
     monkeypatch.setattr(stream._streaming._parts[part], "forward", fail)
     with pytest.raises(MemoryError):
-        stream.run(X[:, 5:8])
+        stream.run(chunk)
     assert equal_states(stream.states, before)
+
+
+def test_an_id_out_of_range_midway_changes_nothing() -> None:
+    ids = layers.Input((None,), dtype="int32")
+    y = layers.GRU(3, return_sequences=True)(layers.Embedding(4, 2)(ids))
+    y = layers.Attention()([y, y], use_causal_mask=True)
+    model = models.Model(ids, layers.GRU(3)(layers.Conv1D(3, 3)(layers.Conv1D(3, 4, padding="causal")(y))))
+    given = np.random.default_rng(0).integers(0, 4, (2, 30)).astype(np.int32)
+    stream, wrong = model.stream(2), given.copy()
+    wrong[1, 15] = 4
+    for t in range(10):
+        stream.step(given[:, t])
+    before = stream.states
+    for _ in range(2):
+        with pytest.raises(ValueError, match="ids from 0 to 3, got 4"):
+            stream.run(wrong[:, 10:18])
+        with pytest.raises(ValueError, match="ids from 0 to 3, got 4"):
+            stream.step(wrong[:, 15])
+        assert equal_states(stream.states, before)
+    for t in range(10, 30):
+        y = stream.step(given[:, t])
+    assert np.array_equal(y, model.predict(given, verbose=0))
 
 
 # Several at once

@@ -15,37 +15,201 @@ import pytest
 from alone import HELPERS, run_alone
 from small_models import Array
 
-from rnncore import layers, models, optimizers, utils
+from rnncore import _core, layers, models, optimizers, utils
 
 X = np.random.default_rng(0).normal(size=(2, 9, 3)).astype(np.float32)
 
-STACK = """
+COUNT = """
 import ctypes, itertools, numpy as np
 from rnncore import layers, models, set_num_threads
 set_num_threads(1)
-model = models.Sequential([
-    layers.Input((None, 16)), layers.LSTM(40, return_sequences=True), layers.LayerNormalization(), layers.GRU(128),
-    layers.Dense(20, activation="tanh"), layers.Dense(3),
-])
-x, y = np.ones((1, 16), np.float32), np.empty((1, 3), np.float32)
+x, z = layers.Input((None, 16)), layers.Input((None, 5))
+{code}
+model = models.Model(x, y) if "(z)" not in {code!r} else models.Model([x, z], [y, h])
+given = [np.ones((1, v.shape[-1]), np.float32) for v in model.inputs]
+out = [np.empty((1, v.shape[-1]), np.float32) for v in model.outputs]
+if len(given) == 1: given, out = given[0], out[0]
 step = model.stream().step
 allocations = ctypes.CDLL(None).allocations
+for _ in range(1100):  # room for keys is doubled as it fills
+    step(given, out)
 for _ in range(3):
-    step(x, y), allocations()
+    step(given, out), allocations()
 before = allocations()
-for _ in itertools.repeat(None, 1000):  # makes no numbers
-    step(x, y)
+for _ in itertools.repeat(None, 900):  # makes no numbers
+    step(given, out)
 print(allocations() - before)
 """
 
+MODELS = {
+    "a stack": """
+y = layers.LayerNormalization()(layers.LSTM(40, return_sequences=True)(x))
+y = layers.Dense(3)(layers.Dense(20, activation="tanh")(layers.GRU(128)(y)))""",
+    "windows": """
+y = layers.Conv1D(8, 3, padding="causal", dilation_rate=2, activation="relu")(x)
+y = layers.Add()([y, layers.Conv1D(8, 3, padding="causal", activation="softmax")(y)])
+y = layers.MaxPooling1D(2, 1)(layers.AveragePooling1D(3, 1)(layers.Conv1D(4, 4)(y)))
+y = layers.GRU(5)(y)""",
+    "every other step": "y = layers.LSTM(6)(layers.Conv1D(8, 3, strides=2)(layers.AveragePooling1D(2)(x)))",
+    "attention": """
+y = layers.MultiHeadAttention(2, 8)(x, x, use_causal_mask=True)
+y = layers.AdditiveAttention()([y, y], use_causal_mask=True)""",
+    "masked attention": """
+y = layers.Masking()(x)
+y = layers.GRU(5)(layers.MultiHeadAttention(2, 8)(y, y, use_causal_mask=True))""",
+    "several": """
+y = layers.Concatenate()([layers.GRU(7, return_sequences=True)(x), layers.Conv1D(4, 3, padding="causal")(z)])
+h = layers.GRU(3)(layers.Attention()([y, y], use_causal_mask=True))""",
+}
+
+
+@pytest.fixture(scope="module")
+def counting_library(tmp_path_factory: pytest.TempPathFactory) -> str:
+    library, source = tmp_path_factory.mktemp("count") / "count.so", Path(HELPERS) / "count_allocations.c"
+    subprocess.run(["gcc", "-O1", "-fno-builtin", "-shared", "-fPIC", "-o", library, source], check=True)
+    return str(library)
+
 
 @pytest.mark.skipif(not sys.platform.startswith("linux") or shutil.which("gcc") is None, reason="needs gcc on Linux")
-def test_steps_allocate_nothing(tmp_path: Path) -> None:
-    library, source = tmp_path / "count.so", Path(HELPERS) / "count_allocations.c"
-    subprocess.run(["gcc", "-O1", "-fno-builtin", "-shared", "-fPIC", "-o", library, source], check=True)
+@pytest.mark.parametrize("name", MODELS)
+def test_steps_allocate_nothing(name: str, counting_library: str) -> None:
     # Python's own objects are counted, too; `allocations` makes some.
-    counted = int(run_alone(STACK, LD_PRELOAD=str(library), PYTHONMALLOC="malloc"))
-    assert counted < 20, f"{counted} allocations in 1000 steps"
+    code = COUNT.format(code=MODELS[name])
+    counted = int(run_alone(code, LD_PRELOAD=counting_library, PYTHONMALLOC="malloc"))
+    assert counted < 20, f"{counted} allocations in 900 steps"
+
+
+# Models that remember more than states
+
+
+def several() -> models.Model:
+    """Two inputs and three outputs, with windows, keys and values."""
+    utils.set_random_seed(2)
+    x, ids, first = layers.Input((None, 3)), layers.Input((None,), dtype="int32"), layers.Input((5,))
+    y = layers.Conv1D(5, 3, padding="causal", dilation_rate=2)(layers.Concatenate()([x, layers.Embedding(7, 2)(ids)]))
+    y = layers.Add()([y, layers.MultiHeadAttention(2, 3)(y, y, use_causal_mask=True)])
+    h = layers.GRU(5)(layers.Conv1D(4, 2, strides=3)(y), initial_state=first)
+    return models.Model({"x": x, "ids": ids, "first": first}, {"y": y, "h": h, "two": layers.Dense(2)(first)})
+
+
+def inputs_of_several(steps: int, rows: int = 2) -> dict[str, Array]:
+    rng = np.random.default_rng(5)
+    return {
+        "x": rng.normal(size=(rows, steps, 3)).astype(np.float32),
+        "ids": rng.integers(0, 7, (rows, steps)).astype(np.int32),
+        "first": rng.normal(size=(rows, 5)).astype(np.float32),
+    }
+
+
+def at(given: dict[str, Array], t: int) -> dict[str, Array]:
+    return {name: x if name == "first" else np.ascontiguousarray(x[:, t]) for name, x in given.items()}
+
+
+def equal(found: dict[str, Array], expected: dict[str, Array]) -> bool:
+    return list(found) == list(expected) and all(np.array_equal(found[k], expected[k]) for k in found)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_several_inputs_and_outputs_go_step_by_step(threads: int) -> None:
+    _core.set_num_threads(threads, always=True)
+    model, given = several(), inputs_of_several(150)  # beyond the first room for keys
+    stream, steps = model.stream(2), []
+    out = {"y": np.empty((2, 5), np.float32), "h": np.empty((2, 5), np.float32), "two": np.empty((2, 2), np.float32)}
+    for t in range(150):
+        x = at(given, t)
+        found = stream.step(x if t % 2 else [x["first"], x["ids"], x["x"]], out if t % 3 else None)
+        assert t % 3 == 0 or found is out
+        steps.append({name: y.copy() for name, y in found.items()})
+    _core.set_num_threads(1)
+    whole = model.predict(given, verbose=0)
+    assert np.array_equal(np.stack([step["y"] for step in steps], axis=1), whole["y"])
+    assert equal({"h": steps[-1]["h"], "two": steps[-1]["two"]}, {"h": whole["h"], "two": whole["two"]})
+    short = {name: x if name == "first" else x[:, :20] for name, x in given.items()}
+    assert np.array_equal(steps[19]["h"], model.predict(short, verbose=0)["h"])
+
+
+def test_what_the_core_remembers_is_taken_given_and_branched() -> None:
+    model, given = several(), inputs_of_several(90)
+    stream, other = model.stream(2), model.stream(2)
+    for t in range(70):
+        stream.step(at(given, t))
+    shapes = {name: array.shape[1:] for name, array in stream.states.items() if name != "steps"}
+    assert sorted(shapes.values()) == [(1, 5), (4, 5), (5,), (70, 6), (70, 6)]
+    other.states = stream.states
+    forked, twin = stream.fork([1, 0, 1]), stream.copy()
+    rows = {name: x[[1, 0, 1]] for name, x in given.items()}
+    for t in range(70, 90):
+        y = stream.step(at(given, t))
+        assert equal(other.step(at(given, t)), y)
+        assert equal(twin.step(at(given, t)), y)
+        assert equal(forked.step(at(rows, t)), {name: value[[1, 0, 1]] for name, value in y.items()})
+    stream.reset()
+    assert int(stream.states["steps"]) == 0
+    assert np.array_equal(stream.step(at(given, 0))["y"], model.predict(given, verbose=0)["y"][:, 0])
+
+
+def test_rows_begin_anew_between_steps() -> None:
+    stack = [layers.Conv1D(4, 5, padding="causal"), layers.LSTM(4, return_sequences=True)]
+    model = models.Sequential([layers.Input((None, 3)), *stack])
+    stream, fresh = model.stream(2), model.stream(2)
+    for t in range(4):
+        stream.step(X[:, t])
+    stream.reset(rows=[1])
+    for t in range(4, 9):
+        found, expected = stream.step(np.ascontiguousarray(X[:, t])), fresh.step(np.ascontiguousarray(X[:, t]))
+        assert np.array_equal(found[1], expected[1])
+    assert np.array_equal(found[0], model.predict(X, verbose=0)[0, -1])
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ({"x": np.ones((2, 4))}, ValueError, r"x_t\['x'\] must have shape \(2, 3\)"),
+        ({"ids": np.ones((2, 1), int)}, ValueError, r"x_t\['ids'\] must have shape \(2,\)"),
+        ({"ids": np.ones(2)}, TypeError, r"x_t\['ids'\] must hold whole numbers"),
+        ({"ids": np.full(2, 7)}, ValueError, "ids from 0 to 6, got 7"),
+        ({"first": np.ones((3, 5))}, ValueError, r"x_t\['first'\] must have shape \(2, 5\)"),
+        ({"more": np.ones((3, 5))}, ValueError, "x_t"),
+        ({"out": {"y": np.empty((2, 5), "f4")}}, ValueError, "out must be a dict of arrays with the keys"),
+        (
+            {"out": dict.fromkeys(["y", "h", "two"], np.empty((2, 5), "f4"))},
+            ValueError,
+            r"out\['two'\] must have shape",
+        ),
+        ({"out": dict.fromkeys(["y", "h", "two"], np.broadcast_to(np.float32(0), (2, 5)))}, ValueError, "writable"),
+    ],
+)
+def test_bad_arguments_of_several_leave_what_is_remembered(
+    change: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    stream, given = several().stream(2), inputs_of_several(9)
+    for t in range(8):
+        stream.step(at(given, t))
+    before, out = stream.states, change.pop("out", None)
+    with pytest.raises(kind, match=message):
+        stream.step({**at(given, 8), **change}, out)
+    assert equal(stream.states, before)
+
+
+def test_threads_share_a_stream_of_several_parts() -> None:
+    model, given = several(), at(inputs_of_several(1), 0)
+    stream, expected = model.stream(2), model.stream(2)
+    for _ in range(300):
+        expected.step(given)
+
+    def work() -> None:
+        for k in range(60):
+            if k % 5:
+                stream.step(given)
+            else:
+                stream.run({name: x if name == "first" else x[:, None] for name, x in given.items()})
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert equal(stream.states, expected.states)
 
 
 def model_of(cell: Any = layers.LSTM, units: int = 20, **compile_arguments: Any) -> models.Sequential:

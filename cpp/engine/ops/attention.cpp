@@ -84,6 +84,7 @@ class AttentionOp final : public Op<T> {
     a.random.node = site.index;
     seed_ = static_cast<uint64_t>(attributes.get("seed", int64_t{0}));
     training_ = site.training;
+    has_attention_mask_ = site.has_input(kAttentionMask);
     for (size_t i = 0; i < 2; ++i) {
       const size_t slot = kQueryMask + i;
       takes_lengths_[i] =
@@ -147,6 +148,7 @@ class AttentionOp final : public Op<T> {
 
   Attention<T> call_for(const Step& step, T* workspace) const {
     Attention<T> a = call_;
+    if (has_attention_mask_ && !a.attention_mask) a.keys = step.keys;  // all that a stream keeps
     a.random.seed = step.seed + seed_, a.random.step = step.number;
     a.workspace = workspace;
     return a;
@@ -156,7 +158,7 @@ class AttentionOp final : public Op<T> {
   AttentionFacts facts_;
   Attention<T> call_{};
   uint64_t seed_;
-  bool training_;
+  bool training_, has_attention_mask_;
   bool takes_lengths_[2];       // query, value
   int32_t* lengths_ = nullptr;  // (N,)
   T *forward_workspace_ = nullptr, *backward_workspace_ = nullptr;

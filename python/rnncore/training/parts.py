@@ -56,7 +56,7 @@ class Part:
         self._line = line
         self.masked: list[Place] = []  # outputs whose masks later parts read
         # What is known at the end of a sequence is computed for a chunk without steps, too.
-        self._has_ends = any(place not in line.clocks for place in outputs)
+        self.has_ends = any(place not in line.clocks for place in outputs)
         self._takes_lengths = engine.program.lengths >= 0
         assert self._takes_lengths or clock is None or not any(place in line.ends for place in outputs)
         written = {
@@ -89,7 +89,7 @@ class Part:
         if self.clock is not None:
             count = self.clock.count(chunk.before)
             begun, steps = count > 0, self.clock.count(chunk.after) - count
-        if steps == 0 and not self._has_ends:
+        if steps == 0 and not self.has_ends:
             chunk.values |= dict.fromkeys(self.outputs)
             return
         inputs = [self._array(feed, chunk, steps) for feed in self.feeds]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SequenceStream"]
 
+MOST_STEPS = 16  # of a chunk that the core does step by step
+
 
 class SequenceStream:
     """What `Model.stream` returns: a model that gets its sequences in chunks of steps and remembers what it needs.
@@ -77,7 +79,6 @@ class SequenceStream:
         """Read the inputs by these Programs from now on."""
         self._streaming = streaming
         self._direct: _core.Stream | None = None  # what does steps in the core, once one was done
-        self._direct_states = np.zeros(0)  # that it changes
         self._specs: list[tuple[str, tuple[int | None, ...], np.dtype[Any], bool]] = [
             (
                 f"[{number}]" if len(streaming.input_values) > 1 else "",
@@ -126,13 +127,17 @@ class SequenceStream:
             with self._turns:
                 if (y := direct.step(x_t, out)) is not None:
                     return y
-        with self._turn():
+        with self._turn(syncs=False):
             if not self._one_to_one:
                 self._refuse_step()
             inputs = self._inputs("x_t", x_t, one_step=True)
             targets = None if out is None else self._targets(out, inputs)
-            if (y := self._step_in_core(inputs[0], out)) is not None:
-                return y
+            if (direct := self._stepper()) is not None:
+                sequences = self._streaming.are_sequences
+                given = [x[:, 0] if sequence else x for x, sequence in zip(inputs, sequences, strict=True)]
+                if (y := direct.step(given[0] if self._takes_array else given, out)) is not None:
+                    return y
+            self._sync()
             found, kept = self._streaming.advance(self._kept, inputs, 1)
             clocks = self._streaming.clocks
             results = [y if clock is None else y[:, 0] for y, clock in zip(found, clocks, strict=True)]
@@ -142,20 +147,22 @@ class SequenceStream:
             self._kept = kept
             return self._packed(results) if out is None else out
 
-    def _step_in_core(self, x: Array, out: Array | None) -> Array | None:
-        """Do a step in the core, and let those that follow go there directly; None where that cannot be."""
+    def _stepper(self) -> _core.Stream | None:
+        """What does steps in the core, going on from what is kept; None where that cannot be."""
         if self._direct is None:
-            made = self._streaming.stepper(self.batch_size) if self._takes_array and self._gives_array else None
-            if made is None:
-                return None
-            self._direct, self._direct_states = made
-        direct = self._direct
-        self._direct_states[...] = self._kept.states[0]
-        direct.steps, direct.ready = self._kept.steps, True
-        y = direct.step(x[:, 0], out)
-        direct.ready = y is not None
-        return y
+            self._direct = self._streaming.stepper(
+                self.batch_size,
+                takes_array=self._takes_array,
+                input_names=tuple(self._model.input_names),
+                gives_array=self._gives_array,
+                output_names=self._model._output_keys,
+            )
+        if (direct := self._direct) is not None and not direct.ready:
+            direct.load(self._kept.steps, self._kept.states, self._kept.memories)
+            direct.ready = True
+        return direct
 
+    @_core.direct
     def run(self, chunk: Any) -> Any:
         """Compute the outputs for the next time steps, as many as there are.
 
@@ -184,14 +191,23 @@ class SequenceStream:
         >>> [stream.run(np.ones((1, steps, 3))).shape for steps in (2, 1, 0, 5)]
         [(1, 0, 4), (1, 1, 4), (1, 0, 4), (1, 2, 4)]
         """
-        with self._turn():
+        if (direct := self._direct) is not None and not self._turns.mine:
+            with self._turns:
+                if (y := direct.run(chunk)) is not None:
+                    return y
+        with self._turn(syncs=False):
             inputs = self._inputs("chunk", chunk, one_step=False)
             lengths = {
                 x.shape[1] for x, sequence in zip(inputs, self._streaming.are_sequences, strict=True) if sequence
             }
             if len(lengths) > 1:
                 raise ValueError(f"chunk must have the same number of steps for each sequence, got {sorted(lengths)}")
-            found, self._kept = self._streaming.advance(self._kept, inputs, lengths.pop())
+            (steps,) = lengths
+            direct = self._stepper() if 0 < steps <= MOST_STEPS else None
+            if direct is not None and (y := direct.run(inputs[0] if self._takes_array else inputs)) is not None:
+                return y
+            self._sync()
+            found, self._kept = self._streaming.advance(self._kept, inputs, steps)
             return self._packed(found)
 
     # What is remembered
@@ -328,21 +344,29 @@ class SequenceStream:
     # Checks
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """The turn of a thread with the stream, with the Programs for where the weights are now."""
+    def _turn(self, *, syncs: bool = True) -> Iterator[None]:
+        """The turn of a thread with the stream, with the Programs for where the weights are now.
+
+        What is kept may be with the core still where that is not asked for.
+        """
         if self._turns.mine:
             raise RuntimeError("a stream cannot be used within one of its own steps")
         with self._turns:
-            if (direct := self._direct) is not None and direct.ready:
-                direct.ready = False
-                kept = self._kept
-                self._kept = Kept(kept.rows, direct.steps, [self._direct_states.copy()], kept.memories)
+            if syncs:
+                self._sync()
             if not self._streaming.is_current:
                 self._follow_weights()
             yield
 
+    def _sync(self) -> None:
+        """Take back what the core remembers."""
+        if (direct := self._direct) is not None and direct.ready:
+            self._kept = Kept(self.batch_size, direct.steps, *direct.save())
+            direct.ready = False
+
     def _follow_weights(self) -> None:
         """Go on where the weights have moved to."""
+        self._sync()
         before, now = self._streaming, self._model._session.streaming(self._model, self._weights)
         if now.names != before.names:
             raise ValueError("the layers of the model have changed since the stream was made: make a new one")
@@ -368,17 +392,19 @@ class SequenceStream:
         """The checked inputs, with their time axis."""
         specs = self._specs
         values = [given] if self._takes_array else given
+        labels = [argument + number for number, *_ in specs]
         if not isinstance(values, (list, tuple)) or len(values) != len(specs):
             if not isinstance(values, Mapping):
                 raise ValueError(
                     f"{argument} must be a list of {len(specs)} arrays, one for each input, or a dict by name"
                 )
-            values = list(data.named(argument, values, self._model.input_names).values())
+            named = data.named(argument, values, self._model.input_names)
+            labels, values = list(named), list(named.values())
         found = []
-        for value, (number, sizes, dtype, sequence) in zip(values, specs, strict=True):
+        for label, value, (_, sizes, dtype, sequence) in zip(labels, values, specs, strict=True):
             steps = () if one_step or not sequence else (None,)
             note = ", one step" if one_step and sequence else ""
-            array = given_array(argument + number, value, (self.batch_size, *steps, *sizes), dtype, note)
+            array = given_array(label, value, (self.batch_size, *steps, *sizes), dtype, note)
             found.append(np.ascontiguousarray(array[:, None] if one_step and sequence else array))
         return found
 

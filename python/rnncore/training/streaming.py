@@ -14,10 +14,13 @@ from rnncore.layers.shapes import shapes_of
 from rnncore.layers.symbolic import SymbolicValue
 from rnncore.training.cutting import Cutter, MakeEngine
 from rnncore.training.engine import Engine
+from rnncore.training.memory import Memory
 from rnncore.training.parts import Chunk
 from rnncore.training.timeline import Clock, Place, Timeline, is_sequence, place_of
 
 __all__ = ["Kept", "Streaming"]
+
+MOST_ARRAYS = 16  # of inputs and outputs, in the core
 
 
 @dataclass
@@ -51,6 +54,7 @@ class Streaming:
         self, inputs: Sequence[SymbolicValue], outputs: Sequence[SymbolicValue], make: MakeEngine, of: Engine
     ) -> None:
         line = Timeline.of("stream", inputs, outputs)
+        self._line = line
         self.clocks = [line.clocks.get(place_of(value)) for value in outputs]  # None: an output without a time axis
         self.dtype, self.input_values = of.dtype, of.input_values
         self.are_sequences = list(map(is_sequence, inputs))
@@ -119,21 +123,47 @@ class Streaming:
             results.append(array)
         return results, Kept(kept.rows, chunk.after, states, memories)
 
-    def stepper(self, rows: int) -> tuple[_core.Stream, Array] | None:
-        """What does a step in one call into the core, and the states (N·S,) that it goes on from and changes.
+    def stepper(self, rows: int, **groups: Any) -> _core.Stream | None:
+        """What does steps in one call into the core, once it is given what is kept; None where that cannot be.
 
-        Only a graph of one input and one output has it, computed by one Program without memories.
+        `groups` says how users group inputs and outputs.
         """
-        part, one = self._only_part, len(self.clocks) == len(self.are_sequences) == 1
-        if part is None or not one or not isinstance(part.engine.executor, _core.Executor):
+        specs = list(zip(self.input_values, self.are_sequences, strict=True))
+        shapes = [spec.shape[1 + sequence :] for spec, sequence in specs]
+        is_open = any(None in shape for shape in shapes)
+        executors = [part.engine.executor for part in self._parts]
+        if not isinstance(executors[0], _core.Executor) or is_open or max(map(len, self._places)) > MOST_ARRAYS:
             return None
-        spec = self.input_values[0]
-        sizes = [size for size in spec.shape[2:] if size is not None]
-        if len(sizes) < len(spec.shape[2:]):
-            return None
-        x = np.zeros((rows, 1, *sizes), np.dtype(np.int32) if spec.dtype == "int" else self.dtype)
-        states = np.zeros(rows * part.engine.program.state_size, self.dtype)
-        return part.engine.executor.stream(x, (rows, *sizes), (rows, *self.tails([x])[0]), states), states
+        inputs: list[int] = []
+        for (spec, sequence), shape in zip(specs, shapes, strict=True):
+            sizes = [rows, *[1] * sequence, *map(int, shape)]  # type: ignore[arg-type]
+            inputs += [spec.dtype == "int", len(sizes), *sizes]
+        # Values and masks by place, the inputs first.
+        numbers: dict[tuple[bool, Any], int] = {(False, place): k for k, place in enumerate(self._places[0])}
+        memories: dict[Memory | None, int] = {}
+        parts: list[int] = []
+        for part in self._parts:
+            filled = [memories.setdefault(memory, len(memories)) for memory in part.memories]
+            parts += [*_ticks(part.clock), part.has_ends, len(part.feeds)]
+            for feed in part.feeds:
+                if feed.keys is not None:
+                    parts += [2, 0]
+                elif feed.memory is not None:
+                    parts += [1, memories[feed.memory]]
+                else:
+                    parts += [0, numbers[feed.is_mask, feed.place]]
+            outputs = [numbers.setdefault((False, place), len(numbers)) for place in part.outputs]
+            parts += [len(filled), *filled, len(outputs), *outputs, len(part.masked)]
+            for place in part.masked:
+                parts += [part.outputs.index(place), numbers.setdefault((True, place), len(numbers))]
+        ticks = [number for _, place in numbers for number in _ticks(self._line.clocks.get(place))]
+        kept = [
+            number for m in self._memories for number in (numbers[m.of_mask, m.source], m.span or 0, m.stride, m.padded)
+        ]
+        given = [numbers[False, place] for place in self._places[1]]
+        graph = [len(self.input_values), *inputs, len(numbers), *ticks, len(self._memories), *kept]
+        graph += [len(self._parts), *parts, len(given), *given]
+        return _core.stream(executors, list(map(int, graph)), **groups)
 
     def tails(self, inputs: Sequence[Array]) -> list[tuple[int, ...]]:
         """The sizes of each output without batch and time, for inputs that have these sizes."""
@@ -171,3 +201,8 @@ class Streaming:
         """The shape and the dtype of each of these arrays after so many steps."""
         states = [((rows, units), self.dtype) for part in self._parts for _, _, units in part.states]
         return states + [((rows, memory.length(steps), *memory.shape), memory.dtype) for memory in self._memories]
+
+
+def _ticks(clock: Clock | None) -> list[int]:
+    """A clock as the core has it."""
+    return [1, 0] if clock is None else [clock.first, clock.stride]
