@@ -3,7 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
-#if defined(__GLIBCXX__)
+#if defined(__GLIBCXX__) && defined(__unix__)
 #include <cxxabi.h>
 #include <unistd.h>
 #endif
@@ -15,7 +15,7 @@ namespace rnncore {
 // instead.
 template <class F>
 void wait_for_python(F f) {
-#if defined(__GLIBCXX__) && PY_VERSION_HEX < 0x030E0000
+#if defined(__GLIBCXX__) && defined(__unix__) && PY_VERSION_HEX < 0x030E0000
   try {
     f();
   } catch (abi::__forced_unwind&) {

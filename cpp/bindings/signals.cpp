@@ -1,6 +1,8 @@
 #include "bindings/signals.h"
 
+#if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
+#endif
 
 namespace py = pybind11;
 
@@ -13,8 +15,10 @@ unsigned long main_thread = 0;
 
 void know_main_thread() {
   main_thread = py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>();
+#if defined(__unix__) || defined(__APPLE__)
   // A forked child's is the thread that forked.
   pthread_atfork(nullptr, nullptr, [] { main_thread = PyThread_get_thread_ident(); });
+#endif
 }
 
 void run_signal_handlers() {

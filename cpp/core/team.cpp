@@ -1,15 +1,14 @@
 #include "core/team.h"
 
-#include <sched.h>
-#include <time.h>
+#include <chrono>
+#include <thread>
 
 namespace rnncore {
 namespace {
 
 int64_t now() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec * int64_t{1000000000} + time.tv_nsec;
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 // Waits for a late thread: yields the processor, which it may need, and counts the time as lost.
@@ -17,7 +16,7 @@ void wait_long(const Team& team, const Signal& told, int64_t count) {
   const int64_t from = now();
   while (__atomic_load_n(&told.count, __ATOMIC_ACQUIRE) < count) {
     look(*team.watch);  // the others may have all the work
-    sched_yield();
+    std::this_thread::yield();
   }
   __atomic_add_fetch(&team.barrier->lost, now() - from, __ATOMIC_RELAXED);
 }

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <mutex>
 #include <new>
 
@@ -22,6 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kHugePage = size_t{2} << 20;
+constexpr std::align_val_t kAlignment{64};
 
 // Size classes: multiples of 64 bytes, of 128 KiB when large.
 size_t rounded(size_t size) {
@@ -48,9 +48,7 @@ void* allocate(size_t size) {
 #if defined(__linux__)
   if (size >= kHugePage) return map_pages(size);
 #endif
-  void* data = nullptr;
-  if (posix_memalign(&data, 64, size) != 0) throw std::bad_alloc();
-  return data;
+  return ::operator new(size, kAlignment);
 }
 
 void deallocate(void* data, [[maybe_unused]] size_t size) {
@@ -60,7 +58,7 @@ void deallocate(void* data, [[maybe_unused]] size_t size) {
     return;
   }
 #endif
-  std::free(data);
+  ::operator delete(data, kAlignment);
 }
 
 struct Block {
