@@ -40,7 +40,7 @@ TILE_ROWS = 6
 CHUNK_STEPS = 16
 REDUCTION_BLOCKS = 8
 FLOP_PER_THREAD = 400e3
-LANES = {"avx512": 16, "avx2": 8, "portable": 4}
+LANES = {"avx512": 16, "avx2": 8, "portable": 4, "neon": 4}
 
 
 class Machine(NamedTuple):

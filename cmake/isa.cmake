@@ -1,13 +1,17 @@
 # One object library per instruction set level: the same kernel sources, other flags.
 # Each object file exports one table, named after its level, and nothing else.
+# The first level needs nothing that a processor of the kind could lack.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   set(RNNCORE_ISA_LEVELS "portable;avx2;avx512" CACHE STRING "Instruction set levels to build")
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64|ARM64")
+  set(RNNCORE_ISA_LEVELS "neon" CACHE STRING "Instruction set levels to build")
 else()
   set(RNNCORE_ISA_LEVELS "portable" CACHE STRING "Instruction set levels to build")
 endif()
 
 # Vector width in bytes, number of vector registers, compiler flags.
 set(RNNCORE_ISA_portable 16 16)
+set(RNNCORE_ISA_neon 16 32)
 set(RNNCORE_ISA_avx2 32 16 -mavx2 -mfma)
 set(RNNCORE_ISA_avx512 64 32 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512)
 # Not a level: avx512 where the processor has an instruction for products of bfloat16.

@@ -46,8 +46,8 @@ RNNCORE_INLINE bool rounds(const SequenceShape& s) {
 }
 
 // Blocks of units whose products for one row are made side by side: one block's sums alone would wait for the latency
-// of each addition. On the portable level small is better than fast.
-constexpr int kBlocksTogether = RNNCORE_VECTOR_BYTES > 16 ? 2 : 1;
+// of each addition. On the portable level of x86-64 small is better than fast.
+constexpr int kBlocksTogether = RNNCORE_VECTOR_BYTES > 16 || RNNCORE_VECTOR_REGISTERS > 16 ? 2 : 1;
 
 // A thread's share of the rows: first, first + step, ...
 struct RowShare {
