@@ -127,7 +127,7 @@ static __attribute__((noinline)) void project_rows(const ForwardPlan<L>& p, int6
       case 3: project_tile<L, 3>(p, block, xi, x_row, si, slots_row); break;
       case 4: project_tile<L, 4>(p, block, xi, x_row, si, slots_row); break;
       case 5: project_tile<L, 5>(p, block, xi, x_row, si, slots_row); break;
-      default: project_tile<L, 6>(p, block, xi, x_row, si, slots_row); break;
+      default: project_tile<L, kTileRows>(p, block, xi, x_row, si, slots_row); break;
     }
     i += rows;
   }

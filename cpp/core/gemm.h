@@ -11,8 +11,9 @@
 namespace rnncore {
 namespace {
 
-// Rows of a tile, and vectors side by side in one pass over k: accumulators stay in registers.
-constexpr int kTileRows = 6;
+// Rows of a tile, and vectors side by side in one pass over k: accumulators stay in registers. On ARM each row's factor
+// takes a register, too.
+constexpr int kTileRows = RNNCORE_VECTOR_BYTES == 16 && RNNCORE_VECTOR_REGISTERS >= 32 ? 5 : 6;
 constexpr int kTileVectors = RNNCORE_VECTOR_REGISTERS >= 32 ? 4 : 2;
 
 // acc[0] += the other chains, pairwise.
@@ -179,7 +180,7 @@ static __attribute__((noinline)) void product_rows(int64_t rows, const Product<T
     case 3: return product_tile<T, 3, Vectors>(p, row, block, a, a_row, a_k, b, b_k);
     case 4: return product_tile<T, 4, Vectors>(p, row, block, a, a_row, a_k, b, b_k);
     case 5: return product_tile<T, 5, Vectors>(p, row, block, a, a_row, a_k, b, b_k);
-    default: return product_tile<T, 6, Vectors>(p, row, block, a, a_row, a_k, b, b_k);
+    default: return product_tile<T, kTileRows, Vectors>(p, row, block, a, a_row, a_k, b, b_k);
   }
 }
 

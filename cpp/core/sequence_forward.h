@@ -119,9 +119,9 @@ static __attribute__((noinline)) void forward_rows(const ForwardPlan<L>& p, cons
         break;
       default:
         if (p.fetches)
-          forward_products<L, 6, true>(p, t, row, share.step, block, result, {i, count});
+          forward_products<L, kTileRows, true>(p, t, row, share.step, block, result, {i, count});
         else
-          forward_products<L, 6>(p, t, row, share.step, block, result);
+          forward_products<L, kTileRows>(p, t, row, share.step, block, result);
     }
     i += rows;
     if (i < count && i - done <= kCellRows - kTileRows) continue;

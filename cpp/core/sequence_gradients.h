@@ -45,7 +45,7 @@ RNNCORE_INLINE void run_products(int64_t rows, const Runs& runs, const P* a, int
     case 3: return run_products<T, 3, Vectors, Chains, false>(runs, a, a_row, panel, sum);
     case 4: return run_products<T, 4, Vectors, Chains, false>(runs, a, a_row, panel, sum);
     case 5: return run_products<T, 5, Vectors, Chains, false>(runs, a, a_row, panel, sum);
-    default: return run_products<T, 6, Vectors, Chains, false>(runs, a, a_row, panel, sum);
+    default: return run_products<T, kTileRows, Vectors, Chains, false>(runs, a, a_row, panel, sum);
   }
 }
 

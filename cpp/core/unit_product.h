@@ -56,7 +56,7 @@ RNNCORE_INLINE void unit_columns(const Product<T>& p, int64_t column, int64_t wi
       case 3: unit_tile<T, 3, Vectors>(p, i, column, width, panel); break;
       case 4: unit_tile<T, 4, Vectors>(p, i, column, width, panel); break;
       case 5: unit_tile<T, 5, Vectors>(p, i, column, width, panel); break;
-      default: unit_tile<T, 6, Vectors>(p, i, column, width, panel);
+      default: unit_tile<T, kTileRows, Vectors>(p, i, column, width, panel);
     }
     i += rows;
   }

@@ -169,7 +169,7 @@ static __attribute__((noinline)) void weight_tile(const SequenceShape& s, int64_
           case 3: strip_products<T, 3, n>(depth, data, stride, from, panel_row, sum); break;
           case 4: strip_products<T, 4, n>(depth, data, stride, from, panel_row, sum); break;
           case 5: strip_products<T, 5, n>(depth, data, stride, from, panel_row, sum); break;
-          default: strip_products<T, 6, n>(depth, data, stride, from, panel_row, sum); break;
+          default: strip_products<T, kTileRows, n>(depth, data, stride, from, panel_row, sum); break;
         }
       from += depth * panel_row;
     }
