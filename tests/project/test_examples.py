@@ -32,6 +32,7 @@ TASKS = {  # tested one by one below
     "several_processes",  # by the tests of rnncore.distributed
     "speech_recognition",
     "speech_synthesis",
+    "table_to_forecast",
     "translation",
     "voice_activity",
 }
@@ -75,6 +76,15 @@ def test_example_runs(
     monkeypatch.setattr(sys, "argv", [name, "--quick"])
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     assert capsys.readouterr().out
+
+
+def test_a_table_becomes_a_forecast_in_another_process(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = run("table_to_forecast", tmp_path, data("ett"))
+    assert found["error"] < 1.2 * found["error of the last value"]
+    assert found["within"] > 0.85
+    printed = capfd.readouterr().out
+    assert "2018-06-26T20:00 " in printed  # the hour after the table
+    assert len([line for line in printed.splitlines() if " with 90 % between " in line]) == 24
 
 
 def test_sine_to_cosine_reaches_the_known_losses() -> None:
