@@ -1,8 +1,9 @@
 """Steps of `rnncore.distributed.fit` on two ranks of one thread each, beside `fit` with one thread.
 
 Strong scaling shares the rows of one batch among the ranks; weak scaling gives each rank as many. Rounds go over all
-settings in turn, each in processes of its own; of a round counts the shortest of its epochs. It needs mpi4py and
-mpiexec. ranks_model.py says what more ranks give.
+settings in turn, each in processes of its own; of a round counts the shortest of its epochs. "By work" are the same
+ratios of the seconds that processors worked for each rank: what they would be if nobody else wanted these, and no rank
+waited for the other. It needs mpi4py and mpiexec. ranks_model.py says what more ranks give.
 """
 
 from __future__ import annotations
@@ -114,16 +115,7 @@ def main() -> None:
             ]
             records.append({"cell": cell, "shape": list(shape), "rounds": rounds})
     save(options.json, records)
-    header = [
-        "case",
-        "weights",
-        "fit, ms",
-        "strong: speed-up",
-        "weak: efficiency",
-        "work, strong",
-        "work, weak",
-        "messages",
-    ]
+    header = ["case", "weights", "fit, ms", "strong: speed-up", "by work", "weak: efficiency", "by work", "messages"]
     print(markdown(header, map(row, records)))
 
 
@@ -137,9 +129,9 @@ def row(record: dict[str, Any]) -> list[str]:
     step = statistics.median(found["fit"]["seconds"] for found in rounds)
     share = statistics.median(found["2 ranks, weak"]["messages"] for found in rounds)
     cells = [f"{record['cell']} {Shape(*record['shape'])}", f"{rounds[0]['fit']['weights']:.0f}", f"{1e3 * step:.3g}"]
-    cells += [f"{ratio('fit', '2 ranks, strong'):.2f}", f"{ratio('fit', '2 ranks, weak'):.0%}"]
-    work = [ratio("2 ranks, strong", "fit", "work"), ratio("2 ranks, weak", "fit", "work") / 2]
-    return [*cells, *(f"{more:.2f}" for more in work), f"{share:.0%}"]
+    cells += [f"{ratio('fit', '2 ranks, strong'):.2f}", f"{2 * ratio('fit', '2 ranks, strong', 'work'):.2f}"]
+    cells += [f"{ratio('fit', '2 ranks, weak'):.0%}", f"{2 * ratio('fit', '2 ranks, weak', 'work'):.0%}"]
+    return [*cells, f"{share:.0%}"]
 
 
 if __name__ == "__main__":

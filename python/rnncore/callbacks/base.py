@@ -29,7 +29,7 @@ class Callback(OnlyKnownHooks):
         `verbose`, `epochs` and `steps`.
     writes : bool
         Of a class that is to be called by the first one alone of several processes that train together
-        (`rnncore.distributed`), as it writes files, for instance; by default False.
+        (`rnncore.distributed`), as it writes files or shows something; by default False.
 
     Examples
     --------

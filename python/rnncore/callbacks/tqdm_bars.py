@@ -39,6 +39,8 @@ class TqdmCallback(Callback):
     >>> history = model.fit(np.ones((4, 2)), np.ones(4), epochs=3, verbose=0, callbacks=[bars])
     """
 
+    writes = True
+
     def __init__(self, verbose: int = 1, tqdm_class: Callable[..., Any] | None = None) -> None:
         if isinstance(verbose, bool) or verbose not in (0, 1, 2):
             raise ValueError(f"verbose must be 0, 1 or 2, got {verbose!r}")
