@@ -51,4 +51,4 @@ def gains_nothing(mode: str, steps: int, rows: int, weights: int, *, training: b
     """
     if mode == "LSTM" or weights < (2**14 if training and mode != "GRU" else 2**17):
         return False
-    return steps == 1 and rows < 16 if training else steps * rows <= 2
+    return steps == 1 and rows < (4 if weights < 2**17 else 16) if training else steps * rows <= 2
