@@ -8,6 +8,7 @@ PYBIND11_MODULE(rnncore_core, m, pybind11::mod_gil_not_used()) {
   rnncore::bind_layer(m);
   rnncore::bind_math(m);
   rnncore::bind_executor(m);
+  rnncore::bind_host(m);
 }
 
 // What pybind11 does before it asks whether a module supports other interpreters waits there for the GIL for ever.

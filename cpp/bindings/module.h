@@ -10,5 +10,6 @@ void bind_functional(pybind11::module_& m);
 void bind_layer(pybind11::module_& m);
 void bind_math(pybind11::module_& m);
 void bind_executor(pybind11::module_& m);
+void bind_host(pybind11::module_& m);
 
 }  // namespace rnncore

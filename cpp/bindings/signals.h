@@ -10,6 +10,9 @@
 
 namespace rnncore {
 
+// Throws what code of the host's raised in a step of this thread's, if it did; with the GIL.
+void rethrow_failure();
+
 // Made, and asked about what the handlers raised, with the GIL.
 class SignalPoll {
  public:
@@ -19,9 +22,10 @@ class SignalPoll {
   // Takes the GIL and runs the handlers. None for calls of other threads than Python's main one, which alone runs any.
   Interrupt interrupt();
 
-  // Throws what was raised, if anything was.
+  // Throws what was raised, if anything was, by handlers or by a layer's own code.
   void rethrow() const {
     if (error_) std::rethrow_exception(error_);
+    rethrow_failure();
   }
 
  protected:

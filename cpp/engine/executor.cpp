@@ -166,19 +166,35 @@ void Executor<T>::check(const Plan<T>& plan, const Samples& samples, int64_t sam
 
 template <class T>
 bool Executor<T>::Asking::ask(void* self) {
-  const auto& [executor, interrupt] = *static_cast<Asking*>(self);
+  struct Question {
+    const Interrupt& interrupt;
+    bool stop;
+  } question{static_cast<Asking*>(self)->interrupt, false};
+  aside(
+      self,
+      [](void* given) {
+        auto& [interrupt, stop] = *static_cast<Question*>(given);
+        stop = interrupt.ask(interrupt.context);
+      },
+      &question);
+  return question.stop;
+}
+
+template <class T>
+void Executor<T>::Asking::aside(void* self, void (*run)(void*), void* argument) {
+  Executor& executor = static_cast<Asking*>(self)->executor;
   Work work = std::exchange(executor.work_, Work{});
   const bool within_batch = std::exchange(executor.within_batch_, true);
-  const bool stop = interrupt.ask(interrupt.context);
+  run(argument);
   executor.work_ = std::move(work);
   executor.within_batch_ = within_batch;
-  return stop;
 }
 
 template <class T>
 void Executor<T>::refuse_within_batch(const char* what) const {
   if (within_batch_)
-    throw std::invalid_argument(std::string(what) + ": not possible from a signal handler while the executor computes");
+    throw std::invalid_argument(
+        std::string(what) + ": not possible from a signal handler or a layer's own code while the executor computes");
 }
 
 template <class T>
@@ -209,6 +225,7 @@ std::unique_ptr<Pass<T>> Executor<T>::forward(Samples samples, int64_t sample_co
     Undo<T> undo = undo_of(states, sample_count, training);
     undo.keep();
     Asking asking{*this, interrupt};
+    const Hosting hosting(asking);
     try {
       run_team(threads, asking, [&](const Team& team) {
         plan->pack(team);
@@ -247,6 +264,7 @@ void Executor<T>::backward(std::unique_ptr<Pass<T>>& given, const std::vector<co
     for (const Parameter& p : program_.parameters)
       if (p.trainable) std::fill_n(gradients_ + p.offset, p.size, T(0));
   Asking asking{*this, interrupt};
+  const Hosting hosting(asking);
   if (plan.samples() > 0)
     run_team(pass->threads, asking, [&](const Team& team) {
       plan.load_output_gradients(output_gradients, team);
@@ -336,6 +354,7 @@ int64_t Executor<T>::run_batches(const Epoch& epoch, Inside& turn) {
   std::string fault;  // that a batch may show only once its masks are known
   Undo<T> undo = undo_of(epoch.states, epoch.batch_size, epoch.mode == Mode::training);
   Asking asking{*this, epoch.interrupt};
+  const Hosting hosting(asking);
   // The team ends before others are asked, who may compute, fork or wait; another number of threads may suit then.
   while (done < batches) {
     const int threads = usual->threads();

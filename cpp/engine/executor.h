@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "engine/buffer.h"
+#include "engine/host.h"
 #include "engine/optimizer.h"
 #include "engine/plan.h"
 #include "engine/seen_parameters.h"
@@ -154,12 +155,22 @@ class Executor : ForkObserver {
     Executor& executor_;
   };
 
-  // Asks the interrupt of a call within a batch. Calls on this executor from there find other places to work at.
+  // Asks the interrupt of a call within a batch, or runs code of the host's there. Calls on this executor from there
+  // find other places to work at.
   struct Asking {
     Executor& executor;
     const Interrupt& interrupt;
     static bool ask(void* self);
+    static void aside(void* self, void (*run)(void*), void* argument);
     operator Interrupt() { return {interrupt.ask ? ask : nullptr, this}; }
+  };
+  // For its life code of the host's that this thread meets runs aside.
+  struct Hosting {
+    explicit Hosting(Asking& asking) : scope{Asking::aside, &asking, host_scope} { host_scope = &scope; }
+    ~Hosting() { host_scope = scope.before; }
+    Hosting(const Hosting&) = delete;
+    Hosting& operator=(const Hosting&) = delete;
+    HostScope scope;
   };
   // Throws std::invalid_argument within a batch, which `what` would change.
   void refuse_within_batch(const char* what) const;

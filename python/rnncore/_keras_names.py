@@ -15,9 +15,7 @@ def _for(names: str, advice: str) -> dict[str, str]:
     return dict.fromkeys(names.split(), advice)
 
 
-_CODE = (
-    "layers that are Python code are not there; combine those of rnncore.layers, or the operators of symbolic values"
-)
+_CODE = "Python code in a layer is NumPy code: see Lambda, and Layer for classes of your own"
 _PLANES = "layers of images and volumes are not there, only those of sequences: see Conv1D and the 1D poolings"
 _IMAGES = "augmentation of images is not there; for sequences see rnncore.augmentation"
 _WORDS = "use StringLookup or TextVectorization, or number things yourself"
@@ -41,7 +39,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "version": "it is rnncore.__version__",
     },
     "rnncore.layers": {
-        **_for("Lambda JaxLayer FlaxLayer TFSMLayer TorchModuleWrapper Wrapper InputSpec Pipeline", _CODE),
+        **_for("JaxLayer FlaxLayer TFSMLayer TorchModuleWrapper Wrapper InputSpec Pipeline", _CODE),
         **_for(
             "Conv2D Conv3D Convolution2D Convolution3D Conv2DTranspose Conv3DTranspose MaxPooling2D MaxPooling3D"
             " MaxPool2D MaxPool3D AveragePooling2D AveragePooling3D AvgPool2D AvgPool3D GlobalMaxPooling2D"
@@ -114,7 +112,7 @@ _STEPS = (
     "the steps of training are the engine's; for a loop of your own see Model.forward, backward and apply_gradients"
 )
 _LOSS = "give a regularizer to a layer, or a function that returns value and gradient as the loss"
-_WEIGHTS = "weights belong to the layers there are; layers that are Python code are not there"
+_WEIGHTS = "weights are added by subclasses of Layer itself that have a method call"
 _QUANTIZED = "give dtype_policy='mixed_bfloat16' to compile for faster products"
 _STATE = "weights are in get_weights and set_weights, in Model.save all there is"
 

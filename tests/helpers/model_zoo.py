@@ -402,6 +402,18 @@ def details() -> Case:
     )
 
 
+def power(x: Array, exponent: float) -> Array:
+    return np.asarray(np.abs(x) ** exponent)
+
+
+def power_slope(x: Array, y: Array, dy: Array, exponent: float) -> Array:
+    return np.asarray(dy * exponent * np.sign(x) * np.abs(x) ** (exponent - 1))
+
+
+def power_shape(shape: Any) -> Any:
+    return shape
+
+
 def habits() -> Case:
     """Layers that are made of several ops, on rows of several lengths."""
     weights: dict[str, Any] = {
@@ -420,6 +432,7 @@ def habits() -> Case:
     separable |= {"depthwise_constraint": constraints.MaxNorm(0.9, axis=0), "pointwise_constraint": "max_norm"}
     separable |= {"activation": "tanh", "bias_constraint": "non_neg", "padding": "causal", "dilation_rate": 2}
     y = layers.SeparableConv1D(4, 3, depth_multiplier=2, **separable)(y)
+    y = layers.Lambda(power, power_shape, arguments={"exponent": 2.0}, backward=power_slope, by_steps=True)(y)
     short = layers.SeparableConv1D(4, 2, strides=2, use_bias=False)(y)
     z = layers.GroupNormalization(-1, epsilon=0.1, scale=False)(layers.GroupNormalization(1, center=False)(y))
     h = layers.GRU(4)(layers.UnitNormalization()(z))

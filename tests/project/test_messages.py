@@ -183,7 +183,7 @@ LAYER_NAMES = {
     *("projection_kernel", "normalization_weights", "beta", "gamma", "moving_mean", "moving_variance", "embeddings"),
     *("scale", "concat_score_weight", "initial_h", "initial_c"),
     *("transitions", "start", "end", "adapt", "mean", "variance", "alpha", "depthwise_kernel", "pointwise_kernel"),
-    *("get_vocabulary", "max_tokens", "pad_to_max_tokens", "set_vocabulary", "vocabulary_size"),
+    *("get_vocabulary", "max_tokens", "pad_to_max_tokens", "set_vocabulary", "vocabulary_size", "call", "backward"),
 }
 
 

@@ -11,7 +11,7 @@ namespace rnncore {
   X(dense) X(embedding) X(activation) X(dropout) X(flatten) X(merge) X(concatenate) X(reshape) X(repeat_vector) \
   X(permute) X(slice) X(rescale) X(attention) X(masking) X(merge_masks) X(fold_time) X(unfold_time) X(read_state) \
   X(write_state) X(repeat_row) X(noise) X(batch_normalization) X(layer_normalization) X(conv1d) X(pool1d) \
-  X(global_pool1d) X(pad1d) X(upsampling1d) X(elementwise) X(softmax) X(crf)
+  X(global_pool1d) X(pad1d) X(upsampling1d) X(elementwise) X(softmax) X(crf) X(own_code)
 // clang-format on
 
 #define X(name) OpType name##_op();

@@ -134,6 +134,8 @@ def _layer(layer: Layer) -> Entry:
     config.pop("dtype", None)
     if isinstance(layer, layers.SpatialDropout1D):
         del config["trainable"]  # which Keras's constructor does not take
+    if layer._is_own_code:
+        raise ValueError("its NumPy code is nothing that Keras could run")
     if isinstance(layer, layers.SeparableConv1D) and layer.padding == "causal":
         raise ValueError("padding='causal' is not there in Keras")
     if is_operation(layer):

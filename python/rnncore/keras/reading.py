@@ -111,7 +111,7 @@ class Reader:
             name, config = _merge(config)
         name, config = dialects.renamed(name, config, self.version)
         cls: Any = Layer._registry.get(name)
-        if cls is None or name in ("Model", "Sequential", "GetItem", "Elementwise"):
+        if cls is None or name in ("Model", "Sequential", "GetItem", "Elementwise", "Lambda"):
             what = "is Python code, which is not run" if name == "Lambda" else "has no equal here"
             raise ValueError(f"this layer {what}; {ADVICE.format(name=config.get('name', name))}")
         for inner in ("layer", "backward_layer", "cell"):

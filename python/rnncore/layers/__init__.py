@@ -25,6 +25,7 @@ from rnncore.layers.get_item import GetItem
 from rnncore.layers.group_normalization import GroupNormalization
 from rnncore.layers.gru import GRU
 from rnncore.layers.input import Input, InputLayer
+from rnncore.layers.lambda_layer import Lambda
 from rnncore.layers.lstm import LSTM
 from rnncore.layers.masking import Masking
 from rnncore.layers.merging import (
@@ -107,6 +108,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "LSTMCell",
+    "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",

@@ -10,6 +10,7 @@ from rnncore._pages import see
 from rnncore.layers.buildable import Buildable, WeightView, described
 from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.masks import NO_MASK, Mask
+from rnncore.layers.own_code import OwnCode, add_weight
 from rnncore.layers.symbolic import Call, SymbolicValue, symbolic_values
 from rnncore.layers.trainable import parts
 from rnncore.program import Shape
@@ -17,11 +18,19 @@ from rnncore.program import Shape
 __all__ = ["Layer", "WeightView"]
 
 
-class Layer(Buildable, registry="layer"):
+class Layer(OwnCode, Buildable, registry="layer"):
     """Base of all layers: describes a computation and owns its weights.
 
-    A subclass with one input and one output sets `_op` and defines `_attributes`, `_output_shapes`
-    and `_make_weights`; one with more defines `_emit` itself.
+    A subclass of your own has methods `call(x)`, which makes an array (N, ...) or a list of them of the array, or the
+    list of arrays, x, and `backward(x, y, dy)`, which training needs: it returns the gradient of x, and with weights a
+    pair of that and a list of their gradients. Both are NumPy code, may ask for `training` and `mask` (N, T) by name,
+    and get copies. `build(input_shape)` adds weights by `self.add_weight(shape, initializer, trainable, regularizer,
+    constraint, name)`. `compute_output_shape` need not be there: `call` is tried on ones. Class attributes:
+    `supports_masking`, whether masks go on, and `by_steps`, whether a step depends on that step alone, as streams need.
+
+    Such a layer is slow: one thread runs it while the others wait, and each pass costs some 15 µs and copies, which for
+    400 kB take 0.1 ms in a step of training, besides the code itself. An error in it leaves the weights as they were
+    before the batch.
 
     Parameters
     ----------
@@ -58,6 +67,17 @@ class Layer(Buildable, registry="layer"):
     >>> layer.build((None, 3))
     >>> layer.weights
     [<Weight head/kernel (3, 2) float32>, <Weight head/bias (2,) float32>]
+    >>> class Scale(layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight((input_shape[-1],), "ones")
+    ...
+    ...     def call(self, x):
+    ...         return x * self.factor
+    ...
+    ...     def backward(self, x, y, dy):
+    ...         return dy * self.factor, [(dy * x).reshape(-1, x.shape[-1]).sum(axis=0)]
+    >>> Scale()(layers.Input((None, 3))).shape
+    (None, None, 3)
     """
 
     _elsewhere = LAYER
@@ -87,8 +107,8 @@ class Layer(Buildable, registry="layer"):
         }
     )
     _instead = (
-        "layers are described, and run by the engine, not by Python code; combine the layers there are, or use"
-        " Model.forward and Model.backward in a loop of your own"
+        "layers are described, and run by the engine; a subclass of Layer itself may have call and backward, which are"
+        " NumPy code"
     )
 
     _op: ClassVar[str]  # of the one node that `_emit` appends
@@ -103,6 +123,15 @@ class Layer(Buildable, registry="layer"):
     _acts_per_step: bool = False  # a step of the output depends on that step of the input and on carried states alone
     _call_count: int = 0  # so far
     _last_call: tuple[tuple[SymbolicValue, ...], tuple[SymbolicValue, ...]] | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        if hasattr(cls, "call") and not getattr(cls, "_op", "") and cls._emit is Layer._emit:
+            is_lambda = "_is_own_code" in vars(cls)
+            cls._is_own_code, cls._ignored = True, Layer._ignored - {"call", "compute_output_shape"}
+            cls._acts_per_step = bool(getattr(cls, "by_steps", False))
+            if not (is_lambda or hasattr(cls, "add_weight")):
+                cls.add_weight = add_weight  # type: ignore[attr-defined]
+        super().__init_subclass__(**options)
 
     @classmethod
     def _names(cls) -> tuple[str, ...]:
@@ -132,7 +161,7 @@ class Layer(Buildable, registry="layer"):
         """
         for part in parts([self]):
             part._refuse_overrides()  # a method may have been given to a class after it was made
-            if type(part)._emit is Layer._emit:
+            if type(part)._emit is Layer._emit and not part._is_own_code:
                 part._require_kind("_op")
         shapes = self._checked_shapes(values, mask=mask, resets=resets)
         if not self.built:
@@ -165,16 +194,25 @@ class Layer(Buildable, registry="layer"):
         self._check_input(values[0].shape)
         return self._shapes_of_call(values)
 
+    def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+        """The shape of each output; that of own code is tried."""
+        if self._is_own_code:
+            return self._own_shapes((SymbolicValue(input_shape, None, 0),))  # type: ignore[arg-type]
+        return super()._output_shapes(input_shape)
+
     def _shapes_of_call(self, values: tuple[SymbolicValue, ...]) -> tuple[Shape, ...]:
         """The shape of each output of a call on these inputs; by default the first one decides."""
+        if self._is_own_code:
+            return self._own_shapes(values)
         return self._output_shapes(values[0].shape)
 
     def _check_values(self, values: tuple[SymbolicValue, ...]) -> None:
         """Raise unless the layer takes these inputs: by default one, of its `_input_dtype`."""
-        if len(values) != 1:
+        if len(values) != 1 and not self._is_own_code:
             raise ValueError(f"{self.name!r} takes one input, got {len(values)}")
-        if values[0].dtype != self._input_dtype:
-            raise TypeError(f"{self.name!r} takes {self._input_dtype} values, got {values[0]}")
+        for value in values:
+            if value.dtype != self._input_dtype:
+                raise TypeError(f"{self.name!r} takes {self._input_dtype} values, got {value}")
 
     def _check_of_steps(self, argument: str, given: Any, value: SymbolicValue) -> None:
         """Raise unless `given` is a mask for the time axis of `value`."""
@@ -228,6 +266,8 @@ class Layer(Buildable, registry="layer"):
         masks : tuple of Mask
             For each of them what says which of its steps are valid; `builder.real` makes one value of it.
         """
+        if self._is_own_code:
+            return self._emit_own(builder, inputs, masks)
         (shape,) = self._output_shapes(builder.shape(inputs[0]))
         output = builder.value(self.name, shape, self._output_dtype)
         builder.node(self._op, self.name, inputs, (output,), self._emit_weights(builder), self._attributes())
@@ -240,6 +280,8 @@ class Layer(Buildable, registry="layer"):
 
         By default the mask of the first input goes on with the first output where that keeps the time axis.
         """
+        if self._is_own_code:
+            return self._own_masks(builder, inputs, masks)
         shape = builder.shape(inputs[0])
         kept = self._keeps_time and not (len(shape) == 2 and self._mixes_features)
         mask = masks[0] if kept else NO_MASK

@@ -92,8 +92,8 @@ class Buildable(NoIgnoredOverrides, Configurable, HasWeights, registered=False):
         """Raise a ValueError unless the layer takes an input of this shape."""
 
     def _make_weights(self, input_shape: Shape) -> list[Weight]:
-        """The new weights for an input of this shape."""
-        return []
+        """The new weights for an input of this shape; those of own code are made already."""
+        return self.weights
 
     def _output_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """The shape of each output."""

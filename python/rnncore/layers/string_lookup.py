@@ -192,7 +192,7 @@ class StringLookup(Configurable, registry="vocabulary"):
         documents: Counter[str] = Counter()
         total = 0
         for row in rows:
-            tokens = [row] if isinstance(row, str) else list(map(str, np.asarray(row).ravel()))
+            tokens = [str(row)] if isinstance(row, str) else list(map(str, np.asarray(row).ravel()))
             counts.update(tokens)
             documents.update(set(tokens))
             total += 1

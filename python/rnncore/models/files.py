@@ -10,6 +10,7 @@ from rnncore import _validation as check
 from rnncore import layers, saving
 from rnncore._configurable import fields, make
 from rnncore.layers import InputLayer, Layer
+from rnncore.layers.trainable import parts
 from rnncore.models.model import Model
 from rnncore.models.sequential import Sequential
 from rnncore.parameters import deferring
@@ -129,6 +130,16 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
         return described(parse_json(json_string))
 
 
+def _anew(layer: Layer) -> Layer:
+    """The layer made anew, with its code."""
+    if isinstance(layer, Model):
+        return layer._cloned(_anew)
+    if isinstance(layer, layers.Lambda):
+        return layer._again()
+    with configurable.custom_objects({type(part).__name__: type(part) for part in parts([layer]) if part._is_own_code}):
+        return layers.deserialize(layers.serialize(layer))
+
+
 def clone_model(
     model: Model, *, clone_function: Callable[[Layer], Layer] | None = None, recursive: bool = False
 ) -> Model:
@@ -173,7 +184,8 @@ def clone_model(
         raise TypeError(f"model must be a Model or Sequential, got {type(model).__name__}")
     recursive = check.boolean("recursive", recursive)
     if clone_function is None:
-        return type(model).from_config(model.get_config())
+        code = [part for part in parts(model.layers) if part._is_own_code]
+        return model._cloned(_anew) if code else type(model).from_config(model.get_config())
 
     def cloned(layer: Layer) -> Layer:
         if recursive and isinstance(layer, Model):

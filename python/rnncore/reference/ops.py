@@ -20,6 +20,7 @@ from . import (
     merge,
     merge_masks,
     noise,
+    own_code,
     pad1d,
     permute,
     read_state,
@@ -78,4 +79,5 @@ OPS: dict[str, Op] = {
     "elementwise": elementwise,
     "softmax": softmax,
     "crf": crf,
+    "own_code": own_code,
 }

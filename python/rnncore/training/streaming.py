@@ -134,6 +134,8 @@ class Streaming:
         executors = [part.engine.executor for part in self._parts]
         if not isinstance(executors[0], _core.Executor) or is_open or max(map(len, self._places)) > MOST_ARRAYS:
             return None
+        if any(node.op == "own_code" for part in self._parts for node in part.engine.program.nodes):
+            return None  # which may run models from within
         inputs: list[int] = []
         for (spec, sequence), shape in zip(specs, shapes, strict=True):
             sizes = [rows, *[1] * sequence, *map(int, shape)]  # type: ignore[arg-type]
