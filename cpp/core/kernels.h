@@ -3,7 +3,7 @@
 
 #include "core/math_table.h"
 #include "core/ops.h"
-#include "core/sequence.h"
+#include "core/recurrent/sequence.h"
 
 namespace rnncore {
 

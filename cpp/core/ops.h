@@ -8,8 +8,8 @@
 #include <cstdint>
 
 #include "core/function.h"
-#include "core/layer_ops.h"
-#include "core/sequence.h"
+#include "core/ops/layer_ops.h"
+#include "core/recurrent/sequence.h"
 #include "core/team.h"
 
 namespace rnncore {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "core/sequence.h"
+#include "core/recurrent/sequence.h"
 
 namespace rnncore {
 

@@ -1,6 +1,6 @@
 // The recurrent kernels in float, at the level this file is compiled for.
 #include "core/level.h"
-#include "core/sequence_kernels.h"
+#include "core/recurrent/sequence_kernels.h"
 
 namespace rnncore {
 

@@ -1,6 +1,6 @@
 // The recurrent kernels in float with products of bfloat16, where the processor multiplies them.
 #include "core/level.h"
-#include "core/sequence_kernels.h"
+#include "core/recurrent/sequence_kernels.h"
 
 namespace rnncore {
 
