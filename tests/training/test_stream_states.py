@@ -259,6 +259,11 @@ def test_an_id_out_of_range_changes_nothing(backend: str) -> None:
     before = stream.states
     with pytest.raises(ValueError, match="4"):
         stream.run([X[:, 2:4], np.full((3, 2), 4)])
+    for wrong in (2**32, -(2**32) + 1):  # would be 0 and 1 of 32 bits
+        with pytest.raises(ValueError, match=rf"chunk\[1\] must lie in .*, got {wrong}"):
+            stream.run([X[:, 2:4], np.full((3, 2), wrong)])
+        with pytest.raises(ValueError, match=rf"x_t\[1\] must lie in .*, got {wrong}"):
+            stream.step([X[:, 2], np.full(3, wrong)])
     with pytest.raises(ValueError, match=r"chunk must have the same number of steps for each sequence, got \[1, 2\]"):
         stream.run([X[:, 2:4], np.zeros((3, 1), int)])
     assert equal_states(stream.states, before)

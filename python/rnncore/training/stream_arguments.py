@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnncore import _data as data
 from rnncore._arrays import as_array
 from rnncore._data import Array, show
 
@@ -22,7 +23,7 @@ def given_array(argument: str, value: Any, shape: tuple[int | None, ...], dtype:
             raise TypeError(
                 f"{argument} must hold {'whole' if dtype.kind == 'i' else 'real'} numbers, got {array.dtype}"
             )
-        array = array.astype(dtype)
+        array = data.whole(argument, array, 0, None) if dtype.kind == "i" else array.astype(dtype)
     if array.shape != shape and (
         array.ndim != len(shape) or any(m not in (None, n) for n, m in zip(array.shape, shape, strict=True))
     ):
