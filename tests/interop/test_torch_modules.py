@@ -250,6 +250,32 @@ def test_numeric_gradients_and_second_derivatives(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_jacobian_may_take_all_gradients_at_once(kind: str) -> None:
+    theirs, made = pair(kind, 3, 2)
+    x = torch.randn(4, 2, 3, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian
+    for call in (lambda module: lambda x: module(x)[0], lambda module: lambda x: as_tuple(module(x)[1])[0]):
+        close([jacobian(call(made), x, vectorize=True)], [jacobian(call(theirs), x)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tensors_may_be_negated_in_name_alone(kind: str) -> None:
+    theirs, made = pair(kind, 3, 4)
+
+    def negated(*shape: int) -> Any:
+        return torch.randn(*shape, dtype=torch.complex128).conj().imag
+
+    x, doutput = negated(5, 2, 3), negated(5, 2, 4)
+    assert x.is_neg()
+    found = []
+    for module in (made, theirs):
+        h = torch.zeros(1, 2, 4, dtype=torch.float64, requires_grad=True)
+        output, _ = module(x, (h, h) if kind == "LSTM" else h)
+        found.append([output, *torch.autograd.grad(output, [h, *module.parameters()], doutput)])
+    close(*found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_graph_that_is_kept_can_be_gone_through_again(kind: str) -> None:
     theirs, made = pair(kind, 3, 4, 2)
     x = torch.randn(5, 2, 3, dtype=torch.float64)

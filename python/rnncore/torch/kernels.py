@@ -100,7 +100,7 @@ def _limited(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def _array(tensor: Tensor) -> Array:
     """The tensor's memory."""
-    array: Array = (tensor.detach() if tensor.requires_grad else tensor).numpy()
+    array: Array = tensor.numpy(force=True)  # of the CPU: it copies what is negated in name alone
     return array
 
 
@@ -128,11 +128,11 @@ def _kept(cell: str, weights: Sequence[Tensor]) -> functional.PackedWeights:
 def _packed(cell: str, weights: Sequence[Tensor]) -> tuple[Array, Array, Array | None]:
     """Kernel (I, G·H), recurrent kernel (H, G·H) and bias, as the kernels read them."""
     weights = [_other_order(cell, weight.detach()) for weight in weights]
-    kernel, recurrent_kernel = (weight.t().contiguous().numpy() for weight in weights[:2])
+    kernel, recurrent_kernel = (_array(weight.t().contiguous()) for weight in weights[:2])
     if len(weights) == 2:
         return kernel, recurrent_kernel, None
     bias = torch.stack(weights[2:]) if cell == "gru" else weights[2] + weights[3]
-    return kernel, recurrent_kernel, bias.numpy()
+    return kernel, recurrent_kernel, _array(bias)
 
 
 def _other_order(cell: str, weight: Tensor) -> Tensor:

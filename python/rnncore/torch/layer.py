@@ -96,7 +96,10 @@ class _Layer(torch.autograd.Function):
         call = cell, directions, x, states, lengths, resets, weights, batch_sizes
         nothing = (None,) * 6
         if torch.is_grad_enabled():
-            return *nothing, *_differentiable_backward(call, (doutput, *dstates))
+            return *nothing, *_backward_by_torch(call, (doutput, *dstates), again=True)
+        if any(map(_is_batch, (doutput, *dstates))):
+            with torch.enable_grad():
+                return *nothing, *_backward_by_torch(call, (doutput, *dstates), again=False)
         tapes, ctx.tapes = ctx.tapes, None
         # Either backward has been here, and the graph was retained; or the output is another by now.
         if tapes is None or ctx.output._version != ctx.version:
@@ -106,8 +109,13 @@ class _Layer(torch.autograd.Function):
         return *nothing, dx, *(dinitial or [None] * ctx.states), *dweights
 
 
-def _differentiable_backward(call: tuple[Any, ...], doutputs: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Gradients of x, states and weights that can be differentiated again, by PyTorch's own operations."""
+def _is_batch(gradient: Tensor | None) -> bool:
+    """Whether a tensor stands for many, as gradients do where autograd is asked for a batch of them."""
+    return gradient is not None and torch._C._functorch.is_legacy_batchedtensor(gradient)
+
+
+def _backward_by_torch(call: tuple[Any, ...], doutputs: Sequence[Tensor | None], *, again: bool) -> list[Tensor | None]:
+    """Gradients of x, states and weights by PyTorch's own operations, which may be differentiated `again`."""
     _, _, x, states, _, resets, weights, _ = call
     if resets is not None:
         raise NotImplementedError("create_graph: gradients of a call with resets cannot be differentiated again")
@@ -120,7 +128,7 @@ def _differentiable_backward(call: tuple[Any, ...], doutputs: Sequence[Tensor | 
         torch._C._set_mkldnn_enabled(enabled)
     pairs = [pair for pair in zip(found, doutputs, strict=True) if pair[1] is not None]
     outputs, known = zip(*pairs, strict=True)
-    gradients = iter(torch.autograd.grad(outputs, inputs, known, create_graph=True, allow_unused=True))
+    gradients = iter(torch.autograd.grad(outputs, inputs, known, create_graph=again, allow_unused=True))
     return [next(gradients) if tensor.requires_grad else None for tensor in (x, *states, *weights)]
 
 
