@@ -33,7 +33,7 @@ class Lambda(Layer):
         needs it where anything before the layer trains.
     by_steps : bool, default False
         Whether a step of the output depends on that step of the input alone, so that streams can have the layer.
-    **arguments_of_layer
+    **layer_arguments
         `name`, `trainable`, `input_shape`: see `Layer`.
 
     Raises
@@ -65,9 +65,9 @@ class Lambda(Layer):
         *,
         backward: Callable[..., Any] | None = None,
         by_steps: bool = False,
-        **arguments_of_layer: Unpack[LayerArguments],
+        **layer_arguments: Unpack[LayerArguments],
     ) -> None:
-        super().__init__(**arguments_of_layer)
+        super().__init__(**layer_arguments)
         given: dict[str, Any] = {"function": function, "backward": backward}
         for argument, value in given.items():
             if not (callable(value) or (value is None and argument == "backward")):
