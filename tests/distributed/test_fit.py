@@ -81,6 +81,14 @@ ON_ALL = {
     " on rank 1",
     "other_epochs": "ValueError: epochs must be the same on all ranks, got 1 on rank 0 and 2 on rank 1",
     "other_model": "ValueError: the model and its optimizer (as a checksum) must be the same on all ranks, got",
+    "callbacks_of_one": "ValueError: callbacks must be the same on all ranks, got ['EarlyStopping'] on rank 0 and [] on"
+    " rank 1",
+    "compression_of_one": "ValueError: compression must be the same on all ranks, got bfloat16 on rank 0 and None on"
+    " rank 1",
+    "parts_of_the_data": "ValueError: x must have the same rows on all ranks, the whole data, got other ones on rank 1"
+    " than on rank 0; see",
+    "parts_of_the_answers": "ValueError: y must have the same rows on all ranks",
+    "other_validation_data": "ValueError: x must have the same rows on all ranks",
     "weights_apart": "RuntimeError: the weights of rank 1 are not those of rank 0 after epoch 0",
     "stateful": "ValueError: distributed.fit takes no model with stateful layers",
     "iterable": "ValueError: distributed.fit needs arrays, got an iterable of batches",
@@ -88,19 +96,21 @@ ON_ALL = {
     "failing_everywhere": "LookupError: nothing here",
     "no_communicator": "TypeError: comm must be a communicator of mpi4py, got str",
     "nothing_wrong": "",
+    "augmentation_of_its_own": "",
     "ranks_of_their_own": "",
 }
 ON_ONE = {
     "bad_labels": (1, "ValueError: y must lie in [0, 2], got 3"),
     "failing_step": (1, "ZeroDivisionError: no loss here"),
     "failing_callback": (1, "LookupError: nothing there"),
+    "no_callback": (1, "TypeError: callbacks must be a Callback or a list of them, got str"),
     "full_disk": (0, "OSError: [Errno 27] File too large"),
 }
 
 
 def test_what_fails_fails_on_all_ranks(tmp_path: Path) -> None:
     """One after the other in the same processes, so that no failure may leave anything behind."""
-    done = run(2, "parallel_failures.py", tmp_path, *ON_ALL, *ON_ONE, "nothing_wrong")
+    done = run(2, "parallel_failures.py", tmp_path, *ON_ALL, *ON_ONE, "interrupted_callback", "nothing_wrong")
     assert done.returncode == 0, done.stderr
     ends = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     for name, expected in ON_ALL.items():
@@ -110,6 +120,10 @@ def test_what_fails_fails_on_all_ranks(tmp_path: Path) -> None:
     for name, (rank, expected) in ON_ONE.items():
         assert ends[rank][name] == expected
         assert ends[1 - rank][name] == f"RuntimeError: rank {rank} failed with {expected}"
+    assert [end["interrupted_callback"] for end in ends] == [
+        "RuntimeError: rank 1 failed with KeyboardInterrupt",
+        "InterruptedError: ",
+    ]
     assert sorted(os.listdir(tmp_path)) == ["0.json", "1.json", "checkpoint.rnn"]
 
 

@@ -128,6 +128,54 @@ def full_disk(rank: int, folder: Path) -> None:
 
 
 @situation
+def callbacks_of_one(rank: int, folder: Path) -> None:
+    fit(tagger(), callbacks=[callbacks.EarlyStopping("loss")] if rank == 0 else None)
+
+
+@situation
+def no_callback(rank: int, folder: Path) -> None:
+    chosen: list[Any] = [callbacks.EarlyStopping("loss")]
+    fit(tagger(), callbacks=[*chosen, "checkpoint.rnn"] if rank == 1 else chosen)
+
+
+@situation
+def interrupted_callback(rank: int, folder: Path) -> None:
+    def interrupt(model: Any, epoch: int) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        fit(tagger(), callbacks=Named(rank == 1, interrupt))
+    except KeyboardInterrupt as error:
+        raise InterruptedError from error
+
+
+@situation
+def compression_of_one(rank: int, folder: Path) -> None:
+    fit(tagger(dtype_policy="float32"), compression="bfloat16" if rank == 0 else None)
+
+
+@situation
+def parts_of_the_data(rank: int, folder: Path) -> None:
+    """Each rank has rows of its own, as other packages want it."""
+    fit(tagger(), X[rank::2], Y[rank::2])
+
+
+@situation
+def parts_of_the_answers(rank: int, folder: Path) -> None:
+    fit(tagger(), X, np.roll(Y, rank) * (1 + rank), validation_split=0.2)
+
+
+@situation
+def other_validation_data(rank: int, folder: Path) -> None:
+    fit(tagger(), validation_data=(X[rank::2], Y[rank::2]))
+
+
+@situation
+def augmentation_of_its_own(rank: int, folder: Path) -> None:
+    fit(tagger(), augment=lambda x, rng: x + rank)
+
+
+@situation
 def weights_apart(rank: int, folder: Path) -> None:
     def move(model: Any, epoch: int) -> None:
         model.set_weights([weight + 1 for weight in model.get_weights()])

@@ -93,12 +93,12 @@ def fit(
     >>> x = np.random.default_rng(1).normal(size=(64, 10, 3))
     >>> history = distributed.fit(model, x, x.sum(axis=(1, 2)), epochs=2, verbose=0)  # doctest: +SKIP
     """
-    hooks = CallbackList.of(model, callbacks, {})
     world = World(comm)
-    together = Together(world, hooks, compression)
+    together = Together(world, compression, options.get("augment") is not None)
     try:
         with _own_threads(world):
-            world.require_same(_described({"x": x, "y": y, "epochs": epochs, "batch_size": batch_size, **options}))
+            arguments = {"x": x, "y": y, "epochs": epochs, "batch_size": batch_size, "compression": compression}
+            together.begin(model, callbacks, arguments | options)
             if compression is not None:
                 check.lookup("compression", compression, {"bfloat16": None})
             if is_stream(x) or is_stream(options.get("validation_data")):
@@ -122,10 +122,23 @@ def fit(
 class Together(Callback):
     """The callbacks of a run, which all ranks call at the same time; what they decide holds for all."""
 
-    def __init__(self, world: World, hooks: CallbackList, compression: str | None) -> None:
+    def __init__(self, world: World, compression: str | None, augmented: bool) -> None:
         self.begun = False
-        self._world, self._callbacks, self._compression = world, hooks.callbacks, compression
+        self._world, self._compression, self._augmented = world, compression, augmented
+        self._callbacks: list[Callback] = []
         self._trained: tuple[Engine, ParallelTrainer] | None = None
+
+    def begin(self, model: Model, callbacks: Any, arguments: Mapping[str, Any]) -> None:
+        """Take the callbacks; an error on all ranks if these or the arguments are not the same on all."""
+        error: BaseException | None = None
+        try:
+            hooks = CallbackList.of(model, callbacks, {})
+            described = _described(arguments)
+        except BaseException as caught:
+            error = caught
+        self._world.agree(error)
+        self._callbacks = hooks.callbacks
+        self._world.require_same(described | {"callbacks": [type(callback).__name__ for callback in self._callbacks]})
         names = ["on_epoch_begin", "on_train_end", "on_test_begin", "on_test_end"] if hooks.callbacks else []
         for mode in ("train", "test"):
             if hooks.wants_batches(mode):  # those that rank 0 alone calls count here too
@@ -170,7 +183,8 @@ class Together(Callback):
             model.draws.begin(start)
         if world.size > 1:
             compilation = model._session.compiled("training")
-            trainer = ParallelTrainer(world, engine, compilation, rounded=self._compression is not None)
+            rounded = self._compression is not None
+            trainer = ParallelTrainer(world, engine, compilation, rounded=rounded, augmented=self._augmented)
             self._trained, engine.trainer = (engine, trainer), trainer
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

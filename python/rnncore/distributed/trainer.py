@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnncore._data import Array
+from rnncore._pages import see
 from rnncore._quiet import quiet
 from rnncore._whole_steps import undone_on_error, uninterrupted
 from rnncore.batches import Batches, Samples, Update
@@ -20,6 +21,7 @@ from rnncore.training.compilation import Compilation
 from rnncore.training.engine import Engine
 
 CALL_INTERVAL = 0.05  # seconds between calls of on_batch when not every batch is asked for
+ROWS_LOOKED_AT = 16  # in each array, to see that ranks have the same data
 FAILED, STOPS, COUNTS = range(3)  # what a message about a step begins with
 
 
@@ -36,8 +38,10 @@ class ParallelTrainer:
 
     alone = False  # while callbacks are called, who may evaluate the model on one rank
 
-    def __init__(self, world: World, engine: Engine, compilation: Compilation, *, rounded: bool) -> None:
-        self._world, self._rounded = world, rounded
+    def __init__(
+        self, world: World, engine: Engine, compilation: Compilation, *, rounded: bool, augmented: bool
+    ) -> None:
+        self._world, self._rounded, self._augmented = world, rounded, augmented
         self.own, self._updater = engine.trainer, engine.executor
         self._program, self._vector = engine.program, engine.store.vector
         self._penalties = engine.weight_penalties()
@@ -71,7 +75,7 @@ class ParallelTrainer:
         """As `Executor.train`; `state` gets what all ranks measure."""
         if self.alone:
             return int(self.own.train(batches, update, state))
-        self._require_same(batches)
+        self._require_same(batches, rows=not self._augmented)  # augmentation may draw on each rank what it likes
         update = replace(update, seed=update.seed + (self._world.rank << 32))  # each rank has its own dropout
         stops, called, done = False, time.monotonic(), 0
         for batch in batches.each():
@@ -226,8 +230,8 @@ class ParallelTrainer:
         if message[FAILED]:
             self._world.agree(error)
 
-    def _require_same(self, batches: Batches) -> None:
-        """ValueError on all ranks where their samples, or the order of these, differ."""
+    def _require_same(self, batches: Batches, *, rows: bool = True) -> None:
+        """ValueError on all ranks where their samples, or the order of these, differ; `rows`: what is in them, too."""
         samples = batches.samples
         self._world.require_same(
             {
@@ -239,6 +243,14 @@ class ParallelTrainer:
                 "the order of the samples (as a checksum)": zlib.crc32(batches.order.tobytes()),
             }
         )
+        if rows:
+            found = self._world.gather(*_sizes(samples.inputs, samples.rows), *_sizes(samples.targets, samples.rows))
+            alike = np.isclose(found, found[0], rtol=1e-5, atol=0, equal_nan=True)
+            (apart,) = np.nonzero(~alike.all(axis=1))
+            if len(apart):
+                name = "y" if alike[apart[0], : len(samples.inputs)].all() else "x"
+                text = f"{name} must have the same rows on all ranks, the whole data, got other ones on rank {apart[0]}"
+                self._world.fail(ValueError(f"{text} than on rank 0{see('guide/several_machines')}"))
 
 
 def _divided_by(loss: Loss, masks: Sequence[int]) -> str:
@@ -250,6 +262,12 @@ def _divided_by(loss: Loss, masks: Sequence[int]) -> str:
         return f"what output {loss.output} counts"
     mask = masks[loss.output] if masks else -1
     return "rows" if mask < 0 or loss.kind in ("ctc", "crf") else f"the steps of mask {mask}"
+
+
+def _sizes(arrays: Sequence[Array], rows: int) -> list[float]:
+    """The sum of the absolute values in a few rows of each array: the same but for rounding where these are."""
+    few = np.linspace(0, rows - 1, min(rows, ROWS_LOOKED_AT)).astype(np.int64)
+    return [float(np.abs(array[few]).sum(dtype=np.float64)) for array in arrays]
 
 
 def _shapes(arrays: Sequence[Array | None]) -> list[tuple[int, ...] | None]:

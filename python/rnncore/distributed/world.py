@@ -90,7 +90,7 @@ class World:
         """Return if no rank has an error; else all raise one: their own, or one that names a rank and what it has."""
         (failed,) = np.nonzero(self.gather(error is not None)[:, 0])
         if len(failed):
-            text = self._comm.bcast(f"{type(error).__name__}: {error}", root=failed[0])
+            text = self._comm.bcast(f"{type(error).__name__}: {error}".removesuffix(": "), root=failed[0])
             self.fail(error or RuntimeError(f"rank {failed[0]} failed with {text}"))
 
     def require_same(self, values: dict[str, Any]) -> None:
