@@ -162,7 +162,10 @@ template <class T>
 py::object backward_typed(PyObject* const* a) {
   const int64_t D = PyTuple_GET_SIZE(a[kTapes]);
   TypedTape<T>* tapes[2];
-  for (int64_t d = 0; d < D; ++d) tapes[d] = static_cast<TypedTape<T>*>(&tape_of(PyTuple_GET_ITEM(a[kTapes], d)));
+  for (int64_t d = 0; d < D; ++d) {
+    tapes[d] = static_cast<TypedTape<T>*>(&tape_of(PyTuple_GET_ITEM(a[kTapes], d)));
+    tapes[d]->expect_unused();
+  }
   const SequenceInputs<T>& in = tapes[0]->inputs();
   const bool packed = in.batch_sizes, wants_x = a[kWantsX] == Py_True, wants_state = a[kWantsState] == Py_True;
   const int64_t N = in.rows, S = in.steps, H = in.units, I = in.inputs, G = gates_of(in.cell), GH = G * H;

@@ -88,9 +88,12 @@ class TypedTape final : public Tape {
   SequenceCall<T>& call() { return *call_; }
   const SequenceInputs<T>& inputs() const { return in_; }
   void keep(py::object read) { read_ = std::move(read); }
-  // Throws unless it is the only time.
-  void use() {
+  // Throws after the only time.
+  void expect_unused() const {
     if (used_) throw py::value_error("tape: backward has already used it; run the forward pass again");
+  }
+  void use() {
+    expect_unused();
     used_ = true;
   }
   void release() {
@@ -105,7 +108,7 @@ class TypedTape final : public Tape {
 
   py::object backward(PyObject* doutput, PyObject* state) override {
     if (in_.torch) throw py::type_error("tape: expected one of a function, got one of a layer");
-    if (used_) throw py::value_error("tape: backward has already used it; run the forward pass again");
+    expect_unused();
     const int64_t N = in_.rows, S = in_.steps, H = in_.units, I = in_.inputs, G = gates_of(in_.cell);
     BatchView<const T> dy{};
     const T* dstate[2];

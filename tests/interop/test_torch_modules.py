@@ -288,6 +288,19 @@ def test_a_graph_that_is_kept_can_be_gone_through_again(kind: str) -> None:
     close([p.grad for p in made.parameters()], [p.grad for p in theirs.parameters()])
 
 
+@pytest.mark.parametrize("batch_sizes", [None, [2, 1]])
+def test_tapes_serve_once(batch_sizes: list[int] | None) -> None:
+    sizes = None if batch_sizes is None else torch.tensor(batch_sizes)
+    x = torch.ones(2, 2, 3) if sizes is None else torch.ones(3, 3)
+    weights = ours.GRU(3, 4)._flat_weights
+    (output, _), tapes = kernels.forward("gru", 1, x, (), None, None, weights, sizes, training=True)
+    for doutput in (torch.ones_like(output), None):
+        kernels.backward(tapes, doutput, [None])
+        with pytest.raises(ValueError, match="already used"):
+            kernels.backward(tapes, doutput, [None])
+        _, tapes = kernels.forward("gru", 1, x, (), None, None, weights, sizes, training=True)
+
+
 def test_changing_what_backward_needs_is_noticed() -> None:
     made = ours.LSTM(3, 4)
     x = torch.randn(5, 2, 3)
