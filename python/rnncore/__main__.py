@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import rnncore
+
 # Of the commands on files: what it does, and the names of its files.
 FILES = {
     "inspect": ("show what a model file holds, without running anything", {"file": "a model, or weights"}),
@@ -21,6 +23,7 @@ FILES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; `arguments` are the words after ``python -m rnncore``."""
     parser = argparse.ArgumentParser(prog="python -m rnncore", description="Recurrent networks for NumPy.")
+    parser.add_argument("--version", action="version", version=f"rnncore {rnncore.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("info", help="show the build and what it uses on this machine")
     demo = commands.add_parser("demo", help="forecast sunspot numbers, compared with simpler forecasts")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnncore._data import Array
-from rnncore.formats import format_of
+from rnncore.formats import FORMATS, format_of
 from rnncore.models import Model
 from rnncore.writing import write_whole
 
@@ -35,7 +35,9 @@ def convert(source: Path, target: Path) -> None:
     """Write the model of one file as another kind of file, and compare what both compute of random input."""
     save = format_of(target).save
     if save is None:
-        raise ValueError(f"no model can be written to {os.fspath(target)!r}: its ending is that of a kind only read")
+        written = ", ".join(ending for kind in FORMATS if kind.save for ending in kind.endings)
+        came = f"{os.fspath(target)!r}, whose ending is that of a kind only read"
+        raise ValueError(f"a model is written to a file that ends in one of {written}, got {came}")
     model = load(source)
     save(model, target)
     again = load(target)
@@ -49,16 +51,18 @@ def convert(source: Path, target: Path) -> None:
 
 def predict(file: Path, source: Path, target: Path) -> None:
     """Compute a model's outputs for the arrays of a file, and write them to another one."""
+    several = target.suffix == ".npz"
+    if not several and target.suffix != ".npy":
+        raise ValueError(f"outputs are written to an .npy or .npz file, got {os.fspath(target)!r}")
     model = load(file)
     try:
         x: Any = np.load(source, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{os.fspath(source)!r} holds no arrays of numbers that can be read") from error
+        raise ValueError(f"{os.fspath(source)!r} holds no arrays of numbers: give an .npy or .npz file") from error
     if isinstance(x, np.lib.npyio.NpzFile):
         with x as several_arrays:
             x = dict(several_arrays)
     outputs = _listed(model.predict(x, verbose=0))
-    several = target.suffix == ".npz"
     if len(outputs) > 1 and not several:
         raise ValueError(f"the model has {len(outputs)} outputs: give an .npz file for them, got {os.fspath(target)!r}")
     named: Any = dict(zip(model.output_names, outputs, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -115,8 +116,10 @@ def test_inspect_weights_of_pytorch(folder: Path, capsys: pytest.CaptureFixture[
         (["inspect", "model.txt"], "the ending of 'model.txt' says no kind of file that is known: "),
         (["inspect", "missing.rnn"], "missing.rnn"),
         (["convert", "model.weights.safetensors", "model.rnn"], "holds weights without a model"),
-        (["convert", "model.rnn", "model.weights.safetensors"], "its ending is that of a kind only read"),
+        (["convert", "model.rnn", "model.weights.safetensors"], "one of .rnn, .onnx, .keras, got 'model.weights"),
         (["predict", "model.rnn", "objects.npy", "out.npy"], "'objects.npy' holds no arrays of numbers"),
+        (["predict", "model.rnn", "words.csv", "out.npy"], "'words.csv' holds no arrays of numbers: give an .npy or"),
+        (["predict", "model.rnn", "words.npy", "out.csv"], "an .npy or .npz file, got 'out.csv'"),
         (["predict", "model.rnn", "numbers.npy", "out.npy"], "rnncore predict: "),
     ],
 )
@@ -125,11 +128,20 @@ def test_what_does_not_fit_is_one_line(
 ) -> None:
     np.save("objects.npy", np.array([{}], object), allow_pickle=True)
     np.save("numbers.npy", np.ones((2, 3, 4)))
+    np.savetxt("words.csv", np.ones((2, 3)), delimiter=",")
     assert main(command) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert message in captured.err
-    assert not (folder / "out.npy").exists()
+    assert not list(folder.glob("out.*"))
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="^0$"):
+        main(["--version"])
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    version = re.search('^version = "(.+)"', project, re.MULTILINE)[1]
+    assert capsys.readouterr().out == f"rnncore {version}\n"
 
 
 def test_each_ending_has_one_kind() -> None:
