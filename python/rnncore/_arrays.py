@@ -5,6 +5,7 @@ Nothing is imported for that: objects of other packages are known by what they o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from rnncore._pages import see
 __all__ = ["as_array", "masked_entries", "padded", "readable_rows"]
 
 Array = npt.NDArray[Any]
+
+ARROW_NUMBERS = ("bool", "int", "uint", "halffloat", "float", "double", "decimal")
 
 _PLAIN = frozenset({float, int, bool, list, tuple, str, np.ndarray, np.float64, np.float32, np.int64})
 
@@ -27,6 +30,10 @@ def as_array(argument: str, value: Any) -> Array:
     """
     if type(value) is not np.ndarray:
         value = readable_rows(argument, _readable(argument, value))
+        if hasattr(value, "to_pylist"):  # of PyArrow
+            return _of_arrow(argument, value)
+        if isinstance(getattr(value, "dtypes", None), list):  # of polars, which makes numbers of dates
+            _check_kinds(argument, zip(value.columns, value.dtypes, strict=True))
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -83,15 +90,36 @@ def _of_table(argument: str, value: Any, array: Array) -> Array:
     is_table = hasattr(value, "columns") and hasattr(value, "dtypes")
     if not hasattr(value, "to_numpy") or is_table != (array.ndim == 2):
         return array
-    kinds = list(zip(value.columns, value.dtypes, strict=True)) if is_table else [(None, value.dtype)]
-    for name, dtype in kinds:
-        is_number = dtype.is_numeric() if hasattr(dtype, "is_numeric") else getattr(dtype, "kind", "") in tuple("fiub")
-        if not is_number and str(dtype) != "Boolean":
-            where = "" if name is None else f"; its column {name!r}"
-            raise TypeError(f"{argument} must hold real numbers{where or ', got one that'} holds {dtype}")
+    _check_kinds(argument, zip(value.columns, value.dtypes, strict=True) if is_table else [(None, value.dtype)])
     options = {} if hasattr(value, "to_pandas") else {"dtype": "float64", "na_value": np.nan}  # polars, pandas
     found = np.asarray(value.to_numpy(**options))
     return found if found.dtype != object else np.where(found == None, np.nan, found).astype(np.float64)  # noqa: E711
+
+
+def _check_kinds(argument: str, kinds: Iterable[tuple[Any, Any]]) -> None:
+    """TypeError that names the first of some columns whose dtype is not one of numbers."""
+    for name, dtype in kinds:
+        if hasattr(dtype, "is_numeric"):
+            is_number = dtype.is_numeric()
+        else:  # of pandas, or PyArrow
+            is_number = getattr(dtype, "kind", "") in tuple("fiub") or str(dtype).startswith(ARROW_NUMBERS)
+        if not is_number and str(dtype) != "Boolean":
+            where = "" if name is None else f"; its column {name!r}"
+            raise TypeError(f"{argument} must hold real numbers{where or ', got one that'} holds {dtype}")
+
+
+def _of_arrow(argument: str, value: Any) -> Array:
+    """The numbers of a table, or a column, of PyArrow, null as NaN; lists become rows."""
+    if hasattr(value, "to_numpy_ndarray"):
+        return np.asarray(value.to_numpy_ndarray())
+    if "list<" in str(getattr(value, "type", "")):
+        return as_array(argument, value.to_pylist())
+    is_table = hasattr(value, "schema")
+    _check_kinds(
+        argument, zip(value.schema.names, value.schema.types, strict=True) if is_table else [(None, value.type)]
+    )
+    array = np.asarray(value)
+    return array if array.dtype != object else np.where(array == None, np.nan, array).astype(np.float64)  # noqa: E711
 
 
 def _ragged(value: Any) -> str:
@@ -124,17 +152,18 @@ def padded(argument: str, value: Any) -> tuple[Any, npt.NDArray[np.int32] | None
     TypeError, ValueError
         If the steps of the rows differ in shape, or a mask says more than where rows end.
     """
-    kind = type(value)
-    if kind is np.ndarray and value.dtype != object:
+    if type(value) is np.ndarray and value.dtype != object:
         return value, None
     if isinstance(value, np.ma.MaskedArray):
         return (value, None) if value.ndim < 2 or not masked_entries(value) else _of_mask(argument, value)
-    if kind in (list, tuple):
+    if type(value) in (list, tuple):
         value = rows = readable_rows(argument, value)
     else:
-        if getattr(value, "ndim", 1) != 1 or not str(getattr(value, "dtype", "")).startswith(("object", "List")):
+        kind = str(getattr(value, "dtype", getattr(value, "type", ""))).lower()
+        if getattr(value, "ndim", 1) != 1 or not kind.startswith(("object", "list", "large_list")):
             return value, None
-        rows = list(np.asarray(value))
+        as_list = getattr(value, "to_pylist", getattr(value, "to_list", None))  # of PyArrow, polars and pandas
+        rows = list(value) if as_list is None else as_list()
     if (sizes := _sizes(rows)) is None or any(isinstance(row, (str, dict)) for row in rows):
         return value, None
     if len(set(sizes)) < 2:

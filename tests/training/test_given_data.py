@@ -234,3 +234,43 @@ def test_bfloat16_tensors_keep_their_numbers() -> None:
     torch = need("torch")
     x = torch.tensor(X).bfloat16()
     assert np.array_equal(dense().predict(x, verbose=0), dense().predict(x.float().numpy(), verbose=0))
+
+
+def arrow(**first: Any) -> Any:
+    """A table of PyArrow with X, of which a column is another."""
+    return need("pyarrow").table({**dict(zip("abc", X.T, strict=True)), **first})
+
+
+def test_pyarrow_null_booleans_and_decimal_numbers() -> None:
+    pa, model = need("pyarrow"), dense()
+    for column, numbers in (
+        (pa.array([None, True, False, True] * 2), [np.nan, 1, 0, 1] * 2),
+        (pa.array([None, 1, 2, 3] * 2, pa.decimal128(5, 2)), [np.nan, 1, 2, 3] * 2),
+    ):
+        expected = np.column_stack([numbers, X[:, 1:]])
+        for found in predicted(model, arrow(a=column)):
+            np.testing.assert_array_equal(found, model.predict(expected, verbose=0))
+    assert same([model.predict(pa.array(X.tolist()), verbose=0)], [model.predict(X, verbose=0)])
+
+
+def test_columns_of_pyarrow_and_polars_without_numbers_are_named() -> None:
+    pa, pl = need("pyarrow"), need("polars")
+    days = pl.date_range(pl.date(2025, 1, 1), pl.date(2025, 1, 8), eager=True)
+    polars = pl.DataFrame({"a": X[:, 0], "day": days, "c": X[:, 2]})  # NumPy would be given numbers of days
+    for x, message in (
+        (arrow(b=["text"] * 8), "x must hold real numbers; its column 'b' holds string"),
+        (arrow(b=days.to_arrow()), "x must hold real numbers; its column 'b' holds date32"),
+        (polars, "x must hold real numbers; its column 'day' holds Date"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            dense().predict(x, verbose=0)
+    with pytest.raises(TypeError, match="y must hold real numbers, got one that holds string"):
+        dense().fit(X, pa.array(["text"] * 8), verbose=0)
+
+
+def test_rows_of_lists_of_pyarrow_and_polars_are_sequences() -> None:
+    lists = [row.tolist() for row in ROWS]
+    expected = recurrent().predict(padded(ROWS), lengths=SIZES, verbose=0)
+    for rows in (need("pyarrow").array(lists), need("polars").Series(lists), need("pandas").Series(lists)):
+        for found in predicted(recurrent(), rows):
+            np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -36,7 +36,7 @@ class Cut:
 def cut(frame: Any, recipe: WindowRecipe, *, newest: bool = False) -> Cut:
     """Read a table and find its windows: all, or with `newest` the one at the end of each group."""
     found = tables.columns(frame)
-    groups, codes = _groups(recipe, found)
+    groups, codes = _groups(recipe, frame, found)
     when = _times(frame, recipe, found)
     places, unit = (np.arange(len(codes)), None) if when is None else tables.walk(when, recipe.unit)
     order = np.lexsort((places, codes)) if recipe.sort else np.argsort(codes, kind="stable")
@@ -50,7 +50,8 @@ def cut(frame: Any, recipe: WindowRecipe, *, newest: bool = False) -> Cut:
     _check_rising(places, codes, label)
     step = _usual_step(places, codes) if recipe.step is None else recipe.step
     values = _values(frame, recipe, found, order, when)
-    breaks = _breaks(recipe, places, codes, step, label)
+    zoned = recipe.time is not None and tables.has_zone(tables.key("time", recipe.time, frame, found))
+    breaks = _breaks(recipe, places, codes, step, label, zoned)
     starts = np.union1d(firsts, breaks)  # of runs without a gap
     begins = _newest(recipe, values, firsts, starts, label) if newest else _begins(recipe, values, starts, label)
     return Cut(values, places, when, groups, codes, begins, float(step), unit)
@@ -78,16 +79,17 @@ def _plain(label: Any) -> Any:
     return label.item() if isinstance(label, np.generic) else label
 
 
-def _groups(recipe: WindowRecipe, found: tables.Columns) -> tuple[Array, Numbers]:
+def _groups(recipe: WindowRecipe, frame: Any, found: tables.Columns) -> tuple[Array, Numbers]:
     """The labels of the groups (G,), and which one each row belongs to (T,)."""
     names = [] if recipe.group is None else recipe.group if isinstance(recipe.group, tuple) else (recipe.group,)
     rows = len(next(iter(found.values())))
     labels: list[Array] = []
     codes = np.zeros(rows, np.int64)
     for name in names:
-        column = np.asarray(found[tables.known_name("group", name, found)])
-        for row, entry in enumerate(column if column.dtype.kind in "fO" else ()):
-            if entry is None or type(entry).__name__ == "NAType" or entry != entry:
+        given = tables.key("group", name, frame, found)
+        column = tables.with_none(given) if isinstance(given, np.ma.MaskedArray) else np.asarray(given)
+        for row, entry in enumerate(column if column.dtype.kind in "fOM" else ()):
+            if tables.is_missing(entry):
                 raise ValueError(f"group column {name!r} must name a group in each row, got {entry} in row {row}")
         try:
             unique, inverse = np.unique(column, return_inverse=True)
@@ -109,13 +111,9 @@ def _groups(recipe: WindowRecipe, found: tables.Columns) -> tuple[Array, Numbers
 
 def _times(frame: Any, recipe: WindowRecipe, found: tables.Columns) -> Array | None:
     """The time of each row (T,); None where rows follow each other in even steps."""
-    if recipe.time is not None:
-        name = recipe.time
-        index = getattr(frame, "index", None)  # of pandas
-        if name not in found and index is not None and name in ("index", getattr(index, "name", None)):
-            return tables.times(name, index)
-        return tables.times(name, found[tables.known_name("time", name, found)])
-    return None
+    if recipe.time is None:
+        return None
+    return tables.times(recipe.time, tables.key("time", recipe.time, frame, found))
 
 
 def _check_rising(places: Array, codes: Numbers, label: _Label) -> None:
@@ -141,17 +139,18 @@ def _usual_step(places: Array, codes: Numbers) -> float:
     return float(values[counts.argmax()])
 
 
-def _breaks(recipe: WindowRecipe, places: Array, codes: Numbers, step: float, label: _Label) -> Numbers:
+def _breaks(recipe: WindowRecipe, places: Array, codes: Numbers, step: float, label: _Label, zoned: bool) -> Numbers:
     """The rows that come after a gap."""
     if recipe.time is None or recipe.gaps == "ignore":
         return np.zeros(0, np.int64)
     uneven = (np.diff(codes) == 0) & ~np.isclose(np.diff(places).astype(np.float64), step, rtol=1e-6, atol=0)
     rows = np.flatnonzero(uneven) + 1
     if len(rows) and recipe.gaps == "error":
+        zone = "; times with a zone are read in UTC: give them without one to take local days as even" if zoned else ""
         raise ValueError(
             f"time must rise in even steps of {_shown(step, places, recipe, label)}, got {len(rows)} that differ, the"
             f" first between {label(rows[0] - 1)} and {label(rows[0])}; give gaps='split' to cut no window across them,"
-            " or gaps='ignore' to take rows as they follow each other"
+            f" or gaps='ignore' to take rows as they follow each other{zone}"
         )
     return rows
 
@@ -160,7 +159,7 @@ def _shown(step: float, places: Array, recipe: WindowRecipe, label: _Label) -> s
     """A step in the units of the times."""
     if label.when.dtype.kind != "M":
         return f"{step:g}"
-    if np.array_equal(places, tables.walk(label.when, "month")[0]):
+    if np.array_equal(places, tables.walk(label.when, "month")[0]):  # places are counted in months
         return f"{step:g} months"
     seconds = step / 1e9
     name, size = next(
@@ -173,10 +172,10 @@ def _shown(step: float, places: Array, recipe: WindowRecipe, label: _Label) -> s
 def _values(frame: Any, recipe: WindowRecipe, found: tables.Columns, order: Numbers, when: Array) -> Array:
     """The columns, and the calendar, of each row (T, C); a view of an array that has just these columns."""
     names = recipe.columns
-    if isinstance(frame, np.ndarray) and names == list(found) and not recipe.calendar and recipe.group is None:
+    if type(frame) in (np.ndarray, np.memmap) and names == list(found) and not recipe.calendar and recipe.group is None:
         in_order = not recipe.sort or np.array_equal(order, np.arange(len(order)))
         if frame.dtype.kind in "fiub" and in_order:
-            return frame
+            return np.asanyarray(frame)
     parts = [tables.numbers(name, found[tables.known_name("features", name, found)])[order] for name in names]
     dtype = np.result_type(np.float32, *{part.dtype for part in parts})
     values = np.empty((len(order), len(recipe.feature_names)), dtype)
@@ -257,6 +256,8 @@ def _newest(recipe: WindowRecipe, values: Array, firsts: Numbers, starts: Number
         begin = last + 1 - recipe.past
         run = starts[np.searchsorted(starts, max(last, first), side="right") - 1]
         if begin < max(run, first):
+            if recipe.short == "drop" and end - first < recipe.past:
+                continue
             whose = label.group(code) or " of the table"
             raise ValueError(
                 f"frame must end in {recipe.past} rows without a gap, the past of a window; the end{whose} has"
@@ -268,4 +269,6 @@ def _newest(recipe: WindowRecipe, values: Array, firsts: Numbers, starts: Number
             column = recipe.feature_names[int(missing[row].argmax())]
             raise ValueError(f"column {column!r} must have a finite number in {label(row)}, got none")
         begins.append(begin)
+    if not begins:
+        raise ValueError(f"frame must have a group of {recipe.past} rows, the past of a window, got shorter ones alone")
     return np.array(begins, np.int64)

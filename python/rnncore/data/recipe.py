@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -44,7 +44,7 @@ class WindowRecipe:
         Of the columns: a value v is given as (v - center) / spread.
     dtype : str
     step, unit
-        Between the times of two rows, in "ns", "month" or numbers.
+        Between the times of two rows, in "ns", "month", "month end" or numbers.
 
     Examples
     --------
@@ -134,12 +134,13 @@ class WindowRecipe:
         center, spread = np.zeros(values.shape[1]), np.ones(values.shape[1])
         if self.scale is not None:
             chosen = values[rows, :columns].astype(np.float64)
+            chosen[~np.isfinite(chosen)] = np.nan
+            low, high = np.nanmin(chosen, axis=0), np.nanmax(chosen, axis=0)
             if self.scale == "standard":
                 center[:columns], spread[:columns] = np.nanmean(chosen, axis=0), np.nanstd(chosen, axis=0)
             else:
-                center[:columns] = np.nanmin(chosen, axis=0)
-                spread[:columns] = np.nanmax(chosen, axis=0) - center[:columns]
-            spread[spread == 0] = 1
+                center[:columns], spread[:columns] = low, high - low
+            spread[:columns][low == high] = 1  # also where the mean of equal numbers is rounded
         return replace(self, center=tuple(center.tolist()), spread=tuple(spread.tolist()))
 
     def scaled(self, values: Array) -> Array:
@@ -263,7 +264,8 @@ def windows(
         Rows belong to several series that this column tells apart, in any order. No window has rows of two.
     time : name, optional
         Dates, text as in ISO 8601, or numbers: the times of the rows, which rise in even steps. "index" is the
-        index of a table of pandas. Months and years count as even. Without it rows follow each other evenly.
+        index of a table of pandas, whose levels have names, too. Months and years, or their last days, count as even;
+        times with a zone are read in UTC. Without it rows follow each other evenly.
     stride : int, default 1
         Steps between the beginnings of windows.
     features : list of names, optional
@@ -334,7 +336,13 @@ def windows(
         raise ValueError("target must name at least one column")
     if check.boolean("each_step", each_step) and check.boolean("future_inputs", future_inputs):
         raise ValueError("future_inputs must be False with each_step, where a step reads the one before")
-    calendar = [calendar] if isinstance(calendar, str) else list(calendar)
+    calendar = [] if calendar is None else [calendar] if isinstance(calendar, str) else list(calendar)
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = np.dtype(object)
+    if kind.kind != "f":
+        raise TypeError(f"dtype must be one of floats, got {dtype}")
     for part in calendar:
         check.lookup("calendar", part, dict.fromkeys(tables.CALENDAR))
     if calendar and time is None:
@@ -357,10 +365,8 @@ def windows(
         check.lookup("short", short, {name: name for name in DROPS}),
         check.boolean("sort", sort),
         None if scale is None else check.lookup("scale", scale, {name: name for name in SCALES}),
-        np.dtype(dtype).name,
+        kind.name,
     )
-    if np.dtype(dtype).kind != "f":
-        raise TypeError(f"dtype must be one of floats, got {np.dtype(dtype)}")
     rows = cut(frame, recipe)
     recipe = replace(recipe, step=rows.step, unit=rows.unit)
     return Windows(recipe.learnt_from(rows.values, np.ones(len(rows.values), bool)), rows, batch_size=batch_size)
@@ -368,7 +374,8 @@ def windows(
 
 def _names(argument: str, names: Any, found: tables.Columns) -> tuple[Any, ...]:
     """Names of columns that exist, each once."""
-    given = [names] if isinstance(names, str) else list(names)
+    several = isinstance(names, Iterable) and not isinstance(names, str)
+    given = [] if names is None else list(names) if several else [names]
     for name in given:
         tables.known_name(argument, name, found)
     if len(set(given)) < len(given):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
+from decimal import Decimal
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,7 @@ import numpy.typing as npt
 from rnncore import _validation as check
 from rnncore._arrays import as_array
 
-__all__ = ["Columns", "calendar", "columns", "known_name", "numbers", "times", "walk"]
+__all__ = ["Columns", "calendar", "columns", "in_month", "key", "known_name", "moments", "numbers", "times", "walk"]
 
 Array = npt.NDArray[Any]
 Columns = dict[Any, Any]
@@ -28,6 +31,8 @@ def columns(frame: Any) -> Columns:
     """
     if hasattr(frame, "to_frame") and not hasattr(frame, "columns"):
         frame = frame.to_frame()
+    elif hasattr(frame, "to_dataset") and getattr(frame, "ndim", 0) == 1:  # of xarray
+        frame = frame.to_dataset(name=0 if frame.name is None else frame.name)
     if isinstance(frame, np.ndarray):
         found = _of_array(frame)
     elif (names := _names(frame)) is not None:
@@ -37,6 +42,9 @@ def columns(frame: Any) -> Columns:
         found = {name: frame[name] for name in names}
     else:
         raise TypeError(f"frame must be a table with named columns, or an array (T, C), got {type(frame).__name__}")
+    for name, column in found.items():
+        if not hasattr(column, "__len__") or isinstance(column, str):
+            raise TypeError(f"column {name!r} must have one entry in each row, got {type(column).__name__} {column!r}")
     sizes = {name: len(column) for name, column in found.items()}
     if not sizes or not max(sizes.values()):
         raise ValueError("frame must have at least one row and one column")
@@ -59,7 +67,7 @@ def _names(frame: Any) -> list[Any] | None:
     if hasattr(frame, "column_names"):  # PyArrow
         return list(frame.column_names)
     if hasattr(frame, "data_vars"):  # xarray
-        return [name for name, column in frame.variables.items() if column.ndim == 1]
+        return [name for name, column in frame.variables.items() if column.ndim > 0]
     if hasattr(frame, "collect"):
         raise TypeError(f"frame must be a table, got a {type(frame).__name__}: give the result of its collect()")
     if hasattr(frame, "columns") and hasattr(frame, "__getitem__"):
@@ -77,17 +85,67 @@ def known_name(argument: str, name: Hashable, found: Columns) -> Any:
     raise ValueError(f"{argument}: unknown column {name!r}; {check.nearest(str(name), texts)}")
 
 
+def key(argument: str, name: Any, frame: Any, found: Columns) -> Any:
+    """The column of groups or times with this name, which may be in the index of a table of pandas."""
+    index: Any = getattr(frame, "index", None)
+    if name not in found and hasattr(index, "get_level_values"):
+        if name == "index" and index.nlevels == 1:
+            return index
+        if name is not None and name in index.names:
+            return index.get_level_values(name)
+    return found[known_name(argument, name, found)]
+
+
+def is_missing(entry: Any) -> bool:
+    """Whether an entry is None, NaN, NaT, NA of pandas, or masked."""
+    return entry is None or entry is np.ma.masked or type(entry).__name__ == "NAType" or bool(entry != entry)
+
+
 def numbers(name: Any, column: Any) -> Array:
     """A column of real numbers (T,), missing ones as NaN; TypeError that names it and shows what else it holds."""
-    array = as_array(f"column {name!r}", column)
-    if array.dtype.kind in "fiub" and array.ndim == 1:
-        return array
+    array = _entries(column)
+    if array is None:
+        array = as_array(f"column {name!r}", column)
     if array.ndim != 1:
-        raise ValueError(f"column {name!r} must have one number in each row, got shape {array.shape}")
+        hint = ": make it a table by to_dataframe().reset_index()" if hasattr(column, "dims") else ""
+        raise ValueError(f"column {name!r} must have one number in each row, got shape {array.shape}{hint}")
+    if array.dtype.kind in "fiub":
+        return array
+    row = 0
+    if array.dtype == object:
+        if not (wrong := np.array([not _is_number(entry) for entry in array])).any():
+            return np.array([np.nan if is_missing(entry) else float(entry) for entry in array])
+        row = int(wrong.argmax())
+    hint = ", give it as time" if array.dtype.kind == "M" else ""
     raise TypeError(
-        f"column {name!r} must hold real numbers, got {_plain(array.flat[0])!r} in row 0: name the features to"
-        " read, or turn it into numbers"
+        f"column {name!r} must hold real numbers, got {_plain(array[row])!r} in row {row}: name the features to"
+        f" read{hint}, or turn it into numbers"
     )
+
+
+def with_none(column: np.ma.MaskedArray[Any, Any]) -> Array:
+    """The entries as Python objects, None where they are masked."""
+    found: Array = column.data.astype(object)
+    found[np.ma.getmaskarray(column)] = None
+    return found
+
+
+def _entries(column: Any) -> Array | None:
+    """A column of Python objects, or one with a mask; None of others."""
+    if isinstance(column, np.ma.MaskedArray):
+        return with_none(column) if column.dtype.kind in "fiubO" else column.data
+    if isinstance(column, (list, tuple)) or str(getattr(column, "dtype", "object")) in ("object", "Object"):
+        try:
+            array = np.asarray(column)
+            array = np.asarray(column, object) if array.dtype.kind == "U" else array
+        except (ValueError, RuntimeError, TypeError):
+            return None
+        return array if array.dtype == object and array.ndim == 1 else None
+    return None
+
+
+def _is_number(entry: Any) -> bool:
+    return is_missing(entry) or isinstance(entry, (Real, Decimal, np.bool_))
 
 
 def _plain(entry: Any) -> Any:
@@ -102,8 +160,14 @@ def times(name: Any, column: Any) -> Array:
     TypeError, ValueError
         If it holds something else, or a time is missing.
     """
-    zone = getattr(getattr(column, "dtype", None), "tz", None)
-    array = np.asarray(column, "datetime64[ns]") if zone is not None else np.asarray(column)
+    if isinstance(column, np.ma.MaskedArray):
+        column = with_none(column) if np.ma.is_masked(column) else column.data
+    dtype = getattr(column, "dtype", None)
+    if str(dtype).startswith("period["):  # of pandas
+        column = getattr(column, "dt", column).to_timestamp()
+    array = np.asarray(column, "datetime64[ns]") if getattr(dtype, "tz", None) is not None else np.asarray(column)
+    if array.dtype == object and isinstance(array[0], Number):
+        array = np.array([np.nan if is_missing(entry) else entry for entry in array])
     if array.dtype.kind in "OUT":
         array = _parsed(name, array)
     if array.dtype.kind not in "Miuf" or array.ndim != 1:
@@ -113,13 +177,26 @@ def times(name: Any, column: Any) -> Array:
     return array
 
 
+def has_zone(column: Any) -> bool:
+    """Whether the times of a column of pandas, polars or PyArrow have a zone."""
+    dtype = getattr(column, "dtype", getattr(column, "type", None))
+    return (getattr(dtype, "tz", None) or getattr(dtype, "time_zone", None)) is not None
+
+
+def moments(given: Any) -> Array:
+    """Dates, or text, as times; those with a zone in UTC."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="no explicit representation of timezones")
+        return np.asarray(given).astype("datetime64[us]")
+
+
 def _parsed(name: Any, array: Array) -> Array:
     try:
-        return array.astype("datetime64[us]")
+        return moments(array)
     except (ValueError, TypeError):
         for row, entry in enumerate(array):
             try:
-                np.datetime64(entry, "us")
+                moments(entry)
             except (ValueError, TypeError) as error:
                 raise ValueError(
                     f"column {name!r} must hold times, as '2025-03-01 06:00', got {_plain(entry)!r} in row {row}"
@@ -128,17 +205,29 @@ def _parsed(name: Any, array: Array) -> Array:
 
 
 def walk(when: Array, unit: str | None = None) -> tuple[Array, str]:
-    """Times as numbers (T,) on a line where steps are even, and their unit: "ns", "month", or "" for numbers.
+    """Times as numbers (T,) on a line where steps are even, and their unit.
 
-    Months and years differ in days: times on the same day and hour of months are counted in months, unless told.
+    It is "" for numbers, "month" for times on the same day and hour of months, "month end" for those on last days,
+    which are counted in months since these differ in days, and else "ns"; unless it is told.
     """
     if when.dtype.kind != "M":
-        return when, ""
+        return (when if when.dtype.kind == "f" else when.astype(np.int64)), ""
     months = when.astype("datetime64[M]")
-    within = when - months
-    if unit == "month" or (unit is None and (within == within[:1]).all()):
-        return months.astype(np.int64), "month"
-    return when.astype("datetime64[ns]").astype(np.int64), "ns"
+    if unit is None:
+        numbers = months.astype(np.int64)
+        unit = next((u for u in ("month end", "month") if (in_month(numbers, u, when) == when).all()), "ns")
+    if unit != "ns":
+        return months.astype(np.int64), unit
+    return when.astype("datetime64[ns]").astype(np.int64), unit
+
+
+def in_month(months: Array, unit: str, like: Array) -> Array:
+    """The times in months that are numbers, as far from the beginning, or from the end, as the first of `like`."""
+    begins, first = months.astype("datetime64[M]"), like.reshape(-1)[:1]
+    if unit == "month":
+        return np.asarray(begins.astype(like.dtype) + (first - first.astype("datetime64[M]")))
+    last = (begins + 1).astype("datetime64[D]") - 1
+    return np.asarray(last + (first - first.astype("datetime64[D]")))
 
 
 CALENDAR = ("minute", "hour", "weekday", "day", "month", "yearday")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,7 +108,8 @@ class Windows(Dataset):
     def samples(self, numbers: Numbers) -> Any:
         """X and y of the windows with these numbers (n,)."""
         part = copy.copy(self)
-        part._cut = replace(self._cut, begins=self._cut.begins[numbers])
+        part.__dict__.pop("_ahead_of_newest", None)
+        part._cut, part.rows = replace(self._cut, begins=self._cut.begins[numbers]), len(numbers)
         x = [part.x, part.ahead] if self.recipe.future_inputs else part.x
         return (x, part.y) if self._has_targets else (x,)
 
@@ -232,10 +234,14 @@ class Windows(Dataset):
         if self._cut.when.dtype.kind != "M":
             return check.number("each of bounds", bound)
         try:
-            when = np.asarray(bound, "datetime64[us]")
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"each of bounds must be a time, as '2025-03-01', got {bound!r}") from error
-        return float(tables.walk(when.reshape(1), self._cut.unit)[0][0])
+            when = tables.moments(np.nan if isinstance(bound, Number) else bound)
+            if when.shape or np.isnat(when):
+                raise ValueError
+        except (TypeError, ValueError):
+            raise ValueError(f"each of bounds must be a time, as '2025-03-01', got {bound!r}") from None
+        place, unit = tables.walk(when.reshape(1), self._cut.unit)
+        is_later = unit != "ns" and when > tables.in_month(place, unit, self._cut.when)[0]
+        return float(place[0] + is_later)
 
     # Arrays
 
@@ -285,9 +291,9 @@ class Windows(Dataset):
         ahead = np.arange(1, steps + 1)
         if cut.when.dtype.kind != "M":
             return np.asarray(last + ahead * cut.step).astype(np.result_type(last, type(cut.step)))
-        if cut.unit == "month":
-            month = last.astype("datetime64[M]")
-            return np.asarray((month + ahead * int(cut.step)).astype(last.dtype) + (last - month))
+        if cut.unit != "ns":
+            months = last.astype("datetime64[M]").astype(np.int64) + ahead * int(cut.step)
+            return tables.in_month(months, str(cut.unit), cut.when)
         return np.asarray(last + (ahead * int(cut.step)).astype("timedelta64[ns]"))
 
 
