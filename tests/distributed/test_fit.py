@@ -142,7 +142,7 @@ def test_after_a_death_training_goes_on_from_the_backup(tmp_path: Path, monkeypa
     assert run(2, "parallel_failures.py", tmp_path, "killed").returncode != 0
     assert time.monotonic() - begin < 30  # of which a few seconds for the death
     assert os.listdir(tmp_path) == ["backup"]
-    assert len(os.listdir(tmp_path / "backup")) == 1
+    assert len(os.listdir(tmp_path / "backup")) in (1, 2)  # rank 0 may end while a new one takes the place of the old
     done = run(2, "parallel_failures.py", tmp_path, "going_on")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "0.json").read_text()) == {"going_on": ""}

@@ -109,6 +109,14 @@ def averaged_weights(fit: Fit) -> Any:
 
 
 @case
+def one_after_the_other(fit: Fit) -> Any:
+    """The second run has an order of its own."""
+    model = tagger()
+    fit(model, X, Y, 7, 1)
+    return fit(model, X, Y, 7, 2)
+
+
+@case
 def ctc(fit: Fit) -> Any:
     labels = np.where(np.arange(2) < RNG.integers(1, 3, size=(ROWS, 1)), [1, 2], 0)
     return fit(tagger(layers.Dense(4), loss=losses.CTC()), X, labels, 7, 2)

@@ -45,8 +45,9 @@ class World:
         self._comm.Free()
 
     def share(self, value: Any) -> Any:
-        """The value that rank 0 has."""
-        return self._comm.bcast(value)
+        """The value that rank 0 has: there itself, and copies of it on the others."""
+        copied = self._comm.bcast(value)
+        return value if self.rank == 0 else copied
 
     def copy(self, array: Array) -> None:
         """Fill an array with the numbers that rank 0 has."""
