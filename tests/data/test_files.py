@@ -133,3 +133,40 @@ def test_parquet_of_plain_columns_and_what_does_not_fit(tmp_path: Path) -> None:
         _ = data.ParquetDataset(file, ["t"])[0]
     with pytest.raises(ValueError, match="column 'n' must have a value in each row, got 1 missing"):
         _ = data.ParquetDataset(file, ["n"])[0]
+
+
+def test_files_without_numbers_are_named(tmp_path: Path) -> None:
+    for content in (b"text", b""):
+        (tmp_path / "x.npy").write_bytes(content)
+        with pytest.raises(ValueError, match=r"x must be a \.npy file of numbers, '.*x\.npy' is none"):
+            data.ArrayDataset(tmp_path / "x.npy")
+
+
+def test_columns_of_parquet_files_that_do_not_fit(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {
+        "a": [1.0, 2.0],
+        "long": [[1.0], [1.0, 2.0]],
+        "holes": [[1.0, None], [2.0, 3.0]],
+        "day": np.array(["2025-01-01", "2025-01-02"], "datetime64[ms]"),
+        "price": pyarrow.array([1, 2], pyarrow.decimal128(5, 2)),
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+
+    def first(*names: Any, **options: Any) -> Any:
+        return data.ParquetDataset(tmp_path / "t.parquet", *names, **options)[0]
+
+    assert first("price")[0].tolist() == [1, 2]
+    cases: list[tuple[tuple[Any, ...], type[Exception], str]] = [
+        (("holes",), ValueError, "'holes' must have a number in each place of its lists, got 1 missing"),
+        (("day",), TypeError, r"'day' must hold numbers or lists of numbers, got timestamp\[ms\]"),
+        ((["a", "long"],), ValueError, r"columns \['a', 'long'\] must all have numbers, or lists of the same length"),
+        (("a", "long"), ValueError, "y must have lists of one length in a batch, got 1 to 2 in 'long'"),
+        ((3,), TypeError, "x must be the name of a column, or a list of names, got 3"),
+        (([],), TypeError, r"x must be the name of a column, or a list of names, got \[\]"),
+    ]
+    for names, error, message in cases:
+        with pytest.raises(error, match=message):
+            first(*names)
+    with pytest.raises(TypeError, match="dtype must be one of numbers, got datetime64"):
+        first("a", dtype="datetime64[D]")

@@ -74,6 +74,21 @@ def bands(axes: Any) -> list[tuple[list[float], list[float]]]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("history", "error", "message"),
+    [
+        (None, TypeError, "history must be what fit returned, or a dict of lists by key, got NoneType"),
+        ([1.0], TypeError, "history must be what fit returned, or a dict of lists by key, got list"),
+        ({"loss": 3.0}, ValueError, r"history\['loss'\] must be a list, one number for each epoch, got 3.0"),
+        ({"loss": ["a"]}, TypeError, r"history\['loss'\] must hold real numbers"),
+        ({}, ValueError, r"keys must be some of \[\], got \[\]"),
+    ],
+)
+def test_history_says_what_is_no_run(history: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        plotting.plot_history(history)
+
+
 def test_forecast_shows_quantiles_of_paths_after_the_past() -> None:
     paths = np.linspace(0, 100, 101)[:, None] + [0.0, 10.0, 20.0]  # the quantile q is 100 q
     (axes,) = plotting.plot_forecast(paths, past=[5.0, 6.0], future=[1.0, 2.0, 3.0]).axes
@@ -105,6 +120,14 @@ def test_forecast_takes_quantiles_several_series_and_dates() -> None:
         np.testing.assert_allclose(low, middle[:, unit] - 1)
         np.testing.assert_allclose(high, middle[:, unit] + 2)
         assert axes.lines[1].get_xdata()[0] == dates[3]
+
+
+def test_forecast_takes_periods_of_pandas() -> None:
+    months = pytest.importorskip("pandas").period_range("2025-01", periods=3, freq="M")
+    middle = plotting.plot_forecast(np.zeros((4, 3)), times=months).axes[0].lines[0]
+    assert np.array_equal(middle.get_xdata(), np.array(["2025-01-01", "2025-02-01", "2025-03-01"], "datetime64[D]"))
+    with pytest.raises(TypeError, match=r"levels must be a list of shares, got 0\.9"):
+        plotting.plot_forecast(np.zeros((4, 3)), levels=0.9)
 
 
 def test_many_forecasts_stand_in_two_columns() -> None:
@@ -142,6 +165,13 @@ def test_confusion_counts_pairs() -> None:
     assert plotting.plot_confusion_matrix([true], scores).axes[0].images[0].get_array().shape == (4, 4)
 
 
+@pytest.mark.parametrize("true", [[0, 1, 1, 0], [[0], [1], [1], [0]]])
+def test_confusion_takes_the_one_number_of_a_sigmoid(true: Any) -> None:
+    axes = plotting.plot_confusion_matrix(true, [[0.1], [0.8], [0.4], [0.3]], labels=[10, 2000]).axes[0]
+    assert np.array_equal(axes.images[0].get_array(), [[2, 0], [1, 1]])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["10", "2000"]
+
+
 @pytest.mark.parametrize("normalize", ["true", "pred", "all"])
 def test_confusion_shares_are_those_of_scikit_learn(normalize: str) -> None:
     sklearn_metrics = pytest.importorskip("sklearn.metrics")
@@ -159,6 +189,9 @@ def test_confusion_shares_are_those_of_scikit_learn(normalize: str) -> None:
         ({"y_pred": [0, -1]}, "y_pred must hold class ids from 0, got -1"),
         ({"y_true": [-1, -1]}, "y_true must have a class that counts, got none"),
         ({"labels": ["a"]}, "labels must be 2, one for each class, got 1"),
+        ({"y_true": [0, np.inf]}, "y_true must hold class ids, whole numbers, got inf"),
+        ({"y_pred": [[0.1, np.nan], [0.5, 0.5]]}, "y_pred must hold finite numbers, got NaN"),
+        ({"y_pred": [[-3.5], [2.0]]}, r"y_pred must lie in \[0, 1\] where it is one number, got -3.5 to 2.0"),
         ({"normalize": "rows"}, "normalize must be None, 'true', 'pred' or 'all', got 'rows'"),
     ],
 )

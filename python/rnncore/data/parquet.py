@@ -76,7 +76,12 @@ class ParquetDataset(Dataset):
             raise ValueError("files must name at least one file")
         self._files = [parquet.ParquetFile(path) for path in paths]
         self._dtype = np.dtype(dtype)
+        if self._dtype.kind not in "fiub":
+            raise TypeError(f"dtype must be one of numbers, got {self._dtype}")
         self._wanted = {"x": x, "y": y, "sample_weight": sample_weight}
+        for argument, wanted in self._wanted.items():
+            if not isinstance(wanted, (str, list, tuple, type(None))) or (wanted is not None and not len(wanted)):
+                raise TypeError(f"{argument} must be the name of a column, or a list of names, got {wanted!r}")
         for path, file in zip(paths, self._files, strict=True):
             known = dict.fromkeys(file.schema_arrow.names)
             for argument, wanted in self._wanted.items():
@@ -100,7 +105,10 @@ class ParquetDataset(Dataset):
             if wanted is not None:
                 rows = [groups[k][argument][n - self._starts[k]] for k, n in zip(of_group, numbers, strict=True)]
                 lengths = {len(row) for row in rows if np.ndim(row)}
-                found.append(rows if len(lengths) > 1 and argument == "x" else np.stack(rows))
+                if len(lengths) > 1 and argument != "x":
+                    sizes = f"{min(lengths)} to {max(lengths)}"
+                    raise ValueError(f"{argument} must have lists of one length in a batch, got {sizes} in {wanted!r}")
+                found.append(rows if len(lengths) > 1 else np.stack(rows))
             elif argument == "y" and self._wanted["sample_weight"] is not None:
                 found.append(None)
         return tuple(found) if len(found) > 1 else (found[0],)
@@ -132,12 +140,14 @@ def _joined(wanted: Any, table: Any, dtype: np.dtype[Any] | None) -> Any:
     parts = [_column(name, table[name], dtype) for name in _listed(wanted)]
     if isinstance(wanted, str):
         return parts[0]
-    if all(isinstance(part, np.ndarray) for part in parts):
-        return np.stack(parts, axis=-1)
     try:
+        if all(isinstance(part, np.ndarray) for part in parts):
+            return np.stack(parts, axis=-1)
         return [np.stack(row, axis=-1) for row in zip(*parts, strict=True)]
     except ValueError as error:
-        raise ValueError(f"columns {wanted} must have lists of the same length in each row: {error}") from error
+        raise ValueError(
+            f"columns {list(wanted)} must all have numbers, or lists of the same length in each row: {error}"
+        ) from error
 
 
 def _column(name: str, column: Any, dtype: np.dtype[Any] | None) -> Any:
@@ -145,8 +155,12 @@ def _column(name: str, column: Any, dtype: np.dtype[Any] | None) -> Any:
     if column.null_count:
         raise ValueError(f"column {name!r} must have a value in each row, got {column.null_count} missing")
     array = np.asarray(column)
-    if array.dtype != object:
+    if array.dtype.kind in "fiub" or "decimal" in str(column.type):
         return np.asarray(tables.numbers(name, array), dtype)
+    if "list<" in str(column.type) and (missing := sum(chunk.flatten().null_count for chunk in column.chunks)):
+        raise ValueError(f"column {name!r} must have a number in each place of its lists, got {missing} missing")
+    if array.dtype != object:
+        raise TypeError(f"column {name!r} must hold numbers or lists of numbers, got {column.type}")
     rows = [np.asarray(row) for row in array]
     for row in rows:
         if row.dtype.kind not in "fiub" or row.ndim != 1:

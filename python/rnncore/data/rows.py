@@ -158,7 +158,10 @@ def _mapped(argument: str, entry: Any) -> Array:
     if not isinstance(entry, (str, os.PathLike)):
         array = as_array(argument, entry)
     elif os.fspath(entry).endswith(".npy"):
-        array = np.load(entry, mmap_mode="r", allow_pickle=False)
+        try:
+            array = np.load(entry, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{argument} must be a .npy file of numbers, {os.fspath(entry)!r} is none") from error
     else:
         raise ValueError(f"{argument} must be an array or the name of a .npy file, got {os.fspath(entry)!r}")
     if array.ndim == 0 or not len(array):

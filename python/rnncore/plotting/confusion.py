@@ -29,7 +29,7 @@ def plot_confusion_matrix(
     y_true : array_like of int, shape (N,) or (N, T)
         Class ids from 0; negative ones, as labels that are ignored, do not count.
     y_pred : array_like, shape of `y_true` with class ids, or with one axis more, of a number for each class
-        What `predict` gave for a softmax.
+        What `predict` gave for a softmax; for a sigmoid, one number, class 1 where it is above 0.5.
     labels : sequence of str, optional
         The names of all classes.
     normalize : {"true", "pred", "all"}, optional
@@ -59,7 +59,13 @@ def plot_confusion_matrix(
         raise ValueError(f"normalize must be None, 'true', 'pred' or 'all', got {normalize!r}")
     given = check.real_array("y_pred", y_pred)
     true = _ids("y_true", y_true)
-    if given.shape[:-1] == true.shape and given.ndim == true.ndim + 1 and given.shape[-1]:
+    if given.dtype.kind == "f" and not np.isfinite(given).all():
+        raise ValueError("y_pred must hold finite numbers, got NaN or infinity")
+    if given.shape == true.shape and true.ndim > 1 and true.shape[-1] == 1:
+        true = true[..., 0]
+    if given.shape == (*true.shape, 1):
+        predicted, count = _of_one(given[..., 0]), 1
+    elif given.shape[:-1] == true.shape and given.ndim == true.ndim + 1 and given.shape[-1]:
         predicted, count = given.argmax(axis=-1), given.shape[-1]
     elif given.shape == true.shape:
         predicted, count = _ids("y_pred", given), 1
@@ -80,7 +86,7 @@ def plot_confusion_matrix(
     side = min(1.5 + 0.55 * count, 12.0)
     figure, (axes,) = new_figure(size=(side + 0.8, side))
     image = axes.imshow(shown, vmin=0.0, cmap="Blues")
-    names = [str(number) for number in range(count)] if labels is None else list(labels)
+    names = [str(label) for label in (range(count) if labels is None else labels)]
     axes.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 3 else 0)
     axes.set_yticks(range(count), names)
     axes.set_xlabel("predicted")
@@ -94,10 +100,17 @@ def plot_confusion_matrix(
     return finish(figure, to_file)
 
 
+def _of_one(given: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Class ids of ids, or of probabilities of class 1."""
+    if (given == np.floor(given)).all():
+        return _ids("y_pred", given)
+    if given.min() < 0 or given.max() > 1:
+        raise ValueError(f"y_pred must lie in [0, 1] where it is one number, got {given.min()} to {given.max()}")
+    return np.asarray(given > 0.5, np.int64)
+
+
 def _ids(argument: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
     array = check.real_array(argument, values)
-    if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
-        raise ValueError(
-            f"{argument} must hold class ids, whole numbers, got {array[array != np.floor(array)].flat[0]}"
-        )
+    if array.dtype.kind == "f" and (wrong := ~np.isfinite(array) | (array != np.floor(array))).any():
+        raise ValueError(f"{argument} must hold class ids, whole numbers, got {array[wrong].flat[0]}")
     return array.astype(np.int64)

@@ -63,6 +63,8 @@ def plot_forecast(
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ['past', '80 %', 'median']
     """
+    if not np.iterable(levels):
+        raise TypeError(f"levels must be a list of shares, got {levels!r}")
     shares = sorted((check.number("each of levels", level) for level in levels), reverse=True)
     if not all(0 < share < 1 for share in shares):
         raise ValueError(f"each of levels must be above 0 and below 1, got {list(levels)}")
@@ -75,7 +77,8 @@ def plot_forecast(
     before = None if past is None else _columns("past", past, units)
     came = None if future is None else _columns("future", future, units, horizon)
     known = 0 if before is None else len(before)
-    steps = np.arange(1 - known, horizon + 1) if times is None else np.asarray(times)
+    to_timestamp = getattr(times, "to_timestamp", lambda: times)  # of periods of pandas
+    steps = np.arange(1 - known, horizon + 1) if times is None else np.asarray(to_timestamp())
     if steps.shape != (known + horizon,):
         raise ValueError(f"times must have shape {(known + horizon,)}, as past and forecast, got {steps.shape}")
     if titles is not None and len(titles) != units:

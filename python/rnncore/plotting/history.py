@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rnncore import _validation as check
 from rnncore.callbacks.base import History
 from rnncore.plotting.figure import finish, new_figure
 
@@ -33,8 +34,8 @@ def plot_history(history: Any, keys: Sequence[str] | None = None, to_file: str |
     ------
     ImportError
         Without matplotlib.
-    ValueError
-        If there is nothing to draw or a key is unknown.
+    TypeError, ValueError
+        If there is nothing to draw, a key is unknown, or a run is none.
 
     Examples
     --------
@@ -45,6 +46,10 @@ def plot_history(history: Any, keys: Sequence[str] | None = None, to_file: str |
     """
     runs = history if isinstance(history, Mapping) and any(map(_is_run, history.values())) else {"": history}
     logs = {name: run.history if isinstance(run, History) else run for name, run in runs.items()}
+    for name, run in logs.items():
+        if not isinstance(run, Mapping) and not hasattr(run, "keys"):
+            what = "history" if name == "" else f"history[{name!r}]"
+            raise TypeError(f"{what} must be what fit returned, or a dict of lists by key, got {type(run).__name__}")
     known = list(dict.fromkeys(key.removeprefix("val_") for run in logs.values() for key in run))
     chosen = known if keys is None else list(keys)
     unknown = [key for key in chosen if key not in known]
@@ -59,7 +64,9 @@ def plot_history(history: Any, keys: Sequence[str] | None = None, to_file: str |
                 if name in found:
                     color = f"C{number if run else part}"  # one for each run, or each part of the only run
                     label = f"{run}: {name}" if run else name
-                    values = np.asarray(found[name])
+                    values = check.real_array(f"history[{name!r}]", found[name])
+                    if values.ndim == 0:
+                        raise ValueError(f"history[{name!r}] must be a list, one number for each epoch, got {values}")
                     at = runs[run].epochs_of(name) if isinstance(runs[run], History) else range(len(values))
                     axes.plot(np.asarray(at) + 1, values, style, color=color, marker=".", label=label)
         axes.set_title(key)
