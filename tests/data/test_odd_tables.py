@@ -251,3 +251,34 @@ def test_local_days_with_a_zone_are_uneven_and_told_so() -> None:
     ):
         data.windows({"t": days, "v": V}, "v", time="t", **SHORT)
     assert len(data.windows({"t": days.tz_localize(None), "v": V}, "v", time="t", **SHORT).times) == 46
+
+
+def test_newest_windows_of_numbers_that_are_odd() -> None:
+    recipe = data.windows({"t": np.arange(48, dtype="u1"), "v": V}, "v", time="t", **SHORT).recipe
+    newest = recipe.newest({"t": np.arange(48), "v": np.r_[V[:46], np.nan, np.nan]})
+    assert newest.times.dtype == np.int64
+    assert newest.times.tolist() == [46]
+    with pytest.raises(ValueError, match="column 'v' must have a finite number in row 47 at 47, got none"):
+        recipe.newest({"t": np.arange(48), "v": np.r_[V[:47], np.inf]})  # infinity does not tell a step to come
+    with pytest.raises(ValueError, match="frame: unknown column 'v'; known names: t"):
+        recipe.newest({"t": np.arange(48)})
+
+
+def test_names_that_are_tuples() -> None:
+    frame = need("pandas").DataFrame({("load", "north"): V, ("load", "south"): -V})
+    found = data.windows(frame, ("load", "south"), **SHORT)
+    assert found.y[:, 0].tolist() == (-V[2:]).tolist()
+    assert data.windows(frame[[("load", "north")]], **SHORT).y[:, 0].tolist() == V[2:].tolist()
+
+
+def test_what_comes_later_changes_nothing_before() -> None:
+    later = np.where(V < 30, V, 1e6)
+    arguments: dict[str, Any] = {"time": "t", "calendar": "hour", **SHORT}
+    for scale in ("standard", "minmax"):
+        one, other = (data.windows({"t": HOURS, "v": v}, "v", scale=scale, **arguments) for v in (V, later))
+        for (train, _), (same, _) in zip(
+            [one.split(HOURS[30]), next(one.folds(3))], [other.split(HOURS[30]), next(other.folds(3))], strict=True
+        ):
+            assert np.array_equal(train.x, same.x)
+            assert np.array_equal(train.y, same.y)
+            assert train.recipe == same.recipe

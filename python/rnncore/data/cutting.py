@@ -176,7 +176,7 @@ def _values(frame: Any, recipe: WindowRecipe, found: tables.Columns, order: Numb
         in_order = not recipe.sort or np.array_equal(order, np.arange(len(order)))
         if frame.dtype.kind in "fiub" and in_order:
             return np.asanyarray(frame)
-    parts = [tables.numbers(name, found[tables.known_name("features", name, found)])[order] for name in names]
+    parts = [tables.numbers(name, found[tables.known_name("frame", name, found)])[order] for name in names]
     dtype = np.result_type(np.float32, *{part.dtype for part in parts})
     values = np.empty((len(order), len(recipe.feature_names)), dtype)
     for number, part in enumerate(parts):
@@ -247,7 +247,7 @@ def _within(flags: Array, first: int, end: int) -> Array:
 def _newest(recipe: WindowRecipe, values: Array, firsts: Numbers, starts: Numbers, label: _Label) -> Numbers:
     """The rows (G,) at which the last complete pasts of the groups begin."""
     missing = _missing(values)
-    to_come = np.asarray(missing[:, : len(recipe.target)].all(axis=1))
+    to_come = np.asarray(np.isnan(values[:, : len(recipe.target)]).all(axis=1))
     begins = []
     for code, (first, end) in enumerate(zip(firsts, np.r_[firsts[1:], len(values)], strict=True)):
         last = end - 1

@@ -322,7 +322,7 @@ def windows(
         if len(found) > 1:
             raise ValueError(f"target must name what to forecast, one or several of {', '.join(map(repr, found))}")
         target = next(iter(found))
-    single = not isinstance(target, (list, tuple))
+    single = not isinstance(target, (list, tuple)) or (isinstance(target, tuple) and target in found)
     targets = _names("target", [target] if single else target, found)
     ahead = _names("known", known, found)
     if isinstance(group, list):

@@ -290,7 +290,8 @@ class Windows(Dataset):
         last = cut.when[cut.begins + self.recipe.past - 1][:, None]
         ahead = np.arange(1, steps + 1)
         if cut.when.dtype.kind != "M":
-            return np.asarray(last + ahead * cut.step).astype(np.result_type(last, type(cut.step)))
+            is_whole = cut.when.dtype.kind in "iu" and cut.step == int(cut.step)
+            return np.asarray(last.astype(np.int64) + ahead * int(cut.step) if is_whole else last + ahead * cut.step)
         if cut.unit != "ns":
             months = last.astype("datetime64[M]").astype(np.int64) + ahead * int(cut.step)
             return tables.in_month(months, str(cut.unit), cut.when)
