@@ -27,19 +27,3 @@ def test_el_nino_has_61_years() -> None:
     assert float(degrees[0]) == 23.11
     assert float(degrees[months == np.datetime64("1998-03")][0]) == 29.24  # the strong El Niño
     assert np.isfinite(degrees).all()
-
-
-def test_macroeconomy_has_203_quarters() -> None:
-    quarters, values, names = datasets.macroeconomy()
-    assert values.shape == (203, len(names))
-    assert (str(quarters[0]), str(quarters[-1])) == ("1959-01", "2009-07")
-    first = dict(zip(names, values[0], strict=True))
-    assert first == {
-        "gdp": 2710.349,
-        "consumption": 1707.4,
-        "investment": 286.898,
-        "prices": 28.98,
-        "unemployment": 5.8,
-        "interest": 2.82,
-    }
-    assert np.isfinite(values).all()

@@ -13,7 +13,7 @@ from rnncore.datasets.fetching import (
     fetch_rt_polarity,
     fetch_tinyshakespeare,
 )
-from rnncore.datasets.series import co2, el_nino, macroeconomy, sunspots
+from rnncore.datasets.series import co2, el_nino, sunspots
 
 __all__ = [
     "cache_folder",
@@ -24,7 +24,6 @@ __all__ = [
     "fetch_names",
     "fetch_rt_polarity",
     "fetch_tinyshakespeare",
-    "macroeconomy",
     "sunspots",
 ]
 

@@ -7,7 +7,7 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["co2", "el_nino", "macroeconomy", "sunspots"]
+__all__ = ["co2", "el_nino", "sunspots"]
 
 Floats = npt.NDArray[np.float64]
 Dates = npt.NDArray[np.datetime64]
@@ -98,33 +98,3 @@ def el_nino() -> tuple[Dates, Floats]:
     ('1998-03', 29.24)
     """
     return _by_month("el_nino")
-
-
-def macroeconomy() -> tuple[Dates, Floats, list[str]]:
-    """Load six quarterly series of the economy of the United States, 1959 to the third quarter of 2009.
-
-    Returns
-    -------
-    quarters : ndarray of datetime64[M], shape (203,)
-        The first month of each quarter.
-    values : ndarray of float64, shape (203, 6)
-    names : list of str
-        "gdp", "consumption" and "investment" (real, in billions of 2005 dollars a year), "prices" (index of consumer
-        prices, 100 in 1982-84), "unemployment" and "interest" (of three-month treasury bills), both in per cent.
-
-    Notes
-    -----
-    Bureau of Economic Analysis and Board of Governors of the Federal Reserve System (by FRED), Bureau of Labor
-    Statistics; compiled for statsmodels. Public domain.
-
-    Examples
-    --------
-    >>> from rnncore.datasets import macroeconomy
-    >>> quarters, values, names = macroeconomy()
-    >>> unemployment = values[:, names.index("unemployment")]
-    >>> str(quarters[unemployment.argmax()]), float(unemployment.max())
-    ('1982-10', 10.7)
-    """
-    rows = _rows("macroeconomy")
-    quarters = np.datetime64("1959-01", "M") + 3 * np.arange(len(rows))
-    return quarters, rows[:, 2:], ["gdp", "consumption", "investment", "prices", "unemployment", "interest"]
