@@ -284,7 +284,7 @@ PyObject* same_bytes(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   Py_RETURN_TRUE;
 }
 
-PyMethodDef methods[] = {
+PyMethodDef layer_methods[] = {
     {"layer", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(layer)), METH_FASTCALL,
      "layer(cell, activation, x, batch_sizes, weights, state, lengths, resets, training, /)\n--\n\nOutput, states and "
      "tapes of a layer of PyTorch's, or None when an argument needs converting."},
@@ -299,7 +299,7 @@ PyMethodDef methods[] = {
 }  // namespace
 
 void bind_layer(py::module_& m) {
-  if (PyModule_AddFunctions(m.ptr(), methods) < 0) throw py::error_already_set();
+  if (PyModule_AddFunctions(m.ptr(), layer_methods) < 0) throw py::error_already_set();
 }
 
 }  // namespace rnncore

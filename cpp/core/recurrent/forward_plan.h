@@ -23,7 +23,8 @@ struct ForwardPlan {
   const SequenceShape& shape;
   int64_t blocks;
   Split split;
-  bool chunked;                          // the input product is made ahead of the steps
+  bool chunked;                          // the input products of some steps are made ahead of them
+  bool made_ahead;                       // so they are, or looked up
   bool fetches;                          // the next panels, while the products of a block run
   int64_t tape_row;                      // numbers of a tape row: blocks · width
   int64_t input_depth, recurrent_depth;  // of the panels, in elements
@@ -56,6 +57,7 @@ struct ForwardPlan {
     const bool compact = shape.weights != WeightFormat::full;
     chunked = !compact && shape.vocabulary == 0 && rows <= (fetches ? kChunkRowsFar : near) &&
               (all_rows || !shape.offsets) && shape.steps > 1;
+    made_ahead = chunked || shape.vocabulary > 0;
     tape_row = blocks * L::width;
     Workspace<T> w{f.workspace};
     Workspace<T> given{f.packed_weights};
@@ -66,8 +68,7 @@ struct ForwardPlan {
     bias = weights.take(weights, tape_row);
     const bool int8 = shape.weights == WeightFormat::int8;
     scales = weights.take(weights, int8 ? blocks * 4 * L::part_vectors * W<T> : 0);
-    table = weights.take(weights, shape.vocabulary * tape_row);
-    if (shape.vocabulary == 0) table = nullptr;
+    table = shape.vocabulary > 0 ? weights.take(weights, shape.vocabulary * tape_row) : nullptr;
     packed_used = weights.used;
     const int64_t total = step_offset(shape, shape.steps);
     slots = nullptr;
@@ -142,8 +143,7 @@ struct ForwardPlan {
     return slots + row * tape_row + block * L::width;
   }
 
-  // Whether input products and bias are made before their step, and where those of a row are.
-  bool made_ahead() const { return chunked || table; }
+  // Where the input products and bias of a row are.
   const T* made(int64_t t, int64_t r, int64_t block) const {
     if (chunked) return slots_at(t, r, block);
     return table + *view_row(call.ids, shape, t, r) * tape_row + block * L::width;

@@ -27,7 +27,7 @@ RNNCORE_INLINE void input_products(const ForwardPlan<L>& p, int64_t t, int64_t r
                                    Progress progress, V (&pre)[Rows][L::vectors]) {
   using T = typename L::Type;
   const int64_t I = elements_of<typename L::Element>(p.shape.inputs);
-  if (p.made_ahead()) {
+  if (p.made_ahead) {
     const T* made[Rows];
     if constexpr (Rows == 1)
       made[0] = p.made(t, row, block);
@@ -178,12 +178,12 @@ static __attribute__((noinline)) void block_products(const ForwardPlan<L>& p, in
   using Element = typename L::Element;
   const int64_t I = elements_of<Element>(p.shape.inputs), H = elements_of<Element>(p.shape.units);
   Vec<T> pre[Blocks][L::vectors];
-  const T* start = p.made_ahead() ? p.made(t, row, block) : p.bias + block * L::width;
+  const T* start = p.made_ahead ? p.made(t, row, block) : p.bias + block * L::width;
 #pragma GCC unroll 16
   for (int b = 0; b < Blocks; ++b)
 #pragma GCC unroll 8
     for (int v = 0; v < L::vectors; ++v) pre[b][v] = load(start + b * L::width + v * W<T>);
-  if (!p.made_ahead())
+  if (!p.made_ahead)
     accumulate_blocks<L, L::Form::input_slot, Blocks, 1>(I, elements<L>(p.input_factor(t, row)),
                                                          p.input_panels + block * I * L::part_vectors * W<T>, pre);
   if (const auto* h_before = p.factor(t, row))
