@@ -25,6 +25,10 @@ endfunction()
 # The same where size counts, not speed.
 function(rnncore_compile_small target)
   rnncore_compile_options(${target})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Files of a unit look like headers, whose types without linkage it warns of.
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+  endif()
   if(NOT MSVC AND NOT RNNCORE_SANITIZE)
     # Without them copies become instructions that take longer to begin than a call.
     target_compile_options(${target} PRIVATE -Os -fno-builtin-memcpy -fno-builtin-memset)
