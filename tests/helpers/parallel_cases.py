@@ -73,7 +73,8 @@ def losses_that_count_differently(fit: Fit) -> Any:
         layers.Masking(-1.0)(x)
     )
     ignoring = losses.SparseCategoricalCrossentropy(ignore_class=1)
-    outputs = [layers.Dense(2)(h), layers.Dense(1)(last), layers.Dense(3, "softmax")(h)]
+    heads = layers.Dense(2, name="steps"), layers.Dense(1, name="last"), layers.Dense(3, "softmax", name="labels")
+    outputs = [head(value) for head, value in zip(heads, (h, last, h), strict=True)]
     model = models.Model(x, outputs)
     weighted = [["mae"], ["mae"], []]
     model.compile(
