@@ -188,6 +188,7 @@ def draw_stream(folder: Path) -> Any:
             times, longer = [1e6 * quantiles[place] for place in places], [1 - place / last for place in places]
             axes.plot(times, longer, label=name, color=COLOURS.get(name))
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter("")
         axes.set_yscale("log")
         axes.set_title(case, fontsize=10)
         axes.set_xlabel("µs")
