@@ -6,14 +6,14 @@ from rnncore import _validation as check
 from rnncore import activations, constraints, initializers, regularizers
 from rnncore.layers.arguments import OwnArguments, Unpack
 from rnncore.layers.base import WeightView
-from rnncore.layers.window import WindowLayer, channels_last, single
+from rnncore.layers.window import Convolution
 from rnncore.parameters import Weight
 from rnncore.program import Shape
 
 __all__ = ["Conv1D"]
 
 
-class Conv1D(WindowLayer):
+class Conv1D(Convolution):
     """activation(x * kernel + bias), a convolution over time: (N, T, C) to (N, T', filters).
 
     Output step j sees `kernel_size` input steps, `dilation_rate` apart. The first is step j · strides with padding
@@ -89,17 +89,7 @@ class Conv1D(WindowLayer):
         **arguments: Unpack[OwnArguments],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **arguments)
-        channels_last("Conv1D", data_format)
-        self.filters = check.positive_int("filters", filters)
-        self.kernel_size = self.window_size = single("kernel_size", kernel_size)
-        self.strides = self.window_stride = single("strides", strides)
-        self.padding = check.lookup("padding", padding, {name: name for name in ("valid", "same", "causal")})
-        self.dilation_rate = self._window_dilation = single("dilation_rate", dilation_rate)
-        if self.strides > 1 and self.dilation_rate > 1:
-            raise ValueError(
-                f"strides and dilation_rate of {self.name!r} must not both be above 1, got {strides} and "
-                f"{dilation_rate}"
-            )
+        self._set_windows(filters, kernel_size, strides, padding, data_format, dilation_rate)
         if check.positive_int("groups", groups) != 1:
             raise ValueError(f"groups of {self.name!r} must be 1, others are not supported, got {groups}")
         self.activation = activations.kept(activation)
@@ -110,18 +100,6 @@ class Conv1D(WindowLayer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self._keeps_time = self._keeps_steps()
-
-    def _features(self, shape: Shape) -> int:
-        """The number of channels, which must be known and, once built, what the kernel takes."""
-        if shape[-1] is None:
-            raise ValueError(f"{self.name!r} needs an input whose last axis is known, got shape {shape}")
-        if self.built and shape[-1] != self.weights[0].shape[1]:
-            raise ValueError(
-                f"{self.name!r} was built for inputs with {self.weights[0].shape[1]} channels (last axis), "
-                f"got shape {shape}"
-            )
-        return shape[-1]
 
     def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """Kernel (K, C, filters) and bias (filters,)."""
@@ -130,7 +108,3 @@ class Conv1D(WindowLayer):
         if self.use_bias:
             weights.append(self._own_weight("bias", (self.filters,)))
         return weights
-
-    def _channels(self, input_shape: Shape) -> int | None:
-        """The filters."""
-        return self.filters

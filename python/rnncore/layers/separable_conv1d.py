@@ -9,14 +9,14 @@ from rnncore.layers.base import WeightView
 from rnncore.layers.builder import ProgramBuilder
 from rnncore.layers.composing import END, Composer
 from rnncore.layers.masks import Mask
-from rnncore.layers.window import WindowLayer, channels_last, single
+from rnncore.layers.window import Convolution
 from rnncore.parameters import Weight
 from rnncore.program import Shape
 
 __all__ = ["SeparableConv1D"]
 
 
-class SeparableConv1D(WindowLayer):
+class SeparableConv1D(Convolution):
     """A convolution over time of each channel by itself, then a product across channels: (N, T, C) to (N, T', filters).
 
     It has far fewer weights than a `Conv1D`, K · C · m + C · m · filters, and is no faster here: it is made of several
@@ -91,17 +91,7 @@ class SeparableConv1D(WindowLayer):
         **arguments: Unpack[OwnArguments],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **arguments)
-        channels_last("SeparableConv1D", data_format)
-        self.filters = check.positive_int("filters", filters)
-        self.kernel_size = self.window_size = single("kernel_size", kernel_size)
-        self.strides = self.window_stride = single("strides", strides)
-        self.padding = check.lookup("padding", padding, {name: name for name in ("valid", "same", "causal")})
-        self.dilation_rate = self._window_dilation = single("dilation_rate", dilation_rate)
-        if self.strides > 1 and self.dilation_rate > 1:
-            raise ValueError(
-                f"strides and dilation_rate of {self.name!r} must not both be above 1, got {strides} and "
-                f"{dilation_rate}"
-            )
+        self._set_windows(filters, kernel_size, strides, padding, data_format, dilation_rate)
         self.depth_multiplier = check.positive_int("depth_multiplier", depth_multiplier)
         self.activation = activations.kept(activation)
         self.use_bias = check.boolean("use_bias", use_bias)
@@ -114,7 +104,6 @@ class SeparableConv1D(WindowLayer):
         self.depthwise_constraint = constraints.get(depthwise_constraint)
         self.pointwise_constraint = constraints.get(pointwise_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self._keeps_time = self._keeps_steps()
 
     def _check_input(self, shape: Shape) -> None:
         """Raise a ValueError unless the shape is (N, T, C) with enough steps, of a number that is told if need be."""
@@ -124,18 +113,6 @@ class SeparableConv1D(WindowLayer):
                 f"{self.name!r} with padding='same' and strides above 1 needs an input that tells its number of steps,"
                 f" got shape {shape}"
             )
-
-    def _features(self, shape: Shape) -> int:
-        """The number of channels, which must be known and, once built, what the kernel takes."""
-        channels = shape[-1]
-        if channels is None:
-            raise ValueError(f"{self.name!r} needs an input whose last axis is known, got shape {shape}")
-        if self.built and channels != self.weights[0].shape[1]:
-            raise ValueError(
-                f"{self.name!r} was built for inputs with {self.weights[0].shape[1]} channels (last axis), got shape"
-                f" {shape}"
-            )
-        return channels
 
     def _make_weights(self, input_shape: Shape) -> list[Weight]:
         """The kernel of each channel (K, C, m), the one across channels (1, C · m, filters) and the bias."""
@@ -148,10 +125,6 @@ class SeparableConv1D(WindowLayer):
             self._own_weight("pointwise_kernel", wide, "pointwise"),
             *bias,
         ]
-
-    def _channels(self, input_shape: Shape) -> int | None:
-        """The filters."""
-        return self.filters
 
     def _padded(self, steps: int | None) -> tuple[int, int]:
         """How many zeros come before and after so many steps."""

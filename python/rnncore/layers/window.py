@@ -107,3 +107,51 @@ class WindowLayer(Layer, registered=False):
     def _keeps_steps(self) -> bool:
         """Whether there is a window for each step."""
         return self.window_stride == 1 and (self.padding != "valid" or self.window_size == 1)
+
+
+class Convolution(WindowLayer, registered=False):
+    """Base of convolutions over time, which make `filters` numbers of each window."""
+
+    filters: int
+    kernel_size: int
+    strides: int
+    dilation_rate: int
+
+    def _set_windows(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int],
+        strides: int | tuple[int],
+        padding: str,
+        data_format: str | None,
+        dilation_rate: int | tuple[int],
+    ) -> None:
+        """Check and keep the arguments that all convolutions have."""
+        channels_last(type(self).__name__, data_format)
+        self.filters = check.positive_int("filters", filters)
+        self.kernel_size = self.window_size = single("kernel_size", kernel_size)
+        self.strides = self.window_stride = single("strides", strides)
+        self.padding = check.lookup("padding", padding, {name: name for name in ("valid", "same", "causal")})
+        self.dilation_rate = self._window_dilation = single("dilation_rate", dilation_rate)
+        if self.strides > 1 and self.dilation_rate > 1:
+            raise ValueError(
+                f"strides and dilation_rate of {self.name!r} must not both be above 1, got {strides} and "
+                f"{dilation_rate}"
+            )
+        self._keeps_time = self._keeps_steps()
+
+    def _features(self, shape: Shape) -> int:
+        """The number of channels, which must be known and, once built, what the kernel takes."""
+        channels = shape[-1]
+        if channels is None:
+            raise ValueError(f"{self.name!r} needs an input whose last axis is known, got shape {shape}")
+        if self.built and channels != self.weights[0].shape[1]:
+            raise ValueError(
+                f"{self.name!r} was built for inputs with {self.weights[0].shape[1]} channels (last axis), got shape"
+                f" {shape}"
+            )
+        return channels
+
+    def _channels(self, input_shape: Shape) -> int | None:
+        """The filters."""
+        return self.filters
