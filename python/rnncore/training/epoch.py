@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
+from rnncore import _validation as check
 from rnncore._data import Array
 from rnncore.batches import Batches, Update
 from rnncore.callbacks.base import CallbackList, Logs
@@ -157,3 +158,12 @@ def _run(engine: Engine, part: Batches, watch: Watch, on_batch: Callable[[int], 
     states = engine.states_for(len(part.order), part.batch_size)
     calls = on_batch or watch.on_batch, watch.every_batch
     return Batches(part.samples, part.order, part.batch_size, states, part.resume, *calls)
+
+
+def validated_epochs(freq: int | Sequence[int]) -> Callable[[int], bool]:
+    """Whether epoch number k, counted from 1, is validated."""
+    if isinstance(freq, (list, tuple, set)):
+        chosen = {check.positive_int("each of validation_freq", number) for number in freq}
+        return lambda number: number in chosen
+    every = check.positive_int("validation_freq", freq)
+    return lambda number: number % every == 0

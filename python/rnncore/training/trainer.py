@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -163,7 +163,7 @@ class Trainer(Runnable, registered=False):
         given_batch_size, batch_size = batch_size, self._batch_size(batch_size)
         window = _limit("truncate", truncate)
         shuffle = check.boolean("shuffle", shuffle)
-        validated = _validated_epochs(validation_freq)
+        validated = epoch.validated_epochs(validation_freq)
         steps = _limit("steps_per_epoch", steps_per_epoch)
         checkpoint_every = _limit("checkpoint_every", checkpoint_every)
         validation_steps = _limit("validation_steps", validation_steps)
@@ -443,12 +443,3 @@ def _batch_size(value: int | None) -> int:
 
 def _limit(argument: str, value: int | None) -> int | None:
     return None if value is None else check.positive_int(argument, value)
-
-
-def _validated_epochs(freq: int | Sequence[int]) -> Callable[[int], bool]:
-    """Whether epoch number k, counted from 1, is validated."""
-    if isinstance(freq, (list, tuple, set)):
-        chosen = {check.positive_int("each of validation_freq", number) for number in freq}
-        return lambda number: number in chosen
-    every = check.positive_int("validation_freq", freq)
-    return lambda number: number % every == 0
